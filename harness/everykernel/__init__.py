@@ -1,0 +1,1 @@
+"""everykernel: prove that compile-once eBPF objects run on every kernel that matters."""

@@ -1,0 +1,22 @@
+"""Where the data folders are: beside the sources in a checkout, inside the package in a wheel.
+
+The one module that knows the difference.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+_CHECKOUT = _PACKAGE.parent.parent
+
+
+def data(name: str) -> Path:
+    """Return the folder ``cases``, ``images`` or ``kernels``."""
+    packaged = _PACKAGE / "_data" / name
+    return packaged if packaged.is_dir() else _CHECKOUT / name
+
+
+def package() -> Path:
+    """Return the folder of the package's own Python sources."""
+    return _PACKAGE
