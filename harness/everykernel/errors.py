@@ -60,7 +60,7 @@ class CaseError(EverykernelError):
 
 
 class ObjectMalformed(CaseError):
-    """An ELF object, .BTF or .BTF.ext whose bytes contradict themselves; ``where`` names file, section, record, offset."""
+    """An object whose bytes contradict themselves; ``where`` names file, section, record and offset."""
 
     code = "object-malformed"
 

@@ -26,44 +26,142 @@ class Reason:
 
 
 _TABLE = (
-    Reason("btf-missing", "relocate", "the program has CO-RE records and the kernel has no BTF",
-           "supply one made for this kernel (BTF archive, or pahole on its debug package), or load a variant without CO-RE"),
-    Reason("btf-rejected", "relocate", "a BTF is damaged, or made for another pointer size or byte order",
-           "supply the BTF of exactly this kernel"),
-    Reason("relocation-unresolved", "load", "an instruction that was reached needs a type, field or enum value that this kernel lacks",
-           "guard the access with bpf_core_field_exists, or add a ___flavour for the other layout"),
-    Reason("relocation-ambiguous", "relocate", "several types of the same name give different values",
-           "narrow the local type so that one candidate matches"),
+    Reason(
+        "btf-missing",
+        "relocate",
+        "the program has CO-RE records and the kernel has no BTF",
+        "supply one made for this kernel (BTF archive, or pahole on its debug package), or load a variant without CO-RE",
+    ),
+    Reason(
+        "btf-rejected",
+        "relocate",
+        "a BTF is damaged, or made for another pointer size or byte order",
+        "supply the BTF of exactly this kernel",
+    ),
+    Reason(
+        "relocation-unresolved",
+        "load",
+        "an instruction that was reached needs a type, field or enum value that this kernel lacks",
+        "guard the access with bpf_core_field_exists, or add a ___flavour for the other layout",
+    ),
+    Reason(
+        "relocation-ambiguous",
+        "relocate",
+        "several types of the same name give different values",
+        "narrow the local type so that one candidate matches",
+    ),
     Reason("object-malformed", "relocate", "the object's bytes contradict themselves", "rebuild the object"),
-    Reason("object-unsupported", "relocate", "the object is sound, and asks for something that no loader takes",
-           "compile it for this target's byte order, with a supported relocation"),
-    Reason("map-type-unsupported", "load", "this kernel does not know the map type", "choose an older map type, or a variant"),
-    Reason("map-create-failed", "load", "the kernel refused to create a map of a type that it knows", "look at errno and the map's sizes"),
-    Reason("program-type-unsupported", "load", "this kernel does not know the program type", "choose another program type, or a variant"),
-    Reason("attach-type-unsupported", "load", "this kernel does not know the attach type", "choose another attach type, or a variant"),
-    Reason("attach-target-missing", "load", "the function, tracepoint or hook does not exist in this kernel",
-           "name a target that it has, or make the program optional"),
+    Reason(
+        "object-unsupported",
+        "relocate",
+        "the object is sound, and asks for something that no loader takes",
+        "compile it for this target's byte order, with a supported relocation",
+    ),
+    Reason(
+        "map-type-unsupported",
+        "load",
+        "this kernel does not know the map type",
+        "choose an older map type, or a variant",
+    ),
+    Reason(
+        "map-create-failed",
+        "load",
+        "the kernel refused to create a map of a type that it knows",
+        "look at errno and the map's sizes",
+    ),
+    Reason(
+        "program-type-unsupported",
+        "load",
+        "this kernel does not know the program type",
+        "choose another program type, or a variant",
+    ),
+    Reason(
+        "attach-type-unsupported",
+        "load",
+        "this kernel does not know the attach type",
+        "choose another attach type, or a variant",
+    ),
+    Reason(
+        "attach-target-missing",
+        "load",
+        "the function, tracepoint or hook does not exist in this kernel",
+        "name a target that it has, or make the program optional",
+    ),
     Reason("attach-failed", "run", "the kernel refused to attach the program", "look at errno"),
-    Reason("helper-unsupported", "load", "this kernel does not have the helper, or not for this program type",
-           "guard it with bpf_core_enum_value_exists(enum bpf_func_id, …)"),
-    Reason("kfunc-missing", "load", "this kernel does not export the kfunc", "declare it __weak and guard it with bpf_ksym_exists"),
+    Reason(
+        "helper-unsupported",
+        "load",
+        "this kernel does not have the helper, or not for this program type",
+        "guard it with bpf_core_enum_value_exists(enum bpf_func_id, …)",
+    ),
+    Reason(
+        "kfunc-missing",
+        "load",
+        "this kernel does not export the kfunc",
+        "declare it __weak and guard it with bpf_ksym_exists",
+    ),
     Reason("ksym-missing", "load", "this kernel does not have the symbol", "declare it __weak"),
-    Reason("kconfig-missing", "load", "a strong .kconfig extern is not in the kernel's configuration", "declare it __weak"),
-    Reason("module-missing", "load", "a kernel module that the case needs is not in this kernel", "ask for another flavour"),
-    Reason("kernel-config-missing", "load", "the kernel was built without the option that this needs", "ask for another flavour"),
-    Reason("verifier-rejected", "load", "the verifier refused the program", "read the failing instruction and its source line"),
-    Reason("limit-exceeded", "load", "the program or map is past a limit of this kernel", "make it smaller, or split it"),
-    Reason("permission-denied", "load", "the kernel denies the operation to this caller", "look at lockdown, LSM and capabilities"),
-    Reason("load-failed", "load", "the kernel refused the program for a reason that is none of the others", "look at errno and the log"),
-    Reason("assertion-failed", "run", "the program ran, and what it saw is not what the case expects", "read the evidence"),
-    Reason("timeout", "run", "it did not end by its deadline, while the guest still answers", "make the trigger end, or the deadline longer"),
+    Reason(
+        "kconfig-missing", "load", "a strong .kconfig extern is not in the kernel's configuration", "declare it __weak"
+    ),
+    Reason(
+        "module-missing", "load", "a kernel module that the case needs is not in this kernel", "ask for another flavour"
+    ),
+    Reason(
+        "kernel-config-missing",
+        "load",
+        "the kernel was built without the option that this needs",
+        "ask for another flavour",
+    ),
+    Reason(
+        "verifier-rejected",
+        "load",
+        "the verifier refused the program",
+        "read the failing instruction and its source line",
+    ),
+    Reason(
+        "limit-exceeded", "load", "the program or map is past a limit of this kernel", "make it smaller, or split it"
+    ),
+    Reason(
+        "permission-denied",
+        "load",
+        "the kernel denies the operation to this caller",
+        "look at lockdown, LSM and capabilities",
+    ),
+    Reason(
+        "load-failed",
+        "load",
+        "the kernel refused the program for a reason that is none of the others",
+        "look at errno and the log",
+    ),
+    Reason(
+        "assertion-failed", "run", "the program ran, and what it saw is not what the case expects", "read the evidence"
+    ),
+    Reason(
+        "timeout",
+        "run",
+        "it did not end by its deadline, while the guest still answers",
+        "make the trigger end, or the deadline longer",
+    ),
     Reason("kernel-warning", "run", "the kernel printed a WARN or a lockdep splat", "read the console"),
     Reason("kernel-oops", "guest", "the kernel oopsed", "read the trace in the console"),
     Reason("kernel-panic", "guest", "the kernel panicked", "read the trace in the console"),
-    Reason("kernel-hung", "guest", "the guest neither answered nor died by its deadline", "read the last console lines"),
-    Reason("boot-failed", "guest", "the kernel never got as far as its agent", "read the console; look at the kernel's configuration"),
-    Reason("guest-lost", "guest", "QEMU or the channel ended, and the kernel did not say why", "run the cell again; look at QEMU's errors"),
+    Reason(
+        "kernel-hung", "guest", "the guest neither answered nor died by its deadline", "read the last console lines"
+    ),
+    Reason(
+        "boot-failed",
+        "guest",
+        "the kernel never got as far as its agent",
+        "read the console; look at the kernel's configuration",
+    ),
+    Reason(
+        "guest-lost",
+        "guest",
+        "QEMU or the channel ended, and the kernel did not say why",
+        "run the cell again; look at QEMU's errors",
+    ),
     Reason("harness-error", "guest", "everykernel itself is at fault", "report it, with the traceback"),
-)  # fmt: skip
+)
 
 REASONS: dict[str, Reason] = {r.code: r for r in _TABLE}

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""From a fresh machine to a result: install what is missing, make .venv, and hand over to nox.
+
+    python3 bootstrap.py            install, then compile the cases and show the matrix (nox -s matrix)
+    python3 bootstrap.py check      install, then lint, typing and all tests (nox)
+    python3 bootstrap.py SESSION…   install, then these nox sessions
+
+Standard library only. On Debian and Ubuntu the system packages are installed with apt-get (through sudo where needed);
+elsewhere their names are printed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+MINIMUM = (3, 11)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that the system must have, and the package that brings it in each family of distributions."""
+
+    what: str
+    apt: str
+    fedora: str
+    arch: str
+
+    def missing(self) -> bool:
+        """Tell whether it is not there: a program, a file or folder (/…), or a module of this Python (python:…)."""
+        if self.what.startswith("python:"):
+            return importlib.util.find_spec(self.what[len("python:") :]) is None
+        if self.what.startswith("/"):
+            return not Path(self.what).exists()
+        return shutil.which(self.what) is None
+
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+NEEDS = (
+    Need("python:ensurepip", "python3-venv", "python3", "python"),
+    Need("qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86"),
+    Need("clang-19", "clang-19", "clang", "clang"),
+    Need("llvm-strip-19", "llvm-19", "llvm", "llvm"),
+    Need("/usr/include/bpf/bpf_helpers.h", "libbpf-dev", "libbpf-devel", "libbpf"),
+    Need("/usr/include/linux/bpf.h", "linux-libc-dev", "kernel-headers", "linux-api-headers"),
+    Need("gpgv", "gpgv", "gnupg2", "gnupg"),
+    Need(KEYRING, "debian-archive-keyring", "debian-keyring", "debian-archive-keyring"),
+)  # fmt: skip
+OPTIONAL = {"gpgv", KEYRING}  # without them the archive is asked over HTTPS
+
+
+class BootstrapError(Exception):
+    """Stops the bootstrap; the text says what to do next."""
+
+
+def step(text: str) -> None:
+    """Say what happens next."""
+    print(f"==> {text}", flush=True)
+
+
+def run(*argv: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a command; raise BootstrapError where it fails."""
+    words = [str(word) for word in argv]
+    code = subprocess.run(words, cwd=ROOT, env={**os.environ, **(env or {})}).returncode
+    if code:
+        raise BootstrapError(f"`{' '.join(words)}` ended with exit code {code}")
+
+
+def install_packages() -> None:
+    """Install the system packages that are missing, or name them where apt-get is not the way."""
+    missing = [need for need in NEEDS if need.missing()]
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        required = [need for need in missing if need.what not in OPTIONAL]
+        if required:
+            raise BootstrapError(
+                "these are missing, and this system has no apt-get to install them with:\n"
+                f"  programs and files: {' '.join(n.what for n in required)}\n"
+                f"  Fedora: dnf install {' '.join(dict.fromkeys(n.fedora for n in required))}\n"
+                f"  Arch:   pacman -S {' '.join(dict.fromkeys(n.arch for n in required))}"
+            )
+        return
+    packages = [need.apt for need in missing]
+    step(f"installing system packages: {' '.join(packages)}")
+    root: list[str] = []
+    if os.geteuid():
+        if shutil.which("sudo") is None:
+            raise BootstrapError(f"run as root, or install sudo: apt-get install {' '.join(packages)}")
+        root = ["sudo"]
+    env = ["env", "DEBIAN_FRONTEND=noninteractive"]
+    run(*root, "apt-get", "update", "-q")
+    run(*root, *env, "apt-get", "install", "-q", "-y", "--no-install-recommends", *packages)
+
+
+def make_venv() -> None:
+    """Make .venv with the project (editable) and its development tools; again when pyproject.toml changed."""
+    stamp = VENV / "bootstrap.stamp"
+    want = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == want:
+        return
+    step("making .venv with the project and its tools")
+    run(sys.executable, "-m", "venv", "--clear", VENV)
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", ".[dev]")
+    stamp.write_text(want)
+
+
+def main(arguments: list[str]) -> int:
+    """Install what is missing, then run nox; return the exit code."""
+    if sys.version_info < MINIMUM:
+        print(f"bootstrap: Python {'.'.join(map(str, MINIMUM))} or newer is needed, this is {sys.version.split()[0]}")
+        return 2
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0
+    try:
+        install_packages()
+        make_venv()
+    except BootstrapError as e:
+        print(f"bootstrap: {e}", file=sys.stderr)
+        return 4
+    sessions = arguments or ["matrix"]
+    command = [str(PYTHON), "-m", "nox", *([] if sessions == ["check"] else ["-s", *sessions])]
+    step(" ".join(["nox", *command[3:]]))
+    return subprocess.run(command, cwd=ROOT).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

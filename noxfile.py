@@ -1,0 +1,80 @@
+"""One entry to all checks: ``nox`` runs them, ``nox -l`` lists them. Sessions use the interpreter that runs nox."""
+
+from __future__ import annotations
+
+import sys
+
+import nox
+
+KERNELS = "5.10,6.1,6.12,6.1/i386"
+ALL_LAYOUTS = "6.16,6.18,7.1,7.3"  # the archive's three package layouts
+
+nox.options.sessions = ["lint", "typing", "tests", "vm", "wheel"]
+nox.options.default_venv_backend = "none"
+
+
+def _python(session: nox.Session, *arguments: str) -> None:
+    session.run(sys.executable, *arguments, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    _python(session, "-m", "ruff", "check")
+    _python(session, "-m", "ruff", "format", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types, strictly."""
+    _python(session, "-m", "mypy")
+
+
+@nox.session
+def cases(session: nox.Session) -> None:
+    """Compile the cases for every architecture."""
+    _python(session, "-m", "everykernel", "compile")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests that boot nothing."""
+    cases(session)
+    _python(session, "-m", "pytest", "-m", "not vm and not wheel", "-n", "2", *session.posargs)
+
+
+@nox.session
+def vm(session: nox.Session) -> None:
+    """Run the tests that boot real kernels."""
+    cases(session)
+    _python(session, "-m", "pytest", "-m", "vm", "tests", *session.posargs)
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Compile the cases, fetch the kernels, build the image, run the matrix and show it."""
+    cases(session)
+    _python(
+        session, "-m", "pytest", "--kernels", KERNELS, "--kernel-report", "kernel-report", "cases", *session.posargs
+    )
+
+
+@nox.session
+def layouts(session: nox.Session) -> None:
+    """Run the matrix on kernels from each package layout of the archive."""
+    cases(session)
+    _python(session, "-m", "pytest", "--kernels", ALL_LAYOUTS, "cases", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure boot, restore, case and matrix, with ratios against virtme-ng in the same run."""
+    cases(session)
+    _python(session, "-m", "everykernel.bench", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build sdist and wheel, and try the README's example with nothing but the wheel installed."""
+    cases(session)
+    _python(session, "-m", "pytest", "-m", "wheel", "tests/test_wheel.py", *session.posargs)
