@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import elftools
+
 from everykernel import folders
 
 TRAVELLING = ("architectures", "btf", "core", "errors", "guest", "load", "object", "reasons", "wire")

@@ -30,7 +30,7 @@ _TABLE = (
         "btf-missing",
         "relocate",
         "the program has CO-RE records and the kernel has no BTF",
-        "supply one made for this kernel (BTF archive, or pahole on its debug package), or load a variant without CO-RE",
+        "supply one made for this kernel (a BTF archive, pahole on its debug package), or load a variant without CO-RE",
     ),
     Reason(
         "btf-rejected",
