@@ -1,0 +1,84 @@
+"""A kernel as the rest of the harness sees it: resolved (name and source known), then fetched (its files are here)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from everykernel.architectures import Architecture
+from everykernel.kernels.progress import Progress
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel whose files are on this machine.
+
+    Attributes:
+        spec: as the user gave it (``6.1``, ``6.1/i386``, ``./bzImage``): the column's name.
+        arch: its row in the table of architectures.
+        release: what ``uname -r`` prints there.
+        image: the bootable image (vmlinuz, bzImage).
+        modules: the folder ``lib/modules/<release>``, or None where there are none (``notes`` says why).
+        config: the build configuration, or None.
+        sha256: of the package that it came from (hex), of the image for a path.
+        source: ``debian:<suite>`` or ``path:<path>``.
+        signed: how the source is vouched for: ``gpgv``, ``https`` or ``none``.
+        notes: what a reader of the results should know, one line each.
+        version: the package's version (``6.1.192-1``), the release for a path.
+        series: ``6.1``.
+        flavour: Debian's flavour (``cloud-amd64``), "" for a path.
+        digest: SHA-256 of ``image`` (hex), verified when the kernel was fetched: fit for a snapshot's key.
+    """
+
+    spec: str
+    arch: Architecture
+    release: str
+    image: Path
+    modules: Path | None
+    config: Path | None
+    sha256: str
+    source: str
+    signed: str
+    notes: tuple[str, ...] = ()
+    version: str = ""
+    series: str = ""
+    flavour: str = ""
+    digest: str = ""
+
+
+class Fetcher(Protocol):
+    """What brings a resolved kernel's files here."""
+
+    def __call__(self, resolved: ResolvedKernel, progress: Progress) -> Kernel:
+        """Return the kernel, downloading what is missing; raise DownloadError or CacheError."""
+
+
+@dataclass(frozen=True)
+class ResolvedKernel:
+    """A kernel that a spec was found to mean; nothing but indexes was downloaded for it.
+
+    Attributes: as in `Kernel`, and ``package``, the name of the package that holds it ("" for a path).
+    """
+
+    spec: str
+    arch: Architecture
+    series: str
+    version: str
+    release: str
+    package: str
+    source: str
+    flavour: str
+    fetcher: Fetcher = field(repr=False, compare=False)
+    cached: bool = field(default=False, compare=False)
+
+    def fetch(self, progress: Progress | None = None) -> Kernel:
+        """Return the kernel with its files in the cache, downloading what is missing.
+
+        Raises:
+            DownloadError: it could not be had whole and verified; the remedy says what to do.
+            CacheError: the cache cannot be written.
+        """
+        from everykernel.kernels.progress import SILENT
+
+        return self.fetcher(self, progress if progress is not None else SILENT)
