@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Ask libbpf how it relocates an object, without loading anything.
+ *
+ *     oracle OBJECT BTF
+ *
+ * libbpf relocates OBJECT against BTF, one program autoloaded at a time, up to the point where it would hand the program
+ * to the kernel. bpf(2) never reaches the kernel: the linker's --wrap=syscall brings each call here, and this program
+ * answers it as a kernel that takes everything. Reads of /sys/kernel/btf/vmlinux get BTF too, so that attach targets are
+ * looked up in the target and not in the host's kernel.
+ *
+ * Prints one line of text a program, fields separated by tabs:
+ *     program NAME SECTION ERRNO HEX      HEX is the instructions after relocation, linking included ("-" after an error)
+ * preceded by libbpf's own debug lines, each as: log TEXT. An object that cannot be opened gives: open ERRNO.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+static const char VMLINUX[] = "/sys/kernel/btf/vmlinux";
+static const char *target;
+
+/* The library was built against a newer C library whose scanf family has other names. */
+int __isoc23_sscanf(const char *s, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsscanf(s, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+int __isoc23_fscanf(FILE *f, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vfscanf(f, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+unsigned long long __isoc23_strtoull(const char *s, char **end, int base)
+{
+	return strtoull(s, end, base);
+}
+
+static int a_file(size_t size)
+{
+	int fd = memfd_create("oracle", MFD_CLOEXEC);
+
+	if (fd >= 0 && size && ftruncate(fd, (off_t)size)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static long refuse(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static long answer(int cmd, union bpf_attr *attr)
+{
+	switch (cmd) {
+	case BPF_MAP_CREATE: {
+		size_t value = (attr->value_size + 7UL) & ~7UL;
+		size_t size = (value * attr->max_entries + 4095) & ~4095UL;
+
+		return a_file(size > (1UL << 30) ? 1UL << 30 : size); /* data sections are mapped from it */
+	}
+	case BPF_PROG_LOAD:
+	case BPF_BTF_LOAD:
+		return a_file(0);
+	case BPF_MAP_UPDATE_ELEM:
+	case BPF_MAP_FREEZE:
+	case BPF_PROG_BIND_MAP:
+		return 0;
+	case BPF_BTF_GET_NEXT_ID:
+		return refuse(ENOENT);
+	default:
+		return refuse(EINVAL);
+	}
+}
+
+long __real_syscall(long nr, ...);
+long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+	if (nr == SYS_bpf)
+		return answer((int)a, (union bpf_attr *)b);
+	if (nr == SYS_perf_event_open)
+		return refuse(ENOENT);
+	return __real_syscall(nr, a, b, c, d, e, f);
+}
+
+static const char *redirect(const char *path)
+{
+	return strcmp(path, VMLINUX) ? path : target;
+}
+
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, int mode)
+{
+	return __real_open64(redirect(path), flags, mode);
+}
+
+FILE *__real_fopen64(const char *path, const char *mode);
+FILE *__wrap_fopen64(const char *path, const char *mode)
+{
+	return __real_fopen64(redirect(path), mode);
+}
+
+int __real_faccessat(int dir, const char *path, int mode, int flags);
+int __wrap_faccessat(int dir, const char *path, int mode, int flags)
+{
+	return __real_faccessat(dir, redirect(path), mode, flags);
+}
+
+static int print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char text[4096];
+
+	(void)level;
+	vsnprintf(text, sizeof(text), format, args);
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		printf("log\t%s\n", line);
+	return 0;
+}
+
+static struct bpf_object *open_object(const char *path, const char *btf)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
+
+	return bpf_object__open_file(path, &opts);
+}
+
+/* Relocate the program at this position alone; return 0 past the last. */
+static int one(const char *path, const char *btf, int position)
+{
+	struct bpf_object *obj = open_object(path, btf);
+	struct bpf_program *prog, *chosen = NULL;
+	int at = 0, err;
+
+	if (!obj) {
+		printf("open\t%d\n", errno);
+		return 0;
+	}
+	bpf_object__for_each_program(prog, obj) {
+		bpf_program__set_autoload(prog, at == position);
+		if (at++ == position)
+			chosen = prog;
+	}
+	if (!chosen) {
+		bpf_object__close(obj);
+		return 0;
+	}
+	err = bpf_object__prepare(obj);
+	printf("program\t%s\t%s\t%d\t", bpf_program__name(chosen), bpf_program__section_name(chosen), -err);
+	if (err) {
+		printf("-");
+	} else {
+		const unsigned char *code = (const unsigned char *)bpf_program__insns(chosen);
+
+		for (size_t i = 0; i < bpf_program__insn_cnt(chosen) * sizeof(struct bpf_insn); i++)
+			printf("%02x", code[i]);
+	}
+	printf("\n");
+	bpf_object__close(obj);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "--version")) {
+		printf("libbpf %s\n", libbpf_version_string());
+		return 0;
+	}
+	if (argc != 3) {
+		fprintf(stderr, "usage: oracle OBJECT BTF | oracle --version\n");
+		return 2;
+	}
+	target = argv[2];
+	libbpf_set_print(print);
+	for (int position = 0; one(argv[1], argv[2], position); position++)
+		;
+	return 0;
+}
