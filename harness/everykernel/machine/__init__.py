@@ -1,0 +1,10 @@
+"""Machines: QEMU guests restored from snapshots, each with a fresh kernel, and what tells how they ended.
+
+Law: only this package starts QEMU or any other machine.
+"""
+
+from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, MachineSource, Prepared
+from everykernel.machine.machines import Machines
+from everykernel.machine.spec import MachineSpec
+
+__all__ = ["COLD_BOOT", "RESTORED", "Guest", "MachineSource", "MachineSpec", "Machines", "Prepared"]

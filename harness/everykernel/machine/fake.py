@@ -1,0 +1,170 @@
+"""Fake machines for tests of host logic: no QEMU, no kernel, the answers are written by the test.
+
+machines = FakeMachines()
+machines.answer(wire.Run, lambda message: wire.Ran(0, b"hello\\n", b""))
+machines.answer(wire.Load, KernelPanic("kernel panic: …", console="…"))   # an exception is raised
+with machines.start(kernel()) as guest: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union
+
+from everykernel import wire
+from everykernel.architectures import ARCHITECTURES
+from everykernel.errors import GuestError, GuestLost, RequestFailed
+from everykernel.kernels.model import Kernel
+from everykernel.machine.guest import RESTORED, Guest, Prepared
+from everykernel.machine.spec import MachineSpec
+
+Answer = Union[wire.Message, Exception, Callable[[Any], wire.Message]]
+
+
+def kernel(spec: str = "6.1", *, arch: str = "x86_64", release: str = "6.1.0-56-cloud-amd64") -> Kernel:
+    """Return a kernel that is nowhere on the disk."""
+    return Kernel(
+        spec=spec,
+        arch=ARCHITECTURES[arch],
+        release=release,
+        image=Path("/nonexistent/vmlinuz"),
+        modules=None,
+        config=None,
+        sha256="0" * 64,
+        source="fake",
+        signed="none",
+    )
+
+
+def facts(kernel: Kernel) -> wire.Facts:
+    """Return facts that fit ``kernel``: BTF everywhere but on i386, as in Debian's kernels."""
+    return wire.Facts(
+        release=kernel.release,
+        version="#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-10-01)",
+        machine=kernel.arch.uname,
+        cpus=2,
+        btf=kernel.arch.name != "i386",
+        module_btf=[],
+        jit=True,
+        lsm=["capability"],
+        lockdown="none",
+        config=True,
+        python="3.11.2",
+    )
+
+
+class FakeGuest(Guest):
+    """A guest whose answers were written by a test; files pushed are there to be pulled."""
+
+    def __init__(self, machines: FakeMachines, kernel: Kernel, spec: MachineSpec) -> None:
+        self.kernel = kernel
+        self.spec = spec
+        self.start_kind = RESTORED
+        self.notes = []
+        self.requests: list[wire.Message] = []
+        self.files: dict[str, bytes] = {}
+        self.closed = False
+        self._machines = machines
+
+    @property
+    def facts(self) -> wire.Facts:
+        """The facts of `FakeMachines.facts`, else ones that fit the kernel."""
+        return self._machines.facts.get(self.kernel.spec) or facts(self.kernel)
+
+    def request(self, message: wire.Message, timeout: float | None = None) -> wire.Message:
+        """Return the answer that the test gave for this kind of message; raise it if it is an exception."""
+        if self.closed:
+            raise GuestLost("the guest is closed", where=self.kernel.spec)
+        self.requests.append(message)
+        answer = self._machines.answers.get(message.kind)
+        if answer is None:
+            return self._ordinary(message)
+        if isinstance(answer, GuestError):
+            self.closed = True
+        if isinstance(answer, Exception):
+            raise answer
+        reply = answer(message) if callable(answer) else answer
+        if isinstance(reply, wire.Failed):
+            raise RequestFailed(reply.message, code=reply.code, where=reply.where)
+        return reply
+
+    def _ordinary(self, message: wire.Message) -> wire.Message:
+        if isinstance(message, wire.Push):
+            self.files[message.path] = message.data
+            return wire.Done()
+        if isinstance(message, wire.Pull):
+            if message.path not in self.files:
+                raise RequestFailed("no such file or directory", code="harness-error", where=message.path)
+            return wire.Value(self.files[message.path])
+        if isinstance(message, wire.Hello):
+            return self.facts
+        if isinstance(message, (wire.Ping, wire.Unload, wire.Detach)):
+            return wire.Done()
+        if isinstance(message, wire.Run):
+            return wire.Ran(0, b"", b"")
+        raise AssertionError(f"the test gave no answer for {message.kind!r}")
+
+    def console(self) -> str:
+        """Return what the test put into `FakeMachines.consoles` for this kernel."""
+        return self._machines.consoles.get(self.kernel.spec, "")
+
+    def warnings(self) -> list[str]:
+        """Return what the test put into `FakeMachines.splats` for this kernel."""
+        return self._machines.splats.get(self.kernel.spec, [])
+
+    def close(self) -> None:
+        """End the guest."""
+        self.closed = True
+
+
+@dataclass
+class FakeMachines:
+    """Machines that start fake guests.
+
+    Attributes:
+        answers: by a message's ``kind``: a reply, a function from message to reply, or an exception to raise.
+        facts, consoles, splats: by a kernel's spec.
+        boot_errors: by a kernel's spec: what `prepare` and `start` raise.
+        prepared: the specs that were made ready (each "boots" the first time).
+        guests: every guest that was started.
+    """
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    facts: dict[str, wire.Facts] = field(default_factory=dict)
+    consoles: dict[str, str] = field(default_factory=dict)
+    splats: dict[str, list[str]] = field(default_factory=dict)
+    boot_errors: dict[str, Exception] = field(default_factory=dict)
+    prepared: set[tuple[str, MachineSpec]] = field(default_factory=set)
+    guests: list[FakeGuest] = field(default_factory=list)
+
+    def answer(self, kind: type[wire.Message], reply: Answer) -> None:
+        """Answer requests of this kind so."""
+        self.answers[kind.kind] = reply
+
+    @property
+    def accelerator(self) -> str:
+        """Says that it is none."""
+        return "fake"
+
+    def prepare(self, kernel: Kernel, spec: MachineSpec | None = None) -> Prepared:
+        """Boot nothing, and say that the first call for a machine did."""
+        key = (kernel.spec, spec or MachineSpec())
+        if kernel.spec in self.boot_errors:
+            raise self.boot_errors[kernel.spec]
+        new = key not in self.prepared
+        self.prepared.add(key)
+        return Prepared(booted=new, attempts=int(new))
+
+    def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> FakeGuest:
+        """Return a fake guest."""
+        self.prepare(kernel, spec)
+        guest = FakeGuest(self, kernel, spec or MachineSpec())
+        self.guests.append(guest)
+        return guest
+
+    def close(self) -> None:
+        """End every guest."""
+        for guest in self.guests:
+            guest.close()

@@ -1,0 +1,125 @@
+"""What a running guest offers, whatever machine it runs on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+from everykernel import wire
+from everykernel.kernels.model import Kernel
+from everykernel.machine.spec import MachineSpec
+
+RESTORED, COLD_BOOT = "restored", "cold-boot"
+
+
+class Guest(ABC):
+    """A guest with a fresh kernel, its agent answering. Use it as a context manager, or `close` it.
+
+    Attributes:
+        kernel: the kernel that it runs.
+        spec: its machine.
+        start_kind: how it was started: ``restored`` or ``cold-boot``.
+        notes: what a reader of the results should know about this guest (a restore that did not answer).
+    """
+
+    kernel: Kernel
+    spec: MachineSpec
+    start_kind: str
+    notes: list[str]
+
+    @property
+    @abstractmethod
+    def facts(self) -> wire.Facts:
+        """What the kernel is, from probes."""
+
+    @abstractmethod
+    def request(self, message: wire.Message, timeout: float | None = None) -> wire.Message:
+        """Send one request and return its reply; ``timeout`` is in seconds (None: the machines' own).
+
+        Raises:
+            RequestFailed: the agent answered with an error.
+            CaseTimeout: no reply by the deadline, while the agent still answers a ping. The guest stays usable only
+                for its console: the request still runs in it.
+            KernelPanic, KernelOops, KernelHung, GuestLost: the guest broke, with its last console lines.
+        """
+
+    @abstractmethod
+    def console(self) -> str:
+        """Return what the kernel printed since this guest was started (restored: since then only)."""
+
+    @abstractmethod
+    def warnings(self) -> list[str]:
+        """Return the WARN, lockdep, RCU and lockup splats in the console, each whole."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the guest at once; a second call does nothing."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> wire.Ran:
+        """Run a program in the guest and return how it ended; raise RequestFailed if it cannot be started."""
+        reply = self.request(wire.Run(list(argv), stdin, dict(env or {})), timeout)
+        assert isinstance(reply, wire.Ran)
+        return reply
+
+    def push(self, path: str, data: bytes, *, mode: int = 0o644, timeout: float | None = None) -> None:
+        """Write a file in the guest, making its folders."""
+        self.request(wire.Push(path, data, mode), timeout)
+
+    def pull(self, path: str, *, timeout: float | None = None) -> bytes:
+        """Return a file's bytes from the guest; raise RequestFailed if it cannot be read."""
+        reply = self.request(wire.Pull(path), timeout)
+        assert isinstance(reply, wire.Value)
+        assert isinstance(reply.value, bytes)
+        return reply.value
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What making a kernel ready took.
+
+    Attributes:
+        booted: whether anything was booted (False: the snapshots were there).
+        attempts: boots tried, retries included (0 when nothing was booted).
+        seconds: how long it took.
+        notes: what a reader should know: "boot 1 of 3 failed: no answer within 60 s".
+    """
+
+    booted: bool
+    attempts: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+class MachineSource(Protocol):
+    """What makes kernels ready and starts guests: `machine.Machines`, or `machine.fake.FakeMachines` in tests."""
+
+    @property
+    def accelerator(self) -> str:
+        """The accelerator in use (``kvm``, ``tcg``) with its reason, for a report's header."""
+
+    def prepare(self, kernel: Kernel, spec: MachineSpec | None = None) -> Prepared:
+        """Make or reuse the snapshots of ``kernel`` on such a machine (None: the default one)."""
+
+    def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
+        """Return a guest with a fresh kernel; ``ahead``: restore it in the background, paused until it is used."""
+
+    def close(self) -> None:
+        """End every guest that is still running."""
