@@ -127,6 +127,12 @@ class CaseTimeout(CaseError):
     code = "timeout"
 
 
+class KernelModuleMissing(CaseError):
+    """A kernel module that a case asks for is not in this kernel."""
+
+    code = "module-missing"
+
+
 class RequestFailed(CaseError):
     """The agent answered a request with an error of its own; ``code`` is the reason it gave."""
 
