@@ -1,60 +1,156 @@
-"""Debian's archive: signed indexes, packages by SHA-256, and what is inside a .deb."""
+"""Debian's archive as seen from this machine: signed indexes, packages by SHA-256, and what is inside a .deb."""
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import lzma
+import os
+import posixpath
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import threading
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from everykernel.kernels.progress import Progress
+import zstandard
+from debian.arfile import ArError, ArFile
+from debian.debian_support import Version
 
+from everykernel import cache
+from everykernel.errors import DownloadError
+from everykernel.kernels import catalogue as catalogues
+from everykernel.kernels import mirror as mirrors
+from everykernel.kernels.download import Downloader, NotThere, matches
+from everykernel.kernels.index import Entry, Index, Indexes
+from everykernel.kernels.progress import SILENT, Progress
+from everykernel.kernels.trust import Trust
 
-@dataclass(frozen=True)
-class Entry:
-    """One package of a suite's index.
-
-    Attributes:
-        name, version, arch: as Debian writes them (``arch`` is the index's, also for packages of arch ``all``).
-        suite: the suite whose index lists it.
-        filename: its path below the archive's root.
-        size: bytes.
-        sha256: hex.
-        depends: its Depends field, "" if it has none.
-        signed: how the index is vouched for: ``gpgv`` or ``https``.
-    """
-
-    name: str
-    version: str
-    arch: str
-    suite: str
-    filename: str
-    size: int
-    sha256: str
-    depends: str = ""
-    signed: str = ""
+__all__ = ["Archive", "Entry", "unpack"]
 
 
 class Archive:
-    """The Debian archive as seen from this machine, through its mirror and the cache."""
+    """The Debian archive, through its mirror and the cache. Safe to use from several threads.
+
+    Args:
+        catalogue: names the default servers; None reads the project's own.
+        mirror: where to ask; None finds out (`everykernel.kernels.mirror`).
+        trust: how to check signatures; None takes what the host has.
+        update: ask for indexes anew even where a cached one is less than a day old.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalogue: catalogues.Catalogue | None = None,
+        mirror: mirrors.Mirror | None = None,
+        trust: Trust | None = None,
+        update: bool = False,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.catalogue = catalogue or catalogues.load()
+        self.mirror = mirror or mirrors.choose(self.catalogue, environ=environ)
+        self.trust = trust or Trust.of_host()
+        self.downloader = Downloader(https_only=not self.trust.complete, proxy=self.mirror.proxy)
+        self._indexes = Indexes(self.mirror, self.trust, self.downloader, update)
+        self._seen: dict[tuple[str, str], Index] = {}
+        self._lock = threading.Lock()
+
+    def index(self, suite: str, arch: str, progress: Progress | None = None) -> Index:
+        """Return a suite's index, asked for at most once in this object's life; raises as `Indexes.get` does."""
+        with self._lock:
+            known = self._seen.get((suite, arch))
+        if known is None:
+            known = self._indexes.get(suite, arch, progress or SILENT)
+            with self._lock:
+                self._seen[(suite, arch)] = known
+        return known
 
     def package(self, suite: str, name: str, arch: str, progress: Progress | None = None) -> Entry | None:
         """Return the newest ``name`` of a suite (``bookworm``, ``bookworm-security``), None if the suite has none.
 
         ``arch`` is Debian's name (``amd64``). Raises DownloadError where the index cannot be had.
         """
-        raise NotImplementedError
+        entries = self.index(suite, arch, progress).packages(name)
+        return max(entries, key=lambda entry: Version(entry.version), default=None)
+
+    def kernels(self, suite: str, arch: str, progress: Progress | None = None) -> list[Entry]:
+        """Return the kernel packages of a suite; none where the suite is nowhere to be had."""
+        try:
+            return self.index(suite, arch, progress).kernels()
+        except NotThere:
+            return []
 
     def fetch(self, entry: Entry, progress: Progress | None = None) -> Path:
-        """Return the package's file in the cache, whole and verified; download it if it is not there."""
-        raise NotImplementedError
+        """Return the package's file in the cache, whole and verified; download it if it is not there.
+
+        Raises:
+            DownloadError: it cannot be had whole from anywhere.
+            CacheError: the cache cannot be written.
+        """
+        path = cache.folder("packages") / f"{entry.sha256[:12]}-{posixpath.basename(entry.filename)}"
+        if not matches(path, entry.sha256, entry.size):
+            url = self._indexes.url(self.index(entry.suite, entry.arch, progress), entry.filename)
+            try:
+                self.downloader.file(
+                    url,
+                    path,
+                    sha256=entry.sha256,
+                    size=entry.size,
+                    description=entry.name,
+                    progress=progress or SILENT,
+                )
+            except NotThere as e:
+                remedy = "the index has moved on: everykernel kernels fetch --update"
+                raise NotThere(e.message, where=e.where, remedy=remedy) from e
+        cache.touch(path)
+        return path
 
 
 def unpack(deb: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
     """Yield each member of a package's data archive with its content (None unless it is a regular file).
 
-    Read the content before asking for the next member. Names are relative (``usr/bin/python3.11``), and never lead
-    outside of the folder that they are unpacked in (DownloadError).
+    Read the content before asking for the next member. Names are relative (``usr/bin/python3.11``), and none leads
+    outside of the folder that it is unpacked in.
+
+    Raises:
+        DownloadError: the package is damaged, or holds a name that leads elsewhere.
     """
-    raise NotImplementedError
+    try:
+        package = ArFile(filename=os.fspath(deb))
+        part = next((name for name in package.getnames() if name.startswith("data.tar")), "")
+        with _decompressed(package.getmember(part), part) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:
+                member.name = _relative(member.name, deb)
+                if member.islnk():
+                    member.linkname = _relative(member.linkname, deb)
+                yield member, tar.extractfile(member) if member.isreg() else None
+    except (ArError, KeyError, tarfile.TarError, lzma.LZMAError, zstandard.ZstdError, zlib.error, EOFError) as e:
+        remedy = "delete it, so that it is downloaded again"
+        raise DownloadError(f"not a sound package: {e}", where=str(deb), remedy=remedy) from e
+
+
+def _decompressed(member: Any, name: str) -> Any:
+    """Return the plain tar stream of a data archive, by the end of its name (deb(5)).
+
+    python-debian's own DebFile runs the command unzstd for the last of these; the library needs no command.
+    """
+    _, _, compression = name.removeprefix("data.").partition(".")
+    if compression == "xz":
+        return lzma.open(member)
+    if compression == "zst":
+        return zstandard.ZstdDecompressor().stream_reader(member, read_across_frames=True, closefd=False)
+    if compression == "gz":
+        return gzip.GzipFile(fileobj=member)
+    if compression == "":
+        return contextlib.nullcontext(member)
+    raise ArError(f"unknown compression {name!r}")
+
+
+def _relative(name: str, deb: Path) -> str:
+    """Return a member's name without ``./``; raise DownloadError if it leads outside."""
+    normal = posixpath.normpath(name)
+    if normal.startswith(("/", "..")) or "\0" in normal:
+        raise DownloadError(f"a member leads outside of the package: {name!r}", where=str(deb))
+    return normal

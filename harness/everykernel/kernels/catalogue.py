@@ -1,0 +1,96 @@
+"""The catalogue: which series there are and where to find them, read from kernels/catalogue.toml."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from everykernel import folders
+from everykernel.errors import HarnessError
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of kernels.
+
+    Attributes:
+        name: ``6.1``.
+        suites: Debian's suites that have it; the newest version in any of them wins.
+        more: suites that are asked only for an exact version that none of ``suites`` has.
+        architectures: our names of those that it is to be had for.
+        lts: whether its upstream maintainers keep it alive for years.
+        notes: what to know about it.
+    """
+
+    name: str
+    suites: tuple[str, ...]
+    more: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ("x86_64",)
+    lts: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The series as numbers, for sorting."""
+        return order(self.name)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All of kernels/catalogue.toml.
+
+    Attributes:
+        mirror, security, archive: URLs of Debian's servers; ``archive`` holds both ``debian`` and ``debian-security``.
+        codenames: of Debian's releases, to recognise a host's own mirror.
+        rolling: suites in which further series may appear.
+        flavours: by architecture, our short names for Debian's flavours.
+        series: by name, oldest first.
+    """
+
+    mirror: str
+    security: str
+    archive: str
+    codenames: tuple[str, ...]
+    rolling: tuple[str, ...]
+    flavours: Mapping[str, Mapping[str, str]]
+    series: Mapping[str, Series]
+
+
+def order(series: str) -> tuple[int, ...]:
+    """Return a series or version (``6.12``, ``6.12.7``) as numbers, for sorting."""
+    return tuple(int(part) for part in series.split("."))
+
+
+@functools.cache
+def load(path: Path | None = None) -> Catalogue:
+    """Return the catalogue; raise HarnessError if the file is not what it should be."""
+    path = path or folders.data("kernels") / "catalogue.toml"
+    try:
+        raw = tomllib.loads(path.read_text())
+        debian = raw["debian"]
+        rows = [
+            Series(
+                name=row["name"],
+                suites=tuple(row["suites"]),
+                more=tuple(row.get("more", ())),
+                architectures=tuple(row["architectures"]),
+                lts=bool(row.get("lts", False)),
+                notes=tuple(row.get("notes", ())),
+            )
+            for row in raw["series"]
+        ]
+        return Catalogue(
+            mirror=debian["mirror"],
+            security=debian["security"],
+            archive=debian["archive"],
+            codenames=tuple(debian["codenames"]),
+            rolling=tuple(debian["rolling"]),
+            flavours=raw.get("flavours", {}),
+            series={row.name: row for row in sorted(rows, key=lambda row: row.order)},
+        )
+    except (OSError, KeyError, TypeError, ValueError) as e:
+        remedy = "install everykernel again"
+        raise HarnessError(f"the catalogue of kernels cannot be read: {e!r}", where=str(path), remedy=remedy) from e

@@ -1,0 +1,179 @@
+"""Files over HTTP: resumed where they broke off, verified by SHA-256, and put in place whole.
+
+Proxies of the environment are honoured (httpx does that). Nothing unverified ever gets its final name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from everykernel import cache
+from everykernel.errors import DownloadError
+from everykernel.kernels.progress import SILENT, Progress, Task
+
+CHUNK = 1 << 18
+TRIES = 3  # for one file, each going on where the one before it broke off
+_TIMEOUT = httpx.Timeout(30.0, connect=15.0)
+_T = TypeVar("_T")
+
+
+class NotThere(DownloadError):
+    """The server answered that it does not have the file (404, 410)."""
+
+
+class Unreachable(DownloadError):
+    """The server could not be reached, or broke off again and again."""
+
+
+class Downloader:
+    """Downloads over one connection pool.
+
+    Args:
+        https_only: refuse plain HTTP, also behind a redirect.
+        proxy: URL of a proxy, None for the environment's.
+    """
+
+    def __init__(self, *, https_only: bool = False, proxy: str | None = None) -> None:
+        self.https_only = https_only
+        self._client = httpx.Client(
+            timeout=_TIMEOUT, follow_redirects=True, proxy=proxy, headers={"User-Agent": "everykernel"}
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def get(self, url: str) -> bytes:
+        """Return a small file's bytes.
+
+        Raises:
+            NotThere: the server does not have it.
+            Unreachable: the server cannot be reached.
+            DownloadError: it refused for another reason.
+        """
+
+        def once() -> bytes:
+            with self._open(url, start=0) as response:
+                return response.read()
+
+        return self._trying(url, once)
+
+    def file(
+        self,
+        url: str,
+        path: Path,
+        *,
+        sha256: str,
+        size: int,
+        description: str = "",
+        progress: Progress = SILENT,
+    ) -> Path:
+        """Download ``url`` to ``path``, unless a file of that SHA-256 is there already; return ``path``.
+
+        What an earlier try left in ``path``.part is resumed. Parallel callers wait for one another. Raises as `get`
+        does, DownloadError where the bytes are not those that ``sha256`` promises, and CacheError for a full disk.
+        """
+        name = f"downloads/{path.parent.name}/{path.name}"
+        with cache.lock(name), cache.explained(path):
+            if matches(path, sha256, size):
+                return path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{path.name}.part")
+            resumed = part.exists()
+            with progress.task(description or path.name, size) as task:
+                self._trying(url, lambda: self._into(part, url, size, task))
+                if not matches(part, sha256, size) and resumed:
+                    part.unlink()  # what was left from before was no beginning of this file
+                    self._trying(url, lambda: self._into(part, url, size, task))
+            if not matches(part, sha256, size):
+                part.unlink()
+                raise DownloadError(
+                    "the bytes are not those of the signed index (wrong size or SHA-256)",
+                    where=shown(url),
+                    remedy="try again with --update; if it stays, set EVERYKERNEL_DEBIAN_MIRROR to another mirror",
+                )
+            part.replace(path)
+            return path
+
+    def _into(self, part: Path, url: str, size: int, task: Task) -> None:
+        """Append to ``part`` what it lacks of ``url``."""
+        have = part.stat().st_size if part.exists() else 0
+        if have >= size:
+            if have == size:
+                return
+            part.unlink()
+            have = 0
+        with self._open(url, start=have) as response, part.open("ab") as file:
+            if response.status_code != httpx.codes.PARTIAL_CONTENT:  # a server that knows no ranges
+                file.truncate(0)
+            elif have:
+                task.advance(have)
+            for chunk in response.iter_raw(CHUNK):
+                file.write(chunk)
+                task.advance(len(chunk))
+        if part.stat().st_size < size:
+            raise httpx.ReadError(f"only {part.stat().st_size} of {size} bytes came")
+
+    @contextlib.contextmanager
+    def _open(self, url: str, start: int) -> Iterator[httpx.Response]:
+        """Yield the response to a GET of ``url`` from byte ``start`` on, its status checked."""
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        with self._client.stream("GET", url, headers=headers) as response:
+            if self.https_only and response.url.scheme != "https":
+                raise DownloadError("plain HTTP, where HTTPS is required", where=shown(str(response.url)))
+            if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+                raise NotThere(f"not there (HTTP {response.status_code})", where=shown(url))
+            if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                raise httpx.ReadError(f"HTTP {response.status_code}")
+            if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
+                raise DownloadError(f"HTTP {response.status_code} {response.reason_phrase}", where=shown(url))
+            yield response
+
+    def _trying(self, url: str, action: Callable[[], _T]) -> _T:
+        """Return what ``action`` returns, trying again when the connection breaks."""
+        if self.https_only and not url.startswith("https:"):
+            raise DownloadError("plain HTTP, where HTTPS is required", where=shown(url))
+        for attempt in range(TRIES):
+            try:
+                return action()
+            except httpx.ConnectError as e:  # no use in asking again at once
+                raise _unreachable(url, e) from e
+            except (httpx.HTTPError, httpx.InvalidURL) as e:
+                if attempt == TRIES - 1 or isinstance(e, httpx.UnsupportedProtocol | httpx.InvalidURL):
+                    raise _unreachable(url, e) from e
+                time.sleep(0.3 * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def matches(path: Path, sha256: str, size: int) -> bool:
+    """Tell whether ``path`` is a file of that size and SHA-256."""
+    try:
+        if path.stat().st_size != size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except FileNotFoundError:
+        return False
+
+
+def shown(url: str) -> str:
+    """Return the URL as it may be shown: without user name and password."""
+    try:
+        return str(httpx.URL(url).copy_with(username=None, password=None))
+    except httpx.InvalidURL:
+        return url
+
+
+def _unreachable(url: str, cause: Exception) -> Unreachable:
+    return Unreachable(
+        f"cannot be had: {cause or type(cause).__name__}",
+        where=shown(url),
+        remedy="look at the network and the proxy settings, or set EVERYKERNEL_DEBIAN_MIRROR to a mirror in reach",
+    )

@@ -1,0 +1,252 @@
+"""A suite's index of packages: had from mirror or archive server, checked, and kept in the cache for a day.
+
+``indexes/<suite>_<arch>/`` of the cache holds ``Packages.xz`` as it came, ``kernels.json`` (the few hundred stanzas of
+kernel packages, since reading all tens of thousands takes seconds) and ``state.json`` (where from, when, how signed).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import lzma
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from debian.deb822 import Packages, Release
+
+from everykernel import cache
+from everykernel.errors import DownloadError
+from everykernel.kernels.download import Downloader, NotThere, Unreachable, matches, shown
+from everykernel.kernels.mirror import Mirror
+from everykernel.kernels.progress import SILENT, Progress
+from everykernel.kernels.trust import Trust
+
+LIFETIME = 86400.0  # seconds for which a cached index is served without asking
+_FORMAT = 1  # of kernels.json and state.json
+_KERNEL_PACKAGE = rb"linux-(?:image|binary|modules|base)-\d[^\n]*(?<!-dbg)"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One package of a suite's index.
+
+    Attributes:
+        name, version, arch: as Debian writes them (``arch`` is the index's, also for packages of arch ``all``).
+        suite: the suite whose index lists it.
+        filename: its path below the archive's root.
+        size: bytes.
+        sha256: hex.
+        depends: its Depends field, "" if it has none.
+        signed: how the index is vouched for: ``gpgv`` or ``https``.
+    """
+
+    name: str
+    version: str
+    arch: str
+    suite: str
+    filename: str
+    size: int
+    sha256: str
+    depends: str = ""
+    signed: str = ""
+
+
+@dataclass(frozen=True)
+class Index:
+    """One suite's index for one architecture, in the cache.
+
+    Attributes:
+        suite, arch: Debian's names.
+        folder: where it is kept.
+        base: URL of the archive that it came from: the mirror's, or the archive server's.
+        signed: ``gpgv`` or ``https``.
+        checked: when it was last known to be current, in seconds since the epoch.
+    """
+
+    suite: str
+    arch: str
+    folder: Path
+    base: str
+    signed: str
+    checked: float
+
+    def packages(self, name: str) -> list[Entry]:
+        """Return the entries of one package, all versions."""
+        return list(self._entries(self._text(), re.escape(name).encode()))
+
+    def kernels(self) -> list[Entry]:
+        """Return the entries of all kernel packages."""
+        path = self.folder / "kernels.json"
+        try:
+            saved = json.loads(path.read_bytes())
+            if saved["format"] == _FORMAT and saved["signed"] == self.signed:
+                return [Entry(**row) for row in saved["entries"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # not there, or of another version of ours: made anew
+        entries = list(self._entries(self._text(), _KERNEL_PACKAGE))
+        rows = {"format": _FORMAT, "signed": self.signed, "entries": [asdict(entry) for entry in entries]}
+        cache.write(path, json.dumps(rows).encode())
+        return entries
+
+    def _text(self) -> bytes:
+        path = self.folder / "Packages.xz"
+        return _decompress(path, path.stat().st_mtime_ns)
+
+    def _entries(self, text: bytes, pattern: bytes) -> Iterator[Entry]:
+        """Yield an entry for each stanza whose Package field, always its first, matches ``pattern``."""
+        for match in re.finditer(rb"^Package: " + pattern + rb"$", text, re.MULTILINE):
+            end = text.find(b"\n\n", match.start())
+            stanza = Packages(text[match.start() : end if end >= 0 else len(text)])
+            yield Entry(
+                name=stanza["Package"],
+                version=stanza["Version"],
+                arch=self.arch,
+                suite=self.suite,
+                filename=stanza["Filename"],
+                size=int(stanza["Size"]),
+                sha256=stanza["SHA256"].lower(),
+                depends=stanza.get("Depends", ""),
+                signed=self.signed,
+            )
+
+
+@dataclass
+class Indexes:
+    """Gets indexes, from the cache or over the network.
+
+    Args:
+        mirror: where to ask.
+        trust: how to check.
+        downloader: how to download.
+        update: ask even where a cached index is less than a day old.
+    """
+
+    mirror: Mirror
+    trust: Trust
+    downloader: Downloader
+    update: bool = False
+
+    def get(self, suite: str, arch: str, progress: Progress = SILENT) -> Index:
+        """Return the index of a suite.
+
+        Where the network fails, a cached index serves whatever its age, and ``progress`` notes it.
+
+        Raises:
+            NotThere: neither mirror nor archive server has the suite, and it is not cached.
+            DownloadError: it cannot be had, or is not signed as it must be.
+        """
+        folder = cache.folder("indexes") / f"{suite}_{arch}"
+        with cache.lock(f"indexes/{folder.name}"):
+            cached = _read(folder, suite, arch)
+            if cached is not None and self._current(cached):
+                cache.touch(folder)
+                return cached
+            try:
+                return self._renew(folder, suite, arch, cached, progress)
+            except (Unreachable, NotThere) as e:
+                if cached is None:
+                    raise
+                days = (time.time() - cached.checked) / 86400
+                progress.note(f"{suite}: using the cached index, {days:.1f} days old ({e.message})")
+                return cached
+
+    def _current(self, cached: Index) -> bool:
+        """Tell whether a cached index serves without asking: young, of the same mirror, and no less trusted."""
+        young = 0 <= time.time() - cached.checked < LIFETIME
+        return young and not self.update and cached.base in self.mirror.bases(cached.suite)
+
+    def _renew(self, folder: Path, suite: str, arch: str, cached: Index | None, progress: Progress) -> Index:
+        base, text = self._release(suite)
+        path = f"main/binary-{arch}/Packages.xz"
+        listed = {row["name"]: row for row in Release(text).get("SHA256", [])}
+        if path not in listed:
+            raise NotThere(f"has no packages for {arch}", where=suite)
+        sha256, size = listed[path]["sha256"].lower(), int(listed[path]["size"])
+        packages = folder / "Packages.xz"
+        if not matches(packages, sha256, size):
+            with cache.explained(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "kernels.json").unlink(missing_ok=True)
+            description = f"index of {suite} for {arch}"
+            self._packages(base, suite, path, packages, sha256, size, description, progress)
+        index = Index(suite, arch, folder, base, self.trust.name, time.time())
+        state = {"format": _FORMAT, "base": base, "signed": index.signed, "checked": index.checked, "sha256": sha256}
+        cache.write(folder / "state.json", json.dumps(state).encode())
+        cache.touch(folder)
+        return index
+
+    def _release(self, suite: str) -> tuple[str, bytes]:
+        """Return the base URL that has the suite, and the signed text of its InRelease."""
+        missing: NotThere | None = None
+        for base in self.mirror.bases(suite):
+            url = f"{self._secured(base)}/dists/{suite}/InRelease"
+            try:
+                data = self.downloader.get(url)
+            except NotThere as e:
+                missing = missing or e
+                continue
+            return base, self.trust.signed_text(data, shown(url))
+        raise NotThere(
+            "neither the mirror nor Debian's archive server has this suite",
+            where=missing.where if missing else suite,
+            remedy="set EVERYKERNEL_DEBIAN_MIRROR to a mirror that has it",
+        )
+
+    def _packages(
+        self,
+        base: str,
+        suite: str,
+        path: str,
+        target: Path,
+        sha256: str,
+        size: int,
+        description: str,
+        progress: Progress,
+    ) -> None:
+        """Download Packages.xz; by its hash where the plain name has moved on since InRelease (Acquire-By-Hash)."""
+        top = f"{self._secured(base)}/dists/{suite}"
+        by_hash = f"{path.rpartition('/')[0]}/by-hash/SHA256/{sha256}"
+        try:
+            self.downloader.file(
+                f"{top}/{path}", target, sha256=sha256, size=size, description=description, progress=progress
+            )
+        except (NotThere, Unreachable):
+            raise
+        except DownloadError as e:
+            try:
+                self.downloader.file(
+                    f"{top}/{by_hash}", target, sha256=sha256, size=size, description=description, progress=progress
+                )
+            except NotThere:
+                raise e from None
+
+    def _secured(self, base: str) -> str:
+        """Return the URL by HTTPS where no signature can be checked here."""
+        return base if self.trust.complete else re.sub(r"^http:", "https:", base)
+
+    def url(self, index: Index, filename: str) -> str:
+        """Return the URL of a package file that an index lists."""
+        return f"{self._secured(index.base)}/{filename}"
+
+
+@functools.lru_cache(maxsize=2)
+def _decompress(path: Path, mtime: int) -> bytes:
+    """Return a Packages.xz as plain text (45 MB, a second): kept, since an image asks for thirty packages in a row."""
+    return lzma.decompress(path.read_bytes())
+
+
+def _read(folder: Path, suite: str, arch: str) -> Index | None:
+    """Return the cached index, None where there is none that can be used."""
+    try:
+        state: dict[str, Any] = json.loads((folder / "state.json").read_bytes())
+        packages = (folder / "Packages.xz").read_bytes()
+        if state["format"] != _FORMAT or hashlib.sha256(packages).hexdigest() != state["sha256"]:
+            return None
+        return Index(suite, arch, folder, state["base"], state["signed"], float(state["checked"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
