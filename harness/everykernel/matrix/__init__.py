@@ -1,0 +1,1 @@
+"""The matrix: cases by kernels, each cell a fresh kernel, its verdict compared with what the case expects."""

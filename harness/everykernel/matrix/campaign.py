@@ -1,0 +1,178 @@
+"""A campaign: all that one run shares. Its kernels, its machines, its schedule, and what they cost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+from everykernel.errors import UsageError
+from everykernel.kernels.model import Kernel
+from everykernel.machine import Guest, MachineSource, MachineSpec
+from everykernel.matrix import records
+from everykernel.matrix.case import Case
+from everykernel.matrix.cell import break_result, run_cell
+from everykernel.matrix.plan import Column
+from everykernel.matrix.progress import Board
+from everykernel.matrix.records import CellReport
+from everykernel.matrix.schedule import Schedule
+
+Keep = Callable[[Guest, CellReport], None]
+
+
+@dataclass
+class Cost:
+    """What a run took to make its kernels ready.
+
+    Attributes:
+        booted: kernels booted.
+        reused: kernels whose snapshots were there.
+        notes: what went wrong on the way ("boot 1 of 3 failed: …").
+    """
+
+    booted: int = 0
+    reused: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return the line that ends a report: how many kernels were booted, how many snapshots reused."""
+        return (
+            f"{_count(self.booted, 'kernel')} booted, {_count(self.reused, 'snapshot')} reused"
+            if self.booted or self.reused
+            else "nothing was booted"
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+class Campaign:
+    """Runs cases on kernels, and lends guests. `close` it: every guest ends with it.
+
+    Args:
+        columns: the kernels.
+        machines: what starts guests.
+        width: cells at once in this process.
+        slot: context of one cell, shared by all processes of the machine.
+        board: where progress is shown.
+        timeout: seconds a guest may take to answer a request that has no deadline of its own.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        machines: MachineSource,
+        *,
+        width: int = 2,
+        slot: Callable[[], AbstractContextManager[object]] = nullcontext,
+        board: Board | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        self.columns = {c.spec: c for c in columns}
+        self.machines = machines
+        self.board = board if board is not None else Board()
+        self.timeout = timeout
+        self.cost = Cost()
+        self._schedule = Schedule(width, slot)
+        self._ready: dict[tuple[str, MachineSpec], Future[Kernel]] = {}
+        self._lock = threading.Lock()
+
+    def column(self, spec: str) -> Column:
+        """Return a column; raise UsageError where the campaign has no such kernel."""
+        try:
+            return self.columns[spec]
+        except KeyError:
+            raise UsageError(f"kernel {spec!r} is not part of this run", remedy=f"--kernels {spec}") from None
+
+    def ready(self, spec: str, machine: MachineSpec | None = None) -> Future[Kernel]:
+        """Return the future in which a kernel is fetched and its snapshots are made, once for each machine."""
+        machine = machine or MachineSpec()
+        with self._lock:
+            future = self._ready.get((spec, machine))
+            if future is None:
+                future = self._schedule.make(lambda: self._make(spec, machine))
+                self._ready[spec, machine] = future
+            return future
+
+    def run(self, spec: str, case: Case, *, keep: Keep | None = None) -> Future[CellReport]:
+        """Schedule a cell and return its future; the report says it where the kernel or its guest could not be had."""
+        ready = self.ready(spec, case.machine)
+        return self._schedule.cell(ready, lambda: self._cell(spec, case, ready, keep))
+
+    def start(self, spec: str, machine: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
+        """Return a guest with a fresh kernel for the caller to close; wait for its kernel to be ready.
+
+        Raises:
+            DownloadError, CacheError: the kernel cannot be had.
+            GuestError: it does not come up.
+        """
+        kernel = self.ready(spec, machine).result()
+        return self.machines.start(kernel, machine or MachineSpec(), ahead=ahead)
+
+    def start_later(self, spec: str, machine: MachineSpec | None = None, *, ahead: bool = False) -> Future[Guest]:
+        """Return the future of `start`, so that the caller can show progress, or do something else meanwhile."""
+        self.ready(spec, machine)
+        return self._schedule.make(lambda: self.start(spec, machine, ahead=ahead))
+
+    def close(self) -> None:
+        """Cancel what has not begun, end every guest, and wait for the threads."""
+        self._schedule.cancel()
+        self.machines.close()
+        self._schedule.close()
+
+    def _make(self, spec: str, machine: MachineSpec) -> Kernel:
+        board = self.board
+        try:
+            board.phase(spec, "fetching")
+            kernel = self.column(spec).kernel(board)
+            board.phase(spec, "making ready")
+            prepared = self.machines.prepare(kernel, machine)
+        finally:
+            board.phase(spec, "")
+        with self._lock:
+            self.cost.booted += prepared.booted
+            self.cost.reused += not prepared.booted
+            self.cost.notes.extend(f"{spec}: {note}" for note in prepared.notes)
+        return kernel
+
+    def _cell(self, spec: str, case: Case, ready: Future[Kernel], keep: Keep | None) -> CellReport:
+        error = ready.exception()
+        if error is None:
+            kernel = ready.result()
+            report = run_cell(
+                lambda: self.machines.start(kernel, case.machine), kernel, case, timeout=self.timeout, keep=keep
+            )
+        else:
+            report = self._unready(spec, case, error)
+        self.board.ended(spec, report["result"].get("outcome", records.ERROR))
+        return report
+
+    def _unready(self, spec: str, case: Case, error: BaseException) -> CellReport:
+        """Return the report of a cell whose kernel could not be made ready: the first failure is kept for all."""
+        column = self.column(spec)
+        arch = column.resolved.arch if column.resolved is not None else None
+        report: CellReport = {
+            "result": {
+                "object": case.object_shown(arch) if arch is not None else case.object,
+                "sha256": None,
+                "case": case.name if case.path is not None else None,
+                "kernel": spec,
+                "loader": "own",
+                "btf": "",
+                "machine": case.machine.describe(),
+                "stages": records.no_stages(),
+                "problems": [],
+                "seconds": 0.0,
+                "start": "",
+                "warnings": [],
+                "notes": [],
+                "evidence": None,
+            },
+            "kernel": column.record(),
+            "console": "",
+        }
+        break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
+        return report

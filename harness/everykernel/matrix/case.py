@@ -1,0 +1,201 @@
+"""Cases: one object with what is done with it and what is expected of it, read from a case.toml.
+
+The form is documented in docs/cases.md. Reading is strict: an unknown key or a value of the wrong type is a UsageError
+that names the nearest key, so that a misspelt expectation can never pass for none.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from everykernel.architectures import ARCHITECTURES, Architecture
+from everykernel.errors import UsageError
+from everykernel.machine.spec import MachineSpec
+from everykernel.matrix.expect import STAGES, STATUSES, Expectation
+from everykernel.matrix.ranges import KernelRange
+from everykernel.reasons import REASONS
+
+FILENAME = "case.toml"
+
+_CASE_KEYS = ("object", "description", "trigger", "check", "attach", "timeout", "machine", "expect", "contract")
+_MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
+_EXPECT_KEYS = ("kernels", "arch", "btf", "program", "stage", "status", "code", "reason")
+_BTF = ("kernel", "none", "supplied", "module")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one cell of the matrix runs.
+
+    Attributes:
+        name: the row's name: the case's folder, or an object's file name.
+        path: the case.toml, None for a bare object.
+        object: the object's path; ``{arch}`` in it stands for the architecture's name. Relative to the case's folder.
+        shown: the object's path as the user gave it.
+        description: one line.
+        trigger: a program that is run in the guest after attaching, with its arguments.
+        check: a Python file whose ``check(obj)`` is run in the guest.
+        attach: whether programs are attached before the trigger and the check.
+        timeout: seconds that trigger and check may take, each.
+        machine: the machine that it needs.
+        expect: expectations, the first that matches wins.
+        contract: the loader contract (design: which programs load, map sizes, globals), passed to the loader as it is.
+    """
+
+    name: str
+    path: Path | None
+    object: str
+    shown: str = ""
+    description: str = ""
+    trigger: tuple[str, ...] = ()
+    check: Path | None = None
+    attach: bool = True
+    timeout: float = 10.0
+    machine: MachineSpec = field(default_factory=MachineSpec)
+    expect: tuple[Expectation, ...] = ()
+    contract: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths start from."""
+        return self.path.parent if self.path is not None else Path()
+
+    def object_path(self, arch: Architecture) -> Path:
+        """Return the object for an architecture; raise UsageError if it is not there."""
+        path = self.folder / self.object.replace("{arch}", arch.name)
+        if not path.is_file():
+            raise UsageError(
+                "there is no such object", where=str(path), remedy="compile it; for this project's own: nox -s cases"
+            )
+        return path
+
+    def object_shown(self, arch: Architecture) -> str:
+        """Return the object's path as results and reports name it."""
+        text = self.shown or str(self.folder / self.object)
+        return text.replace("{arch}", arch.name)
+
+    def source_line(self, arch: Architecture, line: int) -> str:
+        """Return ``cases/x/prog.bpf.c:41``: where in the object's C source an assertion stands."""
+        source = Path(self.object.replace("{arch}", arch.name)).with_suffix(".c").name
+        if self.path is None:
+            return f"{source}:{line}"
+        return f"{Path(self.folder.parent.name) / self.folder.name / source}:{line}"
+
+
+def bare(path: Path, shown: str = "") -> Case:
+    """Return the case that a bare object is: relocate, load, attach what attaches without parameters."""
+    return Case(name=path.name, path=None, object=str(path), shown=shown or str(path))
+
+
+def read(path: Path) -> Case:
+    """Return the case that a case.toml describes; raise UsageError for one that cannot be read or is wrong."""
+    where = str(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise UsageError(f"cannot be read: {e.strerror}", where=where) from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise UsageError(f"is not TOML: {e}", where=where) from e
+    _keys(table, _CASE_KEYS, where)
+    name = _value(table, "object", str, where)
+    if not name:
+        raise UsageError("has no object", where=where, remedy='object = "build/{arch}/prog.bpf.o"')
+    check = _value(table, "check", str, where)
+    if check and not (path.parent / check).is_file():
+        raise UsageError(f"check = {check!r} is not there", where=where)
+    timeout = _value(table, "timeout", (int, float), where, 10)
+    if not 0 < timeout <= 3600:
+        raise UsageError(f"timeout = {timeout!r} is not between 0 and 3600 (seconds)", where=where)
+    return Case(
+        name=path.resolve().parent.name,
+        path=path,
+        object=name,
+        description=_value(table, "description", str, where),
+        trigger=_strings(table, "trigger", where),
+        check=path.parent / check if check else None,
+        attach=_value(table, "attach", bool, where, True),
+        timeout=float(timeout),
+        machine=_machine(_value(table, "machine", dict, where, {}), where),
+        expect=tuple(
+            _expectation(entry, f"{where}: expect {number}")
+            for number, entry in enumerate(_value(table, "expect", list, where, []), 1)
+        ),
+        contract=tuple(_value(table, "contract", dict, where, {}).items()),
+    )
+
+
+def _machine(table: Mapping[str, Any], where: str) -> MachineSpec:
+    _keys(table, _MACHINE_KEYS, f"{where}: machine")
+    try:
+        return MachineSpec.of(table)
+    except UsageError as e:
+        raise UsageError(e.message, where=f"{where}: {e.where}", remedy=e.remedy) from e
+
+
+def _expectation(table: Any, where: str) -> Expectation:
+    if not isinstance(table, dict):
+        raise UsageError("is not a table", where=where, remedy="write [[expect]]")
+    _keys(table, _EXPECT_KEYS, where)
+    kernels = _value(table, "kernels", str, where)
+    code = _value(table, "code", str, where)
+    status = _choice(table, "status", STATUSES, where, required=True)
+    if code:
+        _known(code, tuple(REASONS), where, "reason code")
+    if code and status == "passed":
+        raise UsageError(f"expects a stage to pass, with reason code {code!r}", where=where, remedy="drop one of them")
+    return Expectation(
+        stage=_choice(table, "stage", STAGES, where, required=True),
+        status=status,
+        code=code,
+        kernels=KernelRange.parse(kernels, where) if kernels else KernelRange(),
+        arch=_choice(table, "arch", tuple(ARCHITECTURES), where),
+        btf=_choice(table, "btf", _BTF, where),
+        program=_value(table, "program", str, where),
+        reason=_value(table, "reason", str, where),
+    )
+
+
+# ----------------------------------------------------------------------------------------------------- strict reading
+
+
+def _keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    known = tuple(known)
+    for key in table:
+        _known(key, known, where, "key")
+
+
+def _known(text: str, known: tuple[str, ...], where: str, what: str) -> None:
+    if text in known:
+        return
+    nearest = difflib.get_close_matches(text, known, 1)
+    remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known)}"
+    raise UsageError(f"unknown {what} {text!r}", where=where, remedy=remedy)
+
+
+def _value(table: Mapping[str, Any], key: str, kind: type | tuple[type, ...], where: str, default: Any = "") -> Any:
+    value = table.get(key, default)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        kinds = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+        raise UsageError(f"{key} = {value!r} is not {kinds}", where=where)
+    return value
+
+
+def _choice(table: Mapping[str, Any], key: str, known: tuple[str, ...], where: str, *, required: bool = False) -> str:
+    value: str = _value(table, key, str, where)
+    if not value and required:
+        raise UsageError(f"has no {key}", where=where, remedy=f"one of {', '.join(known)}")
+    if value:
+        _known(value, known, where, f"{key}")
+    return value
+
+
+def _strings(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = _value(table, key, list, where, [])
+    if not all(isinstance(v, str) for v in value):
+        raise UsageError(f"{key} = {value!r} is not a list of strings", where=where)
+    return tuple(value)

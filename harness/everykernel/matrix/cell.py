@@ -1,0 +1,318 @@
+"""One cell: a fresh guest, an object relocated, loaded, attached, triggered and checked, and the verdict.
+
+A case that failed, a guest that broke and a harness that broke are told apart here, once: the first is a verdict
+(``failed``), the others are ``error`` with a code of the machine or ``harness-error``. A breakage is a pass only where
+the case expects that very code (a test of the harness that panics on purpose).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from everykernel import wire
+from everykernel.errors import BootFailed, EverykernelError, GuestError, RequestFailed
+from everykernel.kernels.model import Kernel
+from everykernel.machine import Guest
+from everykernel.matrix import records
+from everykernel.matrix.case import Case
+from everykernel.matrix.expect import STAGES, Conditions, Problem, find, judge
+from everykernel.matrix.ranges import numbers
+from everykernel.matrix.records import CaseResult, CellReport, KernelRecord
+
+FAILED_LINE = "ek_failed_line"  # set by EK_ASSERT of cases/include/everykernel.h; 0 until an assertion fails
+
+
+def run_cell(
+    start: Callable[[], Guest],
+    kernel: Kernel,
+    case: Case,
+    *,
+    timeout: float = 60.0,
+    keep: Callable[[Guest, CellReport], None] | None = None,
+) -> CellReport:
+    """Run a case in a guest that ``start`` returns, and report; never raises but for KeyboardInterrupt.
+
+    Args:
+        start: starts a guest with a fresh kernel; what it raises becomes the cell's error.
+        kernel: the kernel, for the record of a guest that never answered.
+        case: what to run.
+        timeout: seconds that the guest may take to relocate and load, and to attach.
+        keep: called with the guest of a cell that did not pass, before that is closed.
+    """
+    began = time.monotonic()
+    result = _empty(kernel, case)
+    report: CellReport = {"result": result, "kernel": kernel_record(kernel), "console": ""}
+    try:
+        data = case.object_path(kernel.arch).read_bytes()
+        result["sha256"] = hashlib.sha256(data).hexdigest()
+        with start() as guest:
+            report["kernel"] = kernel_record(kernel, guest.facts)
+            _Drive(guest, case, data, result, timeout).run()
+            report["console"] = guest.console()
+            if keep is not None and result["outcome"] != records.PASSED:
+                keep(guest, report)
+    except Exception as e:
+        break_result(report, e)
+    result["seconds"] = round(time.monotonic() - began, 4)
+    return report
+
+
+def break_result(report: CellReport, error: Exception) -> None:
+    """Make a report say that its guest or the harness broke."""
+    result = report["result"]
+    code = error.code if isinstance(error, EverykernelError) and records.is_breakage(error.code) else "harness-error"
+    message = str(error) if isinstance(error, EverykernelError) else f"{type(error).__name__}: {error}"
+    result.update({"outcome": records.ERROR, "stage": "", "code": code, "message": message})
+    if isinstance(error, GuestError):
+        report["console"] = error.console
+        if isinstance(error, BootFailed):
+            report["kernel"]["broken"] = message
+    elif not isinstance(error, EverykernelError):
+        report["trace"] = "".join(traceback.format_exception(error))
+
+
+def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelRecord:
+    """Return a column's record: what is known of the kernel, and what its probes said."""
+    record: KernelRecord = {
+        "spec": kernel.spec,
+        "release": kernel.release,
+        "arch": kernel.arch.name,
+        "source": kernel.source,
+        "sha256": kernel.sha256,
+        "signed": kernel.signed,
+        "flavour": kernel.flavour,
+        "notes": list(kernel.notes),
+    }
+    if facts is not None:
+        record.update(
+            {
+                "release": facts.release,
+                "version": facts.version,
+                "btf": "kernel" if facts.btf else "none",
+                "module_btf": bool(facts.module_btf),
+                "jit": facts.jit,
+                "lsm": list(facts.lsm),
+                "lockdown": facts.lockdown,
+                "config": facts.config,
+                "cpus": facts.cpus,
+            }
+        )
+    return record
+
+
+def _empty(kernel: Kernel, case: Case) -> CaseResult:
+    return {
+        "object": case.object_shown(kernel.arch),
+        "sha256": None,
+        "case": case.name if case.path is not None else None,
+        "kernel": kernel.spec,
+        "loader": "own",
+        "btf": "",
+        "machine": {**case.machine.describe(), "flavour": kernel.flavour},
+        "stages": records.no_stages(),
+        "outcome": records.ERROR,
+        "stage": "",
+        "code": "",
+        "message": "",
+        "problems": [],
+        "start": "",
+        "warnings": [],
+        "notes": [],
+        "evidence": None,
+    }
+
+
+class _Drive:
+    """Takes one case through its stages in one guest, filling its result."""
+
+    def __init__(self, guest: Guest, case: Case, data: bytes, result: CaseResult, timeout: float) -> None:
+        self.guest = guest
+        self.case = case
+        self.data = data
+        self.result = result
+        self.stages = result["stages"]
+        self.timeout = timeout
+        self.problems: list[Problem] = []
+        facts = guest.facts
+        btf = "kernel" if facts.btf else "none"
+        self.conditions = Conditions(numbers(facts.release, facts.version), guest.kernel.arch.name, btf)
+
+    def run(self) -> None:
+        """Run the stages, judge them, and write the verdict."""
+        self.result["start"] = self.guest.start_kind
+        self.result["notes"] = list(self.guest.notes)
+        self.result["btf"] = self.conditions.btf
+        breakage = ""
+        try:
+            self._stages()
+            self.result["warnings"] = self.guest.warnings()
+        except GuestError as e:
+            breakage = self._broken(e)
+        self._verdict(breakage)
+
+    def _stages(self) -> None:
+        loaded = self._timed("load", self._load)
+        if loaded is None:
+            return
+        if any(p.get("status") == wire.PASSED for p in self.stages["load"].get("programs", [])):
+            self._timed("run", lambda stage: self._run(stage, loaded.handle))
+            self._judge("run")
+        else:
+            self.stages["run"] = records.not_reached("no program was loaded")
+
+    def _timed(self, name: str, action: Callable[[wire.Stage], Any]) -> Any:
+        """Run one stage; a case's error fails it (and is judged), a guest's passes through with the stage marked."""
+        stage: wire.Stage = {"status": wire.PASSED, "code": "", "message": ""}
+        began = time.monotonic()
+        try:
+            return action(stage)
+        except EverykernelError as e:
+            stage.update({"status": wire.FAILED, "code": e.code, "message": e.message})
+            if isinstance(e, RequestFailed) and e.where:
+                stage["message"] = f"{e.where}: {e.message}"
+            if isinstance(e, GuestError):
+                raise
+            if name == "load":
+                self.stages["load"] = stage
+                self._judge("load")
+            return None
+        finally:
+            stage.setdefault("seconds", round(time.monotonic() - began, 6))
+            if name == "run" or stage["status"] == wire.FAILED:
+                self.stages[name] = stage
+
+    # --- relocate and load
+
+    def _load(self, _: wire.Stage) -> wire.Loaded | None:
+        """Have the guest relocate and load; return None where nothing is left to run."""
+        request = wire.Load(
+            self.case.object_path(self.guest.kernel.arch).name, self.data, contract=dict(self.case.contract)
+        )
+        reply = self.guest.request(request, self.timeout)
+        assert isinstance(reply, wire.Loaded)
+        self.stages["relocate"], self.stages["load"] = _stage(reply.relocate), _stage(reply.load)
+        if used := self.stages["relocate"].get("btf"):
+            self.result["btf"] = used
+            self.conditions = Conditions(self.conditions.release, self.conditions.arch, used)
+        self._judge("relocate")
+        self._judge("load")
+        if self.problems:
+            self.stages["run"] = records.not_reached(f"{self.problems[0].stage} failed")
+            return None
+        return reply
+
+    # --- run
+
+    def _run(self, stage: wire.Stage, handle: int) -> None:
+        """Attach, trigger, check, and read what the program itself asserted."""
+        stage["evidence"] = {}
+        if self.case.attach and not self._attach(stage, handle):
+            return
+        if self.case.trigger and not self._trigger(stage):
+            return
+        if self.case.check is not None and not self._check(stage, handle):
+            return
+        if FAILED_LINE.encode() in self.data:
+            self._assertions(stage, handle)
+
+    def _attach(self, stage: wire.Stage, handle: int) -> bool:
+        reply = self.guest.request(wire.Attach(handle), self.timeout)
+        assert isinstance(reply, wire.Attached)
+        stage["programs"] = records.plain(reply.programs)
+        for program in stage["programs"]:
+            if (
+                program.get("status") == wire.FAILED
+                and program.get("decides", True)
+                and find(self.case.expect, self.conditions, "run", program.get("name", "")) is None
+            ):
+                message = f"program {program.get('name')!r}: {program.get('message')}"
+                stage.update({"status": wire.FAILED, "code": program.get("code", "attach-failed"), "message": message})
+                return False
+        return True
+
+    def _trigger(self, stage: wire.Stage) -> bool:
+        argv = self.case.trigger
+        ran = self.guest.run(argv, timeout=self.case.timeout)
+        stage["evidence"]["trigger"] = {
+            "argv": list(argv),
+            "exit": ran.code,
+            "stdout": ran.stdout.decode(errors="replace"),
+            "stderr": ran.stderr.decode(errors="replace"),
+        }
+        if ran.code == 0:
+            return True
+        detail = ran.stderr.decode(errors="replace").strip().splitlines()
+        message = f"trigger {argv[0]} ended with exit code {ran.code}" + (f": {detail[-1]}" if detail else "")
+        stage.update({"status": wire.FAILED, "code": "assertion-failed", "message": message})
+        return False
+
+    def _check(self, stage: wire.Stage, handle: int) -> bool:
+        path = self.case.check
+        assert path is not None
+        shown = str(self.case.folder / path.name) if self.case.path else path.name
+        reply = self.guest.request(wire.Check(handle, path.read_text(), shown), self.case.timeout)
+        assert isinstance(reply, wire.Checked)
+        stage["evidence"]["check"] = records.plain(reply.evidence)
+        if not reply.passed:
+            message = f"{reply.where}: {reply.message}" if reply.where else reply.message
+            stage.update({"status": wire.FAILED, "code": "assertion-failed", "message": message})
+        return reply.passed
+
+    def _assertions(self, stage: wire.Stage, handle: int) -> None:
+        reply = self.guest.request(wire.Globals(handle), self.timeout)
+        assert isinstance(reply, wire.Value)
+        told = {k: v for k, v in reply.value.items() if k.startswith("ek_")}
+        stage["evidence"]["globals"] = records.plain(told)
+        line = told.get(FAILED_LINE, 0)
+        if line:
+            where = self.case.source_line(self.guest.kernel.arch, line)
+            stage.update({"status": wire.FAILED, "code": "assertion-failed", "message": f"{where}: assertion failed"})
+
+    # --- verdict
+
+    def _judge(self, name: str) -> None:
+        self.problems.extend(judge(name, self.stages[name], self.case.expect, self.conditions))
+
+    def _broken(self, error: GuestError) -> str:
+        """Record a guest that broke in the stage that was under way; return its code unless the case expects it."""
+        name = next((n for n in reversed(STAGES) if self.stages[n].get("code") == error.code), "")
+        if not name:
+            return error.code
+        self.stages[name]["message"] = str(error)
+        entry = find(self.case.expect, self.conditions, name)
+        if entry is not None and (entry.status, entry.code) == (wire.FAILED, error.code):
+            judge(name, self.stages[name], self.case.expect, self.conditions)
+            return ""
+        self.result.update({"stage": name, "message": str(error)})
+        return error.code
+
+    def _verdict(self, breakage: str) -> None:
+        result = self.result
+        result["problems"] = [
+            {"stage": p.stage, "program": p.program, "code": p.code, "message": p.message} for p in self.problems
+        ]
+        if breakage:
+            result.update({"outcome": records.ERROR, "code": breakage})
+        elif self.problems:
+            first = self.problems[0]
+            more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+            outcome = records.ERROR if records.is_breakage(first.code) else records.FAILED
+            result.update(
+                {"outcome": outcome, "stage": first.stage, "code": first.code, "message": first.message + more}
+            )
+        else:
+            result.update({"outcome": records.PASSED, "stage": "", "code": "", "message": ""})
+
+
+def _stage(record: dict[str, Any]) -> wire.Stage:
+    """Return a stage as the guest sent it, fit for JSON."""
+    stage: wire.Stage = records.plain(record)
+    stage.setdefault("status", wire.NOT_REACHED)
+    stage.setdefault("code", "")
+    stage.setdefault("message", "")
+    stage.setdefault("seconds", 0.0)
+    return stage

@@ -1,0 +1,167 @@
+"""Expectations: what a case says that a kernel will do, compared with what it did, wrong in either direction.
+
+An expectation is data next to the case. The first one whose filters match speaks for a stage, or for one program of a
+stage; without any, a stage and its deciding programs are expected to pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from everykernel import wire
+from everykernel.matrix.ranges import KernelRange, Numbers
+
+STAGES = ("relocate", "load", "run")
+STATUSES = (wire.PASSED, wire.FAILED, wire.SKIPPED, wire.NOT_REACHED)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One ``[[expect]]`` of a case; an empty filter matches everything.
+
+    Attributes:
+        stage: the stage it speaks of.
+        status: what that stage, or ``program`` in it, is expected to be.
+        code: the reason code it is expected to have ("" for any).
+        kernels: releases for which it holds.
+        arch: architecture for which it holds.
+        btf: BTF in use for which it holds: ``kernel``, ``none``, ``supplied``.
+        program: the program it speaks of, "" for the stage as a whole.
+        reason: why, for people.
+    """
+
+    stage: str
+    status: str
+    code: str = ""
+    kernels: KernelRange = field(default_factory=KernelRange)
+    arch: str = ""
+    btf: str = ""
+    program: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the filters of expectations are compared with.
+
+    Attributes:
+        release: the kernel's release numbers.
+        arch: our name of its architecture.
+        btf: the BTF in use: ``kernel``, ``module:NAME``, ``supplied:FILE`` or ``none``.
+    """
+
+    release: Numbers
+    arch: str
+    btf: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that a case did not expect.
+
+    Attributes:
+        stage: where.
+        code: reason code.
+        message: one line for people.
+        program: the program that it concerns, "" for the stage.
+    """
+
+    stage: str
+    code: str
+    message: str
+    program: str = ""
+
+
+def find(
+    expectations: Sequence[Expectation], conditions: Conditions, stage: str, program: str = ""
+) -> Expectation | None:
+    """Return the first expectation that speaks for a stage, or for a program of it, under these conditions."""
+    for entry in expectations:
+        if (
+            entry.stage == stage
+            and entry.program == program
+            and entry.arch in ("", conditions.arch)
+            and entry.btf in ("", conditions.btf.partition(":")[0])
+            and entry.kernels.holds(conditions.release)
+        ):
+            return entry
+    return None
+
+
+def judge(name: str, stage: wire.Stage, expectations: Sequence[Expectation], conditions: Conditions) -> list[Problem]:
+    """Compare a stage that ended with what is expected of it, and return what is wrong.
+
+    The stage's record is annotated: ``expected`` on the stage or program that an expectation speaks for. A stage that
+    failed only in programs that are expected to fail becomes ``passed``, with a note that names them.
+    """
+    entry = find(expectations, conditions, name)
+    problems, refused = _judge_programs(name, stage, expectations, conditions, whole=entry is not None)
+    if entry is not None:
+        stage["expected"] = _annotation(entry)  # type: ignore[typeddict-unknown-key]
+        wrong = _difference(entry, stage.get("status", ""), stage.get("code", ""), stage.get("message", ""), name)
+        return problems + ([Problem(name, wrong[0], wrong[1])] if wrong else [])
+    if stage.get("status") != wire.FAILED:
+        return problems
+    if refused and not problems and not any(m.get("status") == wire.FAILED for m in stage.get("maps", [])):
+        stage["status"], stage["code"], stage["message"] = wire.PASSED, "", ""
+        stage["notes"] = [*stage.get("notes", []), "refused, as the case expects: " + ", ".join(refused)]
+        return []
+    if problems:
+        return problems
+    return [Problem(name, stage.get("code", ""), stage.get("message", ""))]
+
+
+def _judge_programs(
+    name: str, stage: wire.Stage, expectations: Sequence[Expectation], conditions: Conditions, *, whole: bool
+) -> tuple[list[Problem], list[str]]:
+    """Judge each program of a stage; return problems, and the programs that failed as expected, with their codes.
+
+    ``whole``: an expectation speaks for the stage as a whole, so a failed program without one is no problem.
+    """
+    problems: list[Problem] = []
+    refused: list[str] = []
+    seen = set()
+    for program in stage.get("programs", []):
+        label = program.get("name", "")
+        seen.add(label)
+        status, code, message = program.get("status", ""), program.get("code", ""), program.get("message", "")
+        entry = find(expectations, conditions, name, label)
+        if entry is not None:
+            program["expected"] = _annotation(entry)  # type: ignore[typeddict-unknown-key]
+            wrong = _difference(entry, status, code, message, f"program {label!r}: {name}")
+            if wrong:
+                problems.append(Problem(name, *wrong, program=label))
+            elif status == wire.FAILED:
+                refused.append(f"{label} ({code})")
+        elif status == wire.FAILED and program.get("decides", True) and not whole:
+            problems.append(Problem(name, code, f"program {label!r}: {message}", program=label))
+    if stage.get("status") != wire.NOT_REACHED:
+        problems.extend(_absent(name, expectations, conditions, seen))
+    return problems, refused
+
+
+def _absent(name: str, expectations: Sequence[Expectation], conditions: Conditions, seen: set[str]) -> list[Problem]:
+    """Return a problem for each program of which something is expected and that the stage does not have."""
+    wanted = {e.program for e in expectations if e.stage == name and e.program} - seen
+    return [
+        Problem(name, "assertion-failed", f"expected program {p!r} to be {entry.status}, and the object has none", p)
+        for p in sorted(wanted)
+        if (entry := find(expectations, conditions, name, p)) is not None
+    ]
+
+
+def _difference(entry: Expectation, status: str, code: str, message: str, what: str) -> tuple[str, str] | None:
+    """Return reason code and message where a verdict is not what was expected, None where it is."""
+    if status == entry.status and entry.code in ("", code):
+        return None
+    wanted = f"{entry.status} with {entry.code}" if entry.code else entry.status
+    reason = f" ({entry.reason})" if entry.reason else ""
+    got = f"{status} with {code}" if code else status
+    detail = f": {message}" if message and status == wire.FAILED else ""
+    return code or "assertion-failed", f"{what} is expected to be {wanted}{reason}, and is {got}{detail}"
+
+
+def _annotation(entry: Expectation) -> dict[str, str]:
+    """Return what a record says about the expectation that speaks for it."""
+    return {"status": entry.status, "code": entry.code, "reason": entry.reason}

@@ -1,0 +1,112 @@
+"""What a run is asked for: paths to cases and objects, and kernels, some of which may not be had."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from everykernel import kernels
+from everykernel.errors import EverykernelError, UnknownKernel, UsageError
+from everykernel.kernels.model import Kernel, ResolvedKernel
+from everykernel.kernels.progress import Progress
+from everykernel.matrix import case
+from everykernel.matrix.case import Case
+from everykernel.matrix.records import KernelRecord
+
+
+def cases(paths: Sequence[str]) -> list[Case]:
+    """Return the cases that paths mean: objects, case.toml files, and folders that hold case.toml files.
+
+    Raises UsageError for a path that is none of them.
+    """
+    found: list[Case] = []
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            tomls = (
+                [path / case.FILENAME] if (path / case.FILENAME).is_file() else sorted(path.glob("*/" + case.FILENAME))
+            )
+            if not tomls:
+                raise UsageError(f"holds no {case.FILENAME}", where=text)
+            found.extend(case.read(toml) for toml in tomls)
+        elif path.suffix == ".toml" and path.is_file():
+            found.append(case.read(path))
+        elif path.is_file():
+            found.append(case.bare(path, text))
+        else:
+            raise UsageError("there is no such file", where=text)
+    return found
+
+
+@dataclass
+class Column:
+    """One kernel of the matrix, whose files are fetched once, by whoever needs them first.
+
+    Attributes:
+        spec: as the user gave it.
+        resolved: what it means, None where it is missing.
+        missing: why it is missing.
+    """
+
+    spec: str
+    resolved: ResolvedKernel | None = None
+    missing: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _kernel: Future[Kernel] = field(default_factory=Future, repr=False)
+
+    def kernel(self, progress: Progress | None = None) -> Kernel:
+        """Return the kernel with its files here; what was raised the first time is raised again.
+
+        Raises:
+            UnknownKernel: it is missing.
+            DownloadError, CacheError: its files cannot be had.
+        """
+        with self._lock:
+            if not self._kernel.done():
+                try:
+                    self._kernel.set_result(self._fetch(progress))
+                except EverykernelError as e:
+                    self._kernel.set_exception(e)
+        return self._kernel.result()
+
+    def _fetch(self, progress: Progress | None) -> Kernel:
+        if self.resolved is None:
+            raise UnknownKernel(self.missing, spec=self.spec)
+        return self.resolved.fetch(progress)
+
+    def record(self) -> KernelRecord:
+        """Return what is known of the column before any guest ran."""
+        if self.resolved is None:
+            return {"spec": self.spec, "missing": self.missing}
+        resolved = self.resolved
+        return {
+            "spec": self.spec,
+            "release": resolved.release,
+            "arch": resolved.arch.name,
+            "source": resolved.source,
+            "flavour": resolved.flavour,
+        }
+
+
+def columns(specs: Sequence[str], *, skip_missing: bool = False, progress: Progress | None = None) -> list[Column]:
+    """Return a column for each kernel that the specs mean, in order.
+
+    Args:
+        specs: kernel specs, one each.
+        skip_missing: give a kernel that no source serves a column that says so, instead of raising.
+        progress: where downloads of indexes are shown.
+
+    Raises UnknownKernel or UsageError, before anything is fetched or booted.
+    """
+    if not skip_missing:
+        return [Column(r.spec, r) for r in kernels.resolve(specs, progress)]
+    found: list[Column] = []
+    for spec in specs:
+        try:
+            found.extend(Column(r.spec, r) for r in kernels.resolve([spec], progress))
+        except UnknownKernel as e:
+            found.append(Column(spec, missing=str(e)))
+    return list({c.spec: c for c in found}.values())

@@ -1,0 +1,118 @@
+"""Where a run stands: a line for each kernel and for each download, to be painted by a terminal of any kind.
+
+The board only keeps the state, under a lock: workers tell it, whoever owns the terminal asks it for lines.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from everykernel.kernels.progress import Task
+
+PASSED, FAILED, ERROR = "passed", "failed", "error"
+
+
+@dataclass
+class _Column:
+    spec: str
+    total: int = 0
+    phase: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        return sum(self.counts.values())
+
+    def text(self) -> str:
+        tally = ", ".join(f"{n} {outcome}" for outcome, n in self.counts.items())
+        count = f"{self.done}/{self.total}" if self.total else str(self.done)
+        return " · ".join(
+            part for part in (f"{count} {'cells' if self.done != 1 else 'cell'}", tally, self.phase) if part
+        )
+
+
+@dataclass
+class _Task:
+    description: str
+    total: int | None
+    done: int = 0
+
+    def advance(self, amount: int) -> None:
+        self.done += amount
+
+    def text(self) -> str:
+        if self.total is None:
+            return f"{self.description} …"
+        if not self.total:
+            return self.description
+        return f"{self.description} {100 * self.done // self.total:3d} % of {self.total / 1e6:.1f} MB"
+
+
+class Board:
+    """The state of a run. It is a `kernels.progress.Progress`, so that downloads and boots tell it as well."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._columns: dict[str, _Column] = {}
+        self._tasks: list[_Task] = []
+        self._messages: deque[str] = deque()
+
+    # --- told by workers
+
+    def expect(self, spec: str, cells: int = 1) -> None:
+        """Add cells to a kernel's total."""
+        with self._lock:
+            self._column(spec).total += cells
+
+    def phase(self, spec: str, text: str) -> None:
+        """Say what is being done for a kernel; "" for nothing but its cells."""
+        with self._lock:
+            self._column(spec).phase = text
+
+    def ended(self, spec: str, outcome: str) -> None:
+        """Count a cell that ended; the last one of a kernel is told in a message."""
+        with self._lock:
+            column = self._column(spec)
+            column.counts[outcome] = column.counts.get(outcome, 0) + 1
+            if column.done == column.total:
+                self._messages.append(f"{spec}: {column.text()}")
+
+    @contextmanager
+    def task(self, description: str, total: int | None) -> Iterator[Task]:
+        """Show a piece of work while the context lasts."""
+        task = _Task(description, total)
+        with self._lock:
+            self._tasks.append(task)
+        try:
+            yield task
+        finally:
+            with self._lock:
+                self._tasks.remove(task)
+
+    def note(self, message: str) -> None:
+        """Show one line, once."""
+        with self._lock:
+            self._messages.append(message)
+
+    def _column(self, spec: str) -> _Column:
+        return self._columns.setdefault(spec, _Column(spec))
+
+    # --- asked by whoever owns the terminal
+
+    def lines(self) -> list[str]:
+        """Return the live lines: kernels that are not done, then work under way."""
+        with self._lock:
+            width = max((len(s) for s in self._columns), default=0)
+            columns = [f"{c.spec:<{width}}  {c.text()}" for c in self._columns.values() if c.done < c.total or c.phase]
+            return columns + [t.text() for t in self._tasks]
+
+    def messages(self) -> list[str]:
+        """Return the lines that were noted since the last call."""
+        with self._lock:
+            taken = list(self._messages)
+            self._messages.clear()
+            return taken

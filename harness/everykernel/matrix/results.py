@@ -1,0 +1,140 @@
+"""results.json: one valid JSON file after every cell, at a cost that does not grow with their number.
+
+The list of results comes last but one, each result on a line of its own; after it stand the kernels, which become known
+as cells end. A new result is written over the closing brackets, with the new end behind it, by one pwrite(2).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import uuid
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, cast
+
+from everykernel.errors import HarnessError, UsageError
+from everykernel.matrix.records import SCHEMA, CaseResult, KernelRecord, RunRecord
+
+
+class Results(TypedDict):
+    """The whole file."""
+
+    schema: str
+    run: RunRecord
+    results: list[CaseResult]
+    kernels: list[KernelRecord]
+
+
+def identify(accelerator: str, qemu: str = "") -> RunRecord:
+    """Return the identity of a run that begins now on this host."""
+    now = datetime.now(UTC)
+    uname = platform.uname()
+    return {
+        "id": f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
+        "started": now.isoformat(timespec="seconds"),
+        "tool": f"everykernel {version('everykernel')}",
+        "host": {
+            "accelerator": accelerator,
+            "cpus": os.cpu_count() or 1,
+            "qemu": qemu,
+            "system": f"{uname.system} {uname.release} {uname.machine}",
+            "python": platform.python_version(),
+        },
+    }
+
+
+class Journal:
+    """A results.json that is being written. Only one process writes it; its threads may.
+
+    Args:
+        path: the file; its folder is made, what was there before is replaced.
+        run: the identity of the run.
+        kernels: the columns, in order, as far as they are known.
+
+    Raises HarnessError where the file cannot be written.
+    """
+
+    def __init__(self, path: Path, run: RunRecord, kernels: list[KernelRecord]) -> None:
+        self.path = path
+        self._kernels = {k["spec"]: k for k in kernels}
+        self._lock = threading.Lock()
+        self._count = 0
+        head = f'{{"schema": {json.dumps(SCHEMA)},\n"run": {json.dumps(run)},\n"results": [\n'
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        except OSError as e:
+            raise HarnessError(f"cannot be written: {e.strerror}", where=str(path)) from e
+        self._end = 0  # where the next result goes: behind the last one
+        self._size = 0
+        self._write(head.encode())
+
+    def add(self, result: CaseResult, kernel: KernelRecord) -> None:
+        """Write one result, and what its guest told about its kernel."""
+        with self._lock:
+            self._learn(kernel)
+            text = (",\n" if self._count else "") + json.dumps(result)
+            self._count += 1
+            self._write(text.encode())
+
+    def learn(self, kernel: KernelRecord) -> None:
+        """Write what became known about a kernel."""
+        with self._lock:
+            self._learn(kernel)
+            self._write(b"")
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+
+    def _learn(self, kernel: KernelRecord) -> None:
+        self._kernels.setdefault(kernel["spec"], {"spec": kernel["spec"]}).update(kernel)
+
+    def _write(self, text: bytes) -> None:
+        """Write ``text`` behind the last result, and the end of the file behind that, at once."""
+        tail = ('\n],\n"kernels": ' + json.dumps(list(self._kernels.values())) + "}\n").encode()
+        data = text + tail
+        data += b" " * (self._size - self._end - len(data))  # never leave a longer, older end behind
+        try:
+            written = os.pwrite(self._file, data, self._end)
+            while written < len(data):
+                written += os.pwrite(self._file, data[written:], self._end + written)
+        except OSError as e:
+            raise HarnessError(f"cannot be written: {e.strerror}", where=str(self.path)) from e
+        self._size = max(self._size, self._end + len(data))
+        self._end += len(text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read(path: Path) -> Results:
+    """Return the results in a file; raise UsageError if it holds none, or those of another schema."""
+    where = str(path)
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise UsageError(f"cannot be read: {e.strerror}", where=where) from e
+    except ValueError as e:
+        raise UsageError(f"is not JSON: {e}", where=where) from e
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if not isinstance(schema, str) or schema.partition("/")[0] != "everykernel":
+        raise UsageError("is not a results file of everykernel", where=where)
+    if schema != SCHEMA:
+        raise UsageError(f"has schema {schema!r}, and this everykernel reads {SCHEMA!r}", where=where)
+    data.setdefault("kernels", [])
+    data.setdefault("results", [])
+    return cast(Results, data)

@@ -1,0 +1,72 @@
+"""The schedule: cells run as many at once as the machine has slots, each as soon as its kernel is ready.
+
+Making kernels ready (fetching, booting, taking snapshots) has threads of its own, so that the cells of a kernel that is
+ready do not wait for one that still boots. Each request of a cell has its own deadline, so a cell always ends.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_MAKERS = 8  # kernels that may be fetched at once; boots are limited by the machine itself
+
+
+class Schedule:
+    """Runs work in threads. `close` it: what has not begun is cancelled then.
+
+    Args:
+        width: cells at once in this process.
+        slot: gives the context in which a cell runs: a slot shared by all processes of the machine.
+    """
+
+    def __init__(self, width: int, slot: Callable[[], AbstractContextManager[object]]) -> None:
+        self._slot = slot
+        self._cells = ThreadPoolExecutor(width, "everykernel-cell")
+        self._makers = ThreadPoolExecutor(_MAKERS, "everykernel-kernel")
+        self._waiting: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
+
+    def make(self, action: Callable[[], T]) -> Future[T]:
+        """Run what makes a kernel ready."""
+        return self._makers.submit(action)
+
+    def cell(self, ready: Future[Any], action: Callable[[], T]) -> Future[T]:
+        """Run a cell once ``ready`` has ended, however that ended, and a slot is free."""
+        cell: Future[T] = Future()
+        self._waiting.add(cell)
+
+        def work() -> None:
+            if not cell.set_running_or_notify_cancel():
+                return
+            try:
+                with self._slot():
+                    cell.set_result(action())
+            except BaseException as e:
+                cell.set_exception(e)
+
+        def begin(_: Future[Any]) -> None:
+            try:
+                self._cells.submit(work)
+            except RuntimeError:  # closed meanwhile
+                cell.cancel()
+
+        ready.add_done_callback(begin)
+        return cell
+
+    def cancel(self) -> None:
+        """Cancel what has not begun."""
+        for cell in list(self._waiting):
+            cell.cancel()
+        self._makers.shutdown(wait=False, cancel_futures=True)
+        self._cells.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Cancel what has not begun, and wait for what has."""
+        self.cancel()
+        self._makers.shutdown(wait=True, cancel_futures=True)
+        self._cells.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,116 @@
+"""The block of one cell that did not pass: reason code, line, evidence, and the command that runs it again."""
+
+from __future__ import annotations
+
+from everykernel import wire
+from everykernel.matrix import records
+from everykernel.matrix.expect import STAGES
+from everykernel.matrix.records import CaseResult
+from everykernel.reasons import REASONS
+
+_TAIL = 12  # lines of a log or console that are shown; the whole is in the report folder
+
+
+def lines(result: CaseResult, *, console: str = "", trace: str = "", verbose: int = 0) -> list[str]:
+    """Return the block's lines, the first of which says it all.
+
+    Args:
+        result: a cell that did not pass.
+        console: its console, the last lines of which are evidence where the guest broke.
+        trace: the traceback of a defect of the harness, shown from ``-v`` on.
+        verbose: 0 shows the last lines of logs, 2 shows them whole.
+    """
+    stage, code = result.get("stage", ""), result.get("code", "")
+    title = f"{records.row(result)} on {result.get('kernel')}"
+    at = f": {stage}" if stage else ""
+    found = [f"{title}{at}: {code}: {result.get('message', '')}"]
+    keep = 10**9 if verbose > 1 else _TAIL
+    for problem in result.get("problems", [])[1:]:
+        found.append(f"  also {problem.get('stage')}: {problem.get('code')}: {problem.get('message')}")
+    found.extend(_state(result))
+    for problem in result.get("problems", []):
+        found.extend(_program(result, problem, keep))
+    found.extend(_evidence(result))
+    for warning in result.get("warnings", []):
+        found.append("  kernel warning:")
+        found.extend(_tail(warning, keep))
+    if console and records.broke(result):
+        found.append("  console, last lines:")
+        found.extend(_tail(console, keep))
+    if trace and verbose:
+        found.append("  traceback:")
+        found.extend(_tail(trace, 10**9))
+    if code in REASONS:
+        found.append(f"  hint: {REASONS[code].remedy}")
+    if result.get("evidence"):
+        found.append(f"  evidence: {result['evidence']}")
+    if result.get("again"):
+        found.append(f"  again: {result['again']}")
+    return found
+
+
+def _state(result: CaseResult) -> list[str]:
+    """Return one line with the state of each stage."""
+    parts = []
+    for name in STAGES:
+        stage = result.get("stages", {}).get(name, {})
+        code = f" ({stage['code']})" if stage.get("code") else ""
+        parts.append(f"{name} {stage.get('status', wire.NOT_REACHED)}{code}")
+    used = f"   BTF: {result['btf']}" if result.get("btf") else ""
+    return ["  " + "   ".join(parts) + used]
+
+
+def _program(result: CaseResult, problem: records.ProblemRecord, keep: int) -> list[str]:
+    """Return the evidence for what a problem says about a program, or about all that failed in its stage."""
+    name, stage = problem.get("program", ""), result.get("stages", {}).get(problem.get("stage", ""), {})
+    found = []
+    for program in stage.get("programs", []):
+        if program.get("status") != wire.FAILED or (name and program.get("name") != name):
+            continue
+        where = f" at {program['source']}" if program.get("source") else ""
+        errno = f" {program['errno']}" if program.get("errno") else ""
+        found.append(
+            f"  {program.get('name')} ({program.get('section', '')}){errno}{where}: {program.get('message', '')}"
+        )
+        if program.get("log"):
+            found.extend(_tail(program["log"], keep))
+    for made in stage.get("maps", []):
+        if made.get("status") == wire.FAILED:
+            found.append(
+                f"  map {made.get('name')} ({made.get('type')}) {made.get('errno') or ''}: {made.get('message', '')}"
+            )
+    for relocation in _unresolved(result, name, problem):
+        found.append(
+            f"  {relocation.get('program', '')} insn {relocation.get('insn')}: {relocation.get('kind')}"
+            f" {relocation.get('access')}: {relocation.get('message') or relocation.get('outcome')}"
+        )
+    return found
+
+
+def _unresolved(result: CaseResult, program: str, problem: records.ProblemRecord) -> list[wire.Relocation]:
+    """Return the relocations that explain a problem: those that failed, or are poisoned and were reached."""
+    if problem.get("code") not in ("relocation-unresolved", "relocation-ambiguous", "btf-missing", "btf-rejected"):
+        return []
+    found = [
+        r
+        for r in result.get("stages", {}).get("relocate", {}).get("relocations", [])
+        if r.get("outcome") != "patched" and (not program or r.get("program") in (program, None))
+    ]
+    return found[:_TAIL]
+
+
+def _evidence(result: CaseResult) -> list[str]:
+    """Return what the run stage saw."""
+    found = []
+    for name, value in (result.get("stages", {}).get("run", {}).get("evidence") or {}).items():
+        if value:
+            found.append(f"  {name}: {str(value)[:400]}")
+    return found
+
+
+def _tail(text: str, keep: int) -> list[str]:
+    """Return the last lines of a log, indented, with a line that says how many are left out."""
+    all_lines = text.rstrip().splitlines()
+    left_out = len(all_lines) - keep
+    shown = [f"    | {line}" for line in all_lines[-keep:]]
+    return [f"    | … {left_out} lines before", *shown] if left_out > 0 else shown

@@ -1,0 +1,54 @@
+"""The head of a matrix column, and the grid that all reports draw."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from everykernel.matrix import records
+from everykernel.matrix.records import CaseResult, KernelRecord
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Results in rows and columns.
+
+    Attributes:
+        rows: names of cases and objects, in order of appearance.
+        kernels: the columns.
+        cells: by row and the kernel's spec; a row may have several results there (machines).
+    """
+
+    rows: tuple[str, ...]
+    kernels: tuple[KernelRecord, ...]
+    cells: dict[tuple[str, str], list[CaseResult]]
+
+
+def grid(results: Sequence[CaseResult], kernels: Sequence[KernelRecord]) -> Grid:
+    """Return results by row and column; a kernel that only results name gets a column of its own."""
+    cells: dict[tuple[str, str], list[CaseResult]] = {}
+    for result in results:
+        cells.setdefault((records.row(result), result.get("kernel", "?")), []).append(result)
+    known = {k["spec"]: k for k in kernels}
+    for _, spec in cells:
+        known.setdefault(spec, {"spec": spec})
+    return Grid(tuple(dict.fromkeys(row for row, _ in cells)), tuple(known.values()), cells)
+
+
+def short_release(kernel: KernelRecord) -> str:
+    """Return a release without the distribution's flavour: ``6.1.0-56``, ``6.12.57+deb13``."""
+    release = kernel.get("release", "")
+    return re.sub(r"-(?:[a-z].*)$", "", release)
+
+
+def btf(kernel: KernelRecord) -> str:
+    """Return what a column's head says about BTF."""
+    if kernel.get("missing"):
+        return "missing"
+    return {"kernel": "BTF", "none": "no BTF"}.get(kernel.get("btf", ""), "BTF ?")
+
+
+def heads(kernel: KernelRecord) -> tuple[str, str, str]:
+    """Return the three lines of a column's head: spec, release, BTF."""
+    return kernel["spec"], short_release(kernel) or "–", btf(kernel)  # noqa: RUF001 - a dash is meant

@@ -1,0 +1,49 @@
+"""The evidence of each cell as files: console, verifier logs, relocations."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from everykernel.errors import HarnessError
+from everykernel.matrix import records
+from everykernel.matrix.expect import STAGES
+from everykernel.matrix.records import CellReport
+
+
+def write(folder: Path, report: CellReport) -> str:
+    """Write a cell's files below ``folder`` and return the cell's own folder, relative to it.
+
+    ``console.txt`` is what the kernel printed since the guest was restored, ``log-PROGRAM.txt`` a verifier log,
+    ``relocations.jsonl`` one line a relocation, ``trace.txt`` the traceback of a defect of the harness. Raises
+    HarnessError where they cannot be written.
+    """
+    result = report["result"]
+    name = Path("cells") / _safe(records.row(result)) / _safe(result.get("kernel", "?"))
+    own = folder / name
+    number = 1
+    while own.exists():  # one row may meet one kernel on several machines
+        number += 1
+        own = folder / f"{name}-{number}"
+    try:
+        own.mkdir(parents=True)
+        (own / "console.txt").write_text(report.get("console", ""), encoding="utf-8")
+        if report.get("trace"):
+            (own / "trace.txt").write_text(report["trace"], encoding="utf-8")
+        for stage in STAGES:
+            for program in result.get("stages", {}).get(stage, {}).get("programs", []):
+                if program.get("log"):
+                    (own / f"log-{_safe(program.get('name', ''))}.txt").write_text(program["log"], encoding="utf-8")
+        relocations = result.get("stages", {}).get("relocate", {}).get("relocations")
+        if relocations:
+            text = "".join(json.dumps(r) + "\n" for r in relocations)
+            (own / "relocations.jsonl").write_text(text, encoding="utf-8")
+    except OSError as e:
+        raise HarnessError(f"cannot be written: {e.strerror}", where=str(own)) from e
+    return str(own.relative_to(folder))
+
+
+def _safe(name: str) -> str:
+    """Return a name that is one harmless file name on every system."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._") or "_"

@@ -1,0 +1,157 @@
+"""The matrix on a terminal: rows are cases, columns kernels, a mark for each stage; then a block for each failure.
+
+It says the same without colour, in 100 columns, and where the terminal's encoding has no Unicode.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from everykernel.matrix import records
+from everykernel.matrix.expect import STAGES
+from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.report import blocks, columns, marks
+from everykernel.report.columns import Grid
+from everykernel.report.marks import Mark
+
+_LEGEND = (marks.PASSED, marks.FAILED, marks.EXPECTED, marks.ERROR, marks.SKIPPED, marks.NOT_REACHED, marks.WARNED)
+_ROW_WIDTH = 34  # the widest name of a row that is shown whole
+_PADDING = 3  # between columns
+
+
+def show(console: Console, results: Sequence[CaseResult], kernels: Sequence[KernelRecord], *, verbose: int = 0) -> None:
+    """Print the whole report: matrix, legend, counts, and a block for each cell that did not pass."""
+    console.print(matrix(results, kernels, width=console.width, unicode=has_unicode(console)))
+    for result in results:
+        if result.get("outcome") != records.PASSED:
+            console.print()
+            console.print(block(result, verbose=verbose))
+
+
+def has_unicode(console: Console) -> bool:
+    """Return whether a console's encoding can show our marks."""
+    return console.encoding.lower().replace("-", "") in ("utf8", "utf16", "utf8mb4")
+
+
+def matrix(
+    results: Sequence[CaseResult], kernels: Sequence[KernelRecord], *, width: int = 100, unicode: bool = True
+) -> RenderableType:
+    """Return the matrix with its legend, broken into several tables where the columns do not fit ``width``."""
+    drawn = columns.grid(results, kernels)
+    if not drawn.rows and not drawn.kernels:
+        return Text("no results")
+    names = max([len(r) for r in drawn.rows] + [4])
+    first = min(names, _ROW_WIDTH)
+    parts: list[RenderableType] = []
+    for group in _groups(drawn.kernels, width - first - _PADDING):
+        parts.append(_table(drawn, group, first, unicode))
+        parts.append(Text(""))
+    parts.append(_legend(drawn, unicode))
+    parts.extend(Text(line) for line in notes(drawn))
+    parts.append(Text(counts(results)))
+    return Group(*parts)
+
+
+def _groups(kernels: Sequence[KernelRecord], room: int) -> list[list[KernelRecord]]:
+    """Return the columns in groups that fit ``room`` characters each."""
+    groups: list[list[KernelRecord]] = [[]]
+    used = 0
+    for kernel in kernels:
+        needed = max(len(line) for line in columns.heads(kernel)) + _PADDING
+        if groups[-1] and used + needed > room:
+            groups.append([])
+            used = 0
+        groups[-1].append(kernel)
+        used += needed
+    return groups
+
+
+def _table(drawn: Grid, kernels: Sequence[KernelRecord], first: int, unicode: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, _PADDING, 0, 0), show_header=True, header_style="")
+    table.add_column(Text("\n\ncase"), no_wrap=True, width=first, overflow="ellipsis")
+    for kernel in kernels:
+        spec, release, has = columns.heads(kernel)
+        style = "green" if has == "BTF" else "yellow"
+        head = Text.assemble((spec, "bold"), "\n", (release, "dim"), "\n", (has, style))
+        table.add_column(head, no_wrap=True)
+    for row in drawn.rows:
+        table.add_row(Text(row), *(_cell(drawn.cells.get((row, k["spec"]), []), k, unicode) for k in kernels))
+    return table
+
+
+def _cell(results: Sequence[CaseResult], kernel: KernelRecord, unicode: bool) -> Text:
+    if not results:
+        return Text("missing" if kernel.get("missing") else "")
+    text = Text()
+    for number, result in enumerate(results):
+        if number:
+            text.append(" ")
+        for mark in marks.of_result(result):
+            text.append(_symbol(mark, unicode), mark.style)
+    return text
+
+
+def _symbol(mark: Mark, unicode: bool) -> str:
+    return mark.symbol if unicode else mark.ascii
+
+
+def _legend(drawn: Grid, unicode: bool) -> Text:
+    """Return the meaning of the marks that occur."""
+    used = {mark for results in drawn.cells.values() for r in results for mark in marks.of_result(r)}
+    text = Text(f"three marks a cell: {', '.join(STAGES)}\n", "dim")
+    for number, mark in enumerate(m for m in _LEGEND if m in used):
+        text.append("   " if number else "")
+        text.append(_symbol(mark, unicode), mark.style)
+        text.append(f" {mark.meaning}", "dim")
+    return text
+
+
+def notes(drawn: Grid) -> list[str]:
+    """Return a line for each thing that a reader of the matrix should know about a column."""
+    lines = []
+    for kernel in drawn.kernels:
+        spec = kernel["spec"]
+        if kernel.get("missing"):
+            lines.append(f"{spec}: {kernel['missing']}")
+        if kernel.get("broken"):
+            lines.append(f"{spec}: did not come up: {kernel['broken']}")
+        if kernel.get("btf") == "none":
+            lines.append(f"{spec}: this kernel ({kernel.get('release')}) has no BTF of its own")
+        lines.extend(f"{spec}: {note}" for note in kernel.get("notes", []))
+        codes: Counter[tuple[str, str]] = Counter()
+        for (_, of), results in drawn.cells.items():
+            if of == spec:
+                for result in results:
+                    codes.update(marks.expected_codes(result))
+        lines.extend(
+            f"{spec}: {number} {'case ends' if number == 1 else 'cases end'} in {stage} with {code}, as expected"
+            for (stage, code), number in codes.items()
+        )
+    return lines
+
+
+def counts(results: Sequence[CaseResult]) -> str:
+    """Return the line of counts, guests and harness apart from verdicts."""
+    passed = sum(r.get("outcome") == records.PASSED for r in results)
+    failed = sum(r.get("outcome") == records.FAILED for r in results)
+    guest = sum(records.broke(r) == "guest" for r in results)
+    harness = sum(records.broke(r) == "harness" for r in results)
+    warned = sum(bool(r.get("warnings")) for r in results)
+    parts = [f"{len(results)} cell{'' if len(results) == 1 else 's'}: {passed} passed"]
+    for number, text in ((failed, "failed"), (guest, "guest broke"), (harness, "harness broke")):
+        if number:
+            parts.append(f"{number} {text}")
+    if warned:
+        parts.append(f"{warned} with kernel warnings")
+    return ", ".join(parts)
+
+
+def block(result: CaseResult, *, verbose: int = 0) -> Text:
+    """Return the block of one cell that did not pass, its first line emphasised."""
+    first, *rest = blocks.lines(result, verbose=verbose)
+    return Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)])
