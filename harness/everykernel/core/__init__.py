@@ -1,0 +1,7 @@
+"""CO-RE: from an object's records and a kernel's BTF to patched instructions. Pure, and equal to libbpf 1.7."""
+
+from everykernel.core.candidates import Candidate, Target
+from everykernel.core.compute import Session, compute
+from everykernel.core.fixup import FAILED, PATCHED, POISONED, Fixup, apply
+
+__all__ = ["FAILED", "PATCHED", "POISONED", "Candidate", "Fixup", "Session", "Target", "apply", "compute"]
