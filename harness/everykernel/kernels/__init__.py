@@ -6,30 +6,54 @@ the files here, and `btf` reads the BTF out of a kernel's image without booting 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
+from everykernel.errors import UsageError
+from everykernel.kernels import catalogue, local
+from everykernel.kernels.debian import Archive
 from everykernel.kernels.model import Kernel, ResolvedKernel
-from everykernel.kernels.progress import Progress
+from everykernel.kernels.progress import SILENT, Progress
+from everykernel.kernels.resolver import Resolver
+from everykernel.kernels.spec import Spec, parse
 
-__all__ = ["Kernel", "Progress", "ResolvedKernel", "btf", "resolve", "series"]
+__all__ = ["Kernel", "Progress", "ResolvedKernel", "Spec", "btf", "parse", "resolve", "series"]
 
 
-def resolve(texts: Sequence[str], progress: Progress | None = None) -> list[ResolvedKernel]:
-    """Return what the specs mean, in order, each once; ranges and ``lts`` give several.
+def resolve(
+    texts: str | Sequence[str],
+    progress: Progress | None = None,
+    *,
+    archive: Archive | None = None,
+    update: bool = False,
+) -> list[ResolvedKernel]:
+    """Return what the specs mean, in order, each once; ranges and ``lts`` give several. Boots nothing.
+
+    Args:
+        texts: specs, or comma lists of them.
+        progress: where downloads of indexes are shown.
+        archive: where kernels come from; None is Debian's archive as this host sees it.
+        update: ask for indexes anew even where a cached one is less than a day old.
 
     Raises:
         UnknownKernel: a spec that no source serves, with the nearest series to be had.
         UsageError: a spec that cannot be read.
-        DownloadError: an index cannot be had.
+        DownloadError: an index cannot be had, and nothing in the cache serves instead.
     """
-    raise NotImplementedError
+    specs = parse(texts)
+    return Resolver(archive or Archive(update=update), progress or SILENT).resolve(specs)
 
 
 def btf(kernel: Kernel) -> bytes | None:
     """Return the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
-    raise NotImplementedError
+    beside = kernel.image.with_name("vmlinux.btf")
+    if kernel.source.startswith("debian:"):
+        return beside.read_bytes() if beside.exists() else None
+    with contextlib.suppress(UsageError):  # an image that cannot be decompressed may boot all the same
+        return local.btf(kernel)
+    return None
 
 
 def series() -> list[str]:
     """Return the series that the catalogue knows, oldest first."""
-    raise NotImplementedError
+    return list(catalogue.load().series)

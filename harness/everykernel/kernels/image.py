@@ -1,0 +1,163 @@
+"""What a kernel image tells without being booted: its release, its architecture, its BTF.
+
+Sources: Linux Documentation/arch/x86/boot.rst (the header of a bzImage), Documentation/arch/arm64/booting.rst (Image),
+include/uapi/linux/btf.h (the header of BTF).
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+
+import lz4.block
+import zstandard
+
+from everykernel.errors import UsageError
+
+_LZ4_LEGACY_CHUNK = 8 << 20  # bytes that one block of the legacy format holds at most (lz4 programs/lz4io.c)
+_MAGICS = (b"\x02\x21\x4c\x18", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"\x1f\x8b\x08", b"\x5d\x00\x00", b"BZh")
+
+
+@dataclass(frozen=True)
+class Image:
+    """What the header of a kernel image says.
+
+    Attributes:
+        uname: the architecture as ``uname -m`` would print it.
+        release: as ``uname -r`` would print it.
+    """
+
+    uname: str
+    release: str
+
+
+def inspect(data: bytes, name: str) -> Image:
+    """Return what a bzImage or an arm64 Image says of itself; ``name`` is for errors.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if data[0x202:0x206] == b"HdrS":
+        (offset,) = struct.unpack_from("<H", data, 0x20E)
+        version = data[offset + 0x200 : offset + 0x400].partition(b"\0")[0]
+        wide = struct.unpack_from("<H", data, 0x206)[0] >= 0x020C and data[0x236] & 1  # XLF_KERNEL_64
+        return Image("x86_64" if wide else "i686", version.decode("latin-1").partition(" ")[0])
+    if data[56:60] == b"ARM\x64":
+        found = re.search(rb"Linux version (\S+) ", data)
+        return Image("aarch64", found[1].decode("latin-1") if found else "")
+    if data[:4] == b"\x7fELF":
+        remedy = "give the bootable image instead, arch/x86/boot/bzImage of the build directory"
+        raise UsageError("an ELF file does not boot as it is", where=name, remedy=remedy)
+    raise UsageError("is no kernel image that we know", where=name, remedy="give a bzImage, vmlinuz or Image")
+
+
+def vmlinux(data: bytes) -> bytes:
+    """Return the decompressed kernel inside an image: an ELF file on x86, ``data`` itself where nothing is compressed.
+
+    A bzImage's header tells where its payload is; elsewhere the first of the known magics that really decompresses.
+    """
+    if data[0x202:0x206] == b"HdrS" and struct.unpack_from("<H", data, 0x206)[0] >= 0x0208:
+        start, length = struct.unpack_from("<II", data, 0x248)
+        start += ((data[0x1F1] or 4) + 1) * 512  # setup_sects: 0 means 4
+        return decompress(data[start : start + length])
+    if data[:2] == b"\x1f\x8b":
+        return decompress(data)
+    return data
+
+
+def decompress(payload: bytes) -> bytes:
+    """Return a payload decompressed by what its magic says; what follows its end (a size, padding) is ignored.
+
+    Raises:
+        UsageError: none of the formats that kernels are compressed with.
+    """
+    try:
+        if payload.startswith(b"\x02\x21\x4c\x18"):
+            return _lz4_legacy(payload)
+        if payload.startswith(b"\x28\xb5\x2f\xfd"):
+            return zstandard.ZstdDecompressor().decompressobj().decompress(payload)
+        if payload.startswith((b"\xfd7zXZ\x00", b"\x5d\x00\x00")):
+            return lzma.LZMADecompressor().decompress(payload)
+        if payload.startswith(b"\x1f\x8b"):
+            return zlib.decompressobj(wbits=31).decompress(payload)
+        if payload.startswith(b"BZh"):
+            import bz2
+
+            return bz2.BZ2Decompressor().decompress(payload)
+    except (lzma.LZMAError, zstandard.ZstdError, zlib.error, lz4.block.LZ4BlockError, OSError) as e:
+        raise UsageError(f"the kernel inside the image cannot be decompressed: {e}") from e
+    if payload.startswith(b"\x7fELF"):
+        return payload
+    raise UsageError(f"the kernel inside the image is compressed in an unknown way ({payload[:4].hex()})")
+
+
+def _lz4_legacy(payload: bytes) -> bytes:
+    """Decompress lz4's legacy frame: blocks, each after its size; the kernel's build appends the whole size."""
+    out = io.BytesIO()
+    position = 4
+    while position + 4 <= len(payload):
+        (size,) = struct.unpack_from("<I", payload, position)
+        position += 4
+        if not size or position + size > len(payload):
+            break
+        out.write(lz4.block.decompress(payload[position : position + size], uncompressed_size=_LZ4_LEGACY_CHUNK))
+        position += size
+    return out.getvalue()
+
+
+def btf(data: bytes) -> bytes | None:
+    """Return the BTF that is inside a kernel image (compressed or not), None if there is none.
+
+    Raises:
+        UsageError: the image cannot be decompressed.
+    """
+    kernel = vmlinux(data)
+    return elf_btf(kernel) or scan_btf(kernel)
+
+
+def elf_btf(data: bytes) -> bytes | None:
+    """Return the section ``.BTF`` of an ELF file, None if it is no ELF file or has none."""
+    if data[:4] != b"\x7fELF":
+        return None
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        section = ELFFile(io.BytesIO(data)).get_section_by_name(".BTF")
+    except ELFError:
+        return None
+    found = bytes(section.data()) if section is not None else b""
+    return found if _btf_length(found, 0) else None
+
+
+def scan_btf(data: bytes) -> bytes | None:
+    """Return the longest BTF that lies anywhere in the bytes, known by its magic and a sound header."""
+    best: bytes | None = None
+    for magic in (b"\x9f\xeb\x01", b"\xeb\x9f\x01"):
+        position = data.find(magic)
+        while position >= 0:
+            length = _btf_length(data, position)
+            if length > len(best or b""):
+                best = data[position : position + length]
+            position = data.find(magic, position + 1)
+    return best
+
+
+def _btf_length(data: bytes, at: int) -> int:
+    """Return the length of the BTF at an offset, 0 if the header there is not sound (struct btf_header)."""
+    if len(data) - at < 24:
+        return 0
+    order = "<" if data[at : at + 2] == b"\x9f\xeb" else ">"
+    magic, version, flags, header, *sections = struct.unpack_from(f"{order}HBBIIIII", data, at)
+    type_offset, type_length, string_offset, string_length = sections
+    end = at + header + string_offset + string_length
+    sound = magic == 0xEB9F and version == 1 and flags == 0 and 24 <= header <= 256 and type_offset % 4 == 0
+    sound = sound and type_length and type_offset + type_length <= string_offset and string_length and end <= len(data)
+    strings = at + header + string_offset
+    if not sound or data[strings] or data[end - 1]:  # strings begin with the empty one, and the last one ends
+        return 0
+    return int(end - at)

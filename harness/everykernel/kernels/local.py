@@ -1,0 +1,131 @@
+"""Kernels of the user's own: a bootable image, or the build directory of a kernel."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from everykernel import cache
+from everykernel.architectures import ARCHITECTURES, Architecture
+from everykernel.errors import UnknownKernel, UsageError
+from everykernel.kernels import image
+from everykernel.kernels.model import Kernel, ResolvedKernel
+from everykernel.kernels.spec import Spec
+
+# Where a build leaves its bootable image, the first that is there (Linux arch/*/boot/Makefile).
+_BUILT = ("arch/x86/boot/bzImage", "arch/arm64/boot/Image", "arch/arm/boot/zImage", "arch/s390/boot/bzImage")
+
+
+def resolve(spec: Spec) -> ResolvedKernel:
+    """Return the kernel at a path.
+
+    Raises:
+        UnknownKernel: there is nothing, or no image in the directory.
+        UsageError: the file is no image that boots here.
+    """
+    path = Path(spec.value).expanduser()
+    try:
+        file = _image(path, spec)
+        seen = image.inspect(file.read_bytes(), str(file))
+    except OSError as e:
+        remedy = "look at the path; it starts at the current folder"
+        raise UnknownKernel(e.strerror or str(e), spec=spec.text, where=spec.text, remedy=remedy) from e
+    arch = _architecture(seen.uname, file)
+    series = re.match(r"\d+\.\d+", seen.release)
+    return ResolvedKernel(
+        spec=spec.text,
+        arch=arch,
+        series=series[0] if series else "",
+        version=seen.release,
+        release=seen.release,
+        package="",
+        source=f"path:{spec.value}",
+        flavour="",
+        fetcher=lambda resolved, progress: _kernel(resolved, path, file),
+        cached=True,
+    )
+
+
+def _image(path: Path, spec: Spec) -> Path:
+    if not path.is_dir():
+        return path
+    for name in _BUILT:
+        if (path / name).is_file():
+            return path / name
+    raise UnknownKernel(
+        "the directory has no bootable kernel image",
+        spec=spec.text,
+        where=spec.text,
+        remedy=f"build one there (make bzImage gives {_BUILT[0]}), or give the image's own path",
+    )
+
+
+def _architecture(uname: str, file: Path) -> Architecture:
+    for row in ARCHITECTURES.values():
+        if row.uname == uname:
+            return row
+    remedy = f"the architectures are {', '.join(ARCHITECTURES)}"
+    raise UsageError(f"is a kernel for {uname}, which is not supported", where=str(file), remedy=remedy)
+
+
+def _kernel(resolved: ResolvedKernel, path: Path, file: Path) -> Kernel:
+    """Return the kernel as it is now: a path may hold another build than when it was resolved."""
+    try:
+        data = file.read_bytes()
+    except OSError as e:
+        raise UnknownKernel(e.strerror or str(e), spec=resolved.spec, where=str(file)) from e
+    digest = hashlib.sha256(data).hexdigest()
+    release = image.inspect(data, str(file)).release
+    modules, notes = _modules(path, release)
+    return Kernel(
+        spec=resolved.spec,
+        arch=resolved.arch,
+        release=release,
+        image=file.absolute(),
+        modules=modules,
+        config=_config(path, file, release),
+        sha256=digest,
+        source=resolved.source,
+        signed="none",
+        notes=notes,
+        version=release,
+        series=resolved.series,
+        digest=digest,
+    )
+
+
+def _modules(path: Path, release: str) -> tuple[Path | None, tuple[str, ...]]:
+    """Return an installed modules folder of this release in or beside the path, and notes where there is none."""
+    top = path if path.is_dir() else path.parent
+    for folder in (
+        top / "lib/modules" / release,
+        top / "usr/lib/modules" / release,
+        top.parent / "lib/modules" / release,
+    ):
+        if folder.is_dir():
+            return folder.absolute(), ()
+    hint = (
+        f"make modules_install INSTALL_MOD_PATH={top}"
+        if path.is_dir()
+        else f"put them into {top}/lib/modules/{release}"
+    )
+    return None, (f"no modules found ({hint})",)
+
+
+def _config(path: Path, file: Path, release: str) -> Path | None:
+    for candidate in (path / ".config", file.parent / f"config-{release}", file.parent / "config"):
+        if candidate.is_file():
+            return candidate.absolute()
+    return None
+
+
+def btf(kernel: Kernel) -> bytes | None:
+    """Return the BTF inside the image at a path, kept in the cache by the image's SHA-256."""
+    kept = cache.folder("btf") / f"{kernel.digest}.btf"
+    if kept.exists():
+        cache.touch(kept)
+        return kept.read_bytes() or None
+    found = image.btf(kernel.image.read_bytes())
+    cache.write(kept, found or b"")
+    return found

@@ -1,0 +1,247 @@
+"""From specs to kernels: which candidate of which suite a spec means, or the nearest series to be had."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from everykernel.architectures import Architecture
+from everykernel.errors import DownloadError, UnknownKernel
+from everykernel.kernels import candidates, local, store
+from everykernel.kernels.candidates import Candidate
+from everykernel.kernels.catalogue import Series, order
+from everykernel.kernels.debian import Archive
+from everykernel.kernels.download import Unreachable
+from everykernel.kernels.model import Kernel, ResolvedKernel
+from everykernel.kernels.progress import SILENT, Progress
+from everykernel.kernels.spec import PATH_HINT, Spec
+
+
+@dataclass
+class Resolver:
+    """Finds what specs mean.
+
+    Args:
+        archive: where kernels come from.
+        progress: where downloads of indexes are shown.
+    """
+
+    archive: Archive
+    progress: Progress = SILENT
+    _offered: dict[tuple[str, str], list[Candidate] | DownloadError] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def resolve(self, specs: Sequence[Spec]) -> list[ResolvedKernel]:
+        """Return what the specs mean, in order, each kernel once under one name.
+
+        Raises:
+            UnknownKernel: a spec that no source serves.
+            DownloadError: an index cannot be had, and no kernel in the cache serves instead.
+        """
+        found: dict[str, ResolvedKernel] = {}
+        for spec in specs:
+            for one in self._resolve(spec):
+                found.setdefault(one.spec, one)
+        return list(found.values())
+
+    def _resolve(self, spec: Spec) -> list[ResolvedKernel]:
+        if spec.kind == "path":
+            return [local.resolve(spec)]
+        if spec.btf:
+            raise self._unknown(spec, "twins with and without BTF, built from source, are not to be had", spec.value)
+        if spec.kind == "series":
+            return [self._newest(spec, spec.value)]
+        if spec.kind == "version":
+            return [self._exact(spec)]
+        if spec.kind == "debian":
+            return [self._package(spec)]
+        return self._several(spec)
+
+    def _several(self, spec: Spec) -> list[ResolvedKernel]:
+        """Return the kernels that a range, ``lts`` or ``latest`` stands for, oldest first; what is gone is left out."""
+        rows = list(self.series(_arch(spec)).values())
+        if spec.kind == "lts":
+            rows = [row for row in rows if row.lts]
+        elif spec.kind == "range":
+            rows = [row for row in rows if order(spec.value) <= row.order <= order(spec.until)]
+        found = []
+        for row in reversed(rows):
+            with contextlib.suppress(UnknownKernel):
+                found.append(self._newest(replace(spec, text=spec.named(row.name)), row.name))
+            if found and spec.kind == "latest":
+                break
+        if not found:
+            raise self._unknown(spec, "no known series is in it", spec.value)
+        return found[::-1]
+
+    def series(self, arch: Architecture) -> dict[str, Series]:
+        """Return the known series of an architecture, oldest first: the catalogue's, and what rolling suites add."""
+        catalogue = self.archive.catalogue
+        known = {name: row for name, row in catalogue.series.items() if arch.name in row.architectures}
+        for suite in catalogue.rolling:
+            for name in {one.series for one in self._candidates([suite], arch, tolerant=True)} - set(catalogue.series):
+                known[name] = Series(name, (suite,), architectures=(arch.name,))
+        return dict(sorted(known.items(), key=lambda item: item[1].order))
+
+    def _row(self, series: str, arch: Architecture) -> Series | None:
+        """Return where a series comes from, None if from nowhere; rolling suites are asked only where they may tell."""
+        row = self.archive.catalogue.series.get(series)
+        if row is None:
+            return self.series(arch).get(series)
+        return row if arch.name in row.architectures else None
+
+    def newest(self, series: str, arch: Architecture, flavour: str = "") -> Candidate | None:
+        """Return the newest kernel of a series, None if there is none; the architecture's default flavour for ""."""
+        row = self._row(series, arch)
+        if row is None:
+            return None
+        offered = [one for one in self._candidates(row.suites, arch) if one.series == series]
+        for wanted in [flavour] if flavour else arch.flavours:
+            chosen = [one for one in offered if one.flavour == wanted]
+            if chosen:
+                return max(chosen, key=lambda one: one.order)
+        return None
+
+    def _newest(self, spec: Spec, series: str) -> ResolvedKernel:
+        arch = _arch(spec)
+        try:
+            chosen = self.newest(series, arch, self._flavour(spec, arch))
+        except Unreachable:
+            return self._cached(spec, lambda kernel: kernel.series == series)
+        if chosen is None:
+            raise self._unknown(spec, self._missing(spec, series, arch), series)
+        return self._resolved(spec, chosen)
+
+    def _exact(self, spec: Spec) -> ResolvedKernel:
+        """Return the kernel of an exact upstream version, from all suites of its series or from the cache."""
+        arch = _arch(spec)
+        flavour = self._flavour(spec, arch)
+        flavours = [flavour] if flavour else list(arch.flavours)
+        chosen = self._among(spec, lambda one: one.upstream == spec.value and one.flavour in flavours)
+        if chosen:
+            return self._resolved(spec, min(chosen, key=lambda one: flavours.index(one.flavour)))
+        return self._cached(spec, lambda kernel: candidates.upstream(kernel.version) == spec.value)
+
+    def _package(self, spec: Spec) -> ResolvedKernel:
+        """Return the kernel of a Debian package, named whole or from its version on."""
+        name = spec.value
+        for kind in ("linux-image-", "linux-binary-"):
+            name = name.removeprefix(kind)
+        chosen = self._among(spec, lambda one: one.release == name)
+        return self._resolved(spec, chosen[0]) if chosen else self._cached(spec, lambda kernel: kernel.release == name)
+
+    def _among(self, spec: Spec, wanted: Callable[[Candidate], bool]) -> list[Candidate]:
+        """Return the candidates that are wanted, in the first suite that has any; none where no suite is in reach."""
+        arch = _arch(spec)
+        series = ".".join(spec.value.removeprefix("linux-image-").removeprefix("linux-binary-").split(".")[:2])
+        row = self._row(series, arch)
+        for suite in (*row.suites, *row.more) if row else ():
+            chosen = [one for one in self._candidates([suite], arch, tolerant=True) if wanted(one)]
+            if chosen:
+                return chosen
+        return []
+
+    def _cached(self, spec: Spec, wanted: Callable[[Kernel], bool]) -> ResolvedKernel:
+        """Return the newest wanted kernel of the cache; raise UnknownKernel if there is none."""
+        arch = _arch(spec)
+        flavour = self._flavour(spec, arch)
+        kernels = [(one, one.kernel(spec.text)) for one in store.stored()]
+        chosen = [
+            (one, kernel)
+            for one, kernel in kernels
+            if kernel.arch == arch and wanted(kernel) and (not flavour or kernel.flavour == flavour)
+        ]
+        if not chosen:
+            series = ".".join(spec.value.split(".")[:2])
+            raise self._unknown(spec, f"no source in reach has {spec.value}", series)
+        one, _ = max(chosen, key=lambda pair: candidates.parsed(pair[1].version))
+        return self._resolved(spec, store.candidate(one))
+
+    def _resolved(self, spec: Spec, chosen: Candidate) -> ResolvedKernel:
+        archive = self.archive
+
+        def fetcher(resolved: ResolvedKernel, progress: Progress) -> Kernel:
+            return store.fetch(chosen, archive, resolved.spec, progress)
+
+        first = chosen.packages[0]
+        return ResolvedKernel(
+            spec=spec.text,
+            arch=chosen.arch,
+            series=chosen.series,
+            version=chosen.version,
+            release=chosen.release,
+            package=first.name,
+            source=f"debian:{first.suite}",
+            flavour=chosen.flavour,
+            fetcher=fetcher,
+            cached=store.folder_of(chosen).is_dir(),
+        )
+
+    def _flavour(self, spec: Spec, arch: Architecture) -> str:
+        return self.archive.catalogue.flavours.get(arch.name, {}).get(spec.flavour, spec.flavour)
+
+    def _candidates(self, suites: Sequence[str], arch: Architecture, *, tolerant: bool = False) -> list[Candidate]:
+        """Return what the suites offer; where ``tolerant``, an index that cannot be had offers nothing."""
+        wanted = [suite for suite in suites if (suite, arch.name) not in self._offered]
+        with ThreadPoolExecutor(4) as pool:
+            for suite, offered in zip(wanted, pool.map(lambda suite: self._ask(suite, arch), wanted), strict=True):
+                self._offered[(suite, arch.name)] = offered
+        found: list[Candidate] = []
+        for suite in suites:
+            offered = self._offered[(suite, arch.name)]
+            if isinstance(offered, list):
+                found += offered
+            elif not tolerant:
+                raise offered
+        return found
+
+    def _ask(self, suite: str, arch: Architecture) -> list[Candidate] | DownloadError:
+        """Return what one suite offers, or why it cannot be told."""
+        flavours = {*arch.flavours, *self.archive.catalogue.flavours.get(arch.name, {}).values()}
+        try:
+            entries = self.archive.kernels(suite, arch.debian, self.progress)
+        except DownloadError as e:
+            return e
+        return candidates.group(entries, arch, sorted(flavours))
+
+    def _missing(self, spec: Spec, series: str, arch: Architecture) -> str:
+        """Return why a series gives nothing, in a few words."""
+        row = self.archive.catalogue.series.get(series)
+        if spec.flavour:
+            flavours = sorted({one.flavour for one in self._candidates(row.suites, arch)} if row else [])
+            return f"no flavour {spec.flavour!r} of {series} for {arch.name}, only {', '.join(flavours) or 'none'}"
+        if row is None:
+            return f"no source has kernel {series}"
+        if arch.name not in row.architectures:
+            return f"no source has kernel {series} for {arch.name}, only for {', '.join(row.architectures)}"
+        return f"Debian no longer lists kernel {series}"
+
+    def _unknown(self, spec: Spec, why: str, series: str) -> UnknownKernel:
+        """Return the error for a spec, with the nearest series to be had."""
+        arch = _arch(spec)
+        near = _nearest(series, [name for name in self.series(arch) if name != series or spec.btf])
+        tail = "" if arch.name == "x86_64" else f"/{arch.name}"
+        nearest = f"{near}{tail}" if near else ""
+        remedy = f"the nearest to be had is {nearest}, {PATH_HINT}" if nearest else PATH_HINT
+        return UnknownKernel(why, spec=spec.text, nearest=nearest, where=spec.text, remedy=remedy)
+
+
+def _arch(spec: Spec) -> Architecture:
+    assert spec.arch is not None, "only a path has no architecture"
+    return spec.arch
+
+
+def _nearest(series: str, known: Sequence[str]) -> str:
+    """Return the known series nearest to one by number, "" if none is known."""
+
+    def distance(name: str) -> float:
+        (major, minor), (other, least) = order(name)[:2], order(series)[:2]
+        return abs((major - other) * 20 + (minor - least))  # Linux has had about twenty releases a major number
+
+    try:
+        return min(known, key=distance, default="")
+    except ValueError:  # "lts", "latest"
+        return ""

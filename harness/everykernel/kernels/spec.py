@@ -1,0 +1,120 @@
+"""The grammar of kernel specs: text to `Spec`, nothing looked up.
+
+SERIES|VERSION[-btf|-nobtf][+FLAVOUR][/ARCH]   6.1   6.1.192   6.1+generic   6.1-nobtf   6.1/i386
+SERIES..SERIES[+FLAVOUR][/ARCH]                5.10..6.12
+lts|latest[+FLAVOUR][/ARCH]
+debian:PACKAGE[/ARCH]                          debian:6.1.0-56-cloud-amd64
+PATH                                           ./bzImage   ~/linux   /boot/vmlinuz-6.1
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from everykernel.architectures import ARCHITECTURES, DEFAULT, Architecture
+from everykernel.errors import UnknownKernel, UsageError
+
+Kind = Literal["series", "version", "range", "lts", "latest", "debian", "path"]
+_TAIL = r"(?:\+(?P<flavour>[a-z0-9][a-z0-9.-]*))?(?:/(?P<arch>[A-Za-z0-9_]+))?"
+_PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("version", re.compile(rf"(?P<value>\d+\.\d+\.\d+)(?:-(?P<btf>btf|nobtf))?{_TAIL}")),
+    ("series", re.compile(rf"(?P<value>\d+\.\d+)(?:-(?P<btf>btf|nobtf))?{_TAIL}")),
+    ("range", re.compile(rf"(?P<value>\d+\.\d+)\.\.(?P<until>\d+\.\d+){_TAIL}")),
+    ("lts", re.compile(rf"(?P<value>lts){_TAIL}")),
+    ("latest", re.compile(rf"(?P<value>latest){_TAIL}")),
+    ("debian", re.compile(r"debian:(?P<value>[a-z0-9][a-z0-9.+~-]+)(?:/(?P<arch>[A-Za-z0-9_]+))?")),
+)
+PATH_HINT = "or give a path to a bzImage or a kernel build directory, like ./bzImage"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One kernel spec, read.
+
+    Attributes:
+        text: as the user gave it.
+        kind: what it names.
+        value: the series, version, package or path; the first series of a range.
+        until: the last series of a range, else "".
+        btf: ``btf`` or ``nobtf`` for a twin built from source, else "".
+        flavour: what stands after ``+``, else "".
+        arch: what stands after ``/``; for a path, None (its image tells).
+    """
+
+    text: str
+    kind: Kind
+    value: str
+    until: str = ""
+    btf: str = ""
+    flavour: str = ""
+    arch: Architecture | None = DEFAULT
+
+    def named(self, series: str) -> str:
+        """Return the spec of one series of a range (``5.10..6.12/i386`` gives ``5.10/i386``)."""
+        tail = re.search(r"\+.*|/.*", self.text)
+        return series + (tail[0] if tail else "")
+
+
+def parse(texts: str | Iterable[str]) -> list[Spec]:
+    """Return the specs of one or several comma lists.
+
+    Raises:
+        UnknownKernel: one that is no spec.
+        UsageError: an architecture that is not in the table, or no spec at all.
+    """
+    lists = [texts] if isinstance(texts, str) else list(texts)
+    items = [item.strip() for text in lists for item in _split(text)]
+    specs = [_parse(item) for item in items if item]
+    if not specs:
+        raise UsageError("no kernel is named", where="kernels", remedy="name some, like 5.10,6.1,6.12")
+    return specs
+
+
+def _split(text: str) -> Sequence[str]:
+    """Split at commas, unless there is a file of that very name."""
+    return [text] if _looks_like_path(text) and Path(text).expanduser().exists() else text.split(",")
+
+
+def _looks_like_path(text: str) -> bool:
+    return text.startswith(("/", "./", "../", "~")) or text in (".", "..")
+
+
+def _parse(text: str) -> Spec:
+    if _looks_like_path(text):
+        return Spec(text, "path", text, arch=None)
+    for kind, pattern in _PATTERNS:
+        match = pattern.fullmatch(text)
+        if match:
+            found = match.groupdict(default="")
+            return Spec(
+                text=text,
+                kind=kind,
+                value=found["value"],
+                until=found.get("until", ""),
+                btf=found.get("btf", ""),
+                flavour=found.get("flavour", ""),
+                arch=_architecture(found.get("arch", ""), text),
+            )
+    if Path(text).exists():
+        return Spec(text, "path", text, arch=None)
+    raise UnknownKernel(
+        "is not a kernel spec",
+        spec=text,
+        where=text,
+        remedy=f"write a series like 6.1, a version like 6.1.192, a range like 5.10..6.12, lts or latest, {PATH_HINT}",
+    )
+
+
+def _architecture(name: str, text: str) -> Architecture:
+    """Return the row of the table by our name or Debian's; "" is the default."""
+    for row in ARCHITECTURES.values():
+        if name in (row.name, row.debian):
+            return row
+    if not name:
+        return DEFAULT
+    known = ", ".join(ARCHITECTURES)
+    raise UsageError(f"architecture {name!r} is not supported", where=text, remedy=f"one of {known}")

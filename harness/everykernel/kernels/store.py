@@ -1,0 +1,270 @@
+"""Kernels in the cache: ``kernels/<arch>-<release>_<version>/`` with their files and a record of what they must be.
+
+    kernel.json                 the record (format, names, where from, size of each file, SHA-256 of image and config)
+    vmlinuz  config             as the package has them
+    lib/modules/<release>/      as the package has it
+    vmlinux.btf                 the BTF inside the image, if it has any
+
+A kernel whose files are not what its record says is no kernel: it is deleted and had anew.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from everykernel import cache
+from everykernel.architectures import ARCHITECTURES
+from everykernel.errors import DownloadError, UsageError
+from everykernel.kernels import image
+from everykernel.kernels.candidates import Candidate
+from everykernel.kernels.debian import Archive, unpack
+from everykernel.kernels.index import Entry
+from everykernel.kernels.model import Kernel
+from everykernel.kernels.progress import Progress
+
+_FORMAT = 1  # of kernel.json: a record of another format is as good as none
+_in_use: dict[Path, contextlib.ExitStack] = {}
+_in_use_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One kernel of the cache: its folder and its record."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    def kernel(self, spec: str) -> Kernel:
+        """Return it under the name that the user gave it."""
+        record = self.record
+        modules = self.folder / "lib" / "modules" / record["release"]
+        config = self.folder / "config"
+        return Kernel(
+            spec=spec,
+            arch=ARCHITECTURES[record["arch"]],
+            release=record["release"],
+            image=self.folder / "vmlinuz",
+            modules=modules if record["modules"] else None,
+            config=config if "config" in record["files"] else None,
+            sha256=record["sha256"],
+            source=record["source"],
+            signed=record["signed"],
+            notes=tuple(record["notes"]),
+            version=record["version"],
+            series=record["series"],
+            flavour=record["flavour"],
+            digest=record["digests"]["vmlinuz"],
+        )
+
+
+def folder_of(candidate: Candidate) -> Path:
+    """Return the folder that a kernel has in the cache, whether it is there or not."""
+    return cache.folder("kernels") / f"{candidate.arch.name}-{candidate.release}_{candidate.version}"
+
+
+def candidate(one: Stored) -> Candidate:
+    """Return a kernel of the cache as the candidate that it came from, though the index may have moved on."""
+    record = one.record
+    packages = tuple(Entry(**row) for row in record["packages"])
+    return Candidate(ARCHITECTURES[record["arch"]], record["release"], record["series"], record["flavour"], packages)
+
+
+def stored() -> list[Stored]:
+    """Return the kernels of the cache, by their records; their files are not looked at."""
+    found = (_load(path) for path in sorted(cache.folder("kernels").iterdir()) if not path.name.startswith("."))
+    return [one for one in found if one is not None]
+
+
+def fetch(candidate: Candidate, archive: Archive, spec: str, progress: Progress) -> Kernel:
+    """Return a kernel with its files in the cache, downloading and unpacking it if it is not there whole.
+
+    Until this process ends, `everykernel.cache.prune` leaves the kernel alone.
+
+    Raises:
+        DownloadError: it is not there whole and cannot be had.
+        CacheError: the cache cannot be written.
+    """
+    folder = folder_of(candidate)
+    damaged = ""
+    with _using(folder):
+        found = _load(folder)
+        damaged = _damage(found) if found is not None else ""
+        if found is not None and not damaged:
+            _hold(folder)
+            return found.kernel(spec)
+    if damaged:
+        progress.note(f"{folder.name}: {damaged}: fetching it again")
+    _release(folder)
+    with cache.lock(f"kernels/{folder.name}"):
+        found = _load(folder)  # another process may have been faster
+        if found is None or _damage(found):
+            try:
+                _install(candidate, archive, folder, progress)
+            except DownloadError as e:
+                if damaged:
+                    where = str(folder)
+                    raise DownloadError(
+                        f"{damaged}, and it cannot be had again: {e}", where=where, remedy=e.remedy
+                    ) from e
+                raise
+            found = _load(folder)
+    assert found is not None
+    _hold(folder)
+    cache.prune(keep=[folder])
+    return found.kernel(spec)
+
+
+def _load(folder: Path) -> Stored | None:
+    """Return the kernel in a folder, None if it has no record that we can read."""
+    try:
+        record = json.loads((folder / "kernel.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(record, dict) or record.get("format") != _FORMAT or record.get("arch") not in ARCHITECTURES:
+        return None
+    return Stored(folder, record)
+
+
+def _damage(found: Stored) -> str:
+    """Return what is wrong with a kernel's files, "" if nothing is: sizes of all, SHA-256 of what boots."""
+    for name, size in found.record["files"].items():
+        path = found.folder / name
+        try:
+            actual = path.stat().st_size
+        except OSError:
+            return f"{name} is missing"
+        if actual != size:
+            return f"{name} has {actual} bytes instead of {size}"
+    for name, digest in found.record["digests"].items():
+        with (found.folder / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                return f"{name} is corrupted (SHA-256)"
+    return ""
+
+
+def _install(candidate: Candidate, archive: Archive, folder: Path, progress: Progress) -> None:
+    """Download and unpack a kernel into ``folder``, whose lock the caller holds."""
+    debs = [archive.fetch(entry, progress) for entry in candidate.packages]
+    with cache.make_folder(folder) as target:
+        files: dict[str, int] = {}
+        with progress.task(f"unpacking {candidate.release}", None) as task:
+            for deb in debs:
+                for name, size in _unpack(deb, candidate.release, target):
+                    files[name] = size
+                    task.advance(size)
+        if "vmlinuz" not in files:
+            raise DownloadError(f"holds no kernel image for {candidate.release}", where=candidate.packages[0].name)
+        found, notes = _btf(target / "vmlinuz")
+        if found is not None:
+            files["vmlinux.btf"] = (target / "vmlinux.btf").write_bytes(found)
+        record = _record(candidate, files, notes)
+        for name in ("vmlinuz", "config"):
+            if name in files:
+                record["digests"][name] = hashlib.sha256((target / name).read_bytes()).hexdigest()
+        (target / "kernel.json").write_text(json.dumps(record, indent=1))
+    for deb in debs:  # all that we want of it is unpacked
+        deb.unlink(missing_ok=True)
+
+
+def _record(candidate: Candidate, files: dict[str, int], notes: list[str]) -> dict[str, Any]:
+    first = candidate.packages[0]
+    modules = any(name.startswith("lib/modules/") for name in files)
+    if not modules:
+        notes.append(f"no modules: Debian's signed index has no linux-modules-{candidate.release}")
+    if "config" not in files:
+        notes.append("no build configuration: none of the packages in Debian's signed index holds it")
+    return {
+        "format": _FORMAT,
+        "arch": candidate.arch.name,
+        "release": candidate.release,
+        "series": candidate.series,
+        "version": candidate.version,
+        "flavour": candidate.flavour,
+        "package": first.name,
+        "sha256": first.sha256,
+        "packages": [asdict(entry) for entry in candidate.packages],
+        "source": f"debian:{first.suite}",
+        "signed": first.signed,
+        "notes": notes,
+        "modules": modules,
+        "btf": "vmlinux.btf" in files,
+        "files": files,
+        "digests": {},
+    }
+
+
+def _unpack(deb: Path, release: str, target: Path) -> Iterator[tuple[str, int]]:
+    """Unpack what belongs to a kernel; yield the name below ``target`` and the size of each file."""
+    names = {f"boot/vmlinuz-{release}": "vmlinuz", f"boot/config-{release}": "config"}
+    names |= {f"usr/lib/modules/{release}/{name}": name for name in ("vmlinuz", "config")}
+    for member, content in unpack(deb):
+        plain = member.name.removeprefix("usr/")
+        name = names.get(member.name) or (plain if plain.startswith(f"lib/modules/{release}/") else "")
+        if content is None or not name or name.endswith("/System.map"):
+            continue
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            shutil.copyfileobj(content, file, 1 << 20)
+        yield name, member.size
+
+
+def _btf(vmlinuz: Path) -> tuple[bytes | None, list[str]]:
+    """Return the BTF inside an image, and notes on why there is none to be read."""
+    try:
+        return image.btf(vmlinuz.read_bytes()), []
+    except UsageError as e:
+        return None, [f"its BTF cannot be read without booting it: {e.message}"]
+
+
+def remove(one: Stored) -> bool:
+    """Delete a kernel from the cache; return False if another process uses it."""
+    _release(one.folder)
+    name = f"kernels/{one.folder.name}"
+    return cache.remove(cache.Entry(name, one.folder, 0, 0.0))
+
+
+@contextlib.contextmanager
+def _using(folder: Path) -> Iterator[None]:
+    """Hold a kernel's shared lock, if there is anything to be used."""
+    if folder.is_dir():
+        with cache.using(folder):
+            yield
+    else:
+        yield
+
+
+def _hold(folder: Path) -> None:
+    """Keep `cache.prune` away from a kernel until this process ends."""
+    with _in_use_lock:
+        if folder not in _in_use:
+            stack = contextlib.ExitStack()
+            stack.enter_context(cache.using(folder))
+            _in_use[folder] = stack
+
+
+def _release(folder: Path) -> None:
+    """Undo `_hold`."""
+    with _in_use_lock:
+        stack = _in_use.pop(folder, None)
+    if stack is not None:
+        stack.close()
+
+
+@atexit.register
+def _release_all() -> None:
+    for folder in list(_in_use):
+        _release(folder)
+
+
+os.register_at_fork(after_in_child=_in_use.clear)  # the locks are the parent's
