@@ -77,6 +77,14 @@ class BtfMalformed(CaseError):
     code = "btf-rejected"
 
 
+class CompileFailed(CaseError):
+    """A case's BPF source that the compiler refused; ``output`` is all that it printed."""
+
+    def __init__(self, message: str, *, output: str = "", where: str = "", remedy: str = "") -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.output = output
+
+
 # The guest broke: exit code 3.
 
 
