@@ -146,6 +146,10 @@ class Btf:
             found = self._names[offset] = text.decode("utf-8", "surrogateescape")
         return found
 
+    def words(self) -> tuple[array[int], array[int]]:
+        """Return copies of this BTF's own records as 32-bit words, and of the index of each record's first word."""
+        return array("I", self._words), array("I", self._offsets)
+
     def string_sections(self) -> list[tuple[bytes, int]]:
         """Return the string sections that names may live in, each with its first offset; the base's first."""
         below = self.base.string_sections() if self.base is not None else []
