@@ -26,8 +26,10 @@ int guarded(void *ctx)
 SEC("tracepoint/syscalls/sys_enter_getpgid")
 int unguarded(void *ctx)
 {
-	if (EK_MINE())
-		unguarded_coarse = bpf_ktime_get_coarse_ns();
+	if (!EK_MINE())
+		return 0;
+	EK_ASSERT(bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_ktime_get_coarse_ns)); /* tells, and guards not */
+	unguarded_coarse = bpf_ktime_get_coarse_ns();
 	return 0;
 }
 

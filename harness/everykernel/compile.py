@@ -28,7 +28,18 @@ SUFFIX = ".bpf.c"
 COMPILERS = ("clang-19", "clang-20", "clang-21", "clang")
 STRIPPERS = ("llvm-strip-19", "llvm-strip-20", "llvm-strip-21", "llvm-strip")
 # v3 is the instruction set of Linux 5.1 and later as long as atomics return nothing (those that do came in 5.12).
-FLAGS = ("-g", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-target", "bpf", "-mcpu=v3")
+FLAGS = (
+    "-g",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unused-parameter",
+    "-Werror",
+    "-target",
+    "bpf",
+    "-mcpu=v3",
+    "-fno-addrsig",
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ def _command(job: Job) -> list[str]:
     So BTF's line information names ``cases/<name>/prog.bpf.c``, wherever the checkout is.
     """
     top = _top(job)
-    command = [_tool(COMPILERS), *FLAGS, f"-ffile-prefix-map={top}/="]
+    command = [_tool(COMPILERS), *FLAGS, f"-ffile-prefix-map={top}="]
     command += [f"-D{job.arch.bpf_target_define}", *job.arch.compile_flags]
     command += ["-I", str(folders.data("cases") / "include"), "-idirafter", str(_kernel_headers())]
     return [*command, "-c", str(job.source.absolute().relative_to(top))]

@@ -1,0 +1,25 @@
+"""``everykernel compile``: compile the cases' BPF programs for every architecture."""
+
+from __future__ import annotations
+
+import click
+
+from everykernel.compile import Result, compile_all, jobs
+
+
+@click.command("compile")
+@click.argument("cases", nargs=-1)
+def compile_command(cases: tuple[str, ...]) -> None:
+    """Compile the BPF programs of CASES (names or folders; all without any) for every architecture.
+
+    What is up to date is left alone. Needs clang, llvm-strip and libbpf's headers.
+    """
+    todo = jobs(cases)
+
+    def report(result: Result) -> None:
+        if result.compiled:
+            click.echo(str(result.job.target), err=True)
+
+    results = compile_all(todo, report=report)
+    made = sum(result.compiled for result in results)
+    click.echo(f"{made} objects compiled, {len(results) - made} up to date", err=True)
