@@ -32,6 +32,10 @@ class Unreachable(DownloadError):
     """The server could not be reached, or broke off again and again."""
 
 
+class Mismatch(DownloadError):
+    """What the server has under that name are not the bytes that the signed index promises."""
+
+
 class Downloader:
     """Downloads over one connection pool.
 
@@ -78,7 +82,7 @@ class Downloader:
         """Download ``url`` to ``path``, unless a file of that SHA-256 is there already; return ``path``.
 
         What an earlier try left in ``path``.part is resumed. Parallel callers wait for one another. Raises as `get`
-        does, DownloadError where the bytes are not those that ``sha256`` promises, and CacheError for a full disk.
+        does, Mismatch where the bytes are not those that ``sha256`` promises, and CacheError for a full disk.
         """
         name = f"downloads/{path.parent.name}/{path.name}"
         with cache.lock(name), cache.explained(path):
@@ -86,21 +90,14 @@ class Downloader:
                 return path
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.part")
-            resumed = part.exists()
             with progress.task(description or path.name, size) as task:
-                self._trying(url, lambda: self._into(part, url, size, task))
-                if not matches(part, sha256, size) and resumed:
-                    part.unlink()  # what was left from before was no beginning of this file
+                for _ in range(2 if part.exists() else 1):  # what was left may be no beginning of this file
                     self._trying(url, lambda: self._into(part, url, size, task))
-            if not matches(part, sha256, size):
-                part.unlink()
-                raise DownloadError(
-                    "the bytes are not those of the signed index (wrong size or SHA-256)",
-                    where=shown(url),
-                    remedy="try again with --update; if it stays, set EVERYKERNEL_DEBIAN_MIRROR to another mirror",
-                )
-            part.replace(path)
-            return path
+                    if matches(part, sha256, size):
+                        part.replace(path)
+                        return path
+                    part.unlink()
+            raise _mismatch(url, "SHA-256")
 
     def _into(self, part: Path, url: str, size: int, task: Task) -> None:
         """Append to ``part`` what it lacks of ``url``."""
@@ -111,6 +108,10 @@ class Downloader:
             part.unlink()
             have = 0
         with self._open(url, start=have) as response, part.open("ab") as file:
+            total = _total(response)
+            if total is not None and total != size:
+                part.unlink()
+                raise _mismatch(url, f"{total} bytes instead of {size}")
             if response.status_code != httpx.codes.PARTIAL_CONTENT:  # a server that knows no ranges
                 file.truncate(0)
             elif have:
@@ -132,6 +133,8 @@ class Downloader:
                 raise NotThere(f"not there (HTTP {response.status_code})", where=shown(url))
             if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
                 raise httpx.ReadError(f"HTTP {response.status_code}")
+            if start and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise _mismatch(url, f"it ends before byte {start}")
             if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
                 raise DownloadError(f"HTTP {response.status_code} {response.reason_phrase}", where=shown(url))
             yield response
@@ -169,6 +172,20 @@ def shown(url: str) -> str:
         return str(httpx.URL(url).copy_with(username=None, password=None))
     except httpx.InvalidURL:
         return url
+
+
+def _total(response: httpx.Response) -> int | None:
+    """Return how many bytes the whole file has, as the server says (RFC 9110: Content-Range, Content-Length)."""
+    text = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() else None
+
+
+def _mismatch(url: str, what: str) -> Mismatch:
+    return Mismatch(
+        f"not the file that the signed index promises ({what})",
+        where=shown(url),
+        remedy="the mirror is out of step or damaged: try later, or set EVERYKERNEL_DEBIAN_MIRROR to another mirror",
+    )
 
 
 def _unreachable(url: str, cause: Exception) -> Unreachable:

@@ -20,8 +20,7 @@ from typing import Any
 from debian.deb822 import Packages, Release
 
 from everykernel import cache
-from everykernel.errors import DownloadError
-from everykernel.kernels.download import Downloader, NotThere, Unreachable, matches, shown
+from everykernel.kernels.download import Downloader, Mismatch, NotThere, Unreachable, matches, shown
 from everykernel.kernels.mirror import Mirror
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.trust import Trust
@@ -148,7 +147,7 @@ class Indexes:
                 return cached
             try:
                 return self._renew(folder, suite, arch, cached, progress)
-            except (Unreachable, NotThere) as e:
+            except (Unreachable, NotThere, Mismatch) as e:
                 if cached is None:
                     raise
                 days = (time.time() - cached.checked) / 86400
@@ -211,17 +210,16 @@ class Indexes:
         """Download Packages.xz; by its hash where the plain name has moved on since InRelease (Acquire-By-Hash)."""
         top = f"{self._secured(base)}/dists/{suite}"
         by_hash = f"{path.rpartition('/')[0]}/by-hash/SHA256/{sha256}"
+
+        def get(name: str) -> None:
+            url = f"{top}/{name}"
+            self.downloader.file(url, target, sha256=sha256, size=size, description=description, progress=progress)
+
         try:
-            self.downloader.file(
-                f"{top}/{path}", target, sha256=sha256, size=size, description=description, progress=progress
-            )
-        except (NotThere, Unreachable):
-            raise
-        except DownloadError as e:
+            get(path)
+        except Mismatch as e:
             try:
-                self.downloader.file(
-                    f"{top}/{by_hash}", target, sha256=sha256, size=size, description=description, progress=progress
-                )
+                get(by_hash)
             except NotThere:
                 raise e from None
 

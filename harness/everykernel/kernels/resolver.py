@@ -94,16 +94,26 @@ class Resolver:
         return row if arch.name in row.architectures else None
 
     def newest(self, series: str, arch: Architecture, flavour: str = "") -> Candidate | None:
-        """Return the newest kernel of a series, None if there is none; the architecture's default flavour for ""."""
+        """Return the newest kernel of a series, None if there is none; the architecture's default flavour for "".
+
+        A suite that cannot be asked is passed over where another has the series; if none has, its error is raised.
+        """
         row = self._row(series, arch)
         if row is None:
             return None
-        offered = [one for one in self._candidates(row.suites, arch) if one.series == series]
+        offered = [one for one in self._candidates(row.suites, arch, tolerant=True) if one.series == series]
         for wanted in [flavour] if flavour else arch.flavours:
             chosen = [one for one in offered if one.flavour == wanted]
             if chosen:
                 return max(chosen, key=lambda one: one.order)
+        for failure in self._failures(row.suites, arch):
+            raise failure
         return None
+
+    def _failures(self, suites: Sequence[str], arch: Architecture) -> list[DownloadError]:
+        """Return why some of the suites could not be asked."""
+        asked = (self._offered.get((suite, arch.name)) for suite in suites)
+        return [one for one in asked if isinstance(one, DownloadError)]
 
     def _newest(self, spec: Spec, series: str) -> ResolvedKernel:
         arch = _arch(spec)
@@ -163,8 +173,13 @@ class Resolver:
     def _resolved(self, spec: Spec, chosen: Candidate) -> ResolvedKernel:
         archive = self.archive
 
+        row = self._row(chosen.series, chosen.arch)
+        failures = self._failures(row.suites if row else (), chosen.arch)
+        notes = [f"a newer version may be in an index that could not be had: {e.where}: {e.message}" for e in failures]
+
         def fetcher(resolved: ResolvedKernel, progress: Progress) -> Kernel:
-            return store.fetch(chosen, archive, resolved.spec, progress)
+            kernel = store.fetch(chosen, archive, resolved.spec, progress)
+            return replace(kernel, notes=(*kernel.notes, *notes))
 
         first = chosen.packages[0]
         return ResolvedKernel(
@@ -204,6 +219,7 @@ class Resolver:
         try:
             entries = self.archive.kernels(suite, arch.debian, self.progress)
         except DownloadError as e:
+            self.progress.note(f"{suite} for {arch.name} is left out: {e}")
             return e
         return candidates.group(entries, arch, sorted(flavours))
 
