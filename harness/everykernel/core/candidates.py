@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf.index import essential
+from everykernel.btf.naming import title
 from everykernel.core.compat import kinds_compatible
 from everykernel.core.refusal import Refused
-from everykernel.core.spec import title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

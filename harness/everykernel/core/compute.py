@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
+from everykernel.btf.naming import title
 from everykernel.core import relokinds
 from everykernel.core import values as values_
 from everykernel.core.fixup import FAILED, PATCHED, POISONED, Fixup
 from everykernel.core.match import Miss, match
 from everykernel.core.patch import Change, immediate, patch, poison
 from everykernel.core.refusal import Refused
-from everykernel.core.spec import Spec, parse, text, title
+from everykernel.core.spec import Spec, parse, text
 from everykernel.errors import BtfMalformed
 
 if TYPE_CHECKING:

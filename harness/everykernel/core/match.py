@@ -12,10 +12,11 @@ from typing import Optional, Union
 
 from everykernel.btf import kinds
 from everykernel.btf.index import essential
+from everykernel.btf.naming import printable, title
 from everykernel.btf.types import Btf
 from everykernel.core import compat, relokinds
 from everykernel.core.refusal import Refused
-from everykernel.core.spec import MAX_LENGTH, U32, Accessor, Spec, is_flexible, printable, size_of, title
+from everykernel.core.spec import MAX_LENGTH, U32, Accessor, Spec, is_flexible, size_of
 
 
 class Miss(str):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import kinds
+from everykernel.btf.naming import printable, title
 from everykernel.btf.types import Btf, SizeUnknown
 from everykernel.core import relokinds
 from everykernel.core.refusal import Refused
@@ -138,17 +139,6 @@ def size_of(btf: Btf, number: int) -> int:
         raise Refused(str(e)) from e
 
 
-def title(btf: Btf, number: int) -> str:
-    """Return a type as C names it: ``struct task_struct``, ``enum x``, ``pid_t``."""
-    found = btf.type(number)
-    if found.kind in ("struct", "union", "fwd"):
-        word = found.kind if not isinstance(found, kinds.Fwd) else ("union" if found.union else "struct")
-        return f"{word} {printable(found.name)}" if found.name else f"{word} {{…}}"
-    if found.kind in ("enum", "enum64"):
-        return f"enum {printable(found.name)}" if found.name else "enum {…}"
-    return printable(found.name) or found.kind
-
-
 def text(spec: Spec) -> str:
     """Return a path as C writes it: ``struct task_struct.mm``, ``struct x[1].a[2].b``, ``enum e::VALUE``."""
     start = title(spec.btf, spec.root)
@@ -161,8 +151,3 @@ def text(spec: Spec) -> str:
         elif position or accessor.step:
             parts.append(f"[{accessor.step}]")
     return "".join(parts)
-
-
-def printable(name: str) -> str:
-    """Return a name with bytes that are no UTF-8 shown as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
