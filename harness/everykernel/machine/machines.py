@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from typing import Self
+
+from everykernel import cache, images, wire
+from everykernel.errors import EverykernelError, GuestError, GuestLost
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import SILENT, Progress
-from everykernel.machine.guest import Guest, Prepared
+from everykernel.machine import command
+from everykernel.machine.accel import Verdict, choose
+from everykernel.machine.channel import DeadlinePassed
+from everykernel.machine.command import Place
+from everykernel.machine.devices import Device
+from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, Prepared
+from everykernel.machine.making import Maker
+from everykernel.machine.process import find
+from everykernel.machine.qemu import Qemu
+from everykernel.machine.running import Begun, QemuGuest
+from everykernel.machine.snapshots import Plan, Snapshot
 from everykernel.machine.spec import MachineSpec
+
+RESTORE_PATIENCE = 15.0  # seconds from resuming a restored guest to its first answer
+
+
+@dataclass(frozen=True)
+class _Ready:
+    plan: Plan
+    snapshot: Snapshot
 
 
 class Machines:
@@ -19,21 +46,170 @@ class Machines:
 
     def __init__(self, accel: str = "auto", timeout: float = 60.0, progress: Progress | None = None) -> None:
         self.timeout = timeout
-        self._accel = accel
+        self._request = accel
         self._progress = progress if progress is not None else SILENT
+        self._verdicts: dict[str, Verdict] = {}
+        self._ready: dict[tuple[Kernel, MachineSpec], _Ready] = {}
+        self._lock = threading.Lock()
+        self._guests: weakref.WeakSet[QemuGuest] = weakref.WeakSet()
 
     @property
     def accelerator(self) -> str:
-        """The accelerator in use with its reason, for a report's header."""
-        raise NotImplementedError
+        """The accelerator in use with its reason, for a report's header; "" before anything was prepared."""
+        return ", ".join(sorted({str(verdict) for verdict in self._verdicts.values()}))
 
     def prepare(self, kernel: Kernel, spec: MachineSpec | None = None) -> Prepared:
-        """Make or reuse the snapshots of ``kernel`` on such a machine."""
-        raise NotImplementedError
+        """Make or reuse the snapshots of ``kernel`` on such a machine (None: the default one).
+
+        Raises:
+            ToolMissing: QEMU is not installed.
+            BootFailed, KernelPanic, KernelOops: the kernel does not come up, however often it is tried.
+            KernelModuleMissing, UsageError: the machine asks for what the kernel does not have.
+            CacheError, DownloadError, HarnessError: as their texts say.
+        """
+        spec = spec or MachineSpec()
+        if (kernel, spec) in self._ready:
+            return Prepared(booted=False)
+        started = time.monotonic()
+        maker = Maker(self._plan(kernel, spec), self._progress)
+        ready = _Ready(maker.plan, maker.warm())
+        with self._lock:
+            self._ready[kernel, spec] = ready
+        return Prepared(maker.log.boots > 0, maker.log.boots, time.monotonic() - started, maker.log.notes)
 
     def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
-        """Return a guest with a fresh kernel; ``ahead``: restore it in the background, paused until it is used."""
-        raise NotImplementedError
+        """Return a guest with a fresh kernel; ``ahead``: restore it in the background, paused until it is used.
+
+        Raises what `prepare` raises (with ``ahead``, a guest that does not come up raises at its first use).
+        """
+        spec = spec or MachineSpec()
+        self.prepare(kernel, spec)
+        ready = self._ready[kernel, spec]
+        start = _Start(ready, self._progress)
+        guest = QemuGuest(kernel, spec, begin=start.begin, abandon=start.abandon, timeout=self.timeout)
+        self._guests.add(guest)
+        if ahead:
+            start.ahead()
+        else:
+            guest.wake()
+        return guest
+
+    def _plan(self, kernel: Kernel, spec: MachineSpec) -> Plan:
+        program = find(kernel.arch.qemu)
+        image = images.build(kernel.arch, self._progress)
+        modules = images.modules_cpio(kernel, spec.modules, spec.sysctls)
+
+        def plan(accelerator: str) -> Plan:
+            return Plan(kernel, spec, accelerator, program, image, modules)
+
+        def probe() -> None:
+            with Maker(plan("kvm"), self._progress).booted(None):
+                pass
+
+        if kernel.arch.name not in self._verdicts:
+            self._verdicts[kernel.arch.name] = choose(self._request, kernel.arch, program, probe)
+        return plan(self._verdicts[kernel.arch.name].name)
 
     def close(self) -> None:
         """End every guest that is still running."""
+        for guest in list(self._guests):
+            guest.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _Start:
+    """One guest on its way: restored, perhaps ahead of its use, then woken; booted cold where that fails."""
+
+    def __init__(self, ready: _Ready, progress: Progress) -> None:
+        self._ready = ready
+        self._progress = progress
+        self._thread: threading.Thread | None = None
+        self._restored: Qemu | None = None
+        self._error: EverykernelError | None = None
+
+    def ahead(self) -> None:
+        """Begin to restore in the background."""
+        self._thread = threading.Thread(target=self._try_restore, name="everykernel-ahead", daemon=True)
+        self._thread.start()
+
+    def begin(self) -> Begun:
+        """Return the guest with its agent answering."""
+        if self._thread is None:
+            self._try_restore()
+        else:
+            self._thread.join()
+        try:
+            if self._error is not None:
+                raise self._error
+            assert self._restored is not None
+            return Begun(self._restored, _wake(self._restored), RESTORED, [])
+        except GuestError as e:
+            if self._restored is not None:
+                self._restored.close()
+            note = f"the snapshot did not come back ({e.message}): booted cold instead"
+            return self._boot_cold(note)
+
+    def abandon(self) -> None:
+        """End a guest that nobody used."""
+        if self._thread is not None:
+            self._thread.join()
+        if self._restored is not None:
+            self._restored.close()
+
+    def _try_restore(self) -> None:
+        try:
+            self._restored = _restore(self._ready.plan, self._ready.snapshot)
+        except EverykernelError as e:
+            self._error = e
+
+    def _boot_cold(self, note: str) -> Begun:
+        maker = Maker(self._ready.plan, self._progress)
+        context = maker.booted(None)
+        qemu = context.__enter__()
+        try:
+            facts = maker.push_agent(qemu)
+            _greet(qemu)
+        except BaseException:
+            qemu.close()
+            raise
+        return Begun(qemu, facts, COLD_BOOT, [note, *maker.log.notes])
+
+
+def _restore(plan: Plan, snapshot: Snapshot) -> Qemu:
+    """Return a guest restored from a finished snapshot, paused."""
+
+    def devices(place: Place) -> list[Device]:
+        common = command.common(plan.kernel.arch, plan.spec, plan.accelerator, place)
+        return command.restoring(common, plan.spec, snapshot.memory)
+
+    with cache.using(snapshot.folder):
+        qemu = Qemu(plan.program, devices, plan.kernel.spec)
+        try:
+            qemu.connect()
+            qemu.restore(snapshot.state)
+        except BaseException:
+            qemu.close()
+            raise
+    return qemu
+
+
+def _wake(qemu: Qemu) -> wire.Facts:
+    qemu.control.resume()
+    return _greet(qemu)
+
+
+def _greet(qemu: Qemu) -> wire.Facts:
+    deadline = time.monotonic() + RESTORE_PATIENCE
+    try:
+        qemu.send(1, wire.Hello(time.time_ns(), os.urandom(32)), deadline)
+        _, reply = qemu.receive(deadline)
+    except DeadlinePassed as e:
+        raise GuestLost(f"no answer within {RESTORE_PATIENCE:g} s of its restore", where=qemu.where) from e
+    if not isinstance(reply, wire.Facts):
+        raise GuestLost(f"its first answer is {reply.kind!r}", where=qemu.where)
+    return reply

@@ -37,7 +37,7 @@ class MachineSpec:
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> MachineSpec:
-        """Return the spec that a case's ``[machine]`` table describes; raise UsageError for unknown keys or wrong types."""
+        """Return the spec that a case's ``[machine]`` table describes; raise UsageError for what is wrong."""
         known = {"cpus": int, "memory": int, "cmdline": str, "modules": list, "sysctls": dict}
         for key, value in table.items():
             if key not in known:

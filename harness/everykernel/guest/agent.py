@@ -1,0 +1,140 @@
+"""The agent: serves the host's requests over one read-write descriptor.
+
+Two threads: the reader takes frames from the port, answers a ping at once and queues the rest; the main thread serves
+them one by one. So a ping is answered while a request runs, however long, unless the kernel or the interpreter hangs.
+Everything that costs time and is the same for every request happens before `serve` says that it is ready: the host
+then takes the warm snapshot, from which every guest starts.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Optional
+
+from everykernel import wire
+from everykernel.errors import EverykernelError
+from everykernel.guest import probes, stage0, system
+
+Job = tuple[int, wire.Message]  # a request's number, and the request
+
+
+class Port:
+    """The channel's end in the guest; frames are written whole, whichever thread writes."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def receive(self) -> Job:
+        """Return the next request; waits for it."""
+        text, blob = wire.lengths(stage0.read_exactly(self._descriptor, wire.HEADER.size))
+        data = stage0.read_exactly(self._descriptor, text + blob)
+        return wire.decode(data[:text], data[text:])
+
+    def send(self, number: int, message: wire.Message) -> None:
+        """Send the reply to request ``number``."""
+        frame = wire.encode(number, message)
+        with self._lock:
+            stage0.write_all(self._descriptor, frame)
+
+
+class Agent:
+    """Answers requests; those about objects go to `everykernel.guest.requests`."""
+
+    def __init__(self) -> None:
+        self.facts = probes.facts()
+        self._requests: Any = _requests(self.facts)
+        self._requests.warm()
+        self._own: dict[str, Callable[[Any], wire.Message]] = {
+            wire.Hello.kind: self._hello,
+            wire.Run.kind: system.run,
+            wire.Push.kind: system.push,
+            wire.Pull.kind: system.pull,
+        }
+
+    def _hello(self, message: wire.Hello) -> wire.Message:
+        system.greet(message)
+        return self.facts
+
+    def _others(self, message: wire.Message) -> wire.Message:
+        reply: wire.Message = self._requests.serve(message)
+        return reply
+
+    def answer(self, message: wire.Message) -> wire.Message:
+        """Return the reply to a request; whatever goes wrong is a reply too."""
+        try:
+            return self._own.get(message.kind, self._others)(message)
+        except EverykernelError as e:
+            return wire.Failed(e.code, e.message, e.where, "")
+        except Exception as e:  # a defect of ours must not cost the guest: the host shows the traceback
+            return wire.Failed("harness-error", f"{type(e).__name__}: {e}", "", traceback.format_exc())
+
+
+def _requests(facts: wire.Facts) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module("everykernel.guest.requests").Requests(facts)
+    except ImportError:  # until the loader is there
+        return _Unserved()
+
+
+class _Unserved:
+    def warm(self) -> None:
+        pass
+
+    def serve(self, message: wire.Message) -> wire.Message:
+        return wire.Failed("harness-error", "nothing here serves {!r}".format(message.kind))
+
+
+def serve(descriptor: int) -> None:
+    """Warm up, say that we are ready (message 0: `wire.Facts`, or `wire.Failed`), then serve for ever."""
+    port = Port(descriptor)
+    agent: Optional[Agent] = None
+    try:
+        agent = Agent()
+        rehearse(agent)
+        ready: wire.Message = agent.facts
+    except Exception as e:
+        ready = wire.Failed("harness-error", f"{type(e).__name__}: {e}", "", traceback.format_exc())
+    jobs: SimpleQueue[Job] = SimpleQueue()
+    threading.Thread(target=_read, args=(port, jobs), daemon=True).start()
+    port.send(0, ready)
+    while agent is not None:
+        number, message = jobs.get()
+        port.send(number, agent.answer(message))
+    threading.Event().wait()
+
+
+def _read(port: Port, jobs: SimpleQueue[Job]) -> None:
+    while True:
+        number, message = port.receive()
+        if isinstance(message, wire.Ping):
+            port.send(number, wire.Done())
+        else:
+            jobs.put((number, message))
+
+
+def rehearse(agent: Agent) -> None:
+    """Do each cheap request once: what it imports and what the kernel caches for it is then in the warm snapshot."""
+    path = stage0.HERE + "/rehearsal"
+    for message in (wire.Push(path, b""), wire.Pull(path), wire.Run(["/bin/true"])):
+        number, request = wire.decode(*_split(wire.encode(1, message)))
+        _split(wire.encode(number, agent.answer(request)))
+    agent.answer(wire.Run(["/bin/rm", path]))
+
+
+def _split(frame: bytes) -> tuple[bytes, bytes]:
+    text, _ = wire.lengths(frame[: wire.HEADER.size])
+    body = frame[wire.HEADER.size :]
+    return body[:text], body[text:]
+
+
+def main() -> None:
+    """Serve on the virtio port; the entry of the zip when it is run by hand in a guest."""
+    sys.stdout.flush()
+    serve(stage0.open_port())

@@ -1,0 +1,95 @@
+"""Stage 0 of the agent, all of our code that is in the guest image: open the port, take the agent over it, run it.
+
+So the image, and the boot snapshot made from it, stay the same when the agent changes. A virtio-serial port can be
+opened once only, by one read-write descriptor; read(2) on it returns 0 while the host is not connected.
+
+Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import struct
+import sys
+import time
+from typing import Any
+
+PORT = "everykernel.agent"
+HERE = "/everykernel"
+HEADER = struct.Struct("<II")  # as everykernel.wire: lengths of text and blob
+
+
+def open_port(name: str = PORT, patience: float = 20.0) -> int:
+    """Return a read-write descriptor of the virtio port ``name``; the driver may still be looking for it."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        for path in glob.glob("/sys/class/virtio-ports/*/name"):
+            with open(path) as file:
+                if file.read().strip() == name:
+                    return os.open("/dev/" + path.split("/")[-2], os.O_RDWR | os.O_CLOEXEC)
+        time.sleep(0.01)
+    raise SystemExit("everykernel: there is no virtio port " + name)
+
+
+def read_exactly(port: int, size: int) -> bytes:
+    """Return ``size`` bytes from the port, however long the host takes."""
+    out = bytearray()
+    while len(out) < size:
+        data = os.read(port, min(size - len(out), 1 << 16))
+        if not data:
+            time.sleep(0.005)  # the host is not connected
+        out += data
+    return bytes(out)
+
+
+def write_all(port: int, data: bytes) -> None:
+    """Write all of ``data`` to the port."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(port, view) :]
+
+
+def set_sysctls() -> list[str]:
+    """Set the sysctls that the host asked for; return what could not be set."""
+    problems = []
+    for line in lines("sysctls"):
+        name, _, value = line.partition("=")
+        try:
+            with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
+                file.write(value)
+        except OSError as e:
+            problems.append(f"sysctl {name} = {value}: {e.strerror}")
+    return problems
+
+
+def lines(name: str) -> list[str]:
+    """Return the lines of a file in our folder; none if it is not there."""
+    try:
+        with open(HERE + "/" + name) as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
+
+
+def main() -> None:
+    """Tell the host that the kernel is up, receive the agent's zip, and become the agent."""
+    port = open_port()
+    problems = [f"module {path} cannot be loaded" for path in lines("failed-modules")] + set_sysctls()
+    about: dict[str, Any] = {"kind": "stage0", "python": sys.version.split()[0], "problems": problems}
+    text = json.dumps(about).encode()
+    write_all(port, HEADER.pack(len(text), 0) + text)
+    text_size, blob_size = HEADER.unpack(read_exactly(port, HEADER.size))
+    read_exactly(port, text_size)
+    path = HERE + "/everykernel-agent.pyz"
+    with open(path, "wb") as file:
+        file.write(read_exactly(port, blob_size))
+    sys.path.insert(0, path)
+    from everykernel.guest import agent
+
+    agent.serve(port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The agent as one file: the modules that travel to the guest, and pyelftools, in a zip that Python runs.
+
+The same sources give the same bytes: members sorted, dated 1980, stored without compression (zlib's versions differ).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import io
+import zipfile
+from pathlib import Path
+
+from everykernel import folders
+
+TRAVELLING = (
+    "__init__.py",
+    "architectures.py",
+    "errors.py",
+    "reasons.py",
+    "wire.py",
+    "btf",
+    "core",
+    "guest",
+    "load",
+    "object",
+)
+_MAIN = b"from everykernel.guest.agent import main\n\nmain()\n"
+
+
+@functools.cache
+def agent_zipapp() -> bytes:
+    """Return the agent's zip: ``python everykernel-agent.pyz`` serves requests."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in sorted(_members().items()):
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return out.getvalue()
+
+
+@functools.cache
+def agent_digest() -> str:
+    """Return the SHA-256 (hex) of the agent's zip."""
+    return hashlib.sha256(agent_zipapp()).hexdigest()
+
+
+def _members() -> dict[str, bytes]:
+    package = folders.package()
+    members = {"__main__.py": _MAIN}
+    for name in TRAVELLING:
+        members |= _sources(package / name, f"everykernel/{name}")
+    members |= _sources(_elftools(), "elftools")
+    return members
+
+
+def _elftools() -> Path:
+    found = importlib.util.find_spec("elftools")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
+
+
+def _sources(path: Path, name: str) -> dict[str, bytes]:
+    if path.is_file():
+        return {name: path.read_bytes()}
+    return {f"{name}/{p.relative_to(path).as_posix()}": p.read_bytes() for p in path.rglob("*.py")}

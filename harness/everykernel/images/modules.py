@@ -1,0 +1,142 @@
+"""The part of the initramfs that one kernel needs: its modules, uncompressed, and its build configuration.
+
+Debian's packages carry no modules.dep (depmod runs when a package is installed), so dependencies are read where depmod
+reads them: the ``depends=`` field in each module's own .modinfo section.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import zstandard
+
+from everykernel import cache
+from everykernel.errors import KernelModuleMissing
+from everykernel.images import cpio
+from everykernel.kernels.model import Kernel
+
+FORMAT = 1  # of what this module writes: raise it when the same inputs give other bytes
+CHANNEL = ("virtio_pci", "virtio_console")  # without them the agent cannot be reached
+_SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
+
+
+def modules_cpio(kernel: Kernel, modules: Iterable[str] = (), sysctls: Iterable[tuple[str, str]] = ()) -> Path:
+    """Return the cpio archive with ``modules`` and what the channel needs, their dependencies, and the configuration.
+
+    Raises:
+        KernelModuleMissing: a module that was asked for is not in this kernel.
+        CacheError: the cache cannot be written.
+    """
+    tree = Tree(kernel)
+    wanted = tree.order([*(m for m in CHANNEL if tree.has_file(m)), *modules])
+    identity = [
+        FORMAT,
+        kernel.sha256,
+        kernel.release,
+        tuple(sysctls),
+        [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in wanted],
+        kernel.config and kernel.config.stat().st_mtime_ns,
+    ]
+    key = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+    path = cache.folder("images") / f"modules-{kernel.release}-{key}.cpio"
+    if path.exists():
+        cache.touch(path)
+    else:
+        cache.write(path, _archive(kernel, wanted, tuple(sysctls)))
+    return path
+
+
+class Tree:
+    """The modules of one kernel: where each is, what is built in, what depends on what."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._files: dict[str, Path] = {}
+        self._builtin: set[str] = set()
+        if kernel.modules is not None:
+            for path in kernel.modules.rglob("*.ko*"):
+                if path.name.endswith(_SUFFIXES):
+                    self._files[_name(path)] = path
+            listed = kernel.modules / "modules.builtin"
+            if listed.exists():
+                self._builtin = {_name(Path(line)) for line in listed.read_text().splitlines()}
+
+    def has_file(self, name: str) -> bool:
+        """Return whether ``name`` is a module that can be loaded (not: built in)."""
+        return name.replace("-", "_") in self._files
+
+    def order(self, names: Iterable[str]) -> list[Path]:
+        """Return the files to load for ``names``, dependencies first, each once; built-in modules need none.
+
+        Raises:
+            KernelModuleMissing: the kernel has no such module.
+        """
+        done: dict[str, Path] = {}
+
+        def visit(name: str) -> None:
+            name = name.replace("-", "_")
+            if name in done or name in self._builtin:
+                return
+            if name not in self._files:
+                raise self._missing(name)
+            for dependency in depends(content(self._files[name])):
+                visit(dependency)
+            done[name] = self._files[name]
+
+        for name in names:
+            visit(name)
+        return list(done.values())
+
+    def _missing(self, name: str) -> KernelModuleMissing:
+        if self._kernel.modules is None:
+            message = f"module {name!r} was asked for, and this kernel comes without modules"
+        else:
+            message = f"this kernel has no module {name!r}"
+        return KernelModuleMissing(message, where=self._kernel.spec, remedy="ask for another flavour or version")
+
+
+def content(path: Path) -> bytes:
+    """Return a module's ELF bytes, decompressed."""
+    data = path.read_bytes()
+    if path.name.endswith(".xz"):
+        return lzma.decompress(data)
+    if path.name.endswith(".zst"):
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    if path.name.endswith(".gz"):
+        import gzip
+
+        return gzip.decompress(data)
+    return data
+
+
+def depends(module: bytes) -> list[str]:
+    """Return the names that a module's .modinfo section says it depends on."""
+    match = re.search(rb"\0depends=([^\0]*)\0", module)
+    return [name for name in match[1].decode().split(",") if name] if match else []
+
+
+def _name(path: Path) -> str:
+    return path.name.split(".ko")[0].replace("-", "_")
+
+
+def _archive(kernel: Kernel, modules: list[Path], sysctls: tuple[tuple[str, str], ...]) -> bytes:
+    members, listed, lines = [], [], []
+    for path in modules:
+        assert kernel.modules is not None
+        relative = path.relative_to(kernel.modules).with_name(f"{path.name.split('.ko')[0]}.ko")
+        target = f"lib/modules/{kernel.release}/{relative}"
+        data = content(path)
+        members.append(cpio.file(target, data))
+        listed.append(f"/{target}")
+        names = [str(other.relative_to(kernel.modules)) for other in modules if _name(other) in depends(data)]
+        lines.append(f"{relative}: {' '.join(names)}".rstrip())
+    members.append(cpio.file("everykernel/modules", "".join(f"{path}\n" for path in listed).encode()))
+    members.append(cpio.file("everykernel/sysctls", "".join(f"{k}={v}\n" for k, v in sysctls).encode()))
+    members.append(cpio.file(f"lib/modules/{kernel.release}/modules.dep", "".join(f"{x}\n" for x in lines).encode()))
+    if kernel.config is not None:
+        members.append(cpio.file(f"boot/config-{kernel.release}", kernel.config.read_bytes()))
+    return cpio.archive(members)

@@ -1,0 +1,209 @@
+"""How snapshots are made: a kernel boots once, then our code is pushed into a copy of what was saved.
+
+Each is made by one process, under a lock, and can be found only when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from everykernel import cache, images, wire
+from everykernel.errors import BootFailed, CacheError, GuestError, HarnessError, UsageError
+from everykernel.guest.stage0 import HEADER
+from everykernel.kernels.progress import Progress
+from everykernel.machine import command, console, snapshots
+from everykernel.machine.channel import DeadlinePassed
+from everykernel.machine.command import Place
+from everykernel.machine.devices import Boot, Device, Memory
+from everykernel.machine.qemu import Qemu, run_folder
+from everykernel.machine.slots import boot_slot
+from everykernel.machine.snapshots import Plan, Snapshot
+
+ATTEMPTS = 3  # boots: two at once on two busy cores can leave a kernel with broken timers, under TCG
+BOOT_PATIENCE = 120.0  # seconds from QEMU's exec to the stage-0 agent
+WARM_PATIENCE = 120.0  # seconds from the push of our code to its first answer
+
+
+@dataclass
+class Log:
+    """What making a machine ready took: `boots` tried, `notes` for a reader of the results."""
+
+    boots: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+class Maker:
+    """Makes the snapshots of one plan."""
+
+    def __init__(self, plan: Plan, progress: Progress) -> None:
+        self.plan = plan
+        self.log = Log()
+        self._progress = progress
+        self._where = plan.kernel.spec
+
+    def warm(self) -> Snapshot:
+        """Return the warm snapshot, made if it is not there (the boot snapshot too).
+
+        Raises:
+            BootFailed, KernelPanic, KernelOops: the kernel does not come up, however often it is tried.
+            CacheError: the disk is full, or not writable.
+            HarnessError: QEMU does not start, or our own code does not.
+        """
+        folder = self.plan.warm_folder
+        if found := snapshots.find(folder):
+            return found
+        with cache.lock(f"snapshots/{folder.name}"):
+            if found := snapshots.find(folder):
+                return found
+            boot = self._boot_snapshot()
+            with self._new(folder) as temporary, boot_slot():
+                self._progress.note(f"{self._where}: warming up the agent")
+                self._make_warm(boot, temporary)
+        cache.prune(keep=[folder, self.plan.boot_folder])
+        return Snapshot(folder)
+
+    def _boot_snapshot(self) -> Snapshot:
+        folder = self.plan.boot_folder
+        if found := snapshots.find(folder):
+            return found
+        with cache.lock(f"snapshots/{folder.name}"):
+            if found := snapshots.find(folder):
+                return found
+            with boot_slot(), self._new(folder) as temporary, self.booted(temporary / "memory") as qemu:
+                state = qemu.control.save()
+                qemu.close()
+                snapshots.finish(temporary, state, self._about())
+        return Snapshot(folder)
+
+    @contextlib.contextmanager
+    def _new(self, folder: Path) -> Iterator[Path]:
+        """Yield the folder that becomes a snapshot; raise CacheError before the disk is full, not by SIGBUS."""
+        needed = (self.plan.spec.memory + 32) << 20
+        free = shutil.disk_usage(folder.parent).free
+        if free < needed:
+            message = f"no space left for a snapshot: {needed >> 20} MiB are needed, {free >> 20} MiB are free"
+            remedy = f"free some space, or set {cache.ROOT_SETTING} to a folder on another disk"
+            raise CacheError(message, where=str(folder.parent), remedy=remedy)
+        with cache.make_folder(folder) as temporary:
+            yield temporary
+
+    def _about(self) -> dict[str, object]:
+        return {
+            "spec": self.plan.kernel.spec,
+            "release": self.plan.kernel.release,
+            "machine": self.plan.spec.describe(),
+            "accelerator": self.plan.accelerator,
+            "boots": self.log.boots,
+            "notes": self.log.notes,
+        }
+
+    @contextlib.contextmanager
+    def booted(self, memory: Path | None) -> Iterator[Qemu]:
+        """Yield a guest that has booted as far as its stage-0 agent; retries are counted in `log`."""
+        initrd = run_folder() / f"initrd-{os.getpid()}-{time.monotonic_ns()}"
+        with cache.explained(initrd), initrd.open("wb") as file:
+            for part in (self.plan.image.path, self.plan.modules):
+                file.write(part.read_bytes())
+        try:
+            qemu = self._boot_patiently(memory, initrd)
+        finally:
+            initrd.unlink()
+        try:
+            yield qemu
+        finally:
+            qemu.close()
+
+    def _boot_patiently(self, memory: Path | None, initrd: Path) -> Qemu:
+        for attempt in range(1, ATTEMPTS + 1):
+            self.log.boots += 1
+            again = f" (attempt {attempt})" if attempt > 1 else ""
+            self._progress.note(f"{self._where}: booting {self.plan.kernel.release}{again}")
+            try:
+                return self._boot(memory, initrd)
+            except GuestError as e:
+                self.log.notes.append(f"boot {attempt} of {ATTEMPTS} failed: {e.message}")
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _boot(self, memory: Path | None, initrd: Path) -> Qemu:
+        plan = self.plan
+        boot = Boot(plan.kernel.image, initrd, plan.spec.cmdline)
+
+        def devices(place: Place) -> list[Device]:
+            common = command.common(plan.kernel.arch, plan.spec, plan.accelerator, place)
+            return command.booting(common, Memory(plan.spec.memory, memory, shared=memory is not None), boot)
+
+        qemu = Qemu(plan.program, devices, self._where)
+        try:
+            qemu.connect()
+            self._hear_stage0(qemu)
+        except BaseException:
+            qemu.close()
+            raise
+        return qemu
+
+    def _hear_stage0(self, qemu: Qemu) -> None:
+        try:
+            about = read_stage0(qemu, time.monotonic() + BOOT_PATIENCE)
+        except DeadlinePassed as e:
+            text = console.tail(qemu.console())
+            raise BootFailed(f"no sign of life within {BOOT_PATIENCE:.0f} s", console=text, where=self._where) from e
+        except GuestError as e:
+            if e.code == "guest-lost":
+                raise BootFailed(e.message, console=e.console, where=self._where) from e
+            raise
+        if about["problems"]:
+            raise UsageError("; ".join(about["problems"]), where=f"{self._where}: machine")
+
+    def _make_warm(self, boot: Snapshot, folder: Path) -> None:
+        plan = self.plan
+        memory = folder / "memory"
+        with cache.explained(memory):
+            snapshots.copy_sparsely(boot.memory, memory)
+
+        def devices(place: Place) -> list[Device]:
+            common = command.common(plan.kernel.arch, plan.spec, plan.accelerator, place)
+            return command.continuing(common, plan.spec, memory)
+
+        qemu = Qemu(plan.program, devices, self._where)
+        try:
+            qemu.connect()
+            qemu.restore(boot.state)
+            qemu.control.resume()
+            self.push_agent(qemu)
+            state = qemu.control.save()
+        finally:
+            qemu.close()
+        snapshots.finish(folder, state, self._about())
+
+    def push_agent(self, qemu: Qemu) -> wire.Facts:
+        """Hand our code to the stage-0 agent and wait until it is ready; return the guest's facts."""
+        deadline = time.monotonic() + WARM_PATIENCE
+        zipapp = images.agent_zipapp()
+        try:
+            qemu.send_frame(HEADER.pack(2, len(zipapp)) + b"{}" + zipapp, deadline)
+            _, ready = qemu.receive(deadline)
+        except DeadlinePassed as e:
+            text = console.tail(qemu.console())
+            message = f"the agent was not ready within {WARM_PATIENCE:.0f} s"
+            raise BootFailed(message, console=text, where=self._where) from e
+        if isinstance(ready, wire.Failed):
+            raise HarnessError(f"the agent does not start: {ready.message}\n{ready.trace}", where=self._where)
+        assert isinstance(ready, wire.Facts)
+        return ready
+
+
+def read_stage0(qemu: Qemu, deadline: float) -> dict[str, list[str]]:
+    """Return what the stage-0 agent says of itself: ``problems`` that it met."""
+    import json
+
+    text, _ = qemu.receive_raw(deadline)
+    about: dict[str, list[str]] = json.loads(text)
+    return about

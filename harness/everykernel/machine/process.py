@@ -1,0 +1,84 @@
+"""A QEMU process: spawned so that it never outlives us, its errors kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from everykernel.errors import HarnessError, ToolMissing
+from everykernel.machine.background import background
+
+# The kernel kills QEMU when our spawning thread ends, however we end (setpriv sets PR_SET_PDEATHSIG, which survives
+# execve(2)). If we ended before that took effect, QEMU has another parent by now, and is not started at all.
+_GUARD = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", '[ "$PPID" = "$1" ] && shift && exec "$@"', "sh"]
+REMEDY = "run `everykernel doctor`"
+
+
+def find(program: str) -> Path:
+    """Return where a program is; raise ToolMissing if it is not installed."""
+    found = shutil.which(program)
+    if found is None:
+        raise ToolMissing("not installed", where=program, remedy=REMEDY)
+    return Path(found)
+
+
+class Process:
+    """A running QEMU, in a session of its own: a terminal's Ctrl-C reaches us first.
+
+    Args:
+        program: the emulator (an absolute path).
+        arguments: its arguments.
+        descriptors: those that it inherits.
+        errors: the file for what it says on standard error.
+    """
+
+    def __init__(self, program: Path, arguments: Sequence[str], descriptors: Sequence[int], errors: Path) -> None:
+        find(_GUARD[0])
+        command = [*_GUARD, str(os.getpid()), str(program), *arguments]
+        self._errors = errors
+
+        def spawn() -> subprocess.Popen[bytes]:
+            with errors.open("wb") as file:
+                return subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=file,
+                    pass_fds=descriptors,
+                    start_new_session=True,
+                )
+
+        try:
+            self._popen = background().call(spawn)
+        except OSError as e:
+            raise HarnessError(f"cannot be started: {e.strerror or e}", where=program.name, remedy=REMEDY) from e
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
+
+    def ended(self, patience: float = 0.0) -> int | None:
+        """Return the exit code (negative: the signal), None while it runs; wait for it up to ``patience`` seconds."""
+        deadline = time.monotonic() + patience
+        while (code := self._popen.poll()) is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return code
+
+    def kill(self) -> None:
+        """End it at once, and wait until it has."""
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.kill()
+        self._popen.wait()
+
+    def complaints(self) -> str:
+        """Return what it said on standard error."""
+        try:
+            return self._errors.read_text(errors="replace").strip()
+        except OSError:
+            return ""

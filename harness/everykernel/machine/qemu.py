@@ -1,0 +1,187 @@
+"""One QEMU with its control session, its channel and its console: launched, watched, ended."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from everykernel import wire
+from everykernel.errors import CacheError, GuestError, GuestLost, HarnessError
+from everykernel.machine import command, console
+from everykernel.machine.channel import Channel, ChannelClosed, DeadlinePassed
+from everykernel.machine.command import Place
+from everykernel.machine.control import Control
+from everykernel.machine.devices import Device
+from everykernel.machine.process import REMEDY, Process
+
+_SIGBUS = -7
+_numbers = itertools.count()
+_lock = threading.Lock()
+_folder: Path | None = None
+_live: set[Qemu] = set()
+
+
+class Qemu:
+    """A running QEMU.
+
+    Args:
+        program: the emulator.
+        build: gives its devices for the paths and descriptors of this run.
+        where: what errors name: the kernel's spec.
+    """
+
+    def __init__(self, program: Path, build: Callable[[Place], list[Device]], where: str) -> None:
+        self.where = where
+        stem = run_folder() / str(next(_numbers))
+        self._console = stem.with_suffix(".console")
+        self._errors = stem.with_suffix(".stderr")
+        self._last_words: str | None = None
+        control, their_control = socket.socketpair()
+        channel, their_channel = socket.socketpair()
+        self._state, their_state = socket.socketpair()
+        theirs = (their_control, their_channel, their_state)
+        self._state_descriptor = their_state.fileno()
+        place = Place(console=self._console, channel=their_channel.fileno(), control=their_control.fileno())
+        self.channel = Channel(channel)
+        self.control = Control(control, where)
+        try:
+            descriptors = [end.fileno() for end in theirs]
+            self._process = Process(program, command.arguments(build(place)), descriptors, self._errors)
+        except BaseException:
+            self.channel.close()
+            self.control.close()
+            self._state.close()
+            raise
+        finally:
+            for end in theirs:
+                end.close()
+        _live.add(self)
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process id."""
+        return self._process.pid
+
+    def connect(self) -> None:
+        """Wait until QEMU is up; raise HarnessError if it ended instead, with what it said."""
+        try:
+            self.control.connect()
+        except GuestLost as e:
+            if self._process.ended(2.0) is None:
+                raise
+            said = self._process.complaints() or f"exit code {self._process.ended()}"
+            raise HarnessError(f"QEMU does not start: {said}", where=self.where, remedy=REMEDY) from e
+
+    def restore(self, state: bytes) -> None:
+        """Load a saved state; the guest stays paused."""
+        self.control.restore(state, self._state, self._state_descriptor)
+
+    def receive(self, deadline: float) -> tuple[int, wire.Message]:
+        """Return the next frame's number and message; a guest that ended raises its `death`."""
+        try:
+            return self.channel.receive(deadline)
+        except ChannelClosed as e:
+            raise self.death() from e
+
+    def receive_raw(self, deadline: float) -> tuple[bytes, bytes]:
+        """Return the next frame's text and blob; a guest that ended raises its `death`."""
+        try:
+            return self.channel.receive_raw(deadline)
+        except ChannelClosed as e:
+            raise self.death() from e
+
+    def send(self, number: int, message: wire.Message, deadline: float) -> None:
+        """Send one message."""
+        self.send_frame(wire.encode(number, message), deadline)
+
+    def send_frame(self, frame: bytes, deadline: float) -> None:
+        """Send one frame; a guest that ended raises its `death`."""
+        try:
+            self.channel.send(frame, deadline)
+        except ChannelClosed as e:
+            raise self.death() from e
+
+    def answers_ping(self, number: int, patience: float) -> bool:
+        """Return whether the agent answers a ping within ``patience`` seconds; a dead guest raises its `death`."""
+        deadline = time.monotonic() + patience
+        try:
+            self.send(number, wire.Ping(), deadline)
+            while True:
+                if self.receive(deadline)[0] == number:
+                    return True
+        except DeadlinePassed:
+            return False
+
+    def death(self) -> GuestError | HarnessError:
+        """Return the error that says how this guest, whose channel closed, ended."""
+        code = self._process.ended(2.0)
+        if code is None:
+            self._process.kill()
+        text = self.console()
+        found = console.death(text, self.where)
+        if found is not None:
+            return found
+        said = self._process.complaints()
+        if code == _SIGBUS:
+            return CacheError("QEMU could not write the guest's memory: no space left on the disk?", where=self.where)
+        how = (
+            "closed the channel"
+            if code is None
+            else f"was killed by signal {-code}"
+            if code < 0
+            else f"ended with code {code}"
+        )
+        message = f"QEMU {how}, and the kernel did not say why" + (f": {said.splitlines()[-1]}" if said else "")
+        return GuestLost(message, console=console.tail(text), where=self.where, remedy="run it again")
+
+    def console(self) -> str:
+        """Return the console so far."""
+        if self._last_words is not None:
+            return self._last_words
+        try:
+            return self._console.read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def complaints(self) -> str:
+        """Return what QEMU said on standard error."""
+        return self._process.complaints()
+
+    def close(self) -> None:
+        """End QEMU at once; the console can still be read."""
+        if self not in _live:
+            return
+        _live.discard(self)
+        self._process.kill()
+        self._last_words = self.console()
+        self.control.close()
+        self.channel.close()
+        self._state.close()
+        for path in (self._console, self._errors):
+            path.unlink(missing_ok=True)
+
+
+def run_folder() -> Path:
+    """Return this process's own temporary folder, for consoles and initramfs files; it ends with the process."""
+    global _folder
+    with _lock:
+        if _folder is None:
+            _folder = Path(tempfile.mkdtemp(prefix="everykernel-"))
+        return _folder
+
+
+@atexit.register
+def _end_all() -> None:
+    for qemu in list(_live):
+        with contextlib.suppress(Exception):
+            qemu._process.kill()
+    if _folder is not None:
+        shutil.rmtree(_folder, ignore_errors=True)

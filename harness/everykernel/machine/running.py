@@ -1,0 +1,152 @@
+"""A QEMU guest in use: requests with deadlines, and what became of it told apart."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from everykernel import wire
+from everykernel.errors import CaseTimeout, EverykernelError, GuestLost, KernelHung, RequestFailed
+from everykernel.kernels.model import Kernel
+from everykernel.machine import console
+from everykernel.machine.channel import DeadlinePassed
+from everykernel.machine.guest import Guest
+from everykernel.machine.qemu import Qemu
+from everykernel.machine.spec import MachineSpec
+
+PING_PATIENCE = 3.0  # seconds for a ping's answer after a deadline has passed
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A guest whose agent has answered its first message."""
+
+    qemu: Qemu
+    facts: wire.Facts
+    kind: str
+    notes: list[str]
+
+
+class QemuGuest(Guest):
+    """A guest in QEMU.
+
+    Args:
+        begin: restores (or boots) it, and returns when its agent has answered; called once, at the first use.
+        abandon: ends what `begin` would have taken up, for a guest that is closed unused.
+        timeout: seconds for a request that names no time of its own.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        spec: MachineSpec,
+        *,
+        begin: Callable[[], Begun],
+        abandon: Callable[[], None],
+        timeout: float,
+    ) -> None:
+        self.kernel = kernel
+        self.spec = spec
+        self._begin = begin
+        self._abandon = abandon
+        self._timeout = timeout
+        self._begun: Begun | None = None
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(2)
+        self._end: EverykernelError | None = None
+
+    def wake(self) -> Begun:
+        """Restore the guest if that has not happened, and return how it began."""
+        with self._lock:
+            if self._end is not None and self._begun is None:
+                raise self._end
+            if self._begun is None:
+                self._begun = self._begin()
+            return self._begun
+
+    @property
+    def start_kind(self) -> str:  # type: ignore[override]
+        """How it was started."""
+        return self.wake().kind
+
+    @property
+    def notes(self) -> list[str]:  # type: ignore[override]
+        """What a reader of the results should know about this guest."""
+        return self.wake().notes
+
+    @property
+    def facts(self) -> wire.Facts:
+        """What the kernel is, from probes."""
+        return self.wake().facts
+
+    @property
+    def qemu(self) -> Qemu:
+        """The machine itself, for whoever wants to break it."""
+        return self.wake().qemu
+
+    def request(self, message: wire.Message, timeout: float | None = None) -> wire.Message:
+        """Send one request and return its reply; see `Guest.request`."""
+        with self._lock:
+            qemu = self.wake().qemu
+            if self._end is not None:
+                raise GuestLost(
+                    f"the guest is not there any more: {self._end.message}", where=self.kernel.spec
+                ) from self._end
+            try:
+                reply = self._exchange(qemu, message, self._timeout if timeout is None else timeout)
+            except EverykernelError as e:
+                self._end = e
+                if not isinstance(e, CaseTimeout):
+                    qemu.close()
+                raise
+        if isinstance(reply, wire.Failed):
+            raise failure(reply)
+        return reply
+
+    def _exchange(self, qemu: Qemu, message: wire.Message, timeout: float) -> wire.Message:
+        number = next(self._numbers)
+        deadline = time.monotonic() + timeout
+        try:
+            qemu.send(number, message, deadline)
+            while True:
+                answered, reply = qemu.receive(deadline)
+                if answered == number:
+                    return reply
+        except DeadlinePassed as e:
+            raise self._overdue(qemu, message, timeout) from e
+
+    def _overdue(self, qemu: Qemu, message: wire.Message, timeout: float) -> EverykernelError:
+        if qemu.answers_ping(next(self._numbers), PING_PATIENCE):
+            what = " ".join(message.argv) if isinstance(message, wire.Run) else message.kind
+            text = f"{what!r} did not end within {timeout:g} s, while the guest still answers"
+            return CaseTimeout(text, where=self.kernel.spec, remedy="make it end, or the timeout longer")
+        text = console.tail(qemu.console())
+        said = console.splats(qemu.console())
+        hint = f": {said[-1].splitlines()[0]}" if said else ""
+        return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=self.kernel.spec)
+
+    def console(self) -> str:
+        """Return what the kernel printed since this guest was started."""
+        return self._begun.qemu.console().replace("\r", "") if self._begun else ""
+
+    def warnings(self) -> list[str]:
+        """Return the WARN, lockdep, RCU and lockup splats in the console, each whole."""
+        return console.splats(self.console())
+
+    def close(self) -> None:
+        """End the guest at once."""
+        with self._lock:
+            if self._begun is not None:
+                self._begun.qemu.close()
+            elif self._end is None:
+                self._abandon()
+            self._end = self._end or GuestLost("the guest is closed", where=self.kernel.spec)
+
+
+def failure(reply: wire.Failed) -> RequestFailed:
+    """Return the error for a request that the agent could not do; a traceback of ours comes with it."""
+    message = f"{reply.message}\n{reply.trace}".rstrip()
+    return RequestFailed(message, code=reply.code, where=reply.where)
