@@ -13,11 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from debian.debian_support import Version
-
 from everykernel import cache, folders
 from everykernel.architectures import Architecture
-from everykernel.errors import DownloadError
 from everykernel.images import cpio, recipe
 from everykernel.kernels import debian
 from everykernel.kernels.progress import SILENT, Progress
@@ -107,11 +104,7 @@ def _make(entry: Path, rules: recipe.Recipe, arch: Architecture, progress: Progr
 
 
 def _newest(archive: debian.Archive, suite: str, name: str, arch: Architecture, progress: Progress) -> debian.Entry:
-    suites = (suite, f"{suite}-security")
-    found = [e for s in suites if (e := archive.package(s, name, arch.debian, progress)) is not None]
-    if not found:
-        raise DownloadError(f"neither {' nor '.join(suites)} has it for {arch.debian}", where=f"package {name}")
-    return max(found, key=lambda entry: Version(entry.version))
+    return archive.newest((suite, f"{suite}-security"), name, arch.debian, progress)
 
 
 def _fixed(rules: recipe.Recipe) -> Iterator[cpio.Member]:

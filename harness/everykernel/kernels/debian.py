@@ -10,7 +10,7 @@ import posixpath
 import tarfile
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,14 +55,24 @@ class Archive:
         self.downloader = Downloader(https_only=not self.trust.complete, proxy=self.mirror.proxy)
         self._indexes = Indexes(self.mirror, self.trust, self.downloader, update)
         self._seen: dict[tuple[str, str], Index] = {}
+        self._failed: dict[tuple[str, str], DownloadError] = {}
+        self._said: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def index(self, suite: str, arch: str, progress: Progress | None = None) -> Index:
         """Return a suite's index, asked for at most once in this object's life; raises as `Indexes.get` does."""
         with self._lock:
             known = self._seen.get((suite, arch))
+            failed = self._failed.get((suite, arch))
+        if failed is not None:
+            raise failed
         if known is None:
-            known = self._indexes.get(suite, arch, progress or SILENT)
+            try:
+                known = self._indexes.get(suite, arch, progress or SILENT)
+            except DownloadError as e:
+                with self._lock:
+                    self._failed[(suite, arch)] = e
+                raise
             with self._lock:
                 self._seen[(suite, arch)] = known
         return known
@@ -74,6 +84,38 @@ class Archive:
         """
         entries = self.index(suite, arch, progress).packages(name)
         return max(entries, key=lambda entry: Version(entry.version), default=None)
+
+    def newest(self, suites: Sequence[str], name: str, arch: str, progress: Progress | None = None) -> Entry:
+        """Return the newest ``name`` that any of the suites has.
+
+        A suite whose index cannot be had is passed over, with a note, where another has the package.
+
+        Raises:
+            DownloadError: none of them has it, or the first reason why an index cannot be had.
+        """
+        found: list[Entry] = []
+        failures: list[DownloadError] = []
+        for suite in suites:
+            try:
+                entry = self.package(suite, name, arch, progress)
+            except DownloadError as e:
+                failures.append(e)
+                self.left_out(suite, arch, e, progress)
+                continue
+            found += [entry] if entry is not None else []
+        if found:
+            return max(found, key=lambda entry: Version(entry.version))
+        if failures:
+            raise failures[0]
+        raise DownloadError(f"neither {' nor '.join(suites)} has it for {arch}", where=f"package {name}")
+
+    def left_out(self, suite: str, arch: str, why: DownloadError, progress: Progress | None) -> None:
+        """Say once that a suite is passed over."""
+        with self._lock:
+            said = (suite, arch) in self._said
+            self._said.add((suite, arch))
+        if not said:
+            (progress or SILENT).note(f"{suite} for {arch} is left out: {why}")
 
     def kernels(self, suite: str, arch: str, progress: Progress | None = None) -> list[Entry]:
         """Return the kernel packages of a suite; none where the suite is nowhere to be had."""

@@ -219,7 +219,7 @@ class Resolver:
         try:
             entries = self.archive.kernels(suite, arch.debian, self.progress)
         except DownloadError as e:
-            self.progress.note(f"{suite} for {arch.name} is left out: {e}")
+            self.archive.left_out(suite, arch.debian, e, self.progress)
             return e
         return candidates.group(entries, arch, sorted(flavours))
 
