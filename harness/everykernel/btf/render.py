@@ -73,7 +73,8 @@ class _Renderer:
             yield "};"
         elif isinstance(found, kinds.DeclTag):
             part = "" if found.component < 0 else f", part {found.component}"
-            yield f'__attribute__((btf_decl_tag("{printable(found.name)}"))) /* on {title(self.btf, found.type)}{part} */'
+            tag = f'__attribute__((btf_decl_tag("{printable(found.name)}")))'
+            yield f"{tag} /* on {title(self.btf, found.type)}{part} */"
         elif isinstance(found, (kinds.Int, kinds.Float)):
             yield _note(f"{title(self.btf, type_id)};", f"size {found.size}")
         else:
