@@ -1,0 +1,209 @@
+"""The executable sections, cut into functions, with what each instruction refers to.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, NamedTuple, Optional
+
+from everykernel.errors import ObjectMalformed, ObjectUnsupported
+from everykernel.object import elf
+from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, Function, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from everykernel.btf.ext import BtfExt
+    from everykernel.object.spec import DataSection, Extern
+
+LDIMM64, CALL_OP = 0x18, 0x85  # BPF_LD | BPF_IMM | BPF_DW, BPF_JMP | BPF_CALL
+PSEUDO_CALL = 1  # src_reg of a call inside the object (BPF_PSEUDO_CALL)
+
+
+class Layout(NamedTuple):
+    """What the references of code are resolved against."""
+
+    container: elf.Elf
+    ext: BtfExt
+    map_places: Mapping[tuple[int, int], str]  # (section, offset) → map
+    map_sections: set[int]
+    data: Mapping[str, DataSection]
+    externs: Mapping[str, Extern]
+    name: str
+
+
+class _Places:
+    """Where functions are: by section, sorted by offset."""
+
+    def __init__(self) -> None:
+        self.starts: dict[int, list[int]] = {}
+        self.names: dict[int, list[str]] = {}
+
+    def at(self, section: int, offset: int) -> Optional[tuple[str, int]]:
+        """Return the function that holds a byte offset, and its start."""
+        starts = self.starts.get(section, [])
+        index = bisect_right(starts, offset) - 1
+        return (self.names[section][index], starts[index]) if index >= 0 else None
+
+
+def functions(layout: Layout) -> list[Function]:
+    """Return the functions of all executable sections, in the order of sections and offsets.
+
+    Raises ObjectMalformed for a function that is outside its section or overlaps another, and for references to
+    nothing; ObjectUnsupported for references that no loader resolves.
+    """
+    container = layout.container
+    executable = {
+        s.number: s for s in container.sections if s.flags & elf.SHF_EXECINSTR and s.type == "SHT_PROGBITS" and s.size
+    }
+    symbols: dict[int, list[elf.Symbol]] = {}
+    for symbol in container.symbols:
+        if symbol.type == elf.STT_FUNC and symbol.section in executable:
+            symbols.setdefault(symbol.section, []).append(symbol)
+    places = _Places()
+    taken: set[str] = set()
+    for section in executable.values():
+        own = sorted(symbols.get(section.number, []), key=lambda s: s.value)
+        symbols[section.number] = own
+        _check(section, own, layout.name)
+        places.starts[section.number] = [s.value for s in own]
+        places.names[section.number] = names = []
+        for symbol in own:
+            unique = symbol.name if symbol.name not in taken else f"{section.name}/{symbol.name}+{symbol.value:#x}"
+            taken.add(unique)
+            names.append(unique)
+    found = []
+    for section in executable.values():
+        found.extend(_cut(layout, section, symbols[section.number], places))
+    return found
+
+
+def _check(section: elf.Section, symbols: list[elf.Symbol], name: str) -> None:
+    end = 0
+    for symbol in symbols:
+        where = f"{name}: section {section.name!r}: function {symbol.name!r}"
+        if not symbol.size or symbol.value % INSN or symbol.size % INSN:
+            raise ObjectMalformed(f"its {symbol.size} bytes at {symbol.value:#x} are no instructions", where=where)
+        if symbol.value < end:
+            raise ObjectMalformed(f"at {symbol.value:#x} overlaps the function before it (end {end:#x})", where=where)
+        end = symbol.value + symbol.size
+        if end > section.size:
+            raise ObjectMalformed(f"ends past the section (end {end:#x}, size {section.size:#x})", where=where)
+
+
+def _cut(layout: Layout, section: elf.Section, symbols: list[elf.Symbol], places: _Places) -> list[Function]:
+    """Return the functions of one section."""
+    ext = layout.ext
+    relocations = sorted(layout.container.relocations.get(section.number, []), key=lambda r: r.offset)
+    offsets = [r.offset for r in relocations]
+    infos = {info.insn_off: info for info in ext.func_info.get(section.name, ())}
+    lines = ext.line_info.get(section.name, [])
+    line_offsets = [line[0] for line in lines]
+    core = list(enumerate(ext.core.get(section.name, ())))
+    found = []
+    for symbol, name in zip(symbols, places.names[section.number]):
+        start, end = symbol.value, symbol.value + symbol.size
+        code = section.data[start:end]
+        own = relocations[bisect_left(offsets, start) : bisect_left(offsets, end)]
+        references = [_reference(layout, name, start, code, r, places) for r in own]
+        references += _inner_calls(layout, section, name, start, code, {r.offset - start for r in own}, places)
+        references.sort()
+        found.append(
+            Function(
+                name=name,
+                section=section.name,
+                start=start,
+                code=code,
+                references=tuple(references),
+                core=tuple(c for c in core if start <= c[1].insn_off < end),
+                func_info=infos.get(start),
+                line_info=tuple(lines[bisect_left(line_offsets, start) : bisect_left(line_offsets, end)]),
+                local=symbol.bind == elf.STB_LOCAL,
+            )
+        )
+    return found
+
+
+def _inner_calls(
+    layout: Layout, section: elf.Section, name: str, start: int, code: bytes, relocated: set[int], places: _Places
+) -> list[Reference]:
+    """Return the calls to functions of the same section, for which compilers leave no relocation."""
+    found = []
+    at = code.find(CALL_OP)
+    while at >= 0:
+        if at % INSN == 0 and _source(layout, code[at + 1]) == PSEUDO_CALL and at not in relocated:
+            (offset,) = struct.unpack_from(_order(layout) + "i", code, at + 4)
+            there = start + at + INSN * (offset + 1)
+            found.append(_call(layout, section.number, section, name, at, there, places))
+        at = code.find(CALL_OP, at + 1)
+    return found
+
+
+def _order(layout: Layout) -> str:
+    return "<" if layout.container.byteorder == "little" else ">"
+
+
+def _reference(
+    layout: Layout, name: str, start: int, code: bytes, relocation: elf.Relocation, places: _Places
+) -> Reference:
+    """Return what one relocation's instruction refers to (libbpf's bpf_program__record_reloc)."""
+    at, symbol = relocation.offset - start, relocation.symbol
+    index = at // INSN
+    where = f"{layout.name}: {name}: instruction {index}"
+    if at % INSN:
+        raise ObjectMalformed(f"a relocation at {relocation.offset:#x} is inside an instruction", where=where)
+    opcode, sources = code[at], code[at + 1]
+    if opcode not in (CALL_OP, LDIMM64):
+        raise ObjectUnsupported(f"a relocation against {symbol.name!r} of an instruction {opcode:#04x}", where=where)
+    if opcode == LDIMM64 and at + 2 * INSN > len(code):
+        raise ObjectMalformed("a 64-bit load lacks its second half", where=where)
+    (immediate,) = struct.unpack_from(_order(layout) + "i", code, at + 4)
+    if symbol.section == elf.SHN_UNDEF and symbol.name in layout.externs:
+        return Reference(index, EXTERN_CALL if opcode == CALL_OP else EXTERN, symbol.name)
+    if not elf.SHN_UNDEF < symbol.section < min(elf.SHN_LORESERVE, len(layout.container.sections)):
+        raise ObjectMalformed(
+            f"refers to {symbol.name!r} in special section {symbol.section:#x}", where=where,
+            remedy="initialise the variable, or declare it extern in .kconfig or .ksyms",
+        )  # fmt: skip
+    target = layout.container.sections[symbol.section]
+    if opcode == CALL_OP:
+        if _source(layout, sources) != PSEUDO_CALL:
+            raise ObjectMalformed(f"calls {symbol.name!r}, and is no call of a function", where=where)
+        return _call(layout, symbol.section, target, name, at, symbol.value + INSN * (immediate + 1), places)
+    if symbol.section in places.starts:
+        return _address(symbol, target, index, symbol.value + immediate, places, where)
+    if symbol.section in layout.map_sections:
+        map_name = layout.map_places.get((symbol.section, symbol.value if symbol.name else immediate))
+        if map_name is None:
+            raise ObjectMalformed(f"refers to no map: {target.name}+{symbol.value:#x}", where=where)
+        return Reference(index, MAP, map_name)
+    if target.name in layout.data:
+        return Reference(index, DATA, target.name, symbol.value + immediate)
+    raise ObjectUnsupported(f"refers to section {target.name!r}, which no loader gives to programs", where=where)
+
+
+def _source(layout: Layout, registers: int) -> int:
+    """Return src_reg: the high half of the byte in little-endian objects, the low half in big-endian ones."""
+    return registers >> 4 if layout.container.byteorder == "little" else registers & 15
+
+
+def _address(
+    symbol: elf.Symbol, target: elf.Section, index: int, offset: int, places: _Places, where: str
+) -> Reference:
+    found = places.at(symbol.section, offset)
+    if found is None or found[1] != offset:
+        raise ObjectMalformed(f"takes the address of {target.name}+{offset:#x}, where no function starts", where=where)
+    return Reference(index, FUNCTION, found[0])
+
+
+def _call(
+    layout: Layout, number: int, target: elf.Section, name: str, at: int, offset: int, places: _Places
+) -> Reference:
+    found = places.at(number, offset)
+    if found is None or found[1] != offset:
+        where = f"{layout.name}: {name}: instruction {at // INSN}"
+        raise ObjectMalformed(f"calls {target.name}+{offset:#x}, where no function starts", where=where)
+    return Reference(at // INSN, CALL, found[0])

@@ -1,0 +1,85 @@
+"""Global variables: what clang leaves out of the BTF of a section of variables, put in from the ELF symbols.
+
+Clang writes 0 for a datasec's size and its variables' offsets; libbpf fills them in before it hands the BTF to the
+kernel (btf_fixup_datasec, libbpf 1.7). Functions and variables with hidden visibility become static there too, and so
+they do here.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from everykernel.btf import Btf, kinds
+from everykernel.btf.edit import Editor
+from everykernel.object import elf
+from everykernel.object.spec import DataSection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STATIC, GLOBAL, EXTERN = range(3)  # indexes of btf.kinds.LINKAGES
+_HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
+_NO_ELF_SECTION = (".kconfig", ".ksyms")
+
+
+def datasecs(btf: Btf) -> Iterator[tuple[int, kinds.DataSec]]:
+    """Yield the datasecs of an object's BTF with their ids."""
+    words, offsets = btf.words()
+    for number, at in enumerate(offsets, btf.first):
+        if words[at + 1] >> 24 & 0x7F == kinds.DATASEC:
+            found = btf.type(number)
+            if isinstance(found, kinds.DataSec):
+                yield number, found
+
+
+def complete(btf: Btf, container: elf.Elf) -> Btf:
+    """Return the BTF with sizes and offsets of its datasecs; the same one if there is nothing to do."""
+    sizes = {s.name: s.size for s in container.sections}
+    symbols = {s.name: s for s in container.symbols if s.bind != elf.STB_LOCAL}
+    editor = Editor(btf)
+    changed = False
+    for number, found in datasecs(btf):
+        if found.name in _NO_ELF_SECTION:
+            continue
+        places = {}
+        for entry in found.variables:
+            variable = btf.type(entry.type)
+            symbol = symbols.get(variable.name)
+            if isinstance(variable, kinds.Var) and variable.linkage == GLOBAL and symbol is not None:
+                places[entry.type] = symbol.value
+                if symbol.visibility in _HIDDEN:
+                    editor.set_linkage(entry.type, STATIC)
+                    changed = True
+        if not found.size and sizes.get(found.name):
+            editor.set_section(number, sizes[found.name], places)
+            changed = True
+    for symbol in symbols.values():
+        if symbol.type == elf.STT_FUNC and symbol.visibility in _HIDDEN:
+            function = btf.find(symbol.name, "func")
+            if function is not None:
+                editor.set_linkage(function, STATIC)
+                changed = True
+    return Btf.parse(editor.image(), name=btf.name, pointer_size=btf.pointer_size) if changed else btf
+
+
+def is_data(name: str) -> bool:
+    """Whether a section of this name holds global variables (libbpf's bpf_object__elf_collect)."""
+    return name in (".rodata", ".data", ".bss") or name.startswith((".rodata.", ".data.", ".bss."))
+
+
+def sections(container: elf.Elf, ids: dict[str, int], btf: Optional[Btf]) -> dict[str, DataSection]:
+    """Return the sections of global variables; ``ids`` are the datasecs by name."""
+    found = {}
+    for section in container.sections:
+        if not is_data(section.name) or not section.size:
+            continue
+        number = ids.get(section.name, 0)
+        shared = False
+        if btf is not None and number:
+            variables = btf.type(number).variables  # type: ignore[union-attr]
+            shared = any(btf.type(v.type).linkage != STATIC for v in variables)  # type: ignore[union-attr]
+        data = section.data if section.type != elf.SHT_NOBITS else bytes(section.size)
+        found[section.name] = DataSection(section.name, data, section.name.startswith(".rodata"), number, shared)
+    return found

@@ -1,0 +1,163 @@
+"""The ELF container of an object: sections through pyelftools, symbols and relocations by struct.
+
+pyelftools reads the headers; its per-record decoding is too slow for tables of hundreds of entries in a guest whose
+Python is ten times slower, so symbols and relocations are unpacked in one go.
+
+This module travels to the guest: standard library and pyelftools only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import NamedTuple
+
+from everykernel.errors import ObjectMalformed, ObjectUnsupported
+
+EM_NONE, EM_BPF, ET_REL = 0, 247, 1
+SHT_NOBITS, SHT_REL = "SHT_NOBITS", "SHT_REL"
+SHN_UNDEF, SHN_LORESERVE = 0, 0xFF00
+SHF_WRITE, SHF_EXECINSTR = 1, 4
+STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
+STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION = 0, 1, 2, 3
+
+
+class Section(NamedTuple):
+    """One section; ``data`` is empty for SHT_NOBITS, whose ``size`` still counts."""
+
+    number: int
+    name: str
+    type: str
+    flags: int
+    size: int
+    data: bytes
+
+
+class Symbol(NamedTuple):
+    """One symbol; ``section`` is an index (SHN_UNDEF: none)."""
+
+    name: str
+    value: int
+    size: int
+    type: int
+    bind: int
+    visibility: int
+    section: int
+
+
+class Relocation(NamedTuple):
+    """One relocation: byte offset in the section that it applies to, symbol, type (R_BPF_*)."""
+
+    offset: int
+    symbol: Symbol
+    type: int
+
+
+class Elf(NamedTuple):
+    """An object's container; ``relocations`` are by the index of the section they apply to."""
+
+    byteorder: str
+    sections: list[Section]
+    symbols: list[Symbol]
+    relocations: dict[int, list[Relocation]]
+
+
+def read(data: bytes, name: str) -> Elf:
+    """Return sections, symbols and relocations of an object's bytes.
+
+    Raises ObjectMalformed for bytes that are no sound ELF file, ObjectUnsupported for one that holds no BPF code.
+    """
+    from elftools.elf.elffile import ELFFile  # imported late: it takes longer than the rest of the package
+
+    try:
+        file = ELFFile(io.BytesIO(data))
+        header = file.header
+        machine, kind, shape = header["e_machine"], header["e_type"], file.elfclass
+        little = file.little_endian
+    except Exception as e:  # pyelftools raises whatever its parser meets: struct, construct, Unicode and key errors
+        raise ObjectMalformed(f"is no ELF file that can be read ({e or type(e).__name__})", where=name) from e
+    if machine not in ("EM_BPF", "EM_NONE", EM_BPF, EM_NONE) or kind not in ("ET_REL", ET_REL) or shape != 64:
+        raise ObjectUnsupported(
+            f"holds no BPF code: {shape}-bit {machine} {kind}",
+            where=name,
+            remedy="compile it with clang -target bpf -c",
+        )
+    try:
+        sections, links = _sections(file, data, name)
+    except ObjectMalformed:
+        raise
+    except Exception as e:
+        raise ObjectMalformed(f"its section headers cannot be read ({e or type(e).__name__})", where=name) from e
+    order = "<" if little else ">"
+    tables = [s for s in sections if s.type == "SHT_SYMTAB"]
+    if not tables:
+        raise ObjectMalformed("has no symbol table", where=name)
+    strings = _linked(sections, links[tables[0].number][0], name)
+    symbols = _symbols(tables[0].data, strings.data, order, name)
+    relocations: dict[int, list[Relocation]] = {}
+    for section in sections:
+        if section.type == SHT_REL:
+            target = _linked(sections, links[section.number][1], name)
+            relocations.setdefault(target.number, []).extend(_relocations(section, symbols, order, name))
+    return Elf("little" if little else "big", sections, symbols, relocations)
+
+
+def _sections(file: object, data: bytes, name: str) -> tuple[list[Section], list[tuple[int, int]]]:
+    """Return the sections and each one's sh_link and sh_info."""
+    sections, links = [], []
+    count, strings = file.num_sections(), file.get_shstrndx()  # type: ignore[attr-defined]
+    headers = [file._get_section_header(i) for i in range(count)]  # type: ignore[attr-defined]
+    if not count or strings >= count:
+        raise ObjectMalformed("has no section names", where=name)
+    table = headers[strings]
+    names = data[table["sh_offset"] : table["sh_offset"] + table["sh_size"]]
+    for index, header in enumerate(headers):
+        kind, offset, size = header["sh_type"], header["sh_offset"], header["sh_size"]
+        text = _string(names, header["sh_name"], f"{name}: section {index}")
+        if kind in (SHT_NOBITS, "SHT_NULL"):
+            content = b""
+        else:
+            content = data[offset : offset + size]
+            if len(content) != size:
+                raise ObjectMalformed(
+                    f"section {text!r} at {offset:#x} ends past the file (size {size:#x})", where=name
+                )
+        sections.append(Section(index, text, kind, header["sh_flags"], size, content))
+        links.append((header["sh_link"], header["sh_info"]))
+    return sections, links
+
+
+def _linked(sections: list[Section], index: int, name: str) -> Section:
+    if not 0 < index < len(sections):
+        raise ObjectMalformed(f"a section refers to section {index} of {len(sections)}", where=name)
+    return sections[index]
+
+
+def _string(strings: bytes, offset: int, where: str) -> str:
+    end = strings.find(b"\0", offset)
+    if offset > len(strings) or end < 0:
+        raise ObjectMalformed(f"its name at {offset:#x} is past the strings (size {len(strings):#x})", where=where)
+    return strings[offset:end].decode("utf-8", "surrogateescape")
+
+
+def _symbols(data: bytes, strings: bytes, order: str, name: str) -> list[Symbol]:
+    if len(data) % 24:
+        raise ObjectMalformed(f"its symbol table of {len(data):#x} bytes is no multiple of 24", where=name)
+    where = f"{name}: symbol table"
+    return [
+        Symbol(_string(strings, at, where) if at else "", value, size, info & 15, info >> 4, other & 3, section)
+        for at, info, other, section, value, size in struct.iter_unpack(order + "IBBHQQ", data)
+    ]
+
+
+def _relocations(section: Section, symbols: list[Symbol], order: str, name: str) -> list[Relocation]:
+    if len(section.data) % 16:
+        raise ObjectMalformed(f"section {section.name!r} of {section.size:#x} bytes is no multiple of 16", where=name)
+    found = []
+    for number, (offset, info) in enumerate(struct.iter_unpack(order + "QQ", section.data)):
+        if info >> 32 >= len(symbols):
+            raise ObjectMalformed(
+                f"record {number} refers to symbol {info >> 32} of {len(symbols)}", where=f"{name}: {section.name}"
+            )
+        found.append(Relocation(offset, symbols[info >> 32], info & 0xFFFFFFFF))
+    return found

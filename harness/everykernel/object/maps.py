@@ -1,0 +1,179 @@
+"""Maps as an object declares them: BTF-defined in ``.maps``, or ``struct bpf_map_def`` in a legacy ``maps`` section.
+
+The rules are those of libbpf 1.7 (parse_btf_map_def, bpf_object__init_user_btf_maps); legacy definitions, which libbpf
+1.x refuses, are their first five 32-bit fields (libbpf 0.x, struct bpf_map_def).
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Optional
+
+from everykernel.btf import kinds
+from everykernel.errors import ObjectMalformed, ObjectUnsupported
+from everykernel.object import elf
+from everykernel.object.spec import MapSpec
+
+if TYPE_CHECKING:
+    from everykernel.btf import Btf
+
+MAP_TYPES = (
+    "unspec", "hash", "array", "prog_array", "perf_event_array", "percpu_hash", "percpu_array", "stack_trace",
+    "cgroup_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "array_of_maps", "hash_of_maps", "devmap", "sockmap",
+    "cpumap", "xskmap", "sockhash", "cgroup_storage", "reuseport_sockarray", "percpu_cgroup_storage", "queue", "stack",
+    "sk_storage", "devmap_hash", "struct_ops", "ringbuf", "inode_storage", "task_storage", "bloom_filter",
+    "user_ringbuf", "cgrp_storage", "arena",
+)  # fmt: skip
+"""The kernel's enum bpf_map_type, in order."""
+
+MAP_TYPE = {name: number for number, name in enumerate(MAP_TYPES)}
+MAPS_OF_MAPS = frozenset({MAP_TYPE["array_of_maps"], MAP_TYPE["hash_of_maps"]})
+
+_POINTER = 8  # bytes in a pointer of the BPF machine
+_LEGACY = struct.Struct("=5I")
+
+# Members of a definition whose number is the count of an array behind a pointer: __uint(max_entries, 8).
+_NUMBERS = {
+    "type": "type", "max_entries": "max_entries", "map_flags": "flags", "numa_node": "numa_node",
+    "key_size": "key_size", "value_size": "value_size", "pinning": "pinning", "map_extra": "extra",
+}  # fmt: skip
+
+
+def declared(
+    btf: Btf, symbols: list[elf.Symbol], section: elf.Section, type_id: int, name: str
+) -> dict[str, tuple[MapSpec, int]]:
+    """Return the maps of ``.maps``, each with its byte offset in the section.
+
+    ``type_id`` is the section's datasec. Raises ObjectMalformed naming the map.
+    """
+    places = {s.name: s.value for s in symbols if s.section == section.number and s.name}
+    found: dict[str, tuple[MapSpec, int]] = {}
+    for entry in btf.type(type_id).variables:  # type: ignore[union-attr]
+        variable = btf.type(entry.type)
+        where = f"{name}: map {variable.name!r}"
+        if not isinstance(variable, kinds.Var):
+            raise ObjectMalformed(f"is a {variable.kind}, not a variable", where=where)
+        place = places.get(variable.name)
+        if place is None:
+            raise ObjectMalformed("has no symbol in .maps", where=where)
+        definition = btf.type(btf.resolve(variable.type))
+        if not isinstance(definition, kinds.Struct) or definition.kind != "struct":
+            raise ObjectMalformed(f"its definition is a {definition.kind}, not a struct", where=where)
+        if place + definition.size > section.size:
+            raise ObjectMalformed(f"its definition at {place:#x} ends past .maps (size {section.size:#x})", where=where)
+        found[variable.name] = (_definition(btf, variable.name, definition, where, inner=False), place)
+    return found
+
+
+def _definition(btf: Btf, name: str, definition: kinds.Struct, where: str, *, inner: bool) -> MapSpec:
+    fields: dict[str, Any] = {}
+    for member in definition.members:
+        if member.name in _NUMBERS:
+            fields[_NUMBERS[member.name]] = _number(btf, member, where)
+        elif member.name in ("key", "value"):
+            target = _pointee(btf, member, where)
+            fields[f"{member.name}_type"] = target
+            try:
+                size = btf.size_of(target)
+            except ValueError as e:
+                raise ObjectMalformed(f"its {member.name} has no size ({e})", where=where) from e
+            if fields.setdefault(f"{member.name}_size", size) != size:
+                raise ObjectMalformed(
+                    f"its {member.name}_size is {fields[f'{member.name}_size']}, its {member.name} takes {size} bytes",
+                    where=where,
+                )
+        elif member.name == "values":
+            if inner:
+                raise ObjectMalformed("an inner map has inner maps of its own", where=where)
+            fields.update(_values(btf, name, member, fields.get("type", 0), where))
+        else:
+            raise ObjectUnsupported(f"has a member {member.name!r} that is not known", where=where)
+    if not fields.get("type"):
+        raise ObjectMalformed("has no type", where=where)
+    return MapSpec(name=name, **fields)
+
+
+def _number(btf: Btf, member: kinds.Member, where: str) -> int:
+    """Return the number of __uint (the count of an array behind a pointer) or __ulong (an enum's first value)."""
+    found = btf.type(btf.resolve(member.type))
+    if isinstance(found, kinds.Ptr):
+        found = btf.type(btf.resolve(found.type))
+        if isinstance(found, kinds.Array):
+            return found.count
+    elif isinstance(found, kinds.Enum) and len(found.values) == 1:
+        return found.values[0].value
+    raise ObjectMalformed(f"its {member.name} is no number (__uint): {found.kind}", where=where)
+
+
+def _pointee(btf: Btf, member: kinds.Member, where: str) -> int:
+    found = btf.type(btf.resolve(member.type))
+    if not isinstance(found, kinds.Ptr):
+        raise ObjectMalformed(f"its {member.name} is no pointer to a type (__type): {found.kind}", where=where)
+    return found.type
+
+
+def _values(btf: Btf, name: str, member: kinds.Member, type_: int, where: str) -> dict[str, Any]:
+    """Return what ``values`` says of the elements: the inner map of a map of maps, nothing of a prog_array."""
+    array = btf.type(btf.resolve(member.type))
+    pointer = btf.type(btf.resolve(array.type)) if isinstance(array, kinds.Array) else None
+    if not isinstance(pointer, kinds.Ptr):
+        raise ObjectMalformed("its values are no array of pointers (__array)", where=where)
+    target = btf.type(btf.resolve(pointer.type))
+    if type_ in MAPS_OF_MAPS and isinstance(target, kinds.Struct):
+        return {"value_size": 4, "inner": _definition(btf, f"{name}.inner", target, where, inner=True)}
+    if type_ == MAP_TYPE["prog_array"] and isinstance(target, kinds.FuncProto):
+        return {"value_size": 4}
+    raise ObjectMalformed(f"its values are {target.kind}, which a map of type {type_} cannot hold", where=where)
+
+
+def with_slots(
+    btf: Btf, type_id: int, places: dict[str, tuple[MapSpec, int]], relocations: list[elf.Relocation], name: str
+) -> dict[str, MapSpec]:
+    """Return the maps with their static initialisers, which are the relocations of ``.maps`` itself."""
+    filled: dict[str, list[tuple[int, str]]] = {}
+    for relocation in relocations:
+        for map_name, (_, start) in places.items():
+            definition = _variable(btf, type_id, map_name)
+            if definition is None or not start <= relocation.offset < start + definition.size:
+                continue
+            values = next((m for m in definition.members if m.name == "values"), None)
+            slot, rest = divmod(relocation.offset - start - (values.bit_offset // 8 if values else 0), _POINTER)
+            if values is None or slot < 0 or rest:
+                where = f"{name}: map {map_name!r}"
+                raise ObjectMalformed(f"an initialiser at {relocation.offset:#x} is outside its values", where=where)
+            filled.setdefault(map_name, []).append((slot, relocation.symbol.name))
+    return {n: replace(spec, slots=tuple(filled.get(n, ()))) for n, (spec, _) in places.items()}
+
+
+def _variable(btf: Btf, type_id: int, name: str) -> Optional[kinds.Struct]:
+    for entry in btf.type(type_id).variables:  # type: ignore[union-attr]
+        variable = btf.type(entry.type)
+        if variable.name == name and isinstance(variable, kinds.Var):
+            found = btf.type(btf.resolve(variable.type))
+            return found if isinstance(found, kinds.Struct) else None
+    return None
+
+
+def legacy(
+    data: bytes, symbols: list[elf.Symbol], section: elf.Section, byteorder: str, name: str
+) -> dict[str, tuple[MapSpec, int]]:
+    """Return the maps of a legacy ``maps`` section, each with its byte offset: one definition a symbol."""
+    own = sorted(
+        (s for s in symbols if s.section == section.number and s.name and s.type != elf.STT_SECTION),
+        key=lambda s: s.value,
+    )
+    found: dict[str, tuple[MapSpec, int]] = {}
+    for symbol in own:
+        if symbol.value + _LEGACY.size > len(data):
+            raise ObjectMalformed(
+                f"its definition at {symbol.value:#x} ends past the section (size {len(data):#x})",
+                where=f"{name}: {section.name}: map {symbol.name!r}",
+            )
+        layout = "<5I" if byteorder == "little" else ">5I"
+        type_, key_size, value_size, max_entries, flags = struct.unpack_from(layout, data, symbol.value)
+        spec = MapSpec(symbol.name, type_, key_size, value_size, max_entries, flags, legacy=True)
+        found[symbol.name] = (spec, symbol.value)
+    return found

@@ -1,0 +1,147 @@
+"""From an object's bytes to its `ObjectSpec`.
+
+What an instruction refers to is decided as libbpf 1.7 decides it (bpf_object__collect_relos and
+bpf_program__record_reloc), with the exceptions that the spec's notes name.
+
+This module travels to the guest: standard library and pyelftools only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from everykernel.btf import Btf, kinds
+from everykernel.btf import ext as btf_ext
+from everykernel.errors import BtfMalformed, ObjectMalformed
+from everykernel.object import datasecs, elf, maps
+from everykernel.object.code import Layout, functions
+from everykernel.object.sections import match
+from everykernel.object.spec import Extern, MapSpec, ObjectSpec, ProgramSpec
+
+if TYPE_CHECKING:
+    from everykernel.object.spec import Function
+
+TEXT = ".text"
+
+
+def read(data: bytes, name: str) -> ObjectSpec:
+    """Return what an object says; ``name`` stands in messages.
+
+    Raises ObjectMalformed for bytes that contradict themselves (any damage to .BTF included), ObjectUnsupported for
+    what no loader takes.
+    """
+    container = elf.read(bytes(data), name)
+    by_name = {s.name: s for s in container.sections}
+    btf, ext, ids = _types(container, by_name, name)
+    notes: list[str] = []
+    declared, places, map_sections = _maps(container, by_name, btf, ids, name, notes)
+    data_sections = datasecs.sections(container, ids, btf)
+    externs = _externs(container, btf, ids)
+    layout = Layout(container, ext, places, map_sections, data_sections, externs, name)
+    code = functions(layout)
+    programs = _programs(container, code, notes)
+    return ObjectSpec(
+        name=name,
+        byteorder=container.byteorder,
+        license=_license(by_name),
+        kernel_version=int.from_bytes(by_name["version"].data[:4], container.byteorder) if "version" in by_name else 0,  # type: ignore[arg-type]
+        btf=btf,
+        programs=tuple(programs),
+        functions={f.name: f for f in code},
+        maps=declared,
+        data=data_sections,
+        externs=externs,
+        shared_section=TEXT if any(p.section != TEXT for p in programs) else "",
+        notes=tuple(notes),
+    )
+
+
+def _types(
+    container: elf.Elf, by_name: dict[str, elf.Section], name: str
+) -> tuple[Optional[Btf], btf_ext.BtfExt, dict[str, int]]:
+    """Return the object's BTF (completed), its .BTF.ext, and its datasecs' ids by name."""
+    if ".BTF" not in by_name:
+        return None, btf_ext.BtfExt(), {}
+    try:
+        btf = Btf.parse(by_name[".BTF"].data, name=name, pointer_size=8)
+        ext = btf_ext.BtfExt()
+        if ".BTF.ext" in by_name:
+            ext = btf_ext.parse(by_name[".BTF.ext"].data, btf, name=name)
+        btf = datasecs.complete(btf, container)
+        return btf, ext, {found.name: number for number, found in datasecs.datasecs(btf)}
+    except BtfMalformed as e:
+        raise ObjectMalformed(e.message, where=e.where or name) from e
+
+
+def _license(by_name: dict[str, elf.Section]) -> str:
+    if "license" not in by_name:
+        return ""
+    return by_name["license"].data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
+
+
+def _maps(
+    container: elf.Elf,
+    by_name: dict[str, elf.Section],
+    btf: Optional[Btf],
+    ids: dict[str, int],
+    name: str,
+    notes: list[str],
+) -> tuple[dict[str, MapSpec], dict[tuple[int, int], str], set[int]]:
+    """Return the maps, their names by (section, offset), and the indexes of the sections that declare maps."""
+    found: dict[str, MapSpec] = {}
+    places: dict[tuple[int, int], str] = {}
+    holders: set[int] = set()
+    for section in container.sections:
+        if section.name == "maps" or section.name.startswith("maps/"):
+            holders.add(section.number)
+            here = maps.legacy(section.data, container.symbols, section, container.byteorder, name)
+            found.update({n: spec for n, (spec, _) in here.items()})
+            places.update({(section.number, place): n for n, (_, place) in here.items()})
+            if here:
+                notes.append(f"legacy maps section {section.name!r}: libbpf 1.x refuses this object")
+    if ".maps" in by_name and by_name[".maps"].size:
+        if btf is None or ".maps" not in ids:
+            raise ObjectMalformed("has maps in .maps, and no BTF that describes them", where=name)
+        section = by_name[".maps"]
+        holders.add(section.number)
+        try:
+            here = maps.declared(btf, container.symbols, section, ids[".maps"], name)
+            relocations = container.relocations.get(section.number, [])
+            found.update(maps.with_slots(btf, ids[".maps"], here, relocations, name))
+        except BtfMalformed as e:
+            raise ObjectMalformed(e.message, where=e.where or name) from e
+        places.update({(section.number, place): n for n, (_, place) in here.items()})
+    return found, places, holders
+
+
+def _externs(container: elf.Elf, btf: Optional[Btf], ids: dict[str, int]) -> dict[str, Extern]:
+    """Return the externs: undefined symbols, with the section that the BTF puts them in."""
+    typed: dict[str, tuple[str, int, bool]] = {}
+    for section in (".kconfig", ".ksyms"):
+        if btf is not None and section in ids:
+            for entry in btf.type(ids[section]).variables:  # type: ignore[union-attr]
+                variable = btf.type(entry.type)
+                typed[variable.name] = (section, entry.type, isinstance(variable, kinds.Func))
+    found = {}
+    for symbol in container.symbols:
+        if symbol.section == elf.SHN_UNDEF and symbol.name and symbol.bind != elf.STB_LOCAL:
+            section, number, function = typed.get(symbol.name, ("", 0, False))
+            found[symbol.name] = Extern(symbol.name, section, number, symbol.bind == elf.STB_WEAK, function)
+    return found
+
+
+def _programs(container: elf.Elf, code: list[Function], notes: list[str]) -> list[ProgramSpec]:
+    """Return the programs: the global functions of every section but .text (of .text too, if it is all there is)."""
+    elsewhere = any(f.section != TEXT for f in code)
+    programs = []
+    for function in code:
+        if function.section == TEXT and elsewhere:
+            continue
+        if function.local:
+            notes.append(f"{function.section}: {function.name} is static: libbpf 1.x refuses this object")
+            continue
+        optional = function.section.startswith("?")
+        section = function.section[1:] if optional else function.section
+        rule, target = match(section)
+        programs.append(ProgramSpec(function.name, section, rule, target, not optional, function.name))
+    return programs
