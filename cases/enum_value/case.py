@@ -21,7 +21,8 @@ def check(obj):
     values = obj.globals
     assert values["ek_hits"] == 1
     found = {name: values[f"{name}_value"] if values[f"{name}_exists"] else None for name in NAMES}
-    listed = {name: int(number) for number, _, name in (line.partition(": ") for line in STATES.read_text().split("\n") if line)}
+    lines = [line.partition(": ") for line in STATES.read_text().splitlines() if ": " in line]
+    listed = {label: int(number) for number, _, label in lines}
     truth = {name: listed.get(label) for name, label in NAMES.items()}
     assert found == truth, f"the program says {found}, the kernel lists {truth}"
     return found

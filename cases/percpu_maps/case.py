@@ -15,7 +15,7 @@ def check(obj):
     os.sched_setaffinity(0, cpus)
     array = obj.maps["in_array"].lookup(0)
     assert {cpu: array[cpu] for cpu in cpus} == {cpu: {"calls": calls[cpu], "cpu": cpu} for cpu in cpus}, f"{array}"
-    (key, counted), = obj.maps["in_hash"].items()
+    ((key, counted),) = obj.maps["in_hash"].items()
     assert key == 0
     assert {cpu: counted[cpu] for cpu in cpus} == calls, f"{counted} instead of {calls}"
     obj.maps["in_hash"].update(7, [cpu * 10 for cpu in range(len(counted))])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -199,8 +200,9 @@ def _kernel_headers() -> Path:
 
 def _prerequisites(depends: Path, job: Job) -> list[Path]:
     """Return the files that a make rule written by the compiler names, but for its target."""
-    words = depends.read_text().replace("\\\n", " ").partition(": ")[2].split()
-    return [_top(job) / word for word in words]
+    rule = depends.read_text().replace("\\\n", " ").partition(": ")[2]
+    words = re.split(r"(?<!\\)\s+", rule.strip())
+    return [_top(job) / re.sub(r"\\([ #])", r"\1", word).replace("$$", "$") for word in words]
 
 
 def _digest(path: Path) -> str:
