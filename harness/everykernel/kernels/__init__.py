@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from everykernel.errors import UsageError
 from everykernel.kernels import catalogue, local
@@ -17,7 +18,7 @@ from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.resolver import Resolver
 from everykernel.kernels.spec import Spec, parse
 
-__all__ = ["Kernel", "Progress", "ResolvedKernel", "Spec", "btf", "parse", "resolve", "series"]
+__all__ = ["Kernel", "Progress", "ResolvedKernel", "Spec", "btf", "btf_path", "parse", "resolve", "series"]
 
 
 def resolve(
@@ -44,14 +45,20 @@ def resolve(
     return Resolver(archive or Archive(update=update), progress or SILENT).resolve(specs)
 
 
-def btf(kernel: Kernel) -> bytes | None:
-    """Return the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
+def btf_path(kernel: Kernel) -> Path | None:
+    """Return the file with the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
     beside = kernel.image.with_name("vmlinux.btf")
     if kernel.source.startswith("debian:"):
-        return beside.read_bytes() if beside.exists() else None
+        return beside if beside.exists() else None
     with contextlib.suppress(UsageError):  # an image that cannot be decompressed may boot all the same
-        return local.btf(kernel)
+        return local.btf_path(kernel)
     return None
+
+
+def btf(kernel: Kernel) -> bytes | None:
+    """Return the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
+    path = btf_path(kernel)
+    return path.read_bytes() if path is not None else None
 
 
 def series() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ class Series:
         suites: Debian's suites that have it; the newest version in any of them wins.
         more: suites that are asked only for an exact version that none of ``suites`` has.
         architectures: our names of those that it is to be had for.
+        btf: those of them whose kernels have BTF.
         lts: whether its upstream maintainers keep it alive for years.
         notes: what to know about it.
     """
@@ -29,6 +30,7 @@ class Series:
     suites: tuple[str, ...]
     more: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ("x86_64",)
+    btf: tuple[str, ...] = ()
     lts: bool = False
     notes: tuple[str, ...] = ()
 
@@ -45,7 +47,7 @@ class Catalogue:
     Attributes:
         mirror, security, archive: URLs of Debian's servers; ``archive`` holds both ``debian`` and ``debian-security``.
         codenames: of Debian's releases, to recognise a host's own mirror.
-        rolling: suites in which further series may appear.
+        rolling: by architecture, suites in which further series may appear.
         flavours: by architecture, our short names for Debian's flavours.
         series: by name, oldest first.
     """
@@ -54,7 +56,7 @@ class Catalogue:
     security: str
     archive: str
     codenames: tuple[str, ...]
-    rolling: tuple[str, ...]
+    rolling: Mapping[str, Sequence[str]]
     flavours: Mapping[str, Mapping[str, str]]
     series: Mapping[str, Series]
 
@@ -77,6 +79,7 @@ def load(path: Path | None = None) -> Catalogue:
                 suites=tuple(row["suites"]),
                 more=tuple(row.get("more", ())),
                 architectures=tuple(row["architectures"]),
+                btf=tuple(row.get("btf", ())),
                 lts=bool(row.get("lts", False)),
                 notes=tuple(row.get("notes", ())),
             )
@@ -87,7 +90,7 @@ def load(path: Path | None = None) -> Catalogue:
             security=debian["security"],
             archive=debian["archive"],
             codenames=tuple(debian["codenames"]),
-            rolling=tuple(debian["rolling"]),
+            rolling=debian["rolling"],
             flavours=raw.get("flavours", {}),
             series={row.name: row for row in sorted(rows, key=lambda row: row.order)},
         )

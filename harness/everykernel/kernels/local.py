@@ -120,12 +120,10 @@ def _config(path: Path, file: Path, release: str) -> Path | None:
     return None
 
 
-def btf(kernel: Kernel) -> bytes | None:
-    """Return the BTF inside the image at a path, kept in the cache by the image's SHA-256."""
+def btf_path(kernel: Kernel) -> Path | None:
+    """Return a file with the BTF inside the image at a path, kept in the cache by the image's SHA-256."""
     kept = cache.folder("btf") / f"{kernel.digest}.btf"
-    if kept.exists():
-        cache.touch(kept)
-        return kept.read_bytes() or None
-    found = image.btf(kernel.image.read_bytes())
-    cache.write(kept, found or b"")
-    return found
+    if not kept.exists():
+        cache.write(kept, image.btf(kernel.image.read_bytes()) or b"")
+    cache.touch(kept)
+    return kept if kept.stat().st_size else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from everykernel.architectures import Architecture
+from everykernel.architectures import DEFAULT, Architecture
 from everykernel.errors import DownloadError, UnknownKernel
 from everykernel.kernels import candidates, local, store
 from everykernel.kernels.candidates import Candidate
@@ -81,7 +82,7 @@ class Resolver:
         """Return the known series of an architecture, oldest first: the catalogue's, and what rolling suites add."""
         catalogue = self.archive.catalogue
         known = {name: row for name, row in catalogue.series.items() if arch.name in row.architectures}
-        for suite in catalogue.rolling:
+        for suite in catalogue.rolling.get(arch.name, ()):
             for name in {one.series for one in self._candidates([suite], arch, tolerant=True)} - set(catalogue.series):
                 known[name] = Series(name, (suite,), architectures=(arch.name,))
         return dict(sorted(known.items(), key=lambda item: item[1].order))
@@ -110,6 +111,13 @@ class Resolver:
             raise failure
         return None
 
+    def flavours(self, series: str, arch: Architecture) -> list[str]:
+        """Return the flavours of a series, the architecture's default first."""
+        row = self._row(series, arch)
+        offered = self._candidates(row.suites, arch, tolerant=True) if row else []
+        found = {one.flavour for one in offered if one.series == series}
+        return sorted(found, key=lambda name: (name not in arch.flavours, name not in arch.flavours[:1], name))
+
     def _failures(self, suites: Sequence[str], arch: Architecture) -> list[DownloadError]:
         """Return why some of the suites could not be asked."""
         asked = (self._offered.get((suite, arch.name)) for suite in suites)
@@ -135,6 +143,13 @@ class Resolver:
             return self._resolved(spec, min(chosen, key=lambda one: flavours.index(one.flavour)))
         return self._cached(spec, lambda kernel: candidates.upstream(kernel.version) == spec.value)
 
+    def _listed(self, spec: Spec, series: str) -> list[str]:
+        """Return the versions of a series that the indexes list, oldest first."""
+        row = self._row(series, _arch(spec))
+        suites = (*row.suites, *row.more) if row else ()
+        offered = self._candidates(suites, _arch(spec), tolerant=True)
+        return sorted({one.upstream for one in offered if one.series == series}, key=order)
+
     def _package(self, spec: Spec) -> ResolvedKernel:
         """Return the kernel of a Debian package, named whole or from its version on."""
         name = spec.value
@@ -146,8 +161,7 @@ class Resolver:
     def _among(self, spec: Spec, wanted: Callable[[Candidate], bool]) -> list[Candidate]:
         """Return the candidates that are wanted, in the first suite that has any; none where no suite is in reach."""
         arch = _arch(spec)
-        series = ".".join(spec.value.removeprefix("linux-image-").removeprefix("linux-binary-").split(".")[:2])
-        row = self._row(series, arch)
+        row = self._row(_series(spec.value), arch)
         for suite in (*row.suites, *row.more) if row else ():
             chosen = [one for one in self._candidates([suite], arch, tolerant=True) if wanted(one)]
             if chosen:
@@ -165,8 +179,7 @@ class Resolver:
             if kernel.arch == arch and wanted(kernel) and (not flavour or kernel.flavour == flavour)
         ]
         if not chosen:
-            series = ".".join(spec.value.split(".")[:2])
-            raise self._unknown(spec, f"no source in reach has {spec.value}", series)
+            raise self._unknown(spec, f"no source in reach has {spec.value}", _series(spec.value))
         one, _ = max(chosen, key=lambda pair: candidates.parsed(pair[1].version))
         return self._resolved(spec, store.candidate(one))
 
@@ -227,8 +240,8 @@ class Resolver:
         """Return why a series gives nothing, in a few words."""
         row = self.archive.catalogue.series.get(series)
         if spec.flavour:
-            flavours = sorted({one.flavour for one in self._candidates(row.suites, arch)} if row else [])
-            return f"no flavour {spec.flavour!r} of {series} for {arch.name}, only {', '.join(flavours) or 'none'}"
+            known = ", ".join(self.flavours(series, arch)) or "none"
+            return f"no flavour {spec.flavour!r} of {series} for {arch.name}, only {known}"
         if row is None:
             return f"no source has kernel {series}"
         if arch.name not in row.architectures:
@@ -236,12 +249,16 @@ class Resolver:
         return f"Debian no longer lists kernel {series}"
 
     def _unknown(self, spec: Spec, why: str, series: str) -> UnknownKernel:
-        """Return the error for a spec, with the nearest series to be had."""
+        """Return the error for a spec, with what comes nearest of what is to be had."""
         arch = _arch(spec)
-        near = _nearest(series, [name for name in self.series(arch) if name != series or spec.btf])
-        tail = "" if arch.name == "x86_64" else f"/{arch.name}"
-        nearest = f"{near}{tail}" if near else ""
-        remedy = f"the nearest to be had is {nearest}, {PATH_HINT}" if nearest else PATH_HINT
+        near = ""
+        if spec.kind == "version":
+            near = _nearest(spec.value, self._listed(spec, series))
+        if not near:
+            gone = [] if spec.btf or spec.flavour else [series]  # what "no such series" was said of
+            near = _nearest(series, [name for name in self.series(arch) if name not in gone])
+        nearest = near if not near or arch == DEFAULT else f"{near}/{arch.name}"
+        remedy = f"the nearest to be had is {nearest}, {PATH_HINT}" if nearest else PATH_HINT.removeprefix("or ")
         return UnknownKernel(why, spec=spec.text, nearest=nearest, where=spec.text, remedy=remedy)
 
 
@@ -250,14 +267,18 @@ def _arch(spec: Spec) -> Architecture:
     return spec.arch
 
 
-def _nearest(series: str, known: Sequence[str]) -> str:
-    """Return the known series nearest to one by number, "" if none is known."""
+def _series(text: str) -> str:
+    """Return the series in a version or package name (``linux-image-6.1.0-56-cloud-amd64``: ``6.1``), "" if none is."""
+    match = re.search(r"\d+\.\d+", text)
+    return match[0] if match else ""
 
-    def distance(name: str) -> float:
-        (major, minor), (other, least) = order(name)[:2], order(series)[:2]
-        return abs((major - other) * 20 + (minor - least))  # Linux has had about twenty releases a major number
 
-    try:
-        return min(known, key=distance, default="")
-    except ValueError:  # "lts", "latest"
-        return ""
+def _nearest(wanted: str, known: Sequence[str]) -> str:
+    """Return the known series or version nearest to one by number, "" if none is known."""
+
+    def distance(name: str) -> int:
+        pairs = zip(order(name), order(wanted), strict=False)
+        weights = (20 * 1000, 1000, 1)  # Linux has had about twenty series a major number
+        return abs(sum(weight * (a - b) for weight, (a, b) in zip(weights, pairs, strict=False)))
+
+    return min(known, key=distance, default="") if re.fullmatch(r"[\d.]+", wanted) else ""

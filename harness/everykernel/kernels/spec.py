@@ -17,6 +17,8 @@ from typing import Literal
 
 from everykernel.architectures import ARCHITECTURES, DEFAULT, Architecture
 from everykernel.errors import UnknownKernel, UsageError
+from everykernel.kernels import catalogue
+from everykernel.kernels.model import Kernel
 
 Kind = Literal["series", "version", "range", "lts", "latest", "debian", "path"]
 _TAIL = r"(?:\+(?P<flavour>[a-z0-9][a-z0-9.-]*))?(?:/(?P<arch>[A-Za-z0-9_]+))?"
@@ -53,10 +55,24 @@ class Spec:
     flavour: str = ""
     arch: Architecture | None = DEFAULT
 
+    def matches(self, kernel: Kernel) -> bool:
+        """Tell whether a kernel of the cache is (one of those) meant: a series means all of its kernels."""
+        if self.arch is None or kernel.arch != self.arch or (self.flavour and not _of_flavour(kernel, self.flavour)):
+            return False
+        if self.kind == "debian":
+            return re.sub(r"^linux-(image|binary)-", "", self.value) == kernel.release
+        if self.kind == "version":
+            return kernel.version.startswith(f"{self.value}-")
+        return self.kind == "series" and kernel.series == self.value
+
     def named(self, series: str) -> str:
         """Return the spec of one series of a range (``5.10..6.12/i386`` gives ``5.10/i386``)."""
         tail = re.search(r"\+.*|/.*", self.text)
         return series + (tail[0] if tail else "")
+
+
+def _of_flavour(kernel: Kernel, flavour: str) -> bool:
+    return kernel.flavour == catalogue.load().flavours.get(kernel.arch.name, {}).get(flavour, flavour)
 
 
 def parse(texts: str | Iterable[str]) -> list[Spec]:

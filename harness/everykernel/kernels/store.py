@@ -227,6 +227,14 @@ def _btf(vmlinuz: Path) -> tuple[bytes | None, list[str]]:
         return None, [f"its BTF cannot be read without booting it: {e.message}"]
 
 
+def superseded(kernels: list[Stored]) -> list[Stored]:
+    """Return those of the kernels that are not the newest of their series, architecture and flavour."""
+    newest: dict[tuple[str, ...], Stored] = {}
+    for one in sorted(kernels, key=lambda one: candidate(one).order):
+        newest[tuple(one.record[key] for key in ("series", "arch", "flavour"))] = one
+    return [one for one in kernels if one not in newest.values()]
+
+
 def remove(one: Stored) -> bool:
     """Delete a kernel from the cache; return False if another process uses it."""
     _release(one.folder)

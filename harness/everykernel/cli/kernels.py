@@ -1,0 +1,181 @@
+"""``everykernel kernels``: what kernels there are, and which of them are here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from everykernel import cache, kernels
+from everykernel.architectures import ARCHITECTURES
+from everykernel.cli.progress import shown
+from everykernel.errors import DownloadError, UnknownKernel
+from everykernel.kernels import store
+from everykernel.kernels.candidates import Candidate, upstream
+from everykernel.kernels.catalogue import Series
+from everykernel.kernels.debian import Archive
+from everykernel.kernels.progress import Progress
+from everykernel.kernels.resolver import Resolver
+
+_update = click.option("--update", is_flag=True, help="Ask the archive anew, however young the cached index is.")
+
+
+@click.group("kernels")
+def kernels_group() -> None:
+    """List, fetch, locate and remove kernels.
+
+    A kernel is named by a spec: 6.1 (the newest 6.1), 6.1.192, 6.1+generic, 6.1/i386, 5.10..6.12, lts, latest,
+    debian:6.1.0-56-cloud-amd64, ./bzImage, or a kernel build directory.
+    """
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the list: a series for one architecture, and its newest kernel."""
+
+    spec: str
+    arch: str
+    version: str
+    release: str
+    flavours: tuple[str, ...]
+    suite: str
+    btf: bool | None
+    cached: bool
+    bytes: int
+    lts: bool
+    notes: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the row for JSON; ``btf`` is null where nobody knows."""
+        return {name: list(v) if isinstance(v := getattr(self, name), tuple) else v for name in self.__annotations__}
+
+
+@kernels_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option(
+    "--update", is_flag=True, help="Ask the archive anew, even where the cached index is less than a day old."
+)
+def list_command(as_json: bool, update: bool) -> None:
+    """List the series to be had, the newest kernel of each, and which are in the cache."""
+    with shown(quiet=as_json) as progress:
+        rows = list_rows(Resolver(Archive(update=update), progress), progress)
+    if as_json:
+        click.echo(json.dumps([row.plain() for row in rows], indent=1))
+    else:
+        _print(rows)
+
+
+def list_rows(resolver: Resolver, progress: Progress) -> list[Row]:
+    """Return the rows of the list, by architecture, oldest series first; what nobody has any more is left out."""
+    here = {one.folder: one for one in store.stored()}
+    rows = []
+    for arch in ARCHITECTURES.values():
+        for name, series in resolver.series(arch).items():
+            try:
+                newest = resolver.newest(name, arch)
+            except DownloadError as e:
+                progress.note(f"{name} for {arch.name} is left out: {e}")
+                continue
+            if newest is not None:
+                found = here.get(store.folder_of(newest))
+                rows.append(_row(newest, series, found, resolver.flavours(name, arch)))
+    return rows
+
+
+def _row(newest: Candidate, series: Series, found: store.Stored | None, flavours: list[str]) -> Row:
+    """Return one row; whether a kernel has BTF is known of those here, else from the catalogue."""
+    expected = newest.arch.name in series.btf if series.name in kernels.series() else None
+    tail = "" if newest.arch.name == "x86_64" else f"/{newest.arch.name}"
+    return Row(
+        spec=newest.series + tail,
+        arch=newest.arch.name,
+        version=newest.version,
+        release=newest.release,
+        flavours=tuple(flavours),
+        suite=newest.packages[0].suite,
+        btf=bool(found.record["btf"]) if found else expected,
+        cached=found is not None,
+        bytes=cache.size(found.folder) if found else 0,
+        lts=series.lts,
+        notes=series.notes,
+    )
+
+
+def _print(rows: list[Row]) -> None:
+    """Print the table; it fits into 80 columns."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("kernel", "newest", "suite", "flavours", "BTF", "cached"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("kernel", "newest", "BTF", "cached"))
+    for row in rows:
+        btf = {True: "yes", False: "no", None: "?"}[row.btf]
+        size = f"{row.bytes / 1e6:.0f} MB" if row.cached else "-"
+        flavours = " ".join(row.flavours)
+        table.add_row(row.spec, upstream(row.version), row.suite, flavours, btf, size)
+    Console(highlight=False).print(table)
+
+
+@kernels_group.command("fetch")
+@click.argument("specs", nargs=-1, required=True)
+@click.option(
+    "--update", is_flag=True, help="Ask the archive anew, even where the cached index is less than a day old."
+)
+def fetch_command(specs: tuple[str, ...], update: bool) -> None:
+    """Download the kernels that SPECS name, unless they are in the cache already."""
+    with shown() as progress:
+        for resolved in kernels.resolve(specs, progress, update=update):
+            kernel = resolved.fetch(progress)
+            has = "BTF" if kernels.btf(kernel) else "no BTF"
+            click.echo(f"{kernel.spec}: {kernel.release} ({kernel.source}, signed: {kernel.signed}, {has})")
+            for note in kernel.notes:
+                click.echo(f"  {note}", err=True)
+
+
+@kernels_group.command("path")
+@click.argument("spec")
+@click.option("--btf", is_flag=True, help="The file with its vmlinux BTF, instead of the image.")
+@click.option("--modules", is_flag=True, help="The folder lib/modules/RELEASE, instead of the image.")
+@click.option("--config", is_flag=True, help="The build configuration, instead of the image.")
+def path_command(spec: str, btf: bool, modules: bool, config: bool) -> None:
+    """Print where a kernel's image is, fetching it if need be."""
+    with shown() as progress:
+        for resolved in kernels.resolve(spec, progress):
+            kernel = resolved.fetch(progress)
+            path = kernel.modules if modules else kernel.config if config else kernel.image
+            if btf:
+                path = kernels.btf_path(kernel)
+            if path is None:
+                what = "modules" if modules else "configuration" if config else "BTF"
+                raise DownloadError(f"has no {what}", where=kernel.spec, remedy="; ".join(kernel.notes))
+            click.echo(path)
+
+
+@kernels_group.command("remove")
+@click.argument("specs", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All kernels of the cache.")
+@click.option("--superseded", is_flag=True, help="Those with a newer one of their series and flavour.")
+def remove_command(specs: tuple[str, ...], everything: bool, superseded: bool) -> None:
+    """Remove kernels from the cache: those that SPECS name (6.1 means all of 6.1), or all, or the superseded ones."""
+    if not specs and not everything and not superseded:
+        raise click.UsageError("name what to remove, or say --all or --superseded")
+    here = store.stored()
+    doomed = list(here) if everything else []
+    for spec in kernels.parse(specs) if specs else []:
+        named = [one for one in here if spec.matches(one.kernel(""))]
+        if not named:
+            have = ", ".join(sorted({one.record["release"] for one in here})) or "none"
+            raise UnknownKernel(
+                "no such kernel is in the cache", spec=spec.text, where=spec.text, remedy=f"there are: {have}"
+            )
+        doomed += named
+    if superseded:
+        doomed += store.superseded(here)
+    for one in {one.folder: one for one in doomed}.values():
+        size = cache.size(one.folder) / 1e6
+        if store.remove(one):
+            click.echo(f"removed {one.record['release']} ({size:.0f} MB)")
+        else:
+            click.echo(f"{one.record['release']} is in use, and stays", err=True)
