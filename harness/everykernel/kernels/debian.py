@@ -22,7 +22,7 @@ from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels import catalogue as catalogues
 from everykernel.kernels import mirror as mirrors
-from everykernel.kernels.download import Downloader, NotThere, matches
+from everykernel.kernels.download import Downloader, NotThere, Unreachable, matches
 from everykernel.kernels.index import Entry, Index, Indexes
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.trust import Trust
@@ -133,21 +133,34 @@ class Archive:
         """
         path = cache.folder("packages") / f"{entry.sha256[:12]}-{posixpath.basename(entry.filename)}"
         if not matches(path, entry.sha256, entry.size):
-            url = self._indexes.url(self.index(entry.suite, entry.arch, progress), entry.filename)
+            self._download(entry, path, progress or SILENT)
+        cache.touch(path)
+        return path
+
+    def _download(self, entry: Entry, path: Path, progress: Progress) -> None:
+        """Download a package from where its index came from, then from wherever else its suite may be."""
+        own = self.index(entry.suite, entry.arch, progress).base
+        failures: list[DownloadError] = []
+        for base in dict.fromkeys((own, *self.mirror.bases(entry.suite))):
             try:
                 self.downloader.file(
-                    url,
+                    self._indexes.url(base, entry.filename),
                     path,
                     sha256=entry.sha256,
                     size=entry.size,
                     description=entry.name,
-                    progress=progress or SILENT,
+                    progress=progress,
                 )
-            except NotThere as e:
-                remedy = "the index has moved on: everykernel kernels fetch --update"
-                raise NotThere(e.message, where=e.where, remedy=remedy) from e
-        cache.touch(path)
-        return path
+            except (NotThere, Unreachable) as e:
+                failures.append(e)
+                if isinstance(e, Unreachable) and base == own:
+                    break
+            else:
+                return
+        if isinstance(failures[0], NotThere):
+            remedy = "the index has moved on: everykernel kernels fetch --update; or name another version"
+            raise NotThere(failures[0].message, where=failures[0].where, remedy=remedy) from failures[0]
+        raise failures[0]
 
 
 def unpack(deb: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:

@@ -227,9 +227,9 @@ class Indexes:
         """Return the URL by HTTPS where no signature can be checked here."""
         return base if self.trust.complete else re.sub(r"^http:", "https:", base)
 
-    def url(self, index: Index, filename: str) -> str:
-        """Return the URL of a package file that an index lists."""
-        return f"{self._secured(index.base)}/{filename}"
+    def url(self, base: str, filename: str) -> str:
+        """Return the URL of a package file below the URL of an archive."""
+        return f"{self._secured(base)}/{filename}"
 
 
 @functools.lru_cache(maxsize=2)
