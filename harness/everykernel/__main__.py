@@ -1,5 +1,8 @@
 """``python -m everykernel`` is the ``everykernel`` command."""
 
+import sys
+
 from everykernel.cli import main
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

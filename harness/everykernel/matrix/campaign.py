@@ -147,6 +147,7 @@ class Campaign:
             )
         else:
             report = self._unready(spec, case, error)
+        report["kernel"]["accelerator"] = self.machines.accelerator
         self.board.ended(spec, report["result"].get("outcome", records.ERROR))
         return report
 

@@ -19,7 +19,7 @@ PASSED, FAILED, ERROR = "passed", "failed", "error"
 class HostRecord(TypedDict, total=False):
     """Where a run took place."""
 
-    accelerator: str  # "kvm" or "tcg", with its reason
+    accelerator: str  # of all kernels of the run: "tcg (no /dev/kvm)"
     cpus: int
     qemu: str
     system: str  # "Linux 6.1.0-56-amd64 x86_64"
@@ -49,6 +49,7 @@ class KernelRecord(TypedDict, total=False):
     lockdown: str
     config: bool
     cpus: int
+    accelerator: str  # "kvm" or "tcg", with its reason
     source: str
     sha256: str
     signed: str

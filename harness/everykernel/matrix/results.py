@@ -1,7 +1,8 @@
 """results.json: one valid JSON file after every cell, at a cost that does not grow with their number.
 
-The list of results comes last but one, each result on a line of its own; after it stand the kernels, which become known
-as cells end. A new result is written over the closing brackets, with the new end behind it, by one pwrite(2).
+The list of results comes first, each result on a line of its own; behind it stand the kernels and the run's identity,
+parts of which become known as cells end. A new result is written over the closing brackets, with the new end behind it,
+by one pwrite(2).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Journal:
 
     Args:
         path: the file; its folder is made, what was there before is replaced.
-        run: the identity of the run.
+        run: the identity of the run; its accelerator is filled in as kernels tell theirs.
         kernels: the columns, in order, as far as they are known.
 
     Raises HarnessError where the file cannot be written.
@@ -61,10 +62,11 @@ class Journal:
 
     def __init__(self, path: Path, run: RunRecord, kernels: list[KernelRecord]) -> None:
         self.path = path
-        self._kernels = {k["spec"]: k for k in kernels}
+        self._run = run
+        self._kernels: dict[str, KernelRecord] = {k["spec"]: {**k} for k in kernels}
         self._lock = threading.Lock()
         self._count = 0
-        head = f'{{"schema": {json.dumps(SCHEMA)},\n"run": {json.dumps(run)},\n"results": [\n'
+        head = f'{{"schema": {json.dumps(SCHEMA)},\n"results": [\n'
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
@@ -100,8 +102,12 @@ class Journal:
 
     def _write(self, text: bytes) -> None:
         """Write ``text`` behind the last result, and the end of the file behind that, at once."""
-        tail = ('\n],\n"kernels": ' + json.dumps(list(self._kernels.values())) + "}\n").encode()
-        data = text + tail
+        kernels = list(self._kernels.values())
+        accelerators = sorted({k["accelerator"] for k in kernels if k.get("accelerator")})
+        if accelerators:
+            self._run["host"]["accelerator"] = ", ".join(accelerators)
+        tail = f'\n],\n"kernels": {json.dumps(kernels)},\n"run": {json.dumps(self._run)}}}\n'
+        data = text + tail.encode()
         data += b" " * (self._size - self._end - len(data))  # never leave a longer, older end behind
         try:
             written = os.pwrite(self._file, data, self._end)

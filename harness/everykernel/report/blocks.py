@@ -24,7 +24,7 @@ def lines(result: CaseResult, *, console: str = "", trace: str = "", verbose: in
     title = f"{records.row(result)} on {result.get('kernel')}"
     at = f": {stage}" if stage else ""
     found = [f"{title}{at}: {code}: {result.get('message', '')}"]
-    keep = 10**9 if verbose > 1 else _TAIL
+    keep = _keep(verbose)
     for problem in result.get("problems", [])[1:]:
         found.append(f"  also {problem.get('stage')}: {problem.get('code')}: {problem.get('message')}")
     found.extend(_state(result))
@@ -33,13 +33,13 @@ def lines(result: CaseResult, *, console: str = "", trace: str = "", verbose: in
     found.extend(_evidence(result))
     for warning in result.get("warnings", []):
         found.append("  kernel warning:")
-        found.extend(_tail(warning, keep))
+        found.extend(tail(warning, keep))
     if console and records.broke(result):
         found.append("  console, last lines:")
-        found.extend(_tail(console, keep))
+        found.extend(tail(console, keep))
     if trace and verbose:
         found.append("  traceback:")
-        found.extend(_tail(trace, 10**9))
+        found.extend(tail(trace, 10**9))
     if code in REASONS:
         found.append(f"  hint: {REASONS[code].remedy}")
     if result.get("evidence"):
@@ -47,6 +47,21 @@ def lines(result: CaseResult, *, console: str = "", trace: str = "", verbose: in
     if result.get("again"):
         found.append(f"  again: {result['again']}")
     return found
+
+
+def of_stages(stages: dict[str, wire.Stage], *, verbose: int = 0) -> list[str]:
+    """Return the evidence for stages that failed, each program and map of them, for a test that loaded an object."""
+    part: CaseResult = {"stages": stages}
+    found = []
+    for name, stage in stages.items():
+        if stage.get("status") == wire.FAILED:
+            problem: records.ProblemRecord = {"stage": name, "code": stage.get("code", "")}
+            found.extend(_program(part, problem, _keep(verbose)))
+    return found
+
+
+def _keep(verbose: int) -> int:
+    return 10**9 if verbose > 1 else _TAIL
 
 
 def _state(result: CaseResult) -> list[str]:
@@ -73,7 +88,7 @@ def _program(result: CaseResult, problem: records.ProblemRecord, keep: int) -> l
             f"  {program.get('name')} ({program.get('section', '')}){errno}{where}: {program.get('message', '')}"
         )
         if program.get("log"):
-            found.extend(_tail(program["log"], keep))
+            found.extend(tail(program["log"], keep))
     for made in stage.get("maps", []):
         if made.get("status") == wire.FAILED:
             found.append(
@@ -108,7 +123,7 @@ def _evidence(result: CaseResult) -> list[str]:
     return found
 
 
-def _tail(text: str, keep: int) -> list[str]:
+def tail(text: str, keep: int = _TAIL) -> list[str]:
     """Return the last lines of a log, indented, with a line that says how many are left out."""
     all_lines = text.rstrip().splitlines()
     left_out = len(all_lines) - keep

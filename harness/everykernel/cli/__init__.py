@@ -1,0 +1,111 @@
+"""The command ``everykernel``. Subcommands are imported when they are called; errors are printed here and only here."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+
+from everykernel.errors import EverykernelError, HarnessError
+
+
+class _Entry(NamedTuple):
+    target: str  # module:attribute
+    help: str
+
+
+_COMMANDS = {
+    "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects and cases on kernels."),
+    "shell": _Entry("everykernel.cli.shell:shell", "Open a prompt, or run a command, on a kernel."),
+    "kernels": _Entry("everykernel.cli.kernels:kernels", "List, fetch, locate and remove kernels."),
+    "relocate": _Entry("everykernel.cli.relocate:relocate", "Relocate an object against a BTF, without any kernel."),
+    "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF."),
+    "report": _Entry("everykernel.cli.report:report", "Show a results file."),
+    "doctor": _Entry("everykernel.cli.doctor:doctor", "Say what is present, what is missing, and what to do about it."),
+}
+
+
+class _Group(click.Group):
+    """A group that imports a subcommand only when it is called or asked for its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands from the table, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in _COMMANDS.items()])
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"everykernel {version('everykernel')}")
+        ctx.exit()
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
+)
+def cli() -> None:
+    """Prove that compile-once eBPF objects run on every kernel that matters."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    0 all passed, 1 an object or case failed, 2 usage, 3 a guest broke, 4 the harness or its surroundings broke, 130
+    interrupted.
+    """
+    try:
+        result = cli.main(args=list(argv) if argv is not None else None, prog_name="everykernel", standalone_mode=False)
+    except EverykernelError as e:
+        return _report(e)
+    except click.ClickException as e:
+        click.echo(f"everykernel: {_where(e)}{e.format_message()}", err=True)
+        return e.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("everykernel: interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        return 1
+    except Exception as e:
+        return _report(HarnessError(f"{type(e).__name__}: {e}", remedy="this is a defect of everykernel: report it"))
+    return result if isinstance(result, int) else 0
+
+
+def debugging() -> bool:
+    """Return whether tracebacks are wanted: EVERYKERNEL_DEBUG is set."""
+    return bool(os.environ.get("EVERYKERNEL_DEBUG"))
+
+
+def _report(error: EverykernelError) -> int:
+    if debugging():
+        traceback.print_exc()
+    click.echo(f"everykernel: {error}", err=True)
+    if error.exit_code == HarnessError.exit_code and not debugging():
+        click.echo("everykernel: EVERYKERNEL_DEBUG=1 shows where it happened", err=True)
+    return error.exit_code
+
+
+def _where(error: click.ClickException) -> str:
+    """Return the subcommand that a usage error arose in."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else ""
+    return f"{path.removeprefix('everykernel').strip()}: ".lstrip(": ") if path else ""

@@ -1,0 +1,58 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from everykernel.errors import UsageError
+
+Command = Callable[..., Any]
+
+
+def kernels(command: Command) -> Command:
+    """Add ``--kernels`` and ``--kernels-missing``."""
+    command = click.option(
+        "--kernels-missing",
+        type=click.Choice(["fail", "skip"]),
+        default="fail",
+        show_default=True,
+        help="What to do about a kernel that no source serves.",
+    )(command)
+    return click.option(
+        "--kernels",
+        "kernel_list",
+        metavar="LIST",
+        envvar="EVERYKERNEL_KERNELS",
+        required=True,
+        help="Kernels, separated by commas: 5.10,6.1,6.12,6.1/i386.",
+    )(command)
+
+
+def guests(command: Command) -> Command:
+    """Add ``--accel`` and ``--timeout``."""
+    command = click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a guest may take to answer a request that has no deadline of its own.",
+    )(command)
+    return click.option(
+        "--accel",
+        type=click.Choice(["auto", "kvm", "tcg"]),
+        default="auto",
+        show_default=True,
+        help="The accelerator of the guests.",
+    )(command)
+
+
+def specs(text: str) -> list[str]:
+    """Return the kernel specs in a list separated by commas; raise UsageError if there are none."""
+    found = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not found:
+        raise UsageError("no kernels were named", where="--kernels", remedy="--kernels 5.10,6.1,6.12")
+    return found

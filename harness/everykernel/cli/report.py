@@ -1,0 +1,25 @@
+"""``everykernel report``: show a results file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from everykernel.matrix import results
+from everykernel.report import markdown, terminal
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["terminal", "markdown"]), default="terminal", show_default=True)
+@click.option("-v", "--verbose", count=True, help="Show logs whole (-vv).")
+def report(file: Path, form: str, verbose: int) -> int:
+    """Show the results in FILE (results.json, or the folder that holds one) as a matrix."""
+    found = results.read(file / "results.json" if file.is_dir() else file)
+    if form == "markdown":
+        click.echo(markdown.render(found["results"], found["kernels"], found.get("run")), nl=False)
+    else:
+        terminal.show(Console(highlight=False), found["results"], found["kernels"], verbose=verbose)
+    return 0

@@ -1,0 +1,88 @@
+"""``everykernel shell``: a prompt or a command on a kernel."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from everykernel.cli import choices
+from everykernel.cli.prompt import prompt
+from everykernel.machine import Guest, Machines, MachineSpec
+from everykernel.matrix.campaign import Campaign
+from everykernel.matrix.plan import columns
+from everykernel.matrix.progress import Board
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("kernel")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@choices.guests
+@click.option("--cpus", type=int, default=2, show_default=True, help="Virtual CPUs.")
+@click.option("--memory", type=int, default=256, show_default=True, metavar="MIB", help="Memory.")
+@click.option("--cmdline", default="", metavar="TEXT", help="More of the kernel's command line.")
+@click.option("--module", "modules", multiple=True, metavar="NAME", help="A kernel module to load; may be repeated.")
+@click.option("--push", "pushed", multiple=True, metavar="FILE:PATH", help="Copy a file to the guest first.")
+def shell(
+    kernel: str,
+    command: tuple[str, ...],
+    accel: str,
+    timeout: float,
+    cpus: int,
+    memory: int,
+    cmdline: str,
+    modules: tuple[str, ...],
+    pushed: tuple[str, ...],
+) -> int:
+    """Open a prompt on KERNEL, or run COMMAND there and pass its exit code on.
+
+    everykernel shell 6.1 -- uname -r
+    """
+    board, talk = Board(), Console(stderr=True, highlight=False)
+    found = columns([kernel], progress=board)
+    spec = MachineSpec(cpus=cpus, memory=memory, cmdline=cmdline, modules=modules)
+    campaign = Campaign(found[:1], Machines(accel, timeout, board), width=1, board=board, timeout=timeout)
+    with closing(campaign):
+        guest = _start(campaign, found[0].spec, spec, talk)
+        with guest:
+            for pair in pushed:
+                source, _, target = pair.partition(":")
+                guest.push(target or f"/root/{Path(source).name}", Path(source).read_bytes(), mode=0o755)
+            if command:
+                return _run(guest, command)
+            return prompt(guest, f"{guest.kernel.spec}: {guest.facts.release}")
+
+
+def _start(campaign: Campaign, spec: str, machine: MachineSpec, talk: Console) -> Guest:
+    """Return the guest, showing what has to be done for it first."""
+    future = campaign.start_later(spec, machine)
+    with Live(console=talk, transient=True, auto_refresh=False) as live:
+        while True:
+            try:
+                guest = future.result(timeout=0.1)
+            except TimeoutError:
+                if future.done():
+                    raise
+            else:
+                break
+            finally:
+                for message in campaign.board.messages():
+                    talk.print(f"everykernel: {message}", markup=False)
+            if talk.is_terminal:
+                live.update(Text("\n".join(campaign.board.lines())), refresh=True)
+    return guest
+
+
+def _run(guest: Guest, command: tuple[str, ...]) -> int:
+    data = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
+    ran = guest.run(command, stdin=data, timeout=24 * 3600.0)
+    sys.stdout.buffer.write(ran.stdout)
+    sys.stdout.buffer.flush()
+    sys.stderr.buffer.write(ran.stderr)
+    sys.stderr.buffer.flush()
+    return ran.code if ran.code >= 0 else 128 - ran.code

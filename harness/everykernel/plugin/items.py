@@ -1,0 +1,86 @@
+"""Items without test code: case.toml files and .bpf.o objects, each on every kernel."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everykernel.errors import UsageError
+from everykernel.plugin.crash import CellBroke, CellFailed, of_cell
+from everykernel.plugin.options import NO_KERNELS
+from everykernel.plugin.session import KernelSession, no_kernels, session_of
+
+
+def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
+    """Return the command that runs one item on one kernel again."""
+    node = f"{_relative(path, config)}::{name}"
+    return f"pytest --kernels {shlex.quote(spec)} {shlex.quote(node)}"
+
+
+def _relative(path: Path, config: pytest.Config) -> str:
+    base = config.invocation_params.dir
+    return str(path.relative_to(base)) if path.is_relative_to(base) else str(path)
+
+
+class CaseFile(pytest.File):
+    """A case.toml, or an object."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """Return one item for each kernel."""
+        from everykernel.matrix import case
+
+        try:
+            if self.path.name == case.FILENAME:
+                found = case.read(Path(_relative(self.path, self.config)))
+            else:
+                found = case.bare(self.path, _relative(self.path, self.config))
+            specs = session_of(self.config).specs()
+        except UsageError as e:
+            raise self.CollectError(str(e)) from e
+        stem = found.name.removesuffix(".bpf.o").removesuffix(".o")
+        for spec in specs or [NO_KERNELS]:
+            yield CellItem.from_parent(self, name=f"{stem}[{spec}]", case=found, spec=spec)
+
+
+class CellItem(pytest.Item):
+    """One case on one kernel. The cell is run in its setup, so that a guest that breaks is an error, not a failure."""
+
+    def __init__(self, *, case: Any, spec: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.case = case
+        self.spec = spec
+        self.again = again(self.config, self.path, self.name, spec)
+        self.future: Future[Any] | None = None
+        self.report: Any = None
+
+    def setup(self) -> None:
+        """Wait for the cell; raise CellBroke if its guest or the harness broke."""
+        session: KernelSession = session_of(self.config)
+        if self.spec == NO_KERNELS:
+            raise no_kernels()
+        session.skip_if_missing(self.spec)
+        self.report = session.wait_for(self)
+        if self.report["result"]["outcome"] == "error":
+            raise CellBroke(self.report)
+
+    def runtest(self) -> None:
+        """Raise CellFailed if the verdict is not what the case expects."""
+        if self.report["result"]["outcome"] != "passed":
+            raise CellFailed(self.report)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Return the block of a cell; one line for other errors of ours."""
+        if isinstance(excinfo.value, (CellFailed, CellBroke)):
+            return of_cell(excinfo.value.report, self.path, self.config.get_verbosity())
+        if isinstance(excinfo.value, UsageError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Return where the item comes from."""
+        return self.path, None, self.name

@@ -1,0 +1,174 @@
+"""What the fixtures give a test: a kernel to try things on, and what loads objects there."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everykernel import wire
+from everykernel.errors import UsageError
+from everykernel.machine.guest import Guest
+from everykernel.plugin import lend
+from everykernel.plugin.loaded import LoadedObject, LoadFailed
+from everykernel.plugin.options import NO_KERNELS
+from everykernel.plugin.session import no_kernels, session_of
+from everykernel.plugin.verdict import UNDER_TEST
+
+
+class KernelUnderTest:
+    """A running kernel, as a test sees it.
+
+    Attributes:
+        guest: the guest that runs it.
+        spec: the kernel as the user named it: ``6.1/i386``.
+        loaded: the objects that the test loaded here.
+        sha256: of the last of them.
+    """
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self.spec = guest.kernel.spec
+        self.loaded: list[LoadedObject] = []
+        self.sha256: str | None = None
+
+    @property
+    def facts(self) -> wire.Facts:
+        """All that probes found out about it."""
+        return self.guest.facts
+
+    @property
+    def release(self) -> str:
+        """What ``uname -r`` prints."""
+        return self.facts.release
+
+    @property
+    def arch(self) -> str:
+        """Our name of its architecture: ``x86_64``, ``i386``."""
+        return self.guest.kernel.arch.name
+
+    @property
+    def has_btf(self) -> bool:
+        """Whether the kernel has BTF of its own."""
+        return self.facts.btf
+
+    def run(
+        self,
+        argv: Sequence[str] | str,
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> wire.Ran:
+        """Run a program in the guest and return its ``code``, ``stdout`` and ``stderr`` (bytes).
+
+        Raises CaseTimeout after ``timeout`` seconds (default: --kernel-timeout).
+        """
+        words = shlex.split(argv) if isinstance(argv, str) else list(argv)
+        return self.guest.run(words, stdin=stdin, env=env, timeout=timeout)
+
+    def push(self, path: str, data: bytes | str | Path, *, mode: int = 0o644) -> None:
+        """Write a file in the guest: bytes, text, or the content of a file of the host."""
+        if isinstance(data, Path):
+            data = data.read_bytes()
+        self.guest.push(path, data.encode() if isinstance(data, str) else data, mode=mode)
+
+    def pull(self, path: str) -> bytes:
+        """Return a file's bytes from the guest; raise RequestFailed if it cannot be read."""
+        return self.guest.pull(path)
+
+    def console(self) -> str:
+        """Return what the kernel printed since the guest was restored."""
+        return self.guest.console()
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.spec}: {self.release}>"
+
+
+class Loader:
+    """Loads objects on the kernel under test; see the fixture ``load``."""
+
+    def __init__(self, under: KernelUnderTest, folder: Path, timeout: float) -> None:
+        self._under = under
+        self._folder = folder
+        self._timeout = timeout
+
+    def __call__(
+        self,
+        path: str | Path,
+        *,
+        programs: Sequence[str] | None = None,
+        btf: str | Path | None = None,
+        contract: Mapping[str, Any] | None = None,
+        check: bool = True,
+    ) -> LoadedObject:
+        """Relocate and load an object and return it, loaded.
+
+        Args:
+            path: the object; relative paths are looked up beside the test, then in the current folder. ``{arch}`` in it
+                stands for the kernel's architecture.
+            programs: the names of the programs to load; all of them by default.
+            btf: a BTF file to relocate against instead of the kernel's own.
+            contract: the loader contract.
+            check: raise if a stage failed; with False, the test looks at ``.relocate`` and ``.load`` itself.
+
+        Raises:
+            LoadFailed: a stage failed, and ``check`` was not False.
+            UsageError: there is no such file.
+        """
+        found = self._find(path)
+        data = found.read_bytes()
+        supplied = self._find(btf) if btf is not None else None
+        request = wire.Load(
+            name=found.name,
+            data=data,
+            programs=list(programs) if programs is not None else None,
+            btf=supplied.read_bytes() if supplied is not None else None,
+            btf_name=supplied.name if supplied is not None else "",
+            contract=dict(contract or {}),
+        )
+        reply = self._under.guest.request(request, self._timeout)
+        assert isinstance(reply, wire.Loaded)
+        loaded = LoadedObject(self._under.guest, str(path), data, reply)
+        self._under.loaded.append(loaded)
+        self._under.sha256 = hashlib.sha256(data).hexdigest()
+        if check:
+            _raise_if_failed(loaded)
+        return loaded
+
+    def _find(self, path: str | Path) -> Path:
+        text = str(path).replace("{arch}", self._under.arch)
+        for candidate in (self._folder / text, Path(text)):
+            if candidate.is_file():
+                return candidate
+        raise UsageError("there is no such file", where=text, remedy=f"looked in {self._folder} and {Path.cwd()}")
+
+
+def _raise_if_failed(loaded: LoadedObject) -> None:
+    stages = {"relocate": loaded.relocate, "load": loaded.load}
+    for name, stage in stages.items():
+        if stage.get("status") == wire.FAILED:
+            raise LoadFailed(
+                f"{name}: {stage.get('message', '')}", code=stage.get("code", ""), where=loaded.name, stages=stages
+            )
+
+
+def lend_kernel(request: pytest.FixtureRequest) -> KernelUnderTest:
+    """Return the kernel for a test; it ends with the test, or with the scope that shares it."""
+    session = session_of(request.config)
+    spec = getattr(request, "param", NO_KERNELS)
+    if spec == NO_KERNELS:
+        raise no_kernels()
+    session.skip_if_missing(spec)
+    under = KernelUnderTest(lend.take(session, request.node, spec))
+    request.node.stash[UNDER_TEST] = under
+    return under
+
+
+def make_loader(kernel: KernelUnderTest, request: pytest.FixtureRequest) -> Loader:
+    """Return what loads objects on a kernel."""
+    return Loader(kernel, request.path.parent, session_of(request.config).settings.timeout)

@@ -1,0 +1,132 @@
+"""From pytest's report of a phase to our result of a cell, and back: who is at fault, in which words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from everykernel import wire
+from everykernel.errors import EverykernelError, GuestError, HarnessError
+from everykernel.matrix import records
+from everykernel.matrix.cell import kernel_record
+from everykernel.matrix.records import CaseResult, CellReport
+from everykernel.plugin.crash import of_error
+from everykernel.plugin.items import CellItem, again
+
+if TYPE_CHECKING:
+    from everykernel.plugin.session import KernelSession
+    from everykernel.plugin.under_test import KernelUnderTest  # noqa: F401 - named in a string below
+
+UNDER_TEST = pytest.StashKey["KernelUnderTest"]()
+
+
+def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Attach the result of an item that runs on a kernel to the report that decides it.
+
+    The result is an attribute of the report, plain data, so that pytest-xdist carries it to the controller.
+    """
+    if isinstance(item, CellItem):
+        if report.when == "setup" and item.report is not None:
+            _properties(item, item.report["result"])
+            _give(report, item.report, cell=True)
+        return
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, EverykernelError):
+        assert isinstance(item, pytest.Function)
+        where = item.path
+        line = next((e.lineno + 1 for e in reversed(call.excinfo.traceback) if e.path == item.path), 0)  # type: ignore[union-attr]
+        spec = str(item.callspec.params["kernel"])
+        command = again(item.config, item.path, _name(item), spec)
+        report.longrepr = of_error(error, where, line, command, item.config.get_verbosity())
+        if report.when == "call" and isinstance(error, (GuestError, HarnessError)):
+            report.when = "setup"  # pytest counts what breaks there as an error, everywhere: no verdict was reached
+    if call.when == "call" or (call.when == "setup" and error is not None and not report.skipped):
+        made = _of_test(item, error, report, call.duration, session.machines.accelerator)
+        if made is not None:
+            _properties(item, made["result"])
+            _give(report, made, cell=False)
+    under = item.stash.get(UNDER_TEST, None)
+    if error is not None and not report.skipped and under is not None and session.settings.keep:
+        session.shell(under.guest, str(error))
+
+
+def _of_test(
+    item: pytest.Item, error: BaseException | None, report: pytest.TestReport, seconds: float, accelerator: str
+) -> CellReport | None:
+    """Return the result of a test that a user wrote; None where it never had a kernel, or was skipped."""
+    under = item.stash.get(UNDER_TEST, None)
+    if under is None or report.skipped:
+        return None
+    loaded = under.loaded[-1] if under.loaded else None
+    stages = records.no_stages("the test loaded no object")
+    if loaded is not None:
+        stages["relocate"], stages["load"] = records.plain(loaded.relocate), records.plain(loaded.load)
+    run: wire.Stage = {"status": wire.PASSED, "code": "", "message": "", "seconds": round(seconds, 4)}
+    outcome, code, message = records.PASSED, "", ""
+    if error is not None:
+        code = error.code if isinstance(error, EverykernelError) else "assertion-failed"
+        text = str(error) if isinstance(error, EverykernelError) else _crash(report)
+        message = text.splitlines()[0] if text else type(error).__name__
+        outcome = records.ERROR if isinstance(error, (GuestError, HarnessError)) else records.FAILED
+        run.update({"status": wire.FAILED, "code": code, "message": message})
+    stages["run"] = run
+    guest = under.guest
+    result: CaseResult = {
+        "object": under.loaded[-1].name if under.loaded else None,
+        "sha256": under.sha256,
+        "case": f"{item.path.name}::{getattr(item, 'originalname', item.name)}{_other(item)}",
+        "kernel": guest.kernel.spec,
+        "loader": "own",
+        "btf": stages["relocate"].get("btf", "kernel" if guest.facts.btf else "none"),
+        "machine": {**guest.spec.describe(), "flavour": guest.kernel.flavour},
+        "stages": stages,
+        "outcome": outcome,
+        "stage": "run" if error is not None else "",
+        "code": code,
+        "message": message,
+        "problems": [{"stage": "run", "program": "", "code": code, "message": message}] if error is not None else [],
+        "seconds": round(seconds, 4),
+        "start": guest.start_kind,
+        "warnings": guest.warnings(),
+        "notes": list(guest.notes),
+        "evidence": None,
+        "test": item.nodeid,
+        "again": again(item.config, item.path, _name(item), guest.kernel.spec),
+    }
+    kernel = kernel_record(guest.kernel, guest.facts)
+    kernel["accelerator"] = accelerator
+    return {"result": result, "kernel": kernel, "console": guest.console()}
+
+
+def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:
+    report.everykernel = made  # type: ignore[attr-defined]
+    if cell:
+        report.everykernel_cell = True  # type: ignore[attr-defined]
+
+
+def _properties(item: pytest.Item, result: CaseResult) -> None:
+    """Give JUnit's XML the kernel and, where there is one, the reason code."""
+    item.user_properties.append(("kernel", result["kernel"]))
+    if result.get("code"):
+        item.user_properties.append(("reason_code", result["code"]))
+
+
+def _crash(report: pytest.TestReport) -> str:
+    crash: Any = getattr(report.longrepr, "reprcrash", None)
+    return str(getattr(crash, "message", ""))
+
+
+def _name(item: pytest.Item) -> str:
+    """Return an item's name below its file: ``TestClass::test_x[6.1]``."""
+    return item.nodeid.partition("::")[2]
+
+
+def _other(item: pytest.Item) -> str:
+    """Return what stands in an item's brackets besides its kernel, so that each parameter set has a row of its own."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None:
+        return ""
+    spec = str(callspec.params.get("kernel", ""))
+    rest = [part for part in [callspec.id.removesuffix(spec).rstrip("-").removeprefix(spec).lstrip("-")] if part]
+    return f"[{rest[0]}]" if rest else ""
