@@ -1,0 +1,91 @@
+"""The reference: libbpf 1.7, built into a program (oracle.c) that answers bpf(2) itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from everykernel.kernels import debian
+
+# Debian's libbpf 1.7.0, of sid, pinned: sid moves.
+LIBBPF = debian.Entry(
+    name="libbpf-dev",
+    version="1:1.7.0-1",
+    arch="amd64",
+    suite="sid",
+    filename="pool/main/libb/libbpf/libbpf-dev_1.7.0-1_amd64.deb",
+    size=270780,
+    sha256="af4fb0faa65925707de8607aa580d466c9326b99e5f484f080bda2032979fd13",
+)
+_SOURCE = Path(__file__).with_name("oracle.c")
+_WRAPPED = ("syscall", "open64", "fopen64", "faccessat")
+_RELO = re.compile(r"prog '([^']+)': relo #(\d+): failed to relocate")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What libbpf made of one program.
+
+    Attributes:
+        program, section: as libbpf names them.
+        errno: 0 where it was relocated.
+        code: its instructions after relocation and linking, b"" after an error.
+        failed: (function, record) of the CO-RE record that it failed at, if that was why.
+        log: its debug lines.
+    """
+
+    program: str
+    section: str
+    errno: int
+    code: bytes
+    failed: tuple[str, int] | None
+    log: tuple[str, ...]
+
+
+class Oracle:
+    """libbpf, asked through a program built in ``folder``."""
+
+    def __init__(self, archive: debian.Archive, folder: Path) -> None:
+        for member, content in debian.unpack(archive.fetch(LIBBPF)):
+            if content is not None:
+                path = folder / member.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.read())
+        self._program = folder / "oracle"
+        library = next(folder.rglob("libbpf.a"))
+        wraps = ",".join(f"--wrap={name}" for name in _WRAPPED)
+        command = ["clang-19", "-O2", "-Wall", "-Werror", f"-I{folder / 'usr/include'}", str(_SOURCE), str(library)]
+        command += ["-static", f"-Wl,{wraps}", "-lelf", "-lz", "-lzstd", "-o", str(self._program)]
+        subprocess.run(command, check=True)
+        self.version = subprocess.run(
+            [str(self._program), "--version"], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def relocate(self, obj: Path, btf: Path) -> list[Verdict] | str:
+        """Return libbpf's verdict on each program of an object, or its last words where it does not open it."""
+        done = subprocess.run([str(self._program), str(obj), str(btf)], capture_output=True, timeout=300, check=True)
+        verdicts: list[Verdict] = []
+        log: list[str] = []
+        for line in done.stdout.decode("utf-8", "replace").splitlines():
+            kind, *rest = line.split("\t")
+            if kind == "log":
+                log.append(rest[0])
+            elif kind == "open":
+                return next((text for text in reversed(log) if text), f"errno {rest[0]}")
+            elif kind == "program":
+                name, section, errno, code = rest
+                failed = next((m for m in map(_RELO.search, reversed(log)) if m), None)
+                verdicts.append(
+                    Verdict(
+                        program=name,
+                        section=section,
+                        errno=int(errno),
+                        code=b"" if code == "-" else bytes.fromhex(code),
+                        failed=(failed[1], int(failed[2])) if failed else None,
+                        log=tuple(log),
+                    )
+                )
+                log = []
+        return verdicts
