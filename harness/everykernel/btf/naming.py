@@ -13,19 +13,21 @@ if TYPE_CHECKING:
     from everykernel.btf.types import Btf
 
 
+_WORDS = {kinds.STRUCT: "struct", kinds.UNION: "union", kinds.ENUM: "enum", kinds.ENUM64: "enum"}
+
+
 def title(btf: Btf, number: int) -> str:
     """Return a type as C names it: ``struct task_struct``, ``enum x``, ``pid_t``; ``struct {…}`` without a name."""
-    found = btf.type(number)
-    name = printable(found.name)
-    if isinstance(found, kinds.Struct):
-        word = found.kind
-    elif isinstance(found, kinds.Enum):
-        word = "enum"
-    elif isinstance(found, kinds.Fwd):
-        word = "union" if found.union else "struct"
+    kind = btf.kind(number)
+    name = printable(btf.name_of(number))
+    if kind == kinds.FWD:
+        found = btf.type(number)
+        word: str | None = "union" if isinstance(found, kinds.Fwd) and found.union else "struct"
     else:
-        return name or found.kind
-    return f"{word} {name or '{…}'}"
+        word = _WORDS.get(kind)
+    if word is not None:
+        return f"{word} {name or '{…}'}"
+    return name or (kinds.KIND_NAMES[kind] if kind < len(kinds.KIND_NAMES) else f"kind {kind}")
 
 
 def printable(name: str) -> str:

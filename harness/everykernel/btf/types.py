@@ -125,6 +125,13 @@ class Btf:
             raise BtfMalformed(f"there is no type {number} (types end at {self.count - 1})", where=self.name)
         return (self._words[self._offsets[number - self.first] + 1] >> 24) & 0x7F
 
+    def name_of(self, number: int) -> str:
+        """Return a type's name without decoding the rest of it."""
+        if self.base is not None and number < self.first:
+            return self.base.name_of(number)
+        self.kind(number)
+        return self.string(self._words[self._offsets[number - self.first]]) if number else ""
+
     def offset(self, number: int) -> int:
         """Return the byte offset of a type's record in ``raw``, for messages; -1 for the base's."""
         if not self.first <= number < self.count:

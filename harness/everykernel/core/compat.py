@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from everykernel.btf.types import Btf
 
 MAX_DEPTH = 32  # of recursion and of chains of pointers and arrays: libbpf's
-_BUDGET = 1_000_000  # pairs of types one type_matches may compare: libbpf has no such bound, and can be made to hang
+_BUDGET = 300_000  # pairs of types that one comparison looks at: libbpf has no such bound, and can be made to hang
 _ENUMS = frozenset({kinds.ENUM, kinds.ENUM64})
 _COMPOSITES = frozenset({kinds.STRUCT, kinds.UNION})
 _TERMINAL = frozenset({kinds.VOID, kinds.STRUCT, kinds.UNION, kinds.ENUM, kinds.FWD, kinds.ENUM64})
@@ -106,15 +106,27 @@ def types_match(local: Btf, local_id: int, target: Btf, target_id: int) -> bool:
 
 
 class _Match:
-    """One comparison in depth."""
+    """One comparison in depth.
+
+    What a pair of types came to with few levels left, it comes to with more: such verdicts are kept, so that types
+    that hold one another many times are compared once.
+    """
 
     def __init__(self, local: Btf, target: Btf) -> None:
         self.local, self.target = local, target
         self.budget = _BUDGET
+        self.verdicts: dict[tuple[int, int, bool], tuple[int, bool]] = {}
 
     def check(self, local_id: int, target_id: int, behind_pointer: bool, level: int) -> bool:
         if level <= 0:
             raise Refused(f"its type nests more than {MAX_DEPTH} levels deep")
+        key = (local_id, target_id, behind_pointer)
+        known = self.verdicts.get(key)
+        if known is None or level < known[0]:
+            known = self.verdicts[key] = (level, self._follow(local_id, target_id, behind_pointer, level))
+        return known[1]
+
+    def _follow(self, local_id: int, target_id: int, behind_pointer: bool, level: int) -> bool:
         local, target = self.local, self.target
         for _ in range(MAX_DEPTH):
             self.budget -= 1

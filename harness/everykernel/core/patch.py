@@ -110,12 +110,14 @@ def _patch_access(insn: bytes, change: Change, order: str) -> Patched:
 
 def _patch_ldimm64(insn: bytes, change: Change, order: str) -> Patched:
     """Patch the 64-bit immediate of a pair of instructions."""
+    if insn[0] != LDIMM64:
+        raise Refused("the instruction is no plain 64-bit load")
     if len(insn) < 2 * SIZE:
         raise Refused("a 64-bit load lacks its second half")
     code, registers, offset, low = struct.unpack_from(order + "BBhI", insn)
     code2, registers2, offset2, high = struct.unpack_from(order + "BBhI", insn, SIZE)
     source = registers >> 4 if order == "<" else registers & 0x0F
-    if code != LDIMM64 or source or offset or code2 or registers2 or offset2:
+    if source or offset or code2 or registers2 or offset2:
         raise Refused("the instruction is no plain 64-bit load")
     old = low | high << 32
     if change.exact and old != change.old:
