@@ -88,7 +88,7 @@ class _Unserved:
         pass
 
     def serve(self, message: wire.Message) -> wire.Message:
-        return wire.Failed("harness-error", "nothing here serves {!r}".format(message.kind))
+        return wire.Failed("harness-error", f"nothing here serves {message.kind!r}")
 
 
 def serve(descriptor: int) -> None:

@@ -7,16 +7,31 @@ import re
 from everykernel.errors import GuestError, KernelOops, KernelPanic
 
 PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
-# Linux arch/x86/mm/fault.c, arch/x86/kernel/traps.c and dumpstack.c, lib/bug.c; "Oops" alone is every architecture's.
+# How an oops begins: Linux arch/x86/mm/fault.c, lib/bug.c; and __die() of x86 and arm64: "Oops: 0002 [#1] PREEMPT SMP".
 OOPS = re.compile(
-    r"(BUG: unable to handle .*|BUG: kernel NULL pointer .*|general protection fault.*|kernel BUG at .*|Oops: .*)"
+    r"(BUG: unable to handle .*|BUG: kernel NULL pointer .*|kernel BUG at .*|\S.*: [0-9a-f]{4,16} \[#\d+\].*)"
 )
-# A splat begins with one of these; kernel/panic.c prints "cut here" before and "end trace" after a WARN.
-SPLAT = re.compile(
-    r"WARNING: CPU: |WARNING: possible |WARNING: suspicious |WARNING: inconsistent |WARNING: bad unlock "
-    r"|WARNING: held lock|BUG: sleeping function |BUG: workqueue lockup|BUG: scheduling while atomic"
-    r"|BUG: Invalid wait context|watchdog: BUG: |rcu: INFO: |INFO: task .* blocked for more than|BUG: KASAN|BUG: KFENCE|UBSAN: |BUG: using "
+# How a splat begins, one a row: the kernel goes on after it.
+SPLATS = (
+    "WARNING: CPU: ",  # WARN(): kernel/panic.c
+    "WARNING: possible ",  # lockdep: kernel/locking/lockdep.c, five rows
+    "WARNING: inconsistent ",
+    "WARNING: suspicious ",
+    "WARNING: bad unlock ",
+    "WARNING: held lock",
+    "BUG: Invalid wait context",
+    "BUG: sleeping function ",  # kernel/sched/core.c, two rows
+    "BUG: scheduling while atomic",
+    "BUG: using ",  # lib/smp_processor_id.c
+    "BUG: workqueue lockup",  # kernel/workqueue.c
+    "BUG: soft lockup",  # kernel/watchdog.c
+    "rcu: INFO: ",  # kernel/rcu/tree_stall.h
+    "blocked for more than",  # kernel/hung_task.c
+    "BUG: KASAN",
+    "BUG: KFENCE",
+    "UBSAN: ",
 )
+_SPLAT = re.compile("|".join(map(re.escape, SPLATS)))
 _STAMP = re.compile(r"^\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?", re.MULTILINE)
 _END = re.compile(r"---\[ end trace|^$|={20,}$|</TASK>")
 
@@ -52,7 +67,7 @@ def splats(console: str) -> list[str]:
     found: list[list[str]] = []
     current: list[str] | None = None
     for line in plain(console).splitlines():
-        if SPLAT.search(line):
+        if _SPLAT.search(line):
             current = [line]
             found.append(current)
         elif current is not None:

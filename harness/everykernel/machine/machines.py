@@ -84,8 +84,23 @@ class Machines:
         """
         spec = spec or MachineSpec()
         self.prepare(kernel, spec)
-        ready = self._ready[kernel, spec]
+        return self._start(self._ready[kernel, spec], ahead=ahead)
+
+    def snapshot(self, kernel: Kernel, spec: MachineSpec | None = None) -> Snapshot:
+        """Return the warm snapshot that guests of a prepared machine start from."""
+        spec = spec or MachineSpec()
+        self.prepare(kernel, spec)
+        return self._ready[kernel, spec].snapshot
+
+    def start_from(self, snapshot: Snapshot, kernel: Kernel, spec: MachineSpec | None = None) -> Guest:
+        """Return a guest started from this very snapshot."""
+        spec = spec or MachineSpec()
+        self.prepare(kernel, spec)
+        return self._start(_Ready(self._ready[kernel, spec].plan, snapshot), ahead=False)
+
+    def _start(self, ready: _Ready, *, ahead: bool) -> Guest:
         start = _Start(ready, self._progress)
+        kernel, spec = ready.plan.kernel, ready.plan.spec
         guest = QemuGuest(kernel, spec, begin=start.begin, abandon=start.abandon, timeout=self.timeout)
         self._guests.add(guest)
         if ahead:
@@ -103,8 +118,8 @@ class Machines:
             return Plan(kernel, spec, accelerator, program, image, modules)
 
         def probe() -> None:
-            with Maker(plan("kvm"), self._progress).booted(None):
-                pass
+            self._progress.note(f"{kernel.spec}: trying KVM")
+            Maker(plan("kvm"), SILENT).boot(None).close()
 
         if kernel.arch.name not in self._verdicts:
             self._verdicts[kernel.arch.name] = choose(self._request, kernel.arch, program, probe)
@@ -169,8 +184,7 @@ class _Start:
 
     def _boot_cold(self, note: str) -> Begun:
         maker = Maker(self._ready.plan, self._progress)
-        context = maker.booted(None)
-        qemu = context.__enter__()
+        qemu = maker.boot(None)
         try:
             facts = maker.push_agent(qemu)
             _greet(qemu)

@@ -75,9 +75,12 @@ class Maker:
         with cache.lock(f"snapshots/{folder.name}"):
             if found := snapshots.find(folder):
                 return found
-            with boot_slot(), self._new(folder) as temporary, self.booted(temporary / "memory") as qemu:
-                state = qemu.control.save()
-                qemu.close()
+            with boot_slot(), self._new(folder) as temporary:
+                qemu = self.boot(temporary / "memory")
+                try:
+                    state = qemu.control.save()
+                finally:
+                    qemu.close()
                 snapshots.finish(temporary, state, self._about())
         return Snapshot(folder)
 
@@ -103,21 +106,16 @@ class Maker:
             "notes": self.log.notes,
         }
 
-    @contextlib.contextmanager
-    def booted(self, memory: Path | None) -> Iterator[Qemu]:
-        """Yield a guest that has booted as far as its stage-0 agent; retries are counted in `log`."""
+    def boot(self, memory: Path | None) -> Qemu:
+        """Return a guest that has booted as far as its stage-0 agent; retries are counted in `log`."""
         initrd = run_folder() / f"initrd-{os.getpid()}-{time.monotonic_ns()}"
         with cache.explained(initrd), initrd.open("wb") as file:
             for part in (self.plan.image.path, self.plan.modules):
                 file.write(part.read_bytes())
         try:
-            qemu = self._boot_patiently(memory, initrd)
+            return self._boot_patiently(memory, initrd)
         finally:
             initrd.unlink()
-        try:
-            yield qemu
-        finally:
-            qemu.close()
 
     def _boot_patiently(self, memory: Path | None, initrd: Path) -> Qemu:
         for attempt in range(1, ATTEMPTS + 1):
