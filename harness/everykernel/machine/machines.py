@@ -96,12 +96,19 @@ class Machines:
         """Return a guest started from this very snapshot."""
         spec = spec or MachineSpec()
         self.prepare(kernel, spec)
-        return self._start(_Ready(self._ready[kernel, spec].plan, snapshot), ahead=False)
+        return self._start(_Ready(self._ready[kernel, spec].plan, snapshot))
 
-    def _start(self, ready: _Ready, *, ahead: bool) -> Guest:
+    def boot(self, kernel: Kernel, spec: MachineSpec | None = None) -> Guest:
+        """Return a guest booted cold though its snapshot is there: to measure what snapshots save."""
+        spec = spec or MachineSpec()
+        self.prepare(kernel, spec)
+        return self._start(self._ready[kernel, spec], cold=True)
+
+    def _start(self, ready: _Ready, *, ahead: bool = False, cold: bool = False) -> Guest:
         start = _Start(ready, self._progress)
         kernel, spec = ready.plan.kernel, ready.plan.spec
-        guest = QemuGuest(kernel, spec, begin=start.begin, abandon=start.abandon, timeout=self.timeout)
+        begin = start.boot if cold else start.begin
+        guest = QemuGuest(kernel, spec, begin=begin, abandon=start.abandon, timeout=self.timeout)
         self._guests.add(guest)
         if ahead:
             start.ahead()
@@ -166,8 +173,7 @@ class _Start:
         except GuestError as e:
             if self._restored is not None:
                 self._restored.close()
-            note = f"the snapshot did not come back ({e.message}): booted cold instead"
-            return self._boot_cold(note)
+            return self.boot(f"the snapshot did not come back ({e.message}): booted cold instead")
 
     def abandon(self) -> None:
         """End a guest that nobody used."""
@@ -182,7 +188,8 @@ class _Start:
         except EverykernelError as e:
             self._error = e
 
-    def _boot_cold(self, note: str) -> Begun:
+    def boot(self, *notes: str) -> Begun:
+        """Return the guest booted cold, its agent answering."""
         maker = Maker(self._ready.plan, self._progress)
         qemu = maker.boot(None)
         try:
@@ -191,7 +198,7 @@ class _Start:
         except BaseException:
             qemu.close()
             raise
-        return Begun(qemu, facts, COLD_BOOT, [note, *maker.log.notes])
+        return Begun(qemu, facts, COLD_BOOT, [*notes, *maker.log.notes])
 
 
 def _restore(plan: Plan, snapshot: Snapshot) -> Qemu:
