@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +20,6 @@ from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels.progress import SILENT, Progress, Task
 
-CHUNK = 1 << 18
 TRIES = 3  # for one file, each going on where the one before it broke off
 _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 _T = TypeVar("_T")
@@ -49,10 +50,11 @@ class Downloader:
         self._client = httpx.Client(
             timeout=_TIMEOUT, follow_redirects=True, proxy=proxy, headers={"User-Agent": "everykernel"}
         )
+        self._finalizer = weakref.finalize(self, self._client.close)  # no unclosed sockets when this is forgotten
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._finalizer()
 
     def get(self, url: str) -> bytes:
         """Return a small file's bytes.
@@ -91,15 +93,16 @@ class Downloader:
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.part")
             with progress.task(description or path.name, size) as task:
+                meter = _Meter(task)
                 for _ in range(2 if part.exists() else 1):  # what was left may be no beginning of this file
-                    self._trying(url, lambda: self._into(part, url, size, task))
+                    self._trying(url, lambda: self._into(part, url, size, meter))
                     if matches(part, sha256, size):
                         part.replace(path)
                         return path
                     part.unlink()
             raise _mismatch(url, "SHA-256")
 
-    def _into(self, part: Path, url: str, size: int, task: Task) -> None:
+    def _into(self, part: Path, url: str, size: int, meter: _Meter) -> None:
         """Append to ``part`` what it lacks of ``url``."""
         have = part.stat().st_size if part.exists() else 0
         if have >= size:
@@ -114,11 +117,10 @@ class Downloader:
                 raise _mismatch(url, f"{total} bytes instead of {size}")
             if response.status_code != httpx.codes.PARTIAL_CONTENT:  # a server that knows no ranges
                 file.truncate(0)
-            elif have:
-                task.advance(have)
-            for chunk in response.iter_raw(CHUNK):
+            meter.stand_at(file.seek(0, io.SEEK_END))
+            for chunk in response.iter_raw():
                 file.write(chunk)
-                task.advance(len(chunk))
+                meter.stand_at(file.tell())
         if part.stat().st_size < size:
             raise httpx.ReadError(f"only {part.stat().st_size} of {size} bytes came")
 
@@ -153,6 +155,18 @@ class Downloader:
                     raise _unreachable(url, e) from e
                 time.sleep(0.3 * 2**attempt)
         raise AssertionError("unreachable")
+
+
+class _Meter:
+    """Tells a task how far a file is, also when it goes back to where an earlier try broke off."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._position = 0
+
+    def stand_at(self, position: int) -> None:
+        self._task.advance(position - self._position)
+        self._position = position
 
 
 def matches(path: Path, sha256: str, size: int) -> bool:

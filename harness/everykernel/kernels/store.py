@@ -270,7 +270,8 @@ def _release(folder: Path) -> None:
 
 
 @atexit.register
-def _release_all() -> None:
+def release_all() -> None:
+    """Let `everykernel.cache.prune` have all kernels that this process has fetched."""
     for folder in list(_in_use):
         _release(folder)
 
