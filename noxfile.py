@@ -78,3 +78,11 @@ def wheel(session: nox.Session) -> None:
     """Build sdist and wheel, and try the README's example with nothing but the wheel installed."""
     cases(session)
     _python(session, "-m", "pytest", "-m", "wheel", "tests/test_wheel.py", *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Compare the relocator with libbpf on foreign objects and our own (or on OBJECT… given after --)."""
+    cases(session)
+    session.chdir("tests")
+    _python(session, "-m", "conformance", *session.posargs)

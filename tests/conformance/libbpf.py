@@ -63,9 +63,10 @@ class Oracle:
             [str(self._program), "--version"], check=True, capture_output=True, text=True
         ).stdout.strip()
 
-    def relocate(self, obj: Path, btf: Path) -> list[Verdict] | str:
+    def relocate(self, obj: Path, btf: Path, kallsyms: Path) -> list[Verdict] | str:
         """Return libbpf's verdict on each program of an object, or its last words where it does not open it."""
-        done = subprocess.run([str(self._program), str(obj), str(btf)], capture_output=True, timeout=300, check=True)
+        command = [str(self._program), str(obj), str(btf), str(kallsyms)]
+        done = subprocess.run(command, capture_output=True, timeout=300, check=True)
         verdicts: list[Verdict] = []
         log: list[str] = []
         for line in done.stdout.decode("utf-8", "replace").splitlines():

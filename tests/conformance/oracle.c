@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Ask libbpf how it relocates an object, without loading anything.
  *
- *     oracle OBJECT BTF
+ *     oracle OBJECT BTF KALLSYMS
  *
  * libbpf relocates OBJECT against BTF, one program autoloaded at a time, up to the point where it would hand the program
  * to the kernel. bpf(2) never reaches the kernel: the linker's --wrap=syscall brings each call here, and this program
- * answers it as a kernel that takes everything. Reads of /sys/kernel/btf/vmlinux get BTF too, so that attach targets are
- * looked up in the target and not in the host's kernel.
+ * answers it as a kernel that takes everything. Reads of /sys/kernel/btf/vmlinux get BTF too, and those of /proc/kallsyms
+ * get KALLSYMS, so that attach targets and symbols are looked up in the target and not in the host's kernel.
  *
  * Prints one line of text a program, fields separated by tabs:
  *     program NAME SECTION ERRNO HEX      HEX is the instructions after relocation, linking included ("-" after an error)
@@ -26,8 +26,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-static const char VMLINUX[] = "/sys/kernel/btf/vmlinux";
-static const char *target;
+static const char *target, *symbols;
 
 /* The library was built against a newer C library whose scanf family has other names. */
 int __isoc23_sscanf(const char *s, const char *fmt, ...)
@@ -105,7 +104,9 @@ long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
 
 static const char *redirect(const char *path)
 {
-	return strcmp(path, VMLINUX) ? path : target;
+	if (!strcmp(path, "/sys/kernel/btf/vmlinux"))
+		return target;
+	return strcmp(path, "/proc/kallsyms") ? path : symbols;
 }
 
 int __real_open64(const char *path, int flags, ...);
@@ -185,11 +186,12 @@ int main(int argc, char **argv)
 		printf("libbpf %s\n", libbpf_version_string());
 		return 0;
 	}
-	if (argc != 3) {
-		fprintf(stderr, "usage: oracle OBJECT BTF | oracle --version\n");
+	if (argc != 4) {
+		fprintf(stderr, "usage: oracle OBJECT BTF KALLSYMS | oracle --version\n");
 		return 2;
 	}
 	target = argv[2];
+	symbols = argv[3];
 	libbpf_set_print(print);
 	for (int position = 0; one(argv[1], argv[2], position); position++)
 		;
