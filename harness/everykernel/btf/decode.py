@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FLOATS = {4: "f", 8: "d"}
 _MAX_DEPTH = 64  # of structs in arrays in structs …
-_BUDGET = 1_000_000  # types looked at for one value, beyond one for each of its bytes
+_BUDGET = 100_000  # types looked at for one value, beyond one for each of its bytes
 
 
 def value(btf: Btf, type_id: int, data: bytes) -> Any:

@@ -256,8 +256,8 @@ def _offsets(words: array[int], head: header.Header, name: str, first: int) -> a
             append(at)
             at += size + items[kind] * (info & 0xFFFFFF)
     except IndexError:
+        append(at)
         at = end + 1
-        append(end)
     if at > end:
         where = _record(name, first + len(offsets) - 1, head, offsets[-1])
         raise BtfMalformed(f"its record ends past the type section (end {head.types[1]:#x})", where=where)
