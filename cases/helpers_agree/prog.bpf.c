@@ -34,7 +34,7 @@ int on_exec(void *ctx)
 	EK_ASSERT(BPF_CORE_READ(task, cred, uid.val) == (__u32)bpf_get_current_uid_gid());
 	EK_ASSERT(bpf_get_current_comm(told, sizeof(told)) == 0);
 	EK_ASSERT(BPF_CORE_READ_INTO(&read, task, comm) == 0);
-	for (i = 0; i < sizeof(told) && told[i]; i++)
+	for (i = 0; i < (int)sizeof(told) && told[i]; i++)
 		EK_ASSERT(told[i] == read[i]);
 	EK_ASSERT(i > 0);
 	EK_HIT();

@@ -26,6 +26,7 @@ _COMMANDS = {
     "relocate": _Entry("everykernel.cli.relocate:relocate", "Relocate an object against a BTF, without any kernel."),
     "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF."),
     "report": _Entry("everykernel.cli.report:report", "Show a results file."),
+    "compile": _Entry("everykernel.cli.compile:compile_command", "Compile the cases' BPF programs."),
     "doctor": _Entry("everykernel.cli.doctor:doctor", "Say what is present, what is missing, and what to do about it."),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from everykernel.compile import Result, compile_all, jobs
+from everykernel.errors import CompileFailed
 
 
 @click.command("compile")
@@ -20,6 +21,10 @@ def compile_command(cases: tuple[str, ...]) -> None:
         if result.compiled:
             click.echo(str(result.job.target), err=True)
 
-    results = compile_all(todo, report=report)
+    try:
+        results = compile_all(todo, report=report)
+    except CompileFailed as e:
+        click.echo(e.output, err=True)
+        raise
     made = sum(result.compiled for result in results)
     click.echo(f"{made} objects compiled, {len(results) - made} up to date", err=True)
