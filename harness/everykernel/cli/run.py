@@ -14,7 +14,8 @@ from rich.text import Text
 
 from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError
-from everykernel.machine import Machines, process, slots
+from everykernel import machine
+from everykernel.machine import process, slots
 from everykernel.matrix import plan, records
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
@@ -66,7 +67,7 @@ def run(
     if journal is not None:
         writers.append(lambda cell: journal.add(cell["result"], cell["kernel"]))
     ledger = Ledger(known, writers)
-    machines = Machines(accel, timeout, board)
+    machines = machine.Machines(accel, timeout, board)
     campaign = Campaign(columns, machines, width=slots.cores(), slot=slots.slot, board=board, timeout=timeout)
     with closing(campaign):
         told = _drive(campaign, cases, ledger, talk)

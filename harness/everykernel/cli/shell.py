@@ -13,7 +13,8 @@ from rich.text import Text
 
 from everykernel.cli import choices
 from everykernel.cli.prompt import prompt
-from everykernel.machine import Guest, Machines, MachineSpec
+from everykernel import machine
+from everykernel.machine import Guest, MachineSpec
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.plan import columns
 from everykernel.matrix.progress import Board
@@ -46,7 +47,7 @@ def shell(
     board, talk = Board(), Console(stderr=True, highlight=False)
     found = columns([kernel], progress=board)
     spec = MachineSpec(cpus=cpus, memory=memory, cmdline=cmdline, modules=modules)
-    campaign = Campaign(found[:1], Machines(accel, timeout, board), width=1, board=board, timeout=timeout)
+    campaign = Campaign(found[:1], machine.Machines(accel, timeout, board), width=1, board=board, timeout=timeout)
     with closing(campaign):
         guest = _start(campaign, found[0].spec, spec, talk)
         with guest:

@@ -51,8 +51,9 @@ def run_cell(
         result["sha256"] = hashlib.sha256(data).hexdigest()
         with start() as guest:
             report["kernel"] = kernel_record(kernel, guest.facts)
-            _Drive(guest, case, data, result, timeout).run()
-            report["console"] = guest.console()
+            drive = _Drive(guest, case, data, result, timeout)
+            drive.run()
+            report["console"] = guest.console() or drive.console
             if keep is not None and result["outcome"] != records.PASSED:
                 keep(guest, report)
     except Exception as e:
@@ -137,6 +138,7 @@ class _Drive:
         self.stages = result["stages"]
         self.timeout = timeout
         self.problems: list[Problem] = []
+        self.console = ""  # of a guest that broke, as its error tells it
         facts = guest.facts
         btf = "kernel" if facts.btf else "none"
         self.conditions = Conditions(numbers(facts.release, facts.version), guest.kernel.arch.name, btf)
@@ -279,6 +281,7 @@ class _Drive:
 
     def _broken(self, error: GuestError) -> str:
         """Record a guest that broke in the stage that was under way; return its code unless the case expects it."""
+        self.console = error.console
         name = next((n for n in reversed(STAGES) if self.stages[n].get("code") == error.code), "")
         if not name:
             return error.code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult, CellReport, KernelRecord
@@ -25,6 +25,11 @@ class Ledger:
         self._writers = writers or []
         self._seen: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
+
+    def in_order(self, tests: Sequence[str]) -> list[CaseResult]:
+        """Return the results in the order of their tests, those of other tests last."""
+        order = {test: number for number, test in enumerate(tests)}
+        return sorted(self.results, key=lambda r: order.get(r.get("test") or "", len(order)))
 
     @property
     def kernels(self) -> list[KernelRecord]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
-from everykernel.errors import CaseError, EverykernelError, GuestError, HarnessError
+from everykernel.errors import CaseError, EverykernelError, GuestError, HarnessError, UsageError
 from everykernel.matrix.records import CellReport
 from everykernel.report import blocks
 
@@ -39,14 +39,15 @@ def of_cell(report: CellReport, path: Path, verbose: int) -> ReprExceptionInfo:
 
 def of_error(error: EverykernelError, path: Path, line: int, again: str, verbose: int) -> ReprExceptionInfo:
     """Return what pytest prints for one of our errors that a test ran into, with the test's own line."""
-    lines = [f"{path}:{line}: {error.code}: {error}"]
+    code = "" if isinstance(error, UsageError) else f"{error.code}: "
+    lines = [f"{path}:{line}: {code}{error}" if line else f"{code}{error}"]
     lines.extend(blocks.of_stages(getattr(error, "stages", {}), verbose=verbose))
     console = getattr(error, "console", "")
     if isinstance(error, GuestError) and console:
         lines.append("  console, last lines:")
         lines.extend(blocks.tail(console))
     lines.append(f"  again: {again}")
-    return _represent(lines, path, line, f"{error.code}: {error}")
+    return _represent(lines, path, line, f"{code}{error}")
 
 
 def _represent(lines: list[str], path: Path, line: int, message: str) -> ReprExceptionInfo:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from everykernel.errors import UsageError
-from everykernel.plugin.crash import CellBroke, CellFailed, of_cell
+from everykernel.plugin.crash import CellBroke, CellFailed
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import KernelSession, no_kernels, session_of
 
@@ -44,7 +44,9 @@ class CaseFile(pytest.File):
             raise self.CollectError(str(e)) from e
         stem = found.name.removesuffix(".bpf.o").removesuffix(".o")
         for spec in specs or [NO_KERNELS]:
-            yield CellItem.from_parent(self, name=f"{stem}[{spec}]", case=found, spec=spec)
+            name = f"{stem}[{spec}]"
+            # Given as text, pytest 9.2 reads the brackets as parameters, as --lf does when it reads its cache.
+            yield CellItem.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}", case=found, spec=spec)
 
 
 class CellItem(pytest.Item):
@@ -72,14 +74,6 @@ class CellItem(pytest.Item):
         """Raise CellFailed if the verdict is not what the case expects."""
         if self.report["result"]["outcome"] != "passed":
             raise CellFailed(self.report)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Return the block of a cell; one line for other errors of ours."""
-        if isinstance(excinfo.value, (CellFailed, CellBroke)):
-            return of_cell(excinfo.value.report, self.path, self.config.get_verbosity())
-        if isinstance(excinfo.value, UsageError):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return where the item comes from."""

@@ -50,6 +50,7 @@ class KernelSession:
         self.worker = hasattr(config, "workerinput")
         self._folder: ReportFolder | None = None
         self._kept: queue.Queue[tuple[Guest, CellReport, threading.Event]] = queue.Queue()
+        self._order: list[str] = []  # of nodes
         self.costs: list[dict[str, Any]] = []  # told by workers of pytest-xdist
 
     @property
@@ -244,6 +245,7 @@ class KernelSession:
             return
         if session.testsfailed and not session.config.option.continue_on_collection_errors:
             return
+        self._order = [item.nodeid for item in session.items]
         selected = [item for item in session.items if spec_of(item) not in (None, NO_KERNELS)]
         for item in selected:
             self.board.expect(spec_of(item) or "")
@@ -295,8 +297,9 @@ class KernelSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Learn from the first worker how many cells each kernel has."""
-        if self.board.lines() or self.ledger.results:
+        if self._order:
             return
+        self._order = list(ids)
         for column in self.columns:
             self.board.expect(column.spec, sum(_spec_in(i) == column.spec for i in ids))
 
@@ -317,7 +320,7 @@ class KernelSession:
             if self.worker:
                 self.config.workeroutput["everykernel"] = self.costs[0]  # type: ignore[attr-defined]
         if self._folder is not None:
-            self._folder.close(self.ledger.results, self.ledger.kernels)
+            self._folder.close(self.ledger.in_order(self._order), self.ledger.kernels)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
@@ -345,7 +348,8 @@ class KernelSession:
         )
         unicode = encoding.lower().replace("-", "") == "utf8"
         console.print(terminal.matrix(self.ledger.results, self.ledger.kernels, width=console.width, unicode=unicode))
-        reporter.write(text.getvalue())
+        for line in text.getvalue().splitlines():
+            reporter.write_line(line.rstrip())
         cost = Cost(sum(c["booted"] for c in self.costs), sum(c["reused"] for c in self.costs))
         reporter.write_line(cost.text())
         for told in self.costs:

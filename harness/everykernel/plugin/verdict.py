@@ -11,7 +11,7 @@ from everykernel.errors import EverykernelError, GuestError, HarnessError
 from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
 from everykernel.matrix.records import CaseResult, CellReport
-from everykernel.plugin.crash import of_error
+from everykernel.plugin.crash import CellBroke, CellFailed, of_cell, of_error
 from everykernel.plugin.items import CellItem, again
 
 if TYPE_CHECKING:
@@ -26,12 +26,17 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
 
     The result is an attribute of the report, plain data, so that pytest-xdist carries it to the controller.
     """
+    error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(item, CellItem):
+        verbose = item.config.get_verbosity()
+        if isinstance(error, (CellFailed, CellBroke)):
+            report.longrepr = of_cell(error.report, item.path, verbose)
+        elif isinstance(error, EverykernelError):
+            report.longrepr = of_error(error, item.path, 0, item.again, verbose)
         if report.when == "setup" and item.report is not None:
             _properties(item, item.report["result"])
             _give(report, item.report, cell=True)
         return
-    error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, EverykernelError):
         assert isinstance(item, pytest.Function)
         where = item.path

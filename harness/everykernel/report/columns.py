@@ -38,8 +38,8 @@ def grid(results: Sequence[CaseResult], kernels: Sequence[KernelRecord]) -> Grid
 
 def short_release(kernel: KernelRecord) -> str:
     """Return a release without the distribution's flavour: ``6.1.0-56``, ``6.12.57+deb13``."""
-    release = kernel.get("release", "")
-    return re.sub(r"-(?:[a-z].*)$", "", release)
+    release, flavour = kernel.get("release", ""), kernel.get("flavour", "")
+    return release.removesuffix(f"-{flavour}") if flavour else re.sub(r"-[a-z].*$", "", release)
 
 
 def btf(kernel: KernelRecord) -> str:
