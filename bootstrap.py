@@ -52,6 +52,10 @@ NEEDS = (
     Need("llvm-strip-19", "llvm-19", "llvm", "llvm"),
     Need("/usr/include/bpf/bpf_helpers.h", "libbpf-dev", "libbpf-devel", "libbpf"),
     Need("/usr/include/linux/bpf.h", "linux-libc-dev", "kernel-headers", "linux-api-headers"),
+    Need("/usr/include/libelf.h", "libelf-dev", "elfutils-libelf-devel-static", "libelf"),
+    Need("/usr/include/zlib.h", "zlib1g-dev", "zlib-static", "zlib"),
+    Need("/usr/include/zstd.h", "libzstd-dev", "libzstd-static", "zstd"),
+    Need("/usr/include/stdlib.h", "libc6-dev", "glibc-static", "glibc"),
     Need("gpgv", "gpgv", "gnupg2", "gnupg"),
     Need(KEYRING, "debian-archive-keyring", "debian-keyring", "debian-archive-keyring"),
 )  # fmt: skip

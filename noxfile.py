@@ -9,7 +9,7 @@ import nox
 KERNELS = "5.10,6.1,6.12,6.1/i386"
 ALL_LAYOUTS = "6.16,6.18,7.1,7.3"  # the archive's three package layouts
 
-nox.options.sessions = ["lint", "typing", "tests", "vm", "wheel"]
+nox.options.sessions = ["lint", "typing", "tests", "conformance", "vm", "wheel"]
 nox.options.default_venv_backend = "none"
 
 
@@ -40,7 +40,7 @@ def cases(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests that boot nothing."""
     cases(session)
-    _python(session, "-m", "pytest", "-m", "not vm and not wheel", "-n", "2", *session.posargs)
+    _python(session, "-m", "pytest", "-m", "not vm and not wheel and not conformance", "-n", "2", *session.posargs)
 
 
 @nox.session
@@ -84,5 +84,5 @@ def wheel(session: nox.Session) -> None:
 def conformance(session: nox.Session) -> None:
     """Compare the relocator with libbpf on foreign objects and our own (or on OBJECT… given after --)."""
     cases(session)
-    session.chdir("tests")
-    _python(session, "-m", "conformance", *session.posargs)
+    _python(session, "-m", "pytest", "-m", "conformance", "tests/conformance")
+    _python(session, "-m", "tests.conformance", *session.posargs)

@@ -1,4 +1,4 @@
-"""Compare our relocator with libbpf's on many objects and kernels: ``python -m conformance [OBJECT…]`` in tests/.
+"""Compare our relocator with libbpf's on many objects and kernels: ``python -m tests.conformance [OBJECT…]``.
 
 Without objects: those of foreign packages and our own cases. Prints what was compared, what was left out and why, and
 every difference; the exit code is 1 if there is one.
@@ -7,6 +7,7 @@ every difference; the exit code is 1 if there is one.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -15,8 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
+from tests.conformance import foreign, libbpf, relocations
 
-from conformance import foreign, libbpf, relocations
 from everykernel import core, folders, kernels
 from everykernel.btf import Btf
 from everykernel.errors import EverykernelError
@@ -27,15 +28,24 @@ from everykernel.object.spec import ObjectSpec
 KERNELS = "5.10,6.1,6.12,6.16,6.18,7.3"
 
 
-def own_objects() -> list[foreign.Foreign]:
-    """Return the compiled cases of this project, for x86_64."""
+SOURCES = Path(__file__).with_name("sources")
+
+
+def own_objects(folder: Path) -> list[foreign.Foreign]:
+    """Return this project's cases for x86_64 and the sources beside this file, compiled in ``folder``."""
     paths = sorted(folders.data("cases").glob("*/build/x86_64/*.o"))
-    return [foreign.Foreign(f"cases/{path.parts[-4]}/{path.name}", path.read_bytes()) for path in paths]
+    found = [foreign.Foreign(f"cases/{path.parts[-4]}/{path.name}", path.read_bytes()) for path in paths]
+    for source in sorted(SOURCES.glob("*.bpf.c")):
+        out = folder / source.with_suffix(".o").name
+        flags = ["-target", "bpf", "-g", "-O2", "-I/usr/include/x86_64-linux-gnu"]
+        subprocess.run(["clang-19", *flags, "-c", str(source), "-o", str(out)], check=True)
+        found.append(foreign.Foreign(f"sources/{source.name}", out.read_bytes()))
+    return found
 
 
 def readable(objects: Iterable[foreign.Foreign], tally: relocations.Tally) -> dict[str, tuple[bytes, ObjectSpec]]:
     """Return the objects that hold CO-RE records, parsed; count the others."""
-    found = {}
+    found: dict[str, tuple[bytes, ObjectSpec]] = {}
     for obj in objects:
         try:
             spec = read(obj.data, obj.name)
@@ -73,35 +83,40 @@ def run(objects: list[foreign.Foreign], specs: str, folder: Path, console: Conso
             pairs = zip(parsed.items(), answers, strict=True)
             for (name, (_, spec)), verdicts in track(pairs, resolved.spec, len(parsed), console=console):
                 if isinstance(verdicts, str):
-                    tally.left_out[f"object × kernel: libbpf does not open it: {verdicts.removeprefix('libbpf: ')}"] += 1
+                    tally.left_out[
+                        f"object on kernel: libbpf does not open it: {verdicts.removeprefix('libbpf: ')}"
+                    ] += 1
                 else:
-                    relocations.compare(spec, verdicts, target, tally, f"{name} × {resolved.spec}")
+                    relocations.compare(spec, verdicts, target, tally, f"{name} on {resolved.spec}")
     return tally
 
 
 def main() -> int:
     """Run the comparison and print it; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("objects", nargs="*", type=Path, help="compiled objects (default: foreign ones and our cases)")
     parser.add_argument("--kernels", default=KERNELS)
     arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
-    if arguments.objects:
-        objects = [foreign.Foreign(str(path), path.read_bytes()) for path in arguments.objects]
-    else:
-        objects, notes = foreign.collect(Archive())
-        objects += own_objects()
-        for note in notes:
-            console.print(f"note: {note}")
-    with tempfile.TemporaryDirectory() as folder:
-        tally = run(objects, arguments.kernels, Path(folder), console)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if arguments.objects:
+            objects = [foreign.Foreign(str(path), path.read_bytes()) for path in arguments.objects]
+        else:
+            objects, notes = foreign.collect(Archive())
+            objects += own_objects(folder)
+            for note in notes:
+                console.print(f"note: {note}")
+        tally = run(objects, arguments.kernels, folder, console)
     for reason, count in tally.left_out.most_common():
         console.print(f"left out: {count:5} {reason}")
     for difference in tally.differences:
         console.print(f"DIFFERENCE {difference}")
     total = sum(tally.outcomes.values())
     parts = ", ".join(f"{tally.outcomes[o]} {o}" for o in (core.PATCHED, core.POISONED, core.FAILED))
-    console.print(f"{tally.programs} programs, {total} relocations compared ({parts}), {len(tally.differences)} differences")
+    console.print(
+        f"{tally.programs} programs, {total} relocations compared ({parts}), {len(tally.differences)} differences"
+    )
     return 1 if tally.differences else 0
 
 

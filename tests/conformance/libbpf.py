@@ -21,7 +21,7 @@ LIBBPF = debian.Entry(
 )
 _SOURCE = Path(__file__).with_name("oracle.c")
 _WRAPPED = ("syscall", "open64", "fopen64", "faccessat")
-_RELO = re.compile(r"prog '([^']+)': relo #(\d+): failed to relocate")
+_RELO = re.compile(r"prog '([^']+)': relo #(\d+): failed to (?:relocate|patch)")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from conformance.libbpf import Verdict
+from tests.conformance.libbpf import Verdict
+
 from everykernel import core
 from everykernel.btf.ext import CoreRecord
 from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, MAP, Function, ObjectSpec, ProgramSpec
@@ -54,7 +55,8 @@ def ours(spec: ObjectSpec, program: ProgramSpec, target: core.Target) -> Ours:
         if fixup.outcome == core.FAILED:
             return Ours(b"", frozenset(), (function.name, index), outcomes)
         core.apply(fixup, code, insn)
-    image, loose = bytearray(), set()
+    image = bytearray()
+    loose: set[int] = set()
     for function in _linked(spec, program.function):
         for reference in function.references:
             loose.update(_loose(len(image) // 8 + reference.insn, reference.kind))
