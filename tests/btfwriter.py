@@ -21,7 +21,7 @@ class Writer:
     def __init__(self, *, big: bool = False, base: Btf | None = None) -> None:
         self.order = ">" if big else "<"
         self.base = base
-        self.first_string = sum(len(strings) for strings, _ in base.string_sections()) if base else 0
+        self.first_string = base.strings()[-1].end if base else 0
         self.strings = bytearray(b"" if base else b"\0")
         self.offsets: dict[str, int] = {"": 0}
         self.words: list[int] = []

@@ -24,8 +24,8 @@ class Editor:
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
-        self._strings = bytearray(btf.string_sections()[-1][0])
-        self._strings_start = btf.string_sections()[-1][1]
+        self._strings = bytearray(btf.strings()[-1].data)
+        self._strings_start = btf.strings()[-1].start
         self._words, self._offsets = btf.words()
         self._added: dict[str, int] = {}
 

@@ -1,20 +1,23 @@
-"""Types by name, without a table of names.
+"""Types by name.
 
-A name is searched for in the bytes of the string section, and the offsets where it stands in the array of the types'
-name offsets: two searches in C for each name, nothing built but that array and the set of its values. A name offset may
-point into the middle of a longer string, so every occurrence counts.
+A cold process that looks up a few names searches for them in the bytes of the string section, and for the offsets where
+they stand in the array of the types' name offsets: two searches in C for each name, nothing built. Where more names
+are asked for (or the BTF is warmed up for them), dictionaries of strings and offsets are built, in C too.
+
+A name offset may point into the middle of a longer string; a module's names may stand in its base's strings.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
     from array import array
 
-    from everykernel.btf.types import Btf
+_ENOUGH = 16  # searches after which dictionaries pay (a search takes about a millisecond in a vmlinux, they take 40)
 
 
 def essential(name: str) -> str:
@@ -31,56 +34,120 @@ def essential(name: str) -> str:
     return name
 
 
-class NameIndex:
-    """The name offsets of a BTF's own types, in order of their ids."""
+class StringTable:
+    """One string section; ``start`` is the offset of its first byte in the numbering that it shares with its base's."""
 
-    def __init__(self, offsets: array[int]) -> None:
-        self._bytes = offsets.tobytes()
-        self._width = offsets.itemsize
-        self._make = type(offsets)
-        self.used = frozenset(offsets)
+    def __init__(self, data: bytes, start: int) -> None:
+        self.data = data
+        self.start = start
+        self.end = start + len(data)
+        self.starts: frozenset[int] = frozenset()
+        self._exact: Optional[dict[bytes, int]] = None
+        self._flavours: dict[bytes, list[int]] = {}
 
-    def numbers(self, offsets: list[int], first: int) -> list[int]:
-        """Return the ids of the types whose name offset is one of these; ``first`` is the id of the first type."""
-        haystack, width = self._bytes, self._width
+    def build(self) -> bool:
+        """Build the dictionaries; return whether each string stands here once (else only a search finds all)."""
+        if self._exact is None:
+            texts = self.data.split(b"\0")
+            offsets = list(accumulate([len(text) + 1 for text in texts], initial=self.start))[: len(texts) - 1]
+            self._exact = dict(zip(texts, offsets))
+            self.starts = frozenset(offsets)
+            self._find_flavours()
+        return len(self._exact) == len(self.starts)
+
+    def _find_flavours(self) -> None:
+        at = self.data.find(b"___")
+        while at >= 0:
+            begin, end = self.data.rfind(b"\0", 0, at) + 1, self.data.index(b"\0", at)
+            name = self.data[begin:end].decode("utf-8", "surrogateescape")
+            short = essential(name)
+            if short != name:
+                self._flavours.setdefault(short.encode("utf-8", "surrogateescape"), []).append(self.start + begin)
+            at = self.data.find(b"___", end)
+
+    def get(self, name: bytes, flavours: bool) -> list[int]:
+        """Return the offsets of strings that are this name, or (after `build`) a flavour of it."""
+        assert self._exact is not None
+        offset = self._exact.get(name)
+        found = [] if offset is None else [offset]
+        return found + self._flavours.get(name, []) if flavours else found
+
+    def search(self, name: bytes, flavours: bool, used: frozenset[int]) -> list[int]:
+        """Return the offsets in ``used`` where this name stands, or a flavour of it, inside longer strings too."""
+        data, start = self.data, self.start
         found = []
-        for offset in offsets:
-            needle = self._make("I", [offset]).tobytes()
-            at = haystack.find(needle)
-            while at >= 0:
-                if at % width == 0:
-                    found.append(first + at // width)
-                    at += width - 1
-                at = haystack.find(needle, at + 1)
-        found.sort()
+        at = data.find(name)
+        while at >= 0:
+            if start + at in used:
+                end = at + len(name)
+                if data[end] == 0 or (flavours and data[end : end + 3] == b"___" and self._is_flavour(at, name)):
+                    found.append(start + at)
+            at = data.find(name, at + 1)
         return found
 
-
-def exact(btf: Btf, name: str) -> list[int]:
-    """Return the string offsets, in use by types of ``btf``, where exactly this name stands."""
-    return _search(btf, name, flavours=False)
-
-
-def flavoured(btf: Btf, name: str) -> list[int]:
-    """Return the string offsets, in use by types of ``btf``, where this name or a flavour of it stands."""
-    return _search(btf, name, flavours=True)
+    def _is_flavour(self, at: int, name: bytes) -> bool:
+        text = self.data[at : self.data.index(b"\0", at)].decode("utf-8", "surrogateescape")
+        return essential(text).encode("utf-8", "surrogateescape") == name
 
 
-def _search(btf: Btf, name: str, *, flavours: bool) -> list[int]:
-    needle = name.encode("utf-8", "surrogateescape")
-    if not needle:
-        return []
-    used = btf.index.used
-    found = []
-    for strings, start in btf.string_sections():
-        at = strings.find(needle)
+class NameIndex:
+    """The names of one BTF's own types.
+
+    Args:
+        offsets: the name offset of each type, in order of their ids.
+        first: the id of the first type.
+        tables: the string sections that names may stand in.
+    """
+
+    def __init__(self, offsets: array[int], first: int, tables: tuple[StringTable, ...]) -> None:
+        self._offsets = offsets
+        self._bytes = offsets.tobytes()
+        self._first = first
+        self._tables = tables
+        self._used = frozenset(offsets)
+        self._searches = 0
+        self._built = False
+        self._regular = False
+        self._lowest: dict[int, int] = {}
+        self._highest: dict[int, int] = {}
+
+    def build(self) -> None:
+        """Build the dictionaries now (before a snapshot is taken, say)."""
+        if not self._built:
+            self._built = True
+            unique = [table.build() for table in self._tables]
+            rest = self._used
+            for table in reversed(self._tables):
+                rest = rest - table.starts
+            self._regular = all(unique) and not rest
+            ids = range(self._first, self._first + len(self._offsets))
+            self._highest = dict(zip(self._offsets, ids))
+            self._lowest = dict(zip(reversed(self._offsets), reversed(ids)))
+
+    def find(self, name: str, *, flavours: bool) -> list[int]:
+        """Return the ids of types with this name, or with it as their essential name, in order."""
+        wanted = name.encode("utf-8", "surrogateescape")
+        if not wanted:
+            return []
+        self._searches += 1
+        if self._searches > _ENOUGH:
+            self.build()
+        if self._regular:
+            offsets = [o for table in self._tables for o in table.get(wanted, flavours) if o in self._used]
+        else:
+            offsets = [o for table in self._tables for o in table.search(wanted, flavours, self._used)]
+        return sorted(number for offset in offsets for number in self._numbers(offset))
+
+    def _numbers(self, offset: int) -> list[int]:
+        """Return the ids of the types whose name is at this offset."""
+        if self._built and self._lowest[offset] == self._highest[offset]:
+            return [self._lowest[offset]]
+        width = self._offsets.itemsize
+        needle = type(self._offsets)("I", [offset]).tobytes()
+        found = []
+        at = self._bytes.find(needle)
         while at >= 0:
-            offset = start + at
-            if offset in used:
-                end = at + len(needle)
-                if strings[end] == 0 or (
-                    flavours and strings[end : end + 3] == b"___" and essential(btf.string(offset)) == name
-                ):
-                    found.append(offset)
-            at = strings.find(needle, at + 1)
-    return found
+            if at % width == 0:
+                found.append(self._first + at // width)
+            at = self._bytes.find(needle, at + 1)
+        return found

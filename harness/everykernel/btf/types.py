@@ -12,7 +12,8 @@ import sys
 from array import array
 from typing import TYPE_CHECKING, Optional
 
-from everykernel.btf import header, index, kinds, records
+from everykernel.btf import header, kinds, records
+from everykernel.btf.index import NameIndex, StringTable
 from everykernel.btf.kinds import Type
 from everykernel.errors import BtfMalformed
 
@@ -24,6 +25,7 @@ _LONG_NAMES = frozenset({
     "long", "long int", "int long", "unsigned long", "long unsigned", "unsigned long int", "unsigned int long",
     "long unsigned int", "long int unsigned", "int unsigned long", "int long unsigned",
 })  # fmt: skip
+_BEYOND = 1 << 40  # words: past the end of any BTF
 _TRANSPARENT = frozenset({kinds.TYPEDEF, kinds.VOLATILE, kinds.CONST, kinds.RESTRICT, kinds.TYPE_TAG})
 
 
@@ -56,9 +58,7 @@ class Btf:
         self._words = array("I", data[slice(*head.types)])
         if head.byteorder != sys.byteorder:
             self._words.byteswap()
-        self._strings = bytes(data[slice(*head.strings)])
-        self._strings_start: int = base._strings_end if base else 0
-        self._strings_end: int = self._strings_start + len(self._strings)
+        self._strings: StringTable = StringTable(data[slice(*head.strings)], base._strings.end if base else 0)
         self.first: int = base.count if base else 1
         self._offsets = _offsets(self._words, head, name, self.first)
         self.count: int = self.first + len(self._offsets)
@@ -66,7 +66,7 @@ class Btf:
         self._names: dict[int, str] = {}
         self._pointer_size = pointer_size
         self._found_pointer_size: Optional[int] = None
-        self._index: Optional[index.NameIndex] = None
+        self._index: Optional[NameIndex] = None
 
     @classmethod
     def parse(
@@ -97,11 +97,12 @@ class Btf:
         return self._found_pointer_size
 
     @property
-    def index(self) -> index.NameIndex:
+    def index(self) -> NameIndex:
         """The name index, built at first use."""
         if self._index is None:
             words = self._words
-            self._index = index.NameIndex(array("I", [words[at] for at in self._offsets]))
+            names = array("I", [words[at] for at in self._offsets])
+            self._index = NameIndex(names, self.first, self.strings())
         return self._index
 
     def type(self, number: int) -> Type:
@@ -142,14 +143,15 @@ class Btf:
         """Return the string at an offset of the string section; raise BtfMalformed if there is none."""
         found = self._names.get(offset)
         if found is None:
-            if offset < self._strings_start and self.base is not None:
+            table = self._strings
+            if offset < table.start and self.base is not None:
                 return self.base.string(offset)
-            start = offset - self._strings_start
-            if not 0 <= start < len(self._strings):
+            start = offset - table.start
+            if not 0 <= start < len(table.data):
                 raise BtfMalformed(
-                    f"string offset {offset:#x} is past the strings (end {self._strings_end:#x})", where=self.name
+                    f"string offset {offset:#x} is past the strings (end {table.end:#x})", where=self.name
                 )
-            text = self._strings[start : self._strings.index(b"\0", start)]
+            text = table.data[start : table.data.index(b"\0", start)]
             found = self._names[offset] = text.decode("utf-8", "surrogateescape")
         return found
 
@@ -157,10 +159,15 @@ class Btf:
         """Return copies of this BTF's own records as 32-bit words, and of the index of each record's first word."""
         return array("I", self._words), array("I", self._offsets)
 
-    def string_sections(self) -> list[tuple[bytes, int]]:
-        """Return the string sections that names may live in, each with its first offset; the base's first."""
-        below = self.base.string_sections() if self.base is not None else []
-        return [*below, (self._strings, self._strings_start)]
+    def strings(self) -> tuple[StringTable, ...]:
+        """Return the string sections that names may stand in, the base's first and this BTF's own last."""
+        below = self.base.strings() if self.base is not None else ()
+        return (*below, self._strings)
+
+    def warm(self) -> None:
+        """Build now what the first searches by name would build later: for a process that will answer many."""
+        self.index.build()
+        _ = self.pointer_size
 
     def find(self, name: str, kind: str) -> Optional[int]:
         """Return the id of the first type with exactly this name and kind (``struct``, ``func`` …), or None."""
@@ -174,11 +181,11 @@ class Btf:
 
     def own_named(self, name: str) -> list[int]:
         """Return the ids of this BTF's own types (not its base's) with exactly this name, in order."""
-        return self.index.numbers(index.exact(self, name), self.first)
+        return self.index.find(name, flavours=False)
 
     def own_candidates(self, essential: str) -> list[int]:
         """Return the ids of this BTF's own types whose name, less its ``___flavour``, is ``essential``, in order."""
-        return self.index.numbers(index.flavoured(self, essential), self.first)
+        return self.index.find(essential, flavours=True)
 
     def resolve(self, number: int) -> int:
         """Return the id that is left when typedefs, const, volatile, restrict and type tags are taken off.
@@ -241,28 +248,25 @@ class Btf:
 
 def _offsets(words: array[int], head: header.Header, name: str, first: int) -> array[int]:
     """Return the index of the first word of every record; raise BtfMalformed where one ends past the section."""
-    fixed, items = head.fixed_words, head.item_words
-    # Most records have no items, and a vmlinux has more than 100,000: one table look-up a record.
-    offsets: list[int] = []
-    append = offsets.append
-    at, end = 0, len(words)
+    # Most of a vmlinux's 100,000 records have no items: one look-up in a table by the info word's top byte, which is
+    # the kind and a flag. Kinds with items are 0 in it, unknown ones lead past the end.
+    steps = [0 if item else size or _BEYOND for size, item in zip(head.fixed_words, head.item_words)] * 2
+    items = head.item_words * 2
+    found: list[int] = []
+    append = found.append
+    at, end = 1, len(words) + 1  # at: the info word of a record
     try:
         while at < end:
-            info = words[at + 1]
-            kind = (info >> 24) & 0x7F
-            size = fixed[kind]
-            if not size:
-                raise BtfMalformed(f"kind {kind} is not known", where=_record(name, first + len(offsets), head, at))
             append(at)
-            at += size + items[kind] * (info & 0xFFFFFF)
+            info = words[at]
+            at += steps[info >> 24] or 3 + items[info >> 24] * (info & 0xFFFFFF)
     except IndexError:
-        append(at)
         at = end + 1
     if at > end:
-        where = _record(name, first + len(offsets) - 1, head, offsets[-1])
+        last = found[-1]
+        where = f"{name}: type {first + len(found) - 1} at {head.types[0] + 4 * (last - 1):#x}"
+        kind = words[last] >> 24 & 0x7F if last < len(words) else 0
+        if not head.fixed_words[kind]:
+            raise BtfMalformed(f"kind {kind} is not known", where=where)
         raise BtfMalformed(f"its record ends past the type section (end {head.types[1]:#x})", where=where)
-    return array("I", offsets)
-
-
-def _record(name: str, number: int, head: header.Header, at: int) -> str:
-    return f"{name}: type {number} at {head.types[0] + 4 * at:#x}"
+    return array("I", [at - 1 for at in found])
