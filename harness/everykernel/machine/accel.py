@@ -54,6 +54,22 @@ def choose(request: str, arch: Architecture, program: Path, probe: Probe) -> Ver
     return verdict
 
 
+class _NotNow(Exception):
+    """A probe was needed, and none was to be made."""
+
+
+def known(request: str, arch: Architecture, program: Path) -> Verdict | None:
+    """Return the verdict of `choose` without booting anything; None where only a probe can tell."""
+
+    def probe() -> None:
+        raise _NotNow
+
+    try:
+        return choose(request, arch, program, probe)
+    except _NotNow:
+        return None
+
+
 def _kvm(arch: Architecture, program: Path, probe: Probe) -> Verdict:
     host = platform.machine()
     if host not in arch.kvm_uname:

@@ -119,6 +119,11 @@ def not_reached(message: str = "") -> wire.Stage:
     return {"status": wire.NOT_REACHED, "code": "", "message": message, "seconds": 0.0}
 
 
+def skipped(message: str) -> wire.Stage:
+    """Return the record of a stage that does not apply."""
+    return {"status": wire.SKIPPED, "code": "", "message": message, "seconds": 0.0}
+
+
 def no_stages(message: str = "") -> dict[str, wire.Stage]:
     """Return three stages, none of which was reached."""
     return {name: not_reached(message) for name in STAGES}

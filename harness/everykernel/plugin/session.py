@@ -228,7 +228,18 @@ class KernelSession:
         head = f"everykernel: kernels {', '.join(self.settings.specs)}"
         if self.settings.dry:
             return head
-        return f"{head}; accelerator {self.settings.accel}"
+        return f"{head}; accelerator {self._accelerator()}"
+
+    def _accelerator(self) -> str:
+        """Return the verdict on the accelerator, as far as nothing has to be booted for it."""
+        from everykernel.architectures import DEFAULT
+        from everykernel.machine import accel, process
+
+        try:
+            verdict = accel.known(self.settings.accel, DEFAULT, process.find(DEFAULT.qemu))
+        except EverykernelError as e:
+            return f"none: {e}"
+        return str(verdict or f"{self.settings.accel}, to be probed with the first kernel")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:

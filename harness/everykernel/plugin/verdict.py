@@ -10,6 +10,7 @@ from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, HarnessError
 from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
+from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.plugin.crash import CellBroke, CellFailed, of_cell, of_error
 from everykernel.plugin.items import CellItem, again
@@ -64,7 +65,7 @@ def _of_test(
     if under is None or report.skipped:
         return None
     loaded = under.loaded[-1] if under.loaded else None
-    stages = records.no_stages("the test loaded no object")
+    stages = {name: records.skipped("the test loaded no object") for name in STAGES}
     if loaded is not None:
         stages["relocate"], stages["load"] = records.plain(loaded.relocate), records.plain(loaded.load)
     run: wire.Stage = {"status": wire.PASSED, "code": "", "message": "", "seconds": round(seconds, 4)}
