@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 from everykernel.errors import HarnessError, ToolMissing
 from everykernel.kernels.model import Kernel
 
+_NEW_VIRTIOFSD = ("/usr/libexec/virtiofsd", "/usr/lib/virtiofsd")
 PATIENCE = 180.0  # seconds for one run; under TCG a kernel with many modules takes 20
 
 
@@ -81,8 +83,8 @@ def _run(argv: list[str], kernel: Kernel) -> str:
         raise PeerUnable(f"true had not run after {PATIENCE:.0f} s", where=kernel.spec) from None
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, 9)
-            process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def _has_9p(kernel: Kernel) -> bool:
@@ -91,9 +93,6 @@ def _has_9p(kernel: Kernel) -> bool:
 
 def _has_virtiofs(kernel: Kernel) -> bool:
     return _configured(kernel, "VIRTIO_FS") and any(Path(path).is_file() for path in _NEW_VIRTIOFSD)
-
-
-_NEW_VIRTIOFSD = ("/usr/libexec/virtiofsd", "/usr/lib/virtiofsd")
 
 
 def _configured(kernel: Kernel, option: str) -> bool:
