@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from everykernel.errors import UsageError
 from everykernel.kernels.model import Kernel
-from everykernel.machine import Guest, MachineSource, MachineSpec
+from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
 from everykernel.matrix import records
 from everykernel.matrix.case import Case
 from everykernel.matrix.cell import break_result, run_cell
@@ -27,22 +27,30 @@ class Cost:
     """What a run took to make its kernels ready.
 
     Attributes:
-        booted: kernels booted.
-        reused: kernels whose snapshots were there.
-        notes: what went wrong on the way ("boot 1 of 3 failed: …").
+        made: by kernel and machine: whether it had to be booted (False: its snapshot was there).
+        notes: what went wrong on the way ("6.1: boot 1 of 3 failed: …").
     """
 
-    booted: int = 0
-    reused: int = 0
+    made: dict[str, bool] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def add(self, spec: str, machine: MachineSpec, prepared: Prepared) -> None:
+        """Count a kernel that was made ready."""
+        self.made[f"{spec} {machine}"] = prepared.booted
+        self.notes.extend(f"{spec}: {note}" for note in prepared.notes)
+
+    def merge(self, made: dict[str, bool], notes: list[str]) -> None:
+        """Add what another process counted: a kernel that one of them booted was booted once."""
+        for kernel, booted in made.items():
+            self.made[kernel] = self.made.get(kernel, False) or booted
+        self.notes.extend(note for note in notes if note not in self.notes)
 
     def text(self) -> str:
         """Return the line that ends a report: how many kernels were booted, how many snapshots reused."""
-        return (
-            f"{_count(self.booted, 'kernel')} booted, {_count(self.reused, 'snapshot')} reused"
-            if self.booted or self.reused
-            else "nothing was booted"
-        )
+        if not self.made:
+            return "nothing was booted"
+        booted = sum(self.made.values())
+        return f"{_count(booted, 'kernel')} booted, {_count(len(self.made) - booted, 'snapshot')} reused"
 
 
 def _count(number: int, noun: str) -> str:
@@ -133,9 +141,7 @@ class Campaign:
         finally:
             board.phase(spec, "")
         with self._lock:
-            self.cost.booted += prepared.booted
-            self.cost.reused += not prepared.booted
-            self.cost.notes.extend(f"{spec}: {note}" for note in prepared.notes)
+            self.cost.add(spec, machine, prepared)
         return kernel
 
     def _cell(self, spec: str, case: Case, ready: Future[Kernel], keep: Keep | None) -> CellReport:

@@ -18,7 +18,7 @@ from everykernel.plugin.options import NO_KERNELS
 
 if TYPE_CHECKING:
     from everykernel.machine import Guest, MachineSource
-    from everykernel.matrix.campaign import Campaign
+    from everykernel.matrix.campaign import Campaign, Cost
     from everykernel.matrix.ledger import Ledger
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
@@ -51,7 +51,6 @@ class KernelSession:
         self._folder: ReportFolder | None = None
         self._kept: queue.Queue[tuple[Guest, CellReport, threading.Event]] = queue.Queue()
         self._order: list[str] = []  # of nodes
-        self.costs: list[dict[str, Any]] = []  # told by workers of pytest-xdist
 
     @property
     def distributed(self) -> bool:
@@ -102,6 +101,13 @@ class KernelSession:
             board=self.board,
             timeout=self.settings.timeout,
         )
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What kernels took, in this process and in the workers of pytest-xdist."""
+        from everykernel.matrix.campaign import Cost
+
+        return Cost()
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -319,17 +325,17 @@ class KernelSession:
         """Learn what a worker's kernels took."""
         told = getattr(node, "workeroutput", {}).get("everykernel")
         if told:
-            self.costs.append(told)
+            self.cost.merge(*told)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """End every guest."""
         if "campaign" in self.__dict__:
             self.campaign.close()
-            self.costs.append({"booted": self.campaign.cost.booted, "reused": self.campaign.cost.reused,
-                               "notes": self.campaign.cost.notes})  # fmt: skip
+            cost = self.campaign.cost
+            self.cost.merge(cost.made, cost.notes)
             if self.worker:
-                self.config.workeroutput["everykernel"] = self.costs[0]  # type: ignore[attr-defined]
+                self.config.workeroutput["everykernel"] = [cost.made, cost.notes]  # type: ignore[attr-defined]
         if self._folder is not None:
             self._folder.close(self.ledger.in_order(self._order), self.ledger.kernels)
 
@@ -343,7 +349,6 @@ class KernelSession:
     def _summary(self, reporter: Any) -> None:
         from rich.console import Console
 
-        from everykernel.matrix.campaign import Cost
         from everykernel.report import terminal
 
         self.painter.flush()
@@ -361,11 +366,8 @@ class KernelSession:
         console.print(terminal.matrix(self.ledger.results, self.ledger.kernels, width=console.width, unicode=unicode))
         for line in text.getvalue().splitlines():
             reporter.write_line(line.rstrip())
-        cost = Cost(sum(c["booted"] for c in self.costs), sum(c["reused"] for c in self.costs))
-        reporter.write_line(cost.text())
-        for told in self.costs:
-            for note in told["notes"]:
-                reporter.write_line(note)
+        for line in (self.cost.text(), *self.cost.notes):
+            reporter.write_line(line)
         if self._folder is not None:
             reporter.write_line(f"report: {self._folder.folder}")
 
