@@ -65,9 +65,10 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	EK_HIT();
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	EK_ASSERT(event);
-	if (!event)
+	if (!event) {
+		EK_FAIL();
 		return 0;
+	}
 	event->pid = BPF_CORE_READ(task, pid);
 	event->parent = BPF_CORE_READ(task, real_parent, tgid);
 	event->uid = BPF_CORE_READ(task, cred, uid.val);

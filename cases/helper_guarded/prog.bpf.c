@@ -11,11 +11,9 @@ __u32 exists;
 __u64 coarse;
 __u64 unguarded_coarse;
 
-SEC("tracepoint/syscalls/sys_enter_getpgid")
-int guarded(void *ctx)
+SEC("socket")
+int guarded(struct __sk_buff *skb)
 {
-	if (!EK_MINE())
-		return 0;
 	exists = bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_ktime_get_coarse_ns);
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_ktime_get_coarse_ns))
 		coarse = bpf_ktime_get_coarse_ns();
@@ -23,12 +21,11 @@ int guarded(void *ctx)
 	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_enter_getpgid")
-int unguarded(void *ctx)
+SEC("socket")
+int unguarded(struct __sk_buff *skb)
 {
-	if (!EK_MINE())
-		return 0;
-	EK_ASSERT(bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_ktime_get_coarse_ns)); /* tells, and guards not */
+	/* tells, and guards nothing */
+	EK_ASSERT(bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_ktime_get_coarse_ns));
 	unguarded_coarse = bpf_ktime_get_coarse_ns();
 	return 0;
 }

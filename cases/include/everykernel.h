@@ -20,6 +20,9 @@ __s32 ek_pid;       /* the process whose doings count; a case's check sets it, 0
 			ek_failed_line = __LINE__;                                                                     \
 	} while (0)
 
+/* What must not be reached was. */
+#define EK_FAIL() EK_ASSERT(0)
+
 #define EK_HIT() ((void)__sync_fetch_and_add(&ek_hits, 1))
 
 /* Is the current task a thread of the process that the check runs in? */

@@ -27,9 +27,10 @@ int on_getpgid(struct ek_sys_enter *ctx)
 	switch (sequence % 3) {
 	case 0:
 		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-		EK_ASSERT(event);
-		if (!event)
+		if (!event) {
+			EK_FAIL();
 			return 0;
+		}
 		event->sequence = sequence;
 		event->argument = (ek_long)ctx->args[0];
 		bpf_ringbuf_submit(event, 0);
@@ -41,9 +42,10 @@ int on_getpgid(struct ek_sys_enter *ctx)
 		break;
 	default:
 		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-		EK_ASSERT(event);
 		if (event)
 			bpf_ringbuf_discard(event, 0);
+		else
+			EK_FAIL();
 	}
 	return 0;
 }
