@@ -37,7 +37,11 @@ REFUSED = {
     "source": "prog.bpf.c:12",
     "decides": True,
 }
-ACCEPTED: dict[str, Any] = {"status": "passed", "programs": [PROGRAM], "maps": [{"name": "m", "type": "hash"}]}
+ACCEPTED: dict[str, Any] = {
+    "status": "passed",
+    "programs": [PROGRAM],
+    "maps": [{"name": "m", "type": "hash", "status": "passed"}],
+}
 REJECTED: dict[str, Any] = {
     "status": "failed",
     "code": "verifier-rejected",

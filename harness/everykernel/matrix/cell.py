@@ -160,11 +160,14 @@ class _Drive:
         loaded = self._timed("load", self._load)
         if loaded is None:
             return
-        if any(p.get("status") == wire.PASSED for p in self.stages["load"].get("programs", [])):
+        failed = next((n for n in ("relocate", "load") if self.stages[n].get("status") == wire.FAILED), "")
+        if failed:
+            self.stages["run"] = records.not_reached(f"{failed} failed, as the case expects")
+        elif any(p.get("status") == wire.PASSED for p in self.stages["load"].get("programs", [])):
             self._timed("run", lambda stage: self._run(stage, loaded.handle))
-            self._judge("run")
         else:
             self.stages["run"] = records.not_reached("no program was loaded")
+        self._judge("run")
 
     def _timed(self, name: str, action: Callable[[wire.Stage], Any]) -> Any:
         """Run one stage; a case's error fails it (and is judged), a guest's passes through with the stage marked."""
