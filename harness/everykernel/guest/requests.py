@@ -1,0 +1,214 @@
+"""What the agent does for each request that concerns BPF objects: one method a message of `wire`.
+
+This module travels to the guest: standard library and pyelftools only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Optional, cast
+
+from everykernel import load, wire
+from everykernel.btf import Btf
+from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, ObjectUnsupported, UsageError
+from everykernel.load.syscalls import error_name
+from everykernel.load.variables import Variables
+
+if TYPE_CHECKING:
+    from everykernel.load import KernelTypes, LoadedObject
+
+
+class Requests:
+    """Serves requests one at a time, and keeps the loaded objects by their handle."""
+
+    def __init__(self, kernel: KernelTypes) -> None:
+        self._kernel = kernel
+        self._objects: dict[int, LoadedObject] = {}
+        self._last = 0
+        self._served: dict[type, Callable[[Any], wire.Message]] = {
+            wire.Load: self._load,
+            wire.Attach: self._attach,
+            wire.Detach: self._detach,
+            wire.TestRun: self._test_run,
+            wire.MapOp: self._map,
+            wire.Globals: self._globals,
+            wire.Events: self._events,
+            wire.Check: self._check,
+            wire.Unload: self._unload,
+        }
+
+    def warm(self) -> None:
+        """Do what every later request would do first: import everything, index the kernel's BTF, ask the probes."""
+        from everykernel.guest import warm
+
+        warm.warm(self._kernel)
+        gc.collect()
+        gc.freeze()  # what is there now is never garbage: collections need not look at it
+
+    def serves(self, message: wire.Message) -> bool:
+        """Whether this request is one of its own."""
+        return type(message) in self._served
+
+    def serve(self, message: wire.Message) -> wire.Message:
+        """Return the reply to a request; what goes wrong is a `wire.Failed`, never an exception."""
+        serve = self._served.get(type(message))
+        if serve is None:
+            return wire.Failed("harness-error", f"this agent does not serve {message.kind!r}")
+        try:
+            return serve(message)
+        except EverykernelError as e:
+            return wire.Failed(e.code, f"{e.message} [{e.remedy}]" if e.remedy else e.message, e.where)
+        except OSError as e:
+            text = f"the kernel refuses it: {error_name(e.errno)}"
+            return wire.Failed("load-failed", text, message.kind, traceback.format_exc())
+        except Exception as e:
+            return wire.Failed("harness-error", f"{type(e).__name__}: {e}", message.kind, traceback.format_exc())
+
+    def close(self) -> None:
+        """Unload everything."""
+        for found in self._objects.values():
+            found.close()
+        self._objects.clear()
+
+    def _object(self, handle: int) -> LoadedObject:
+        found = self._objects.get(handle)
+        if found is None:
+            raise UsageError(f"there is no loaded object {handle}")
+        return found
+
+    def _keep(self, loaded: LoadedObject) -> wire.Loaded:
+        self._last += 1
+        self._objects[self._last] = loaded
+        return wire.Loaded(self._last, dict(loaded.relocate), dict(loaded.load))
+
+    def _load(self, message: wire.Load) -> wire.Message:
+        from everykernel import object as object_
+
+        try:
+            spec = object_.read(message.data, message.name)
+            btf: Optional[Btf] = None
+            if message.btf is not None:
+                btf = Btf.parse(message.btf, name=message.btf_name or "supplied")
+            loaded = load.load(
+                spec,
+                self._kernel,
+                programs=message.programs,
+                btf=btf,
+                btf_name=message.btf_name,
+                contract=message.contract,
+            )
+        except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
+            return self._keep(_unreadable(e))
+        return self._keep(loaded)
+
+    def _attach(self, message: wire.Attach) -> wire.Message:
+        loaded = self._object(message.handle)
+        if message.program is not None:
+            records = [loaded.program(message.program).attach(message.target)]
+        else:
+            records = loaded.attach()
+        return wire.Attached([dict(record) for record in records])
+
+    def _detach(self, message: wire.Detach) -> wire.Message:
+        self._object(message.handle).detach(message.program)
+        return wire.Done()
+
+    def _test_run(self, message: wire.TestRun) -> wire.Message:
+        found = self._object(message.handle).program(message.program)
+        return found.test_run(message.data, message.context, message.repeat)
+
+    def _map(self, message: wire.MapOp) -> wire.Message:
+        found = self._object(message.handle).map(message.map)
+        if message.op == "lookup":
+            return wire.Value(found.lookup(message.key))
+        if message.op == "items":
+            return wire.Value([[key, value] for key, value in found.items()])
+        if message.op == "update":
+            found.update(message.key, message.value)
+        elif message.op == "delete":
+            found.delete(message.key)
+        else:
+            raise UsageError(f"there is no map operation {message.op!r}", remedy="lookup, update, delete, items")
+        return wire.Value(None)
+
+    def _globals(self, message: wire.Globals) -> wire.Message:
+        variables = self._object(message.handle).globals
+        for name, value in message.set.items():
+            variables[name] = value
+        return wire.Value(variables.snapshot() if isinstance(variables, Variables) else {})
+
+    def _events(self, message: wire.Events) -> wire.Message:
+        found = self._object(message.handle).map(message.map)
+        samples = found.events(message.count, message.timeout)
+        return wire.Value({"samples": samples, "lost": found.lost})
+
+    def _check(self, message: wire.Check) -> wire.Message:
+        return run_check(self._object(message.handle), message.source, message.filename)
+
+    def _unload(self, message: wire.Unload) -> wire.Message:
+        self._object(message.handle).close()
+        del self._objects[message.handle]
+        return wire.Done()
+
+
+def _unreadable(error: EverykernelError) -> LoadedObject:
+    """Return an object that could not be read: its relocate stage failed, the next one was not reached."""
+    relocate = {"status": wire.FAILED, "code": error.code, "message": str(error), "seconds": 0.0, "relocations": []}
+    stage = {"status": wire.NOT_REACHED, "code": error.code, "message": "", "seconds": 0.0, "maps": [], "programs": []}
+    return load.LoadedObject(None, cast("wire.Stage", relocate), cast("wire.Stage", stage))
+
+
+def run_check(loaded: LoadedObject, source: str, filename: str) -> wire.Checked:
+    """Run a case's ``check(obj)`` in a module of its own; what it returns is the evidence.
+
+    A failed assertion, and any other exception, fails the check: ``where`` is the last line of the case's own file.
+    """
+    module = types.ModuleType("everykernel_check")
+    module.__file__ = filename
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(source, filename, "exec"), module.__dict__)
+        check = module.__dict__.get("check")
+        if not callable(check):
+            return wire.Checked(False, "defines no check(obj)", filename, None)
+        evidence = check(loaded)
+    except Exception as e:
+        where = _where(e, filename)
+        if isinstance(e, AssertionError):
+            message = str(e) or _line(source, where) or "assertion failed"
+        else:
+            message = f"{type(e).__name__}: {e}"
+        return wire.Checked(False, message, where, None)
+    finally:
+        del sys.modules[module.__name__]
+    return wire.Checked(True, "", "", plain(evidence))
+
+
+def _where(error: BaseException, filename: str) -> str:
+    """Return ``file:line`` of the innermost frame in the case's own file."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
+    if isinstance(error, SyntaxError) and error.lineno:
+        lines.append(error.lineno)
+    return f"{filename}:{lines[-1]}" if lines else filename
+
+
+def _line(source: str, where: str) -> str:
+    """Return the text of the line that ``where`` names."""
+    number = where.rpartition(":")[2]
+    lines = source.splitlines()
+    return lines[int(number) - 1].strip() if number.isdigit() and int(number) <= len(lines) else ""
+
+
+def plain(value: Any) -> Any:
+    """Return evidence as data that the channel and the results file can hold: what they cannot becomes its text."""
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return value
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    return repr(value)

@@ -1,0 +1,42 @@
+"""What is done once, before the warm snapshot: every cell that is restored from it finds it done.
+
+This module travels to the guest: standard library and pyelftools only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import select
+from typing import TYPE_CHECKING
+
+from everykernel import object as object_
+from everykernel.btf import sanitise
+from everykernel.errors import EverykernelError
+from everykernel.load import attach, perfbuf, ringbuf
+from everykernel.object import elf
+from everykernel.object.sections import PROGRAM_TYPE
+
+if TYPE_CHECKING:
+    from everykernel.load import KernelTypes
+
+_MODULES = (attach, perfbuf, ringbuf, elf, fcntl, mmap, select)  # imported late elsewhere
+
+# Asked of nearly every object: a tracing program, a packet program, the maps that hold variables.
+_PROGRAM_TYPES = ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "socket_filter", "tracing")
+
+
+def warm(kernel: KernelTypes) -> None:
+    """Import pyelftools, index the kernel's BTF, and ask the probes whose answers most objects need."""
+    with contextlib.suppress(EverykernelError):
+        object_.read(b"\x7fELF", "nothing")  # imports pyelftools and builds its parsers
+    if kernel.vmlinux is not None:
+        _ = kernel.vmlinux.index
+        _ = kernel.vmlinux.pointer_size
+        _ = kernel.target.modules
+    for feature in sanitise.FEATURES:
+        kernel.probes.btf(feature)
+    for name in _PROGRAM_TYPES:
+        kernel.probes.program_type(PROGRAM_TYPE[name])
+    kernel.probes.expected_attach_type()

@@ -1,0 +1,173 @@
+"""The union bpf_attr of each command that the loader uses, and the structs that the kernel fills in.
+
+Layouts: include/uapi/linux/bpf.h and perf_event.h. Pointers are 64 bits wide on every architecture. The kernel takes an
+attribute larger than the one it knows as long as the rest is zero (bpf_check_uarg_tail_zero), so one size serves all.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+(
+    MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD, OBJ_PIN, OBJ_GET,
+    PROG_ATTACH, PROG_DETACH, PROG_TEST_RUN, PROG_GET_NEXT_ID, MAP_GET_NEXT_ID, PROG_GET_FD_BY_ID, MAP_GET_FD_BY_ID,
+    OBJ_GET_INFO_BY_FD, PROG_QUERY, RAW_TRACEPOINT_OPEN, BTF_LOAD, BTF_GET_FD_BY_ID, TASK_FD_QUERY,
+    MAP_LOOKUP_AND_DELETE_ELEM, MAP_FREEZE, BTF_GET_NEXT_ID, MAP_LOOKUP_BATCH, MAP_LOOKUP_AND_DELETE_BATCH,
+    MAP_UPDATE_BATCH, MAP_DELETE_BATCH, LINK_CREATE,
+) = range(29)  # fmt: skip
+
+# Flags of maps and programs.
+F_NO_PREALLOC, F_RDONLY_PROG, F_MMAPABLE = 1 << 0, 1 << 7, 1 << 10
+F_SLEEPABLE, F_XDP_HAS_FRAGS = 1 << 4, 1 << 5
+
+NAME_SIZE = 16  # BPF_OBJ_NAME_LEN, the final NUL included
+
+
+def object_name(name: str) -> bytes:
+    """Return a name as the kernel takes it: at most 15 of letters, digits, ``_`` and ``.``."""
+    return bytes(
+        c if (chr(c).isalnum() and c < 128) or c in b"_." else ord("_") for c in name.encode()[: NAME_SIZE - 1]
+    )
+
+
+class MapAttributes(NamedTuple):
+    """What BPF_MAP_CREATE takes."""
+
+    type: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    flags: int = 0
+    inner_fd: int = 0
+    numa_node: int = 0
+    name: bytes = b""
+    btf_fd: int = 0
+    key_type: int = 0
+    value_type: int = 0
+    extra: int = 0
+
+    def pack(self) -> bytearray:
+        """Return the attribute's bytes."""
+        return bytearray(
+            struct.pack(
+                "=7I16s5IQ", self.type, self.key_size, self.value_size, self.max_entries, self.flags, self.inner_fd,
+                self.numa_node, self.name, 0, self.btf_fd, self.key_type, self.value_type, 0, self.extra,
+            )
+        )  # fmt: skip
+
+
+def element(fd: int, key: int, value: int = 0, flags: int = 0) -> bytearray:
+    """Return the attribute of the BPF_MAP_*_ELEM commands and of GET_NEXT_KEY; key and value are addresses."""
+    return bytearray(struct.pack("=I4xQQQ", fd, key, value, flags))
+
+
+class ProgramAttributes(NamedTuple):
+    """What BPF_PROG_LOAD takes; the pointers are addresses."""
+
+    type: int
+    insn_count: int
+    insns: int
+    license: int
+    kernel_version: int = 0
+    flags: int = 0
+    name: bytes = b""
+    expected_attach_type: int = 0
+    btf_fd: int = 0
+    func_info_size: int = 0
+    func_info: int = 0
+    func_info_count: int = 0
+    line_info_size: int = 0
+    line_info: int = 0
+    line_info_count: int = 0
+    attach_btf_id: int = 0
+    attach_fd: int = 0
+    fd_array: int = 0
+
+    def pack(self, log_level: int = 0, log: int = 0, log_size: int = 0) -> bytearray:
+        """Return the attribute's bytes, with or without a buffer for the verifier's log."""
+        return bytearray(
+            struct.pack(
+                "=IIQQIIQII16sIIIIQIIQIIIIQQII",
+                self.type, self.insn_count, self.insns, self.license, log_level, log_size, log, self.kernel_version,
+                self.flags, self.name, 0, self.expected_attach_type, self.btf_fd, self.func_info_size, self.func_info,
+                self.func_info_count, self.line_info_size, self.line_info, self.line_info_count, self.attach_btf_id,
+                self.attach_fd, 0, self.fd_array, 0, 0, 0,
+            )
+        )  # fmt: skip
+
+
+def btf_load(data: int, size: int, log: int = 0, log_size: int = 0) -> bytearray:
+    """Return the attribute of BPF_BTF_LOAD."""
+    return bytearray(struct.pack("=QQIII", data, log, size, log_size, 1 if log_size else 0))
+
+
+Room = tuple[int, int, int, int]  # address and size of a buffer that goes in, and of one that comes out
+
+
+def test_run(fd: int, data: Room, context: Room, repeat: int) -> bytearray:
+    """Return the attribute of BPF_PROG_TEST_RUN."""
+    data_in, size_in, data_out, size_out = data
+    ctx_in, ctx_in_size, ctx_out, ctx_out_size = context
+    return bytearray(
+        struct.pack(
+            "=IIIIQQIIIIQQIII4x", fd, 0, size_in, size_out, data_in, data_out, repeat, 0, ctx_in_size, ctx_out_size,
+            ctx_in, ctx_out, 0, 0, 0,
+        )
+    )  # fmt: skip
+
+
+class RunOut(NamedTuple):
+    """What BPF_PROG_TEST_RUN writes back into its attribute."""
+
+    retval: int
+    size_out: int
+    duration: int
+    ctx_size_out: int
+
+    @classmethod
+    def unpack(cls, attributes: bytearray) -> RunOut:
+        """Read it from the attribute after the call."""
+        _, retval, _, size_out, _, _, _, duration, _, ctx_size_out = struct.unpack_from("=IIIIQQIIII", attributes)
+        return cls(retval, size_out, duration, ctx_size_out)
+
+
+def info(fd: int, buffer: int, size: int) -> bytearray:
+    """Return the attribute of BPF_OBJ_GET_INFO_BY_FD; the kernel writes the size it filled at byte 4."""
+    return bytearray(struct.pack("=IIQ", fd, size, buffer))
+
+
+def raw_tracepoint(name: int, fd: int) -> bytearray:
+    """Return the attribute of BPF_RAW_TRACEPOINT_OPEN; ``name`` 0 attaches a program with a BTF id."""
+    return bytearray(struct.pack("=QI4x", name, fd))
+
+
+def link_create(fd: int, target: int, attach_type: int, flags: int = 0) -> bytearray:
+    """Return the attribute of BPF_LINK_CREATE."""
+    return bytearray(struct.pack("=IIII48x", fd, target, attach_type, flags))
+
+
+def words(*values: int) -> bytearray:
+    """Return an attribute of 32-bit fields."""
+    return bytearray(struct.pack(f"={len(values)}I", *values))
+
+
+# perf_event_open(2)
+PERF_SIZE = 112  # PERF_ATTR_SIZE_VER5
+PERF_TYPE_SOFTWARE, PERF_TYPE_TRACEPOINT = 1, 2
+PERF_COUNT_SW_BPF_OUTPUT = 10
+PERF_SAMPLE_RAW = 1 << 10
+PERF_IOC_ENABLE, PERF_IOC_SET_BPF = 0x2400, 0x40042408  # _IO('$', 0), _IOW('$', 8, __u32)
+PERF_RECORD_LOST, PERF_RECORD_SAMPLE = 2, 9
+
+
+def perf_event(
+    type_: int, config: int, *, sample_type: int = 0, wakeup: int = 0, one: int = 0, two: int = 0
+) -> bytearray:
+    """Return a struct perf_event_attr; ``one`` and ``two`` are config1 and config2 (kprobe_func, probe_offset)."""
+    sample_period = 1 if sample_type or type_ == PERF_TYPE_TRACEPOINT else 0
+    head = struct.pack("=IIQQQQQII", type_, PERF_SIZE, config, sample_period, sample_type, 0, 0, wakeup, 0)
+    head += struct.pack("=QQ", one, two)
+    return bytearray(head.ljust(PERF_SIZE, b"\0"))

@@ -1,0 +1,100 @@
+"""The types of the kernel that this runs on: its BTF and its modules', read once.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import Optional
+
+from everykernel.btf import Btf
+from everykernel.core import Target
+from everykernel.load import abi
+from everykernel.load.probe import Probes
+from everykernel.load.syscalls import address, bpf
+
+VMLINUX = "/sys/kernel/btf/vmlinux"
+
+
+class KernelTypes:
+    """What programs are relocated against and loaded into.
+
+    Attributes:
+        vmlinux: the kernel's BTF, None where it has none.
+        probes: what this kernel can do, each found out once.
+        target: what CO-RE relocates against: vmlinux, then the modules in the kernel's order.
+    """
+
+    def __init__(self, vmlinux: Optional[Btf]) -> None:
+        self.vmlinux = vmlinux
+        self.probes = Probes()
+        self.target = Target(vmlinux, self._modules)
+        self._descriptors: dict[str, int] = {}
+
+    def module(self, name: str) -> Optional[tuple[Btf, int]]:
+        """Return a module's BTF and a descriptor of it that stays open; None if no such module has one."""
+        for btf in self.target.modules:
+            if btf.name == name:
+                return btf, self._descriptors[name]
+        return None
+
+    def _modules(self) -> list[Btf]:
+        """Read the BTF of every module, in the order in which the kernel numbered them."""
+        found: list[Btf] = []
+        if self.vmlinux is None:
+            return found
+        for number in _identifiers():
+            try:
+                fd = bpf(abi.BTF_GET_FD_BY_ID, abi.words(number, 0, 0))
+            except OSError:
+                continue  # unloaded meanwhile
+            name, in_kernel, size = _describe(fd)
+            if not in_kernel or name == "vmlinux":
+                os.close(fd)
+                continue
+            data = bytearray(size)
+            _info(fd, struct.pack("=QIIQII", address(data), size, 0, 0, 0, 0))
+            found.append(Btf.parse(bytes(data), base=self.vmlinux, name=name))
+            self._descriptors[name] = fd
+        return found
+
+
+def kernel_btf() -> KernelTypes:
+    """Read the BTF of the running kernel; modules' at first need. Raises BtfMalformed for a damaged one."""
+    try:
+        with open(VMLINUX, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered: 5 MB in as few reads as can be
+            data = file.readall()
+    except FileNotFoundError:
+        return KernelTypes(None)
+    btf = Btf.parse(data, name="vmlinux", pointer_size=struct.calcsize("P"))
+    btf.warm()  # many objects will be relocated against it: this goes into the warm snapshot
+    return KernelTypes(btf)
+
+
+def _identifiers() -> list[int]:
+    found: list[int] = []
+    number = 0
+    while True:
+        attributes = abi.words(number, 0, 0)
+        try:
+            bpf(abi.BTF_GET_NEXT_ID, attributes)
+        except OSError:
+            return found
+        number = struct.unpack_from("=I", attributes, 4)[0]
+        found.append(number)
+
+
+def _describe(fd: int) -> tuple[str, bool, int]:
+    """Return name, whether the kernel's own, and size of a BTF (struct bpf_btf_info)."""
+    name = bytearray(64)
+    info = _info(fd, struct.pack("=QIIQII", 0, 0, 0, address(name), len(name), 0))
+    _, size, _, _, _, in_kernel = struct.unpack("=QIIQII", info)
+    return bytes(name).split(b"\0", 1)[0].decode(), bool(in_kernel), size
+
+
+def _info(fd: int, given: bytes) -> bytes:
+    buffer = bytearray(given)
+    bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, address(buffer), len(buffer)))
+    return bytes(buffer)

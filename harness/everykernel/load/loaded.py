@@ -1,0 +1,200 @@
+"""`LoadedObject`: an object in the kernel, its two stages, and what can be done with it.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Optional
+
+from everykernel import wire
+from everykernel.btf import decode
+from everykernel.errors import RequestFailed, UsageError
+from everykernel.load import attach as attach_
+from everykernel.load import program as program_
+from everykernel.load.maps import PERF_EVENT_ARRAY, Map
+from everykernel.load.syscalls import error_name
+from everykernel.load.variables import Variables, places
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from everykernel.object import ObjectSpec, ProgramSpec
+
+
+class Program:
+    """One program of a loaded object.
+
+    Attributes:
+        name: its name.
+        spec: as the object declares it.
+        record: what the kernel made of it.
+        fd: its descriptor, -1 if it was refused.
+    """
+
+    def __init__(self, spec: ProgramSpec, record: wire.ProgramRecord, fd: int, owner: LoadedObject) -> None:
+        self.name = spec.name
+        self.spec = spec
+        self.record = record
+        self.fd = fd
+        self._owner = owner
+        self._links: list[attach_.Link] = []
+
+    def __repr__(self) -> str:
+        return f"<Program {self.name}: {self.spec.section}, {self.record.get('status')}>"
+
+    @property
+    def log(self) -> str:
+        """The verifier's log of a refused program, "" otherwise."""
+        return self.record.get("log", "")
+
+    def attach(self, target: str = "") -> wire.ProgramRecord:
+        """Attach it, to ``target`` instead of what its section names; return what happened (never raises for that)."""
+        record: wire.ProgramRecord = {
+            "name": self.name,
+            "section": self.spec.section,
+            "type": self.record.get("type", ""),
+            "attach": target or self.spec.target,
+            "status": wire.PASSED,
+            "code": "",
+            "errno": None,
+            "message": "",
+            "decides": self.record.get("decides", True),
+        }
+        if self.fd < 0:
+            record["status"], record["code"] = wire.NOT_REACHED, self.record.get("code", "")
+            record["message"] = "it was not loaded"
+            return record
+        self._owner.open_readers()
+        try:
+            self._links.append(attach_.attach(self.spec, self.fd, target))
+        except attach_.NotAttached as e:
+            record["status"], record["code"], record["message"] = e.status, e.code, e.message
+            record["errno"] = error_name(e.errno) if e.errno else None
+        return record
+
+    def detach(self) -> None:
+        """Close its links."""
+        while self._links:
+            self._links.pop().close()
+
+    def test_run(self, data: bytes = b"", context: bytes = b"", repeat: int = 1) -> wire.TestRan:
+        """Run it by BPF_PROG_TEST_RUN on a packet or context; raise RequestFailed where that is refused."""
+        if self.fd < 0:
+            raise RequestFailed(
+                f"it was not loaded: {self.record.get('message')}",
+                code=self.record.get("code") or "load-failed",
+                where=self.name,
+            )
+        self._owner.open_readers()
+        try:
+            retval, data_out, context_out, duration = program_.test_run(self.fd, data, context, repeat)
+        except OSError as e:
+            raise RequestFailed(
+                f"the kernel refuses a test run: {error_name(e.errno)}", code="attach-type-unsupported", where=self.name
+            ) from e
+        return wire.TestRan(retval=retval, data=data_out, context=context_out, duration_ns=duration)
+
+    def close(self) -> None:
+        """Detach it and close its descriptor."""
+        self.detach()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class LoadedObject:
+    """An object in the kernel, as far as the kernel let it.
+
+    Attributes:
+        spec: what the object says; None if its bytes could not be read.
+        relocate, load: the records of the two stages.
+        programs: by name: those that were tried.
+        maps: by name; a section of global variables has its own name (``.bss``).
+        globals: the global variables by name.
+    """
+
+    def __init__(self, spec: Optional[ObjectSpec], relocate: wire.Stage, load: wire.Stage) -> None:
+        self.spec = spec
+        self.relocate = relocate
+        self.load = load
+        self.programs: dict[str, Program] = {}
+        self.maps: dict[str, Map] = {}
+        self.globals: Any = {}
+        self.descriptors: list[int] = []  # of the object's BTF
+        self._readers_open = False
+
+    def __enter__(self) -> LoadedObject:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    @property
+    def relocations(self) -> list[wire.Relocation]:
+        """Every CO-RE relocation and what came of it."""
+        return self.relocate.get("relocations", [])
+
+    def attach(self, program: Optional[str] = None) -> list[wire.ProgramRecord]:
+        """Attach one program, or all that attach without parameters; return what happened to each."""
+        if program is not None:
+            return [self.program(program).attach()]
+        return [p.attach() for p in self.programs.values() if p.fd >= 0]
+
+    def detach(self, program: Optional[str] = None) -> None:
+        """Detach one program, or all."""
+        for found in [self.program(program)] if program is not None else list(self.programs.values()):
+            found.detach()
+
+    def program(self, name: str) -> Program:
+        """Return a program by name; raise UsageError for one that the object does not have."""
+        found = self.programs.get(name)
+        if found is None:
+            raise UsageError(f"there is no program {name!r}", remedy=f"it has {', '.join(self.programs) or 'none'}")
+        return found
+
+    def map(self, name: str) -> Map:
+        """Return a map by name; raise UsageError for one that the object does not have."""
+        found = self.maps.get(name)
+        if found is None:
+            raise UsageError(f"there is no map {name!r}", remedy=f"it has {', '.join(self.maps) or 'none'}")
+        return found
+
+    def decode(self, type_name: str, data: bytes) -> Any:
+        """Return bytes (a sample) as plain data by a type of the object's BTF: a struct, union or typedef."""
+        btf = self.spec.btf if self.spec is not None else None
+        found = btf.find_all(type_name, ("struct", "union", "typedef", "enum", "int")) if btf is not None else []
+        if btf is None or not found:
+            raise UsageError(f"the object's BTF has no type {type_name!r}")
+        return decode.value(btf, found[0], data)
+
+    def open_readers(self) -> None:
+        """Open the perf buffers: an event that comes before its buffer is open is lost without being counted."""
+        if self._readers_open:
+            return
+        self._readers_open = True
+        for found in self.maps.values():
+            if found.spec.type == PERF_EVENT_ARRAY and found.fd >= 0:
+                found.open_reader()
+
+    def keep_variables(self) -> None:
+        """Make `globals` of the maps that were created."""
+        if self.spec is not None and self.spec.btf is not None:
+            self.globals = Variables(places(self.spec), self.maps, self.spec.btf)
+
+    def close(self) -> None:
+        """Detach everything, and give back every descriptor."""
+        for program in self.programs.values():
+            program.close()
+        if isinstance(self.globals, Variables):
+            self.globals.close()
+        for found in self.maps.values():
+            found.close()
+        while self.descriptors:
+            os.close(self.descriptors.pop())

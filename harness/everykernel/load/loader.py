@@ -1,0 +1,298 @@
+"""`load`: relocate an object against a kernel's types, create its maps, load each program on its own merits.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Optional
+
+from everykernel import wire
+from everykernel.btf import sanitise
+from everykernel.core import Target
+from everykernel.errors import ObjectUnsupported, UsageError
+from everykernel.load import abi, externs, maps, program, reasons, verifier
+from everykernel.load.link import link
+from everykernel.load.loaded import LoadedObject, Program
+from everykernel.load.relocate import Relocated, decides, relocate
+from everykernel.load.syscalls import address, bpf, error_name
+from everykernel.object.spec import DATA, EXTERN, EXTERN_CALL, MAP, MapSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from everykernel.btf import Btf
+    from everykernel.load.kernel import KernelTypes
+    from everykernel.load.link import Linked
+    from everykernel.load.reasons import Reason
+    from everykernel.object import Function, ObjectSpec, ProgramSpec
+
+_KCONFIG = ".kconfig"
+
+
+def load(
+    spec: ObjectSpec,
+    kernel: KernelTypes,
+    *,
+    programs: Optional[Sequence[str]] = None,
+    btf: Optional[Btf] = None,
+    btf_name: str = "",
+    contract: Optional[Mapping[str, Any]] = None,
+) -> LoadedObject:
+    """Relocate and load an object; what the kernel refuses is in the stages of what is returned, never raised.
+
+    Args:
+        spec: the object.
+        kernel: the running kernel's types and probes.
+        programs: load only these.
+        btf: relocate against this BTF instead of the kernel's own; ``btf_name`` names it in the record.
+        contract: the loader contract; none of its keys are known yet.
+
+    Raises ObjectUnsupported for an object of the wrong byte order, UsageError for a program or key that is not known.
+    """
+    if contract:
+        raise UsageError(f"the loader contract does not know {sorted(contract)[0]!r}", where=spec.name)
+    if spec.byteorder != sys.byteorder:
+        raise ObjectUnsupported(
+            f"is {spec.byteorder}-endian, this machine {sys.byteorder}-endian",
+            where=spec.name,
+            remedy="compile it with -target bpf on this machine, or with -target bpfel or bpfeb",
+        )
+    chosen = _chosen(spec, programs)
+    if btf is not None:
+        target, used = Target(btf), f"supplied:{btf_name or btf.name}"
+    else:
+        target, used = kernel.target, "none" if kernel.vmlinux is None else "kernel"
+    relocated = relocate(spec, chosen, target, used)
+    return _Load(spec, kernel, relocated, chosen).run()
+
+
+def _chosen(spec: ObjectSpec, names: Optional[Sequence[str]]) -> list[ProgramSpec]:
+    if names is None:
+        return list(spec.programs)
+    known = {p.name: p for p in spec.programs}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"there is no program {name!r}", where=spec.name, remedy=f"it has {', '.join(known) or 'none'}"
+            )
+    return [known[name] for name in names]
+
+
+class _Load:
+    """The load stage of one object."""
+
+    def __init__(
+        self, spec: ObjectSpec, kernel: KernelTypes, relocated: Relocated, chosen: Iterable[ProgramSpec]
+    ) -> None:
+        self.spec = spec
+        self.kernel = kernel
+        self.relocated = relocated
+        self.chosen = chosen
+        self.object = LoadedObject(spec, relocated.stage, {})
+        self.externs = externs.Resolution(spec, kernel)
+        self.btf_fd = 0
+        self.notes: list[str] = []
+
+    def run(self) -> LoadedObject:
+        """Do it all; descriptors are closed again if something of ours breaks."""
+        began = time.monotonic()
+        try:
+            self._upload_btf()
+            self._create_maps()
+            for spec in self.chosen:
+                self._program(spec)
+            self._fill_slots()
+        except BaseException:
+            self.object.close()
+            raise
+        found = self.object
+        found.keep_variables()
+        map_records = [m.record for m in found.maps.values()]
+        program_records = [p.record for p in found.programs.values()]
+        failed = next((r for r in map_records if r["status"] == wire.FAILED), None)
+        refused = next((r for r in program_records if r["status"] == wire.FAILED and r["decides"]), None)
+        first = failed or refused
+        tried = any(r["status"] != wire.NOT_REACHED for r in program_records) or not program_records
+        found.load = {
+            "status": wire.FAILED if first else wire.PASSED if tried else wire.NOT_REACHED,
+            "code": first["code"] if first else "",
+            "message": first["message"] if first else "",
+            "seconds": time.monotonic() - began,
+            "maps": map_records,
+            "programs": program_records,
+            "notes": self.notes,
+        }
+        return found
+
+    def _upload_btf(self) -> None:
+        """Hand the object's BTF to the kernel, less the kinds that it does not know; go on where it takes none."""
+        spec = self.spec
+        if spec.btf is None:
+            return
+        btf = externs.for_kernel(spec.btf, self.externs.places, len(self.externs.kconfig))
+        try:
+            self._keep_btf(btf.raw)
+        except OSError as e:
+            if e.errno == errno.EPERM:
+                self.notes.append("the kernel denies BTF to this caller: loaded without")
+            else:
+                self._upload_less(btf)
+
+    def _upload_less(self, btf: Btf) -> None:
+        """Hand over the BTF with every kind replaced that probes show this kernel not to know."""
+        probes = self.kernel.probes
+        features = {f for f in sanitise.needed(btf) if probes.btf(f)}
+        missing = sorted(sanitise.needed(btf) - features)
+        try:
+            self._keep_btf(sanitise.sanitise(btf, features))
+            self.notes.append(f"BTF kinds replaced that this kernel does not know: {', '.join(missing) or 'none'}")
+        except OSError as e:
+            self.notes.append(f"the kernel refuses the object's BTF ({error_name(e.errno)}): loaded without")
+
+    def _keep_btf(self, data: bytes) -> None:
+        buffer = bytearray(data)
+        self.btf_fd = bpf(abi.BTF_LOAD, abi.btf_load(address(buffer), len(buffer)))
+        self.object.descriptors.append(self.btf_fd)
+
+    def _create_maps(self) -> None:
+        spec, probes, found = self.spec, self.kernel.probes, self.object.maps
+        for declared in spec.maps.values():
+            found[declared.name] = made = maps.Map(declared.name, declared, spec.btf)
+            maps.create(made, probes, self.btf_fd)
+        stem = spec.name.rpartition("/")[2].partition(".")[0]
+        for section in spec.data.values():
+            found[section.name] = made = maps.data_map(section, spec.btf, section.data)
+            title = section.name if "." in section.name[1:] else stem[: 15 - len(section.name)] + section.name
+            maps.create_data(made, probes, self.btf_fd, title, section.data, read_only=section.read_only)
+        if self.externs.kconfig:
+            data = self.externs.kconfig
+            kconfig = MapSpec(_KCONFIG, maps.ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG)
+            found[_KCONFIG] = made = maps.Map(_KCONFIG, kconfig, spec.btf)
+            maps.create_data(made, probes, 0, stem[:7] + _KCONFIG, data, read_only=True)
+            self.externs.place_kconfig(made.fd)
+
+    def _program(self, spec: ProgramSpec) -> None:
+        """Load one program and keep its record."""
+        record: wire.ProgramRecord = {
+            "name": spec.name,
+            "section": spec.section,
+            "type": spec.rule.type if spec.rule else "",
+            "attach": spec.target,
+            "status": wire.PASSED,
+            "code": "",
+            "errno": None,
+            "message": "",
+            "log": "",
+            "source": "",
+            "insns": 0,
+            "verified_insns": None,
+            "decides": decides(spec),
+        }
+        fd = -1
+        parts = self.relocated.parts.get(spec.name)
+        if parts is None:
+            stage = self.relocated.stage["programs"]
+            why = next(r for r in stage if r["name"] == spec.name)
+            _verdict(record, wire.NOT_REACHED, why["code"], why["message"])
+        else:
+            blocked = self._blocked(spec, parts)
+            if blocked is not None:
+                _verdict(record, wire.FAILED, blocked.code, f"{spec.name}: {blocked.message}")
+            else:
+                fd = self._load(spec, parts, record)
+        self.object.programs[spec.name] = Program(spec, record, fd, self.object)
+
+    def _blocked(self, spec: ProgramSpec, parts: list[Function]) -> Optional[Reason]:
+        """Return why a program need not be tried: an unknown section, a map or extern that is not there."""
+        if spec.rule is None:
+            return reasons.Reason("object-unsupported", f"section {spec.section!r} stands for no program type")
+        for function in parts:
+            for reference in function.references:
+                if reference.kind in (MAP, DATA):
+                    record = self.object.maps[reference.name].record
+                    if record["status"] == wire.FAILED:
+                        return reasons.Reason(record["code"], f"it needs {record['message']}")
+                elif reference.kind in (EXTERN, EXTERN_CALL):
+                    found = self.externs.resolved[reference.name]
+                    if found.code:
+                        return reasons.Reason(found.code, found.message)
+        return None
+
+    def _load(self, spec: ProgramSpec, parts: list[Function], record: wire.ProgramRecord) -> int:
+        target, missing = program.find_target(spec, spec.target, self.kernel)
+        if missing is not None:
+            _verdict(record, wire.FAILED, missing.code, f"{spec.name}: {missing.message}")
+            return -1
+        fds = {name: m.fd for name, m in self.object.maps.items()}
+        linked = link(parts, self.relocated.code, fds, self.externs.resolved)
+        record["insns"] = len(linked.code) // 8
+        rule = spec.rule
+        expected = not (rule and rule.expected_optional) or self.kernel.probes.expected_attach_type()
+        loading = program.Loading(
+            spec,
+            linked,
+            license_=self.spec.license,
+            kernel_version=self.spec.kernel_version or externs.kernel_version(),
+            btf_fd=self.btf_fd,
+            target=target,
+            btf_fds=self.externs.descriptors,
+            expected=expected,
+        )
+        try:
+            fd = loading.load()
+        except program.Refused as e:
+            self._explain(spec, linked, record, e)
+            return -1
+        record["verified_insns"] = program.verified_instructions(fd)
+        return fd
+
+    def _explain(self, spec: ProgramSpec, linked: Linked, record: wire.ProgramRecord, refused: program.Refused) -> None:
+        """Write down why the kernel refused a program: code, the lines that matter, source line, the whole log."""
+        verdict = verifier.parse(refused.log)
+        source, text = "", ""
+        if verdict.insn is not None and verdict.insn < len(linked.code) // 8 and self.spec.btf is not None:
+            source, text = verifier.source_line(self.spec.btf, linked, verdict.insn)
+        assert spec.rule is not None
+        if reasons.poisoned(verdict, refused.log):
+            reason = self._unresolved(linked, verdict)
+        else:
+            reason = reasons.of_program(refused.error, verdict, refused.log, spec.rule, self.kernel.probes)
+        name = error_name(refused.error.errno)
+        place = f" at {source}: {text}" if source else ""
+        _verdict(record, wire.FAILED, reason.code, f"{spec.name}: {name}: {reason.message}{place}")
+        record["errno"], record["log"], record["source"] = name, refused.log, source
+
+    def _unresolved(self, linked: Linked, verdict: verifier.Verdict) -> Reason:
+        """Return the relocation that poisoned the instruction at which the verifier stopped."""
+        if verdict.insn is not None:
+            function, index = linked.function_at(verdict.insn)
+            found = self.relocated.fixups.get(function.name, {})
+            fixup = found.get(index) or found.get(index - 1)  # the second half of a 64-bit load
+            if fixup is not None:
+                return reasons.Reason("relocation-unresolved", f"{fixup.kind} {fixup.access}: {fixup.message}")
+        return reasons.Reason("relocation-unresolved", "an instruction that could not be relocated was reached")
+
+    def _fill_slots(self) -> None:
+        """Put the static initialisers into maps of maps and program arrays; note what has to stay out."""
+        found = self.object
+        descriptors = {p.name: p.fd for p in found.programs.values() if p.fd >= 0}
+        for made in found.maps.values():
+            if made.spec.type == maps.PROG_ARRAY:
+                made.programs = descriptors
+            for slot, name in made.spec.slots if made.fd >= 0 else ():
+                fd = descriptors.get(name, found.maps[name].fd if name in found.maps else -1)
+                if fd < 0:
+                    self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {name!r} was not loaded")
+                    continue
+                try:
+                    made.update(slot.to_bytes(4, sys.byteorder), fd.to_bytes(4, sys.byteorder))
+                except OSError as e:
+                    self.notes.append(f"map {made.name!r}: slot {slot}: {error_name(e.errno)}")
+
+
+def _verdict(record: wire.ProgramRecord, status: str, code: str, message: str) -> None:
+    record["status"], record["code"], record["message"] = status, code, message

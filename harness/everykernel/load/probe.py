@@ -1,0 +1,134 @@
+"""What a kernel can do, found out by trying the smallest thing that needs it, never from its version.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Callable
+
+from everykernel.btf import sanitise
+from everykernel.load import abi
+from everykernel.load.syscalls import address, bpf
+from everykernel.object.maps import MAP_TYPE, MAPS_OF_MAPS
+from everykernel.object.sections import PROGRAM_TYPE
+
+# r0 = 0 (the verifier's least), exit
+_RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
+_GPL = b"GPL\0"
+
+# Program types whose smallest program needs an attach target in the kernel's BTF: tried with BTF id 1, a type that is
+# no function; a kernel that knows the program type says so in its log, one that does not says nothing.
+_NEED_TARGET = {
+    PROGRAM_TYPE["tracing"]: "attach_btf_id 1 is not a function",
+    PROGRAM_TYPE["lsm"]: "attach_btf_id 1 is not a function",
+    PROGRAM_TYPE["ext"]: "Cannot replace kernel functions",
+}
+_EXPECTED = {"cgroup_sock_addr": 10, "cgroup_sockopt": 21, "sk_lookup": 36, "netfilter": 45}
+"""Program types whose attach type 0 is none of theirs: one that has been there from the type's beginning."""
+
+
+class Probes:
+    """The answers so far."""
+
+    def __init__(self) -> None:
+        self._answers: dict[object, bool] = {}
+
+    def _ask(self, key: object, question: Callable[[], bool]) -> bool:
+        if key not in self._answers:
+            self._answers[key] = question()
+        return self._answers[key]
+
+    def program_type(self, type_: int) -> bool:
+        """Whether the kernel knows a program type."""
+        expected = {PROGRAM_TYPE[name]: number for name, number in _EXPECTED.items()}.get(type_, 0)
+        return self._ask(("program", type_), lambda: _program(type_, expected))
+
+    def attach_type(self, type_: int, attach_type: int) -> bool:
+        """Whether the kernel knows an expected attach type of a program type that it knows."""
+        if type_ in _NEED_TARGET:
+            return True
+        return self._ask(("attach", type_, attach_type), lambda: _program(type_, attach_type))
+
+    def expected_attach_type(self) -> bool:
+        """Whether programs are loaded with an expected attach type.
+
+        Linux commit 5e43f899b03a ("bpf: Check attach type at prog load time") (in v4.17); asked as libbpf does, with a
+        cgroup_sock program for sock_create.
+        """
+        return self.attach_type(PROGRAM_TYPE["cgroup_sock"], 2)
+
+    def map_type(self, type_: int) -> bool:
+        """Whether the kernel knows a map type: EINVAL may have other reasons, so several shapes are tried."""
+        return self._ask(("map", type_), lambda: _map(type_))
+
+    def btf(self, feature: str) -> bool:
+        """Whether the kernel takes a BTF feature of `btf.sanitise`."""
+        return self._ask(("btf", feature), lambda: _btf(sanitise.PROBES[feature]))
+
+
+def _program(type_: int, attach_type: int) -> bool:
+    insns, license_ = bytearray(_RETURN_0), bytearray(_GPL)
+    log = bytearray(4096)
+    wanted = _NEED_TARGET.get(type_, "")
+    attributes = abi.ProgramAttributes(
+        type_, len(insns) // 8, address(insns), address(license_),
+        expected_attach_type=attach_type or (24 if wanted else 0),
+        attach_btf_id=1 if wanted else 0,
+    )  # fmt: skip
+    try:
+        fd = bpf(abi.PROG_LOAD, attributes.pack(1, address(log), len(log)) if wanted else attributes.pack())
+    except OSError as e:
+        if wanted:
+            return wanted.encode() in log
+        return e.errno not in (errno.EINVAL, 524, errno.EOPNOTSUPP)
+    os.close(fd)
+    return True
+
+
+# Shapes of the smallest maps: key size, value size, entries, flags. Each type that exists takes one of them.
+_SHAPES = (
+    (4, 4, 1, 0), (0, 0, 4096, 0), (8, 8, 1, abi.F_NO_PREALLOC), (0, 4, 1, 0), (4, 8, 1, 0), (8, 4, 1, 0),
+    (8, 4, 0, 0), (0, 0, 1, abi.F_MMAPABLE),
+)  # fmt: skip
+_STORAGE = {MAP_TYPE[name] for name in ("sk_storage", "inode_storage", "task_storage", "cgrp_storage")}
+
+
+def _map(type_: int) -> bool:
+    """Try shapes until one is taken, or refused for another reason than that the kernel makes nothing of it."""
+    if type_ in MAPS_OF_MAPS:
+        inner = bpf(abi.MAP_CREATE, abi.MapAttributes(MAP_TYPE["array"], 4, 4, 1).pack())
+        try:
+            return _taken(abi.MapAttributes(type_, 4, 4, 1, inner_fd=inner))
+        finally:
+            os.close(inner)
+    if type_ in _STORAGE:
+        data = bytearray(sanitise.PROBES["datasec"])  # its type 1 is an int of 4 bytes
+        btf = bpf(abi.BTF_LOAD, abi.btf_load(address(data), len(data)))
+        try:
+            return _taken(abi.MapAttributes(type_, 4, 4, 0, abi.F_NO_PREALLOC, btf_fd=btf, key_type=1, value_type=1))
+        finally:
+            os.close(btf)
+    return any(_taken(abi.MapAttributes(type_, *shape)) for shape in _SHAPES)
+
+
+def _taken(attributes: abi.MapAttributes) -> bool:
+    try:
+        fd = bpf(abi.MAP_CREATE, attributes.pack())
+    except OSError as e:
+        return e.errno not in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, 524)
+    os.close(fd)
+    return True
+
+
+def _btf(data: bytes) -> bool:
+    buffer = bytearray(data)
+    try:
+        fd = bpf(abi.BTF_LOAD, abi.btf_load(address(buffer), len(buffer)))
+    except OSError:
+        return False
+    os.close(fd)
+    return True
