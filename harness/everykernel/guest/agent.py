@@ -47,7 +47,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.facts = probes.facts()
-        self._requests: Any = _requests(self.facts)
+        self._requests: Any = _requests()
         self._requests.warm()
         self._own: dict[str, Callable[[Any], wire.Message]] = {
             wire.Hello.kind: self._hello,
@@ -74,21 +74,11 @@ class Agent:
             return wire.Failed("harness-error", f"{type(e).__name__}: {e}", "", traceback.format_exc())
 
 
-def _requests(facts: wire.Facts) -> Any:
-    import importlib
+def _requests() -> Any:
+    from everykernel import load
+    from everykernel.guest.requests import Requests
 
-    try:
-        return importlib.import_module("everykernel.guest.requests").Requests(facts)
-    except ImportError:  # until the loader is there
-        return _Unserved()
-
-
-class _Unserved:
-    def warm(self) -> None:
-        pass
-
-    def serve(self, message: wire.Message) -> wire.Message:
-        return wire.Failed("harness-error", f"nothing here serves {message.kind!r}")
+    return Requests(load.kernel_btf())
 
 
 def serve(descriptor: int) -> None:
@@ -121,7 +111,7 @@ def _read(port: Port, jobs: SimpleQueue[Job]) -> None:
 
 def rehearse(agent: Agent) -> None:
     """Do each cheap request once: what it imports and what the kernel caches for it is then in the warm snapshot."""
-    path = stage0.HERE + "/rehearsal"
+    path = "/tmp/everykernel-rehearsal"
     for message in (wire.Push(path, b""), wire.Pull(path), wire.Run(["/bin/true"])):
         number, request = wire.decode(*_split(wire.encode(1, message)))
         _split(wire.encode(number, agent.answer(request)))
