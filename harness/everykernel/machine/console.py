@@ -53,8 +53,8 @@ def death(console: str, where: str) -> GuestError | None:
     if oops and (panic is None or oops.start() < panic.start()):
         return KernelOops(f"the kernel oopsed: {oops[1].strip()}", console=_from(text, oops.start()), where=where)
     if panic:
-        start = max(0, text.rfind("\n", 0, max(0, panic.start() - 1)))
-        return KernelPanic(f"the kernel panicked: {panic[1].strip()}", console=_from(text, start), where=where)
+        before = text.rfind("\n", 0, max(0, panic.start() - 1)) + 1  # the line before often names the trigger
+        return KernelPanic(f"the kernel panicked: {panic[1].strip()}", console=_from(text, before), where=where)
     return None
 
 

@@ -1,0 +1,94 @@
+"""What a console says is read as a person would: panic, oops, or a warning of a kernel that goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from everykernel.errors import KernelOops, KernelPanic
+from everykernel.machine import console
+
+PANIC = """\
+[    2.174684] Run /init as init process\r
+[   11.500000] sysrq: Trigger a crash\r
+[   11.500100] Kernel panic - not syncing: sysrq triggered crash\r
+[   11.500200] CPU: 0 PID: 93 Comm: sh Not tainted 6.1.0-56-cloud-amd64 #1  Debian 6.1.192-2\r
+[   11.500300] Call Trace:\r
+[   11.500400]  sysrq_handle_crash+0x16/0x20\r
+[   11.500500] ---[ end Kernel panic - not syncing: sysrq triggered crash ]---\r
+"""
+# The first lines as Linux 5.10, 6.1 and 6.12 print them.
+OOPSES = [
+    "BUG: kernel NULL pointer dereference, address: 0000000000000000",
+    "BUG: unable to handle page fault for address: ffffffffc0000000",
+    "invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
+    "Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
+    "general protection fault, probably for non-canonical address 0xdead: 0000 [#1] SMP",
+    "kernel BUG at kernel/bpf/core.c:1!",
+    "Internal error: Oops: 0000000096000004 [#1] SMP",
+]
+WARNING = """\
+[    3.000000] ------------[ cut here ]------------
+[    3.000001] WARNING: CPU: 1 PID: 7 at kernel/bpf/verifier.c:10 do_check+0x1/0x2
+[    3.000002] Modules linked in: dummy
+[    3.000003] Call Trace:
+[    3.000004]  <TASK>
+[    3.000005]  do_check+0x1/0x2
+[    3.000006]  </TASK>
+[    3.000007] ---[ end trace 0000000000000000 ]---
+[    3.100000] dummy: loaded
+[    4.000000] BUG: sleeping function called from invalid context at mm/x.c:1
+[    4.000001] in_atomic(): 1
+"""
+
+
+def test_a_panic_is_found_with_its_trace() -> None:
+    """The error names the cause; its console begins where the panic does."""
+    error = console.death(PANIC, "6.1")
+    assert isinstance(error, KernelPanic)
+    assert str(error) == "6.1: the kernel panicked: sysrq triggered crash"
+    assert error.console.splitlines()[0] == "sysrq: Trigger a crash"
+    assert "sysrq_handle_crash" in error.console
+    assert "\r" not in error.console
+
+
+@pytest.mark.parametrize("line", OOPSES)
+def test_an_oops_is_not_taken_for_the_panic_that_follows(line: str) -> None:
+    """With oops=panic each oops ends in a panic: the oops is the cause."""
+    lines = ["before", line, "RIP: 0010:f", "Kernel panic - not syncing: Fatal exception"]
+    text = "".join(f"[    1.{number}] {words}\n" for number, words in enumerate(lines))
+    error = console.death(text, "6.1")
+    assert isinstance(error, KernelOops)
+    assert error.message == f"the kernel oopsed: {line}"
+    assert error.console.startswith(line)
+
+
+def test_an_oops_on_the_way_down_does_not_hide_the_panic() -> None:
+    """What breaks while a kernel panics is not the cause."""
+    assert isinstance(console.death(PANIC + "BUG: unable to handle page fault\n", "6.1"), KernelPanic)
+
+
+def test_a_quiet_end_is_no_death_of_the_kernels() -> None:
+    """Without either, the console does not say why."""
+    assert console.death("[    1.0] reboot: Restarting system\n", "6.1") is None
+
+
+def test_splats_are_found_whole() -> None:
+    """Each warning comes with its trace and without the lines after it."""
+    first, second = console.splats(WARNING)
+    assert first.splitlines()[0] == "WARNING: CPU: 1 PID: 7 at kernel/bpf/verifier.c:10 do_check+0x1/0x2"
+    assert "do_check+0x1/0x2" in first.splitlines()[-1]
+    assert "dummy: loaded" not in first
+    assert second.splitlines() == [
+        "BUG: sleeping function called from invalid context at mm/x.c:1",
+        "in_atomic(): 1",
+    ]
+
+
+def test_an_ordinary_boot_has_no_splats() -> None:
+    """Ordinary messages are no warnings, whatever their level."""
+    assert console.splats("[    0.8] mtrr: your CPUs had inconsistent fixed MTRR settings\n") == []
+
+
+def test_the_tail_is_the_last_lines() -> None:
+    """At most so many lines, without what follows the last one."""
+    assert console.tail("a\r\nb\r\nc\r\n\n", 2) == "b\nc"
