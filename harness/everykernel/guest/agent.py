@@ -46,8 +46,11 @@ class Agent:
     """Answers requests; those about objects go to `everykernel.guest.requests`."""
 
     def __init__(self) -> None:
+        from everykernel import load
+        from everykernel.guest.requests import Requests
+
         self.facts = probes.facts()
-        self._requests: Any = _requests()
+        self._requests = Requests(load.kernel_btf())
         self._requests.warm()
         self._own: dict[str, Callable[[Any], wire.Message]] = {
             wire.Hello.kind: self._hello,
@@ -60,25 +63,14 @@ class Agent:
         system.greet(message)
         return self.facts
 
-    def _others(self, message: wire.Message) -> wire.Message:
-        reply: wire.Message = self._requests.serve(message)
-        return reply
-
     def answer(self, message: wire.Message) -> wire.Message:
         """Return the reply to a request; whatever goes wrong is a reply too."""
         try:
-            return self._own.get(message.kind, self._others)(message)
+            return self._own.get(message.kind, self._requests.serve)(message)
         except EverykernelError as e:
             return wire.Failed(e.code, e.message, e.where, "")
         except Exception as e:  # a defect of ours must not cost the guest: the host shows the traceback
             return wire.Failed("harness-error", f"{type(e).__name__}: {e}", "", traceback.format_exc())
-
-
-def _requests() -> Any:
-    from everykernel import load
-    from everykernel.guest.requests import Requests
-
-    return Requests(load.kernel_btf())
 
 
 def serve(descriptor: int) -> None:

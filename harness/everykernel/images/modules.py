@@ -116,24 +116,29 @@ def content(path: Path) -> bytes:
 def depends(module: bytes) -> list[str]:
     """Return the names that a module's .modinfo section says it depends on."""
     match = re.search(rb"\0depends=([^\0]*)\0", module)
-    return [name for name in match[1].decode().split(",") if name] if match else []
+    return [name.replace("-", "_") for name in match[1].decode().split(",") if name] if match else []
 
 
 def _name(path: Path) -> str:
     return path.name.split(".ko")[0].replace("-", "_")
 
 
+def _relative(kernel: Kernel, path: Path) -> str:
+    """Return where a module is below ``lib/modules/<release>``, uncompressed."""
+    assert kernel.modules is not None
+    return str(path.relative_to(kernel.modules).with_name(f"{path.name.split('.ko')[0]}.ko"))
+
+
 def _archive(kernel: Kernel, modules: list[Path], sysctls: tuple[tuple[str, str], ...]) -> bytes:
     members, listed, lines = [], [], []
+    relative = {_name(path): _relative(kernel, path) for path in modules}
     for path in modules:
-        assert kernel.modules is not None
-        relative = path.relative_to(kernel.modules).with_name(f"{path.name.split('.ko')[0]}.ko")
-        target = f"lib/modules/{kernel.release}/{relative}"
+        target = f"lib/modules/{kernel.release}/{relative[_name(path)]}"
         data = content(path)
         members.append(cpio.file(target, data))
         listed.append(f"/{target}")
-        names = [str(other.relative_to(kernel.modules)) for other in modules if _name(other) in depends(data)]
-        lines.append(f"{relative}: {' '.join(names)}".rstrip())
+        names = [relative[name] for name in depends(data) if name in relative]  # what is built in has no file
+        lines.append(f"{relative[_name(path)]}: {' '.join(names)}".rstrip())
     members.append(cpio.file("everykernel/modules", "".join(f"{path}\n" for path in listed).encode()))
     members.append(cpio.file("everykernel/sysctls", "".join(f"{k}={v}\n" for k, v in sysctls).encode()))
     members.append(cpio.file(f"lib/modules/{kernel.release}/modules.dep", "".join(f"{x}\n" for x in lines).encode()))

@@ -1,0 +1,116 @@
+"""The agent answers every request over one descriptor, whatever goes wrong in it.
+
+It runs here, outside any guest, in a process of its own; what would touch the host's clock or kernel is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from everykernel import images, wire
+from everykernel.machine.channel import Channel
+
+# Requests about objects load the kernel's BTF and try its features: a guest's business. Hello would set our clock.
+SERVE = """
+import sys, types
+sys.path.insert(0, sys.argv[1])
+from everykernel import wire
+stand_in = types.ModuleType("everykernel.guest.requests")
+class Requests:
+    def __init__(self, facts): pass
+    def warm(self): pass
+    def serve(self, message):
+        if message.handle == 0:
+            raise KeyError("no such handle")
+        return wire.Value({"handle": message.handle, "data": b"\\0"})
+stand_in.Requests = Requests
+sys.modules["everykernel.guest.requests"] = stand_in
+sys.modules["everykernel.load"] = types.ModuleType("everykernel.load")
+sys.modules["everykernel.load"].kernel_btf = lambda: None
+from everykernel.guest import agent, system
+system.greet = lambda message: None
+agent.serve(int(sys.argv[2]))
+"""
+
+
+class Agent:
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.number = 0
+
+    def ask(self, message: wire.Message) -> wire.Message:
+        self.number += 1
+        deadline = time.monotonic() + 20
+        self.channel.send(wire.encode(self.number, message), deadline)
+        number, reply = self.channel.receive(deadline)
+        assert number == self.number
+        return reply
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    path = tmp_path_factory.mktemp("agent") / "everykernel-agent.pyz"
+    path.write_bytes(images.agent_zipapp())
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-S", "-I", "-c", SERVE, str(path), str(theirs.fileno())]
+    with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as process:
+        theirs.close()
+        channel = Channel(ours)
+        number, ready = channel.receive(time.monotonic() + 20)
+        assert number == 0
+        assert isinstance(ready, wire.Facts)
+        yield Agent(channel)
+        process.kill()
+        channel.close()
+
+
+def test_facts(agent: Agent) -> None:
+    """Hello is answered with what the kernel is."""
+    facts = agent.ask(wire.Hello(0, b""))
+    assert isinstance(facts, wire.Facts)
+    assert facts.release == os.uname().release
+    assert facts.cpus == os.cpu_count()
+
+
+def test_files(agent: Agent, tmp_path: Path) -> None:
+    """Files are written with their mode, read back, and what cannot be is an error that names the file."""
+    path = tmp_path / "new folder" / "file"
+    assert agent.ask(wire.Push(str(path), b"\0\xff", 0o755)) == wire.Done()
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert agent.ask(wire.Pull(str(path))) == wire.Value(b"\0\xff")
+    assert agent.ask(wire.Pull(str(tmp_path))) == wire.Failed("load-failed", "is a directory", str(tmp_path))
+
+
+def test_programs(agent: Agent) -> None:
+    """A program's input, environment, output and end are its own."""
+    reply = agent.ask(wire.Run(["sh", "-c", "cat; echo $X >&2; exit 7"], b"in", {"X": "y"}))
+    assert reply == wire.Ran(7, b"in", b"y\n")
+    assert agent.ask(wire.Run(["/no/such"])) == wire.Failed("load-failed", "no such file or directory", "/no/such")
+    assert isinstance(agent.ask(wire.Run([])), wire.Failed)
+
+
+def test_a_ping_is_answered_while_a_request_runs(agent: Agent) -> None:
+    """The reader answers it at once; the request's own answer comes later."""
+    deadline = time.monotonic() + 20
+    agent.channel.send(wire.encode(1001, wire.Run(["sleep", "0.5"])), deadline)
+    agent.channel.send(wire.encode(1002, wire.Ping()), deadline)
+    assert agent.channel.receive(deadline) == (1002, wire.Done())
+    assert agent.channel.receive(deadline)[0] == 1001
+
+
+def test_others_answer_about_objects(agent: Agent) -> None:
+    """A request that is not the agent's own goes to the loader; a defect there costs nobody the guest."""
+    assert agent.ask(wire.Unload(7)) == wire.Value({"handle": 7, "data": b"\0"})
+    reply = agent.ask(wire.Unload(0))
+    assert isinstance(reply, wire.Failed)
+    assert (reply.code, reply.message) == ("harness-error", "KeyError: 'no such handle'")
+    assert "Traceback" in reply.trace
+    assert agent.ask(wire.Ping()) == wire.Done()
