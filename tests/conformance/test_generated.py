@@ -1,0 +1,65 @@
+"""Random objects against random kernels: our outcome and bytes are libbpf's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tests.conformance import generated, libbpf
+
+from everykernel import core
+from everykernel.btf import Btf
+from everykernel.kernels.debian import Archive
+
+pytestmark = pytest.mark.conformance
+
+SEEDS = 300
+
+
+def relocated(sample: generated.Sample, program: generated.Program) -> tuple[bytes | None, Counter[str]]:
+    """Return the program's code as we relocate it (None: refused), and the outcomes of its records."""
+    target = core.Target(Btf.parse(sample.target))
+    session = core.Session(sample.local, target)
+    code = bytearray(program.code)
+    outcomes: Counter[str] = Counter()
+    for index, record in enumerate(program.records):
+        insn = bytes(code[record.insn_off : record.insn_off + 16])
+        fixup = core.compute(record, index, sample.local, target, insn, session)
+        outcomes[fixup.outcome] += 1
+        if fixup.outcome == core.FAILED:
+            return None, outcomes
+        core.apply(fixup, code, record.insn_off // 8)
+    return bytes(code), outcomes
+
+
+def compare(oracle: libbpf.Oracle, folder: Path, seed: int) -> tuple[list[str], Counter[str]]:
+    """Return how we differ from libbpf on the sample of a seed, and the outcomes."""
+    sample = generated.sample(seed)
+    obj, btf, symbols = folder / "sample.o", folder / "sample.btf", folder / "kallsyms"
+    obj.write_bytes(sample.object)
+    btf.write_bytes(sample.target)
+    symbols.touch()
+    verdicts = oracle.relocate(obj, btf, symbols)
+    if isinstance(verdicts, str):
+        return [f"seed {seed}: libbpf does not open the object: {verdicts}"], Counter()
+    differences = []
+    total: Counter[str] = Counter()
+    for number, (program, verdict) in enumerate(zip(sample.programs, verdicts, strict=True)):
+        code, outcomes = relocated(sample, program)
+        total += outcomes
+        theirs = None if verdict.errno and verdict.failed else verdict.code
+        if code != theirs:
+            differences.append(f"seed {seed}: p{number}: we {code and code.hex()}, libbpf {theirs and theirs.hex()}")
+    return differences, total
+
+
+def test_random_objects_come_out_as_libbpfs(tmp_path: Path) -> None:
+    """Thousands of records of every kind, over types that agree, differ and contradict, give libbpf's bytes."""
+    oracle = libbpf.Oracle(Archive(), tmp_path)
+    total: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        differences, outcomes = compare(oracle, tmp_path, seed)
+        assert not differences
+        total += outcomes
+    assert min(total[outcome] for outcome in (core.PATCHED, core.POISONED, core.FAILED)) > 1000
