@@ -24,6 +24,10 @@ ROOTS = ("s", "s___x", "s___y", "t", "t___x", "e", "e___x", "u", "a___b___c", ""
 MEMBERS = ("a", "b", "c", "d", "")
 VALUES = ("A", "B", "C", "A___x", "B___y")
 INTS = (("int", 4, True), ("unsigned int", 4, False), ("long", 8, True), ("unsigned char", 1, False), ("u64", 8, False))
+_WEIGHTS = {
+    "struct": 12, "union": 5, "ptr": 5, "array": 5, "typedef": 5, "modifier": 4, "enum": 3, "enum64": 2, "fwd": 2,
+    "proto": 2, "float": 1, "odd": 1, "func": 1, "var": 1, "tag": 1,
+}  # fmt: skip
 EXIT = struct.pack("<BBhi", 0xB7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)
 
 
@@ -64,10 +68,7 @@ class Types:
         rng, writer = self.rng, self.writer
         any_type = rng.choice([0, *self.whole])
         sized = rng.choice(self.sized)
-        kind = rng.choices(
-            "struct union ptr array typedef modifier enum enum64 fwd proto float odd func var tag".split(),
-            (12, 5, 5, 5, 5, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1),
-        )[0]
+        kind = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
         if kind in ("struct", "union"):
             number = self.composite(kind)
             self.sized.append(number)
