@@ -5,15 +5,13 @@ This module travels to the guest: standard library and pyelftools only, Python 3
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import mmap
 import select
+import sys
 from typing import TYPE_CHECKING
 
-from everykernel import object as object_
 from everykernel.btf import sanitise
-from everykernel.errors import EverykernelError
 from everykernel.load import attach, perfbuf, ringbuf
 from everykernel.object import elf
 from everykernel.object.sections import PROGRAM_TYPE
@@ -29,8 +27,7 @@ _PROGRAM_TYPES = ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "socket_filte
 
 def warm(kernel: KernelTypes) -> None:
     """Import pyelftools, index the kernel's BTF, and ask the probes whose answers most objects need."""
-    with contextlib.suppress(EverykernelError):
-        object_.read(b"\x7fELF", "nothing")  # imports pyelftools and builds its parsers
+    elf.layouts(sys.byteorder == "little")  # imports pyelftools and builds its parsers
     if kernel.vmlinux is not None:
         _ = kernel.vmlinux.index
         _ = kernel.vmlinux.pointer_size

@@ -165,14 +165,14 @@ class _Load:
             maps.create(made, probes, self.btf_fd)
         stem = spec.name.rpartition("/")[2].partition(".")[0]
         for section in spec.data.values():
-            found[section.name] = made = maps.data_map(section, spec.btf, section.data)
+            found[section.name] = made = maps.data_map(section, spec.btf)
             title = section.name if "." in section.name[1:] else stem[: 15 - len(section.name)] + section.name
-            maps.create_data(made, probes, self.btf_fd, title, section.data, read_only=section.read_only)
+            maps.create_data(made, probes, self.btf_fd, title, section.data)
         if self.externs.kconfig:
             data = self.externs.kconfig
             kconfig = MapSpec(_KCONFIG, maps.ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG)
             found[_KCONFIG] = made = maps.Map(_KCONFIG, kconfig, spec.btf)
-            maps.create_data(made, probes, 0, stem[:7] + _KCONFIG, data, read_only=True)
+            maps.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
             self.externs.place_kconfig(made.fd)
 
     def _program(self, spec: ProgramSpec) -> None:

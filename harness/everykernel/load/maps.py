@@ -350,18 +350,19 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
     record["message"] = f"map {map_.name!r}: {name}: {why}"
 
 
-def data_map(section: DataSection, btf: Optional[Btf], data: bytes) -> Map:
+def data_map(section: DataSection, btf: Optional[Btf]) -> Map:
     """Return the map (not created yet) that stands for a section of global variables: an array of one entry."""
     flags = abi.F_RDONLY_PROG if section.read_only else 0
     if section.shared:
         flags |= abi.F_MMAPABLE
-    return Map(section.name, MapSpec(section.name, ARRAY, 4, len(data), 1, flags, value_type=section.type_id), btf)
+    return Map(section.name, MapSpec(section.name, ARRAY, 4, section.size, 1, flags, value_type=section.type_id), btf)
 
 
-def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes, *, read_only: bool) -> None:
+def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes) -> None:
     """Create and fill the map of a section of global variables; freeze a read-only one.
 
-    Where the kernel cannot map arrays into memory (before Linux commit fc9702273e2e, v5.5) it is created without.
+    ``data`` may be empty: zeros. Where the kernel cannot map arrays into memory (before Linux commit fc9702273e2e, in
+    v5.5) it is created without.
     """
     spec = map_.spec
     attributes = _attributes(spec, 1, title, btf_fd if spec.value_type else 0)
@@ -376,7 +377,7 @@ def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes,
         key, value = bytearray(4), bytearray(data)
         if any(data):
             bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, address(key), address(value)))
-        if read_only:
+        if spec.flags & abi.F_RDONLY_PROG:
             try:
                 bpf(abi.MAP_FREEZE, abi.words(map_.fd))
             except OSError as e:

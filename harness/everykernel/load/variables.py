@@ -42,7 +42,7 @@ def places(spec: ObjectSpec) -> dict[str, Variable]:
             continue
         for entry in btf.type(section.type_id).variables:  # type: ignore[union-attr]
             variable = btf.type(entry.type)
-            if isinstance(variable, kinds.Var) and entry.offset + entry.size <= len(section.data):
+            if isinstance(variable, kinds.Var) and entry.offset + entry.size <= section.size:
                 found.setdefault(variable.name, Variable(section.name, entry.offset, entry.size, variable.type))
     return found
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, kinds
 from everykernel.btf.edit import Editor
+from everykernel.errors import ObjectMalformed
 from everykernel.object import elf
 from everykernel.object.spec import DataSection
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 STATIC, GLOBAL, EXTERN = range(3)  # indexes of btf.kinds.LINKAGES
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
+_LIMIT = 0xFFFFFFFF  # bytes in a map's value, and the largest offset in a datasec
 _NO_ELF_SECTION = (".kconfig", ".ksyms")
 
 
@@ -35,7 +37,10 @@ def datasecs(btf: Btf) -> Iterator[tuple[int, kinds.DataSec]]:
 
 
 def complete(btf: Btf, container: elf.Elf) -> Btf:
-    """Return the BTF with sizes and offsets of its datasecs; the same one if there is nothing to do."""
+    """Return the BTF with sizes and offsets of its datasecs; the same one if there is nothing to do.
+
+    Raises ObjectMalformed where the two disagree on what is inside a section.
+    """
     sizes = {s.name: s.size for s in container.sections}
     symbols = {s.name: s for s in container.symbols if s.bind != elf.STB_LOCAL}
     editor = Editor(btf)
@@ -47,12 +52,21 @@ def complete(btf: Btf, container: elf.Elf) -> Btf:
         for entry in found.variables:
             variable = btf.type(entry.type)
             symbol = symbols.get(variable.name)
+            if not isinstance(variable, (kinds.Var, kinds.Func)):
+                raise ObjectMalformed(
+                    f"holds a {variable.kind}, not a variable", where=f"{btf.name}: type {number} ({found.name})"
+                )
             if isinstance(variable, kinds.Var) and variable.linkage == GLOBAL and symbol is not None:
+                if symbol.value + entry.size > min(sizes.get(found.name, 0), _LIMIT):
+                    raise ObjectMalformed(
+                        f"ends past section {found.name} (at {symbol.value:#x}, {entry.size} bytes)",
+                        where=f"{btf.name}: variable {variable.name!r}",
+                    )
                 places[entry.type] = symbol.value
                 if symbol.visibility in _HIDDEN:
                     editor.set_linkage(entry.type, STATIC)
                     changed = True
-        if not found.size and sizes.get(found.name):
+        if not found.size and 0 < sizes.get(found.name, 0) <= _LIMIT:
             editor.set_section(number, sizes[found.name], places)
             changed = True
     for symbol in symbols.values():
@@ -80,6 +94,8 @@ def sections(container: elf.Elf, ids: dict[str, int], btf: Optional[Btf]) -> dic
         if btf is not None and number:
             variables = btf.type(number).variables  # type: ignore[union-attr]
             shared = any(btf.type(v.type).linkage != STATIC for v in variables)  # type: ignore[union-attr]
-        data = section.data if section.type != elf.SHT_NOBITS else bytes(section.size)
-        found[section.name] = DataSection(section.name, data, section.name.startswith(".rodata"), number, shared)
+        if section.size > _LIMIT:
+            raise ObjectMalformed(f"{section.size:#x} bytes are more than a map can hold", where=section.name)
+        read_only = section.name.startswith(".rodata")
+        found[section.name] = DataSection(section.name, section.size, section.data, read_only, number, shared)
     return found

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
 
-EM_NONE, EM_BPF, ET_REL = 0, 247, 1
 SHT_NOBITS, SHT_REL = "SHT_NOBITS", "SHT_REL"
 SHN_UNDEF, SHN_LORESERVE = 0, 0xFF00
 SHF_WRITE, SHF_EXECINSTR = 1, 4
 STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
+_COMPILE = "compile it with clang -target bpf -c"
+
 STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION = 0, 1, 2, 3
 
 
@@ -62,32 +63,44 @@ class Elf(NamedTuple):
     relocations: dict[int, list[Relocation]]
 
 
+_structs: dict[bool, Any] = {}
+
+
+def layouts(little: bool) -> Any:
+    """Return pyelftools' layouts of 64-bit headers: it takes longer to make them than to read a file by them."""
+    found = _structs.get(little)
+    if found is None:
+        from elftools.elf.structs import ELFStructs  # imported late: it takes longer than the rest of the package
+
+        found = _structs[little] = ELFStructs(little_endian=little, elfclass=64)
+        found.create_basic_structs()
+        found.create_advanced_structs("ET_REL", "EM_BPF", "ELFOSABI_NONE")
+    return found
+
+
 def read(data: bytes, name: str) -> Elf:
     """Return sections, symbols and relocations of an object's bytes.
 
     Raises ObjectMalformed for bytes that are no sound ELF file, ObjectUnsupported for one that holds no BPF code.
     """
-    from elftools.elf.elffile import ELFFile  # imported late: it takes longer than the rest of the package
-
+    if data[:4] != b"\x7fELF":
+        raise ObjectMalformed(f"is no ELF file (it starts with {data[:4].hex() or 'nothing'})", where=name)
+    if data[4:5] != b"\2" or data[5:6] not in (b"\1", b"\2"):
+        raise ObjectUnsupported("is no 64-bit ELF file", where=name, remedy=_COMPILE)
+    little = data[5] == 1
+    stream = io.BytesIO(data)
     try:
-        file = ELFFile(io.BytesIO(data))
-        header = file.header
-        machine, kind, shape = header["e_machine"], header["e_type"], file.elfclass
-        little = file.little_endian
+        header = layouts(little).Elf_Ehdr.parse_stream(stream)
     except Exception as e:  # pyelftools raises whatever its parser meets: struct, construct, Unicode and key errors
-        raise ObjectMalformed(f"is no ELF file that can be read ({e or type(e).__name__})", where=name) from e
-    if machine not in ("EM_BPF", "EM_NONE", EM_BPF, EM_NONE) or kind not in ("ET_REL", ET_REL) or shape != 64:
-        raise ObjectUnsupported(
-            f"holds no BPF code: {shape}-bit {machine} {kind}",
-            where=name,
-            remedy="compile it with clang -target bpf -c",
-        )
+        raise ObjectMalformed(f"its ELF header cannot be read ({e or type(e).__name__})", where=name) from e
+    machine, kind = header["e_machine"], header["e_type"]
+    if machine not in ("EM_BPF", "EM_NONE") or kind != "ET_REL":
+        raise ObjectUnsupported(f"holds no BPF code: {machine} {kind}", where=name, remedy=_COMPILE)
     try:
-        sections, links = _sections(file, data, name)
-    except ObjectMalformed:
-        raise
+        headers = _headers(header, stream, layouts(little).Elf_Shdr)
     except Exception as e:
         raise ObjectMalformed(f"its section headers cannot be read ({e or type(e).__name__})", where=name) from e
+    sections, links = _sections(header, headers, data, name)
     order = "<" if little else ">"
     tables = [s for s in sections if s.type == "SHT_SYMTAB"]
     if not tables:
@@ -102,18 +115,27 @@ def read(data: bytes, name: str) -> Elf:
     return Elf("little" if little else "big", sections, symbols, relocations)
 
 
-def _sections(file: object, data: bytes, name: str) -> tuple[list[Section], list[tuple[int, int]]]:
+def _headers(header: Any, stream: io.BytesIO, layout: Any) -> list[Any]:
+    """Return the section headers as pyelftools decodes them."""
+    start, step, count = header["e_shoff"], header["e_shentsize"], header["e_shnum"]
+    found = []
+    for number in range(count):
+        stream.seek(start + number * step)
+        found.append(layout.parse_stream(stream))
+    return found
+
+
+def _sections(header: Any, headers: list[Any], data: bytes, name: str) -> tuple[list[Section], list[tuple[int, int]]]:
     """Return the sections and each one's sh_link and sh_info."""
     sections, links = [], []
-    count, strings = file.num_sections(), file.get_shstrndx()  # type: ignore[attr-defined]
-    headers = [file._get_section_header(i) for i in range(count)]  # type: ignore[attr-defined]
-    if not count or strings >= count:
-        raise ObjectMalformed("has no section names", where=name)
+    strings = header["e_shstrndx"]
+    if strings >= len(headers):
+        raise ObjectMalformed(f"has no section names (section {strings} of {len(headers)})", where=name)
     table = headers[strings]
     names = data[table["sh_offset"] : table["sh_offset"] + table["sh_size"]]
-    for index, header in enumerate(headers):
-        kind, offset, size = header["sh_type"], header["sh_offset"], header["sh_size"]
-        text = _string(names, header["sh_name"], f"{name}: section {index}")
+    for index, entry in enumerate(headers):
+        kind, offset, size = entry["sh_type"], entry["sh_offset"], entry["sh_size"]
+        text = _string(names, entry["sh_name"], f"{name}: section {index}")
         if kind in (SHT_NOBITS, "SHT_NULL"):
             content = b""
         else:
@@ -122,8 +144,8 @@ def _sections(file: object, data: bytes, name: str) -> tuple[list[Section], list
                 raise ObjectMalformed(
                     f"section {text!r} at {offset:#x} ends past the file (size {size:#x})", where=name
                 )
-        sections.append(Section(index, text, kind, header["sh_flags"], size, content))
-        links.append((header["sh_link"], header["sh_info"]))
+        sections.append(Section(index, text, kind, entry["sh_flags"], size, content))
+        links.append((entry["sh_link"], entry["sh_info"]))
     return sections, links
 
 

@@ -120,13 +120,15 @@ class DataSection:
 
     Attributes:
         name: the section's name, which is the map's too: ``.rodata``, ``.bss``, ``.data.counters`` …
-        data: its initial bytes.
+        size: its bytes.
+        data: its initial bytes; empty where all are zero (.bss).
         read_only: whether programs and users may only read it.
         type_id: the datasec in the object's BTF, 0 without one.
         shared: whether it has a variable that is not static: libbpf makes such a map mmapable.
     """
 
     name: str
+    size: int
     data: bytes = field(repr=False)
     read_only: bool
     type_id: int
