@@ -240,7 +240,10 @@ class Btf:
         words = self._words
         for number, at in enumerate(self._offsets, self.first):
             if (words[at + 1] >> 24) & 0x7F == kinds.INT and words[at + 2] in (4, 8):
-                found = self.type(number)
+                try:
+                    found = self.type(number)
+                except BtfMalformed:
+                    continue  # said when it is used
                 if found.name in _LONG_NAMES and isinstance(found, kinds.Int):
                     return found.size
         return None
