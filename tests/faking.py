@@ -1,4 +1,4 @@
-"""A fake world for tests of the host's side: kernels that resolve to nothing on the disk, machines that answer by script.
+"""A fake world for tests of the host: kernels that are nowhere on the disk, machines that answer by script.
 
 An object is a JSON file; what it says decides how the fake guest answers: ``{"load": {...stage...}}``.
 """

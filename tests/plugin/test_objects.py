@@ -153,6 +153,15 @@ def test_distributed(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*kernel matrix*", "6 cells: 2 passed, 2 failed, 2 guest broke"])
 
 
+def test_rows_keep_the_order_of_items(pytester: pytest.Pytester) -> None:
+    """The matrix lists cases as they were collected, whichever ended first."""
+    names = [f"o{number}" for number in range(8)]
+    faking.objects(pytester.path, **{name: {} for name in names})
+    result = pytester.runpytest(*KERNELS, *(f"{name}.bpf.o" for name in names))
+    rows = [line.split()[0] for line in result.stdout.lines if line.startswith("o") and "✓✓✓" in line]
+    assert rows == [f"{name}.bpf.o" for name in names]
+
+
 def test_no_guest_outlives_the_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every guest that was started is closed when pytest ends."""
     worlds: list[faking.World] = []

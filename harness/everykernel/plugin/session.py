@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import queue
 import threading
 from collections.abc import Generator, Sequence
@@ -342,34 +341,14 @@ class KernelSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
         """Show the matrix before the blocks of what failed."""
-        if "ledger" in self.__dict__ and (self.ledger.results or self.ledger.kernels):
-            self._summary(terminalreporter)
+        if "ledger" in self.__dict__:
+            from everykernel.plugin import summary
+
+            self.painter.flush()
+            folder = self._folder.folder if self._folder is not None else None
+            results = self.ledger.in_order(self._order)
+            summary.write(terminalreporter, results, self.ledger.kernels, self.cost, folder)
         return (yield)
-
-    def _summary(self, reporter: Any) -> None:
-        from rich.console import Console
-
-        from everykernel.report import terminal
-
-        self.painter.flush()
-        reporter.write_sep("=", "kernel matrix")
-        text = io.StringIO()
-        encoding = getattr(reporter._tw._file, "encoding", None) or "ascii"
-        console = Console(
-            file=text,
-            width=reporter._tw.fullwidth,
-            force_terminal=reporter.hasmarkup,
-            no_color=not reporter.hasmarkup,
-            highlight=False,
-        )
-        unicode = encoding.lower().replace("-", "") == "utf8"
-        console.print(terminal.matrix(self.ledger.results, self.ledger.kernels, width=console.width, unicode=unicode))
-        for line in text.getvalue().splitlines():
-            reporter.write_line(line.rstrip())
-        for line in (self.cost.text(), *self.cost.notes):
-            reporter.write_line(line)
-        if self._folder is not None:
-            reporter.write_line(f"report: {self._folder.folder}")
 
 
 def spec_of(item: pytest.Item) -> str | None:

@@ -52,7 +52,7 @@ def matrix(
         parts.append(_table(drawn, group, first, unicode))
         parts.append(Text(""))
     parts.append(_legend(drawn, unicode))
-    parts.extend(Text(line) for line in notes(drawn))
+    parts.extend(Text(line, no_wrap=True, overflow="ignore") for line in notes(drawn))
     parts.append(Text(counts(results)))
     return Group(*parts)
 

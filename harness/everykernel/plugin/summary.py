@@ -1,0 +1,39 @@
+"""The matrix in pytest's summary."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from everykernel.matrix.campaign import Cost
+from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.report import terminal
+
+
+def write(
+    reporter: Any, results: Sequence[CaseResult], kernels: Sequence[KernelRecord], cost: Cost, folder: Path | None
+) -> None:
+    """Write matrix, legend, counts and cost to pytest's terminal reporter, in its colours, if it has any."""
+    text = io.StringIO()
+    width = reporter._tw.fullwidth
+    console = Console(
+        file=text,
+        width=width,
+        force_terminal=reporter.hasmarkup,
+        no_color=not reporter.hasmarkup,
+        highlight=False,
+    )
+    encoding = getattr(reporter._tw._file, "encoding", None) or "ascii"
+    unicode = encoding.lower().replace("-", "") == "utf8"
+    console.print(terminal.matrix(results, kernels, width=width, unicode=unicode))
+    reporter.write_sep("=", "kernel matrix")
+    for line in text.getvalue().splitlines():
+        reporter.write_line(line.rstrip())
+    for line in (cost.text(), *cost.notes):
+        reporter.write_line(line)
+    if folder is not None:
+        reporter.write_line(f"report: {folder}")
