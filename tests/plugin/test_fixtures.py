@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tests import faking
 import pytest
+from tests import faking
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests import faking
 import pytest
+from tests import faking
 
 KERNELS = ("--kernels", "6.1,6.1/i386")
 
