@@ -32,4 +32,4 @@ def title(btf: Btf, number: int) -> str:
 
 def printable(name: str) -> str:
     """Return a name with bytes that are no UTF-8 shown as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

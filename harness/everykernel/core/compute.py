@@ -43,7 +43,15 @@ class Session:
         self.target = target
         self.kept: Kept = {}
         self._resolved: dict[tuple[int, str, int, tuple[Candidate, ...]], _Resolved] = {}
+        self._titles: dict[int, str] = {}
         self._specs: dict[tuple[int, str, int], tuple[Optional[Spec], str, Optional[Refused]]] = {}
+
+    def title(self, number: int) -> str:
+        """Return a local type as C names it."""
+        found = self._titles.get(number)
+        if found is None:
+            found = self._titles[number] = title(self.local, number)
+        return found
 
     def again(self) -> Session:
         """Forget which candidates were ruled out."""
@@ -58,7 +66,7 @@ class _Resolved:
     change: Optional[Change]  # None: poison
     local: Optional[int]
     target: Optional[int]
-    candidates: tuple[Candidate, ...]  # that were considered
+    candidates: tuple[str, ...]  # that were considered
     matching: tuple[Candidate, ...]
     message: str
 
@@ -84,7 +92,7 @@ def compute(
     considered: tuple[Candidate, ...] = ()
     resolved = None
     try:
-        access = title(local, record.type_id)
+        access = session.title(record.type_id)
         considered = _considered(session, record)
         spec, access = _spec(session, record)
         resolved = _resolve(session, record, spec, considered)
@@ -160,18 +168,17 @@ def _resolve_anew(record: CoreRecord, spec: Spec, considered: tuple[Candidate, .
             _agree(first, (there, there_spec), matching[0], candidate)
         matching.append(candidate)
     here = here or values_.value(kind, spec)
+    names = tuple(map(str, considered))
     if first is None:
         there = values_.value(kind, None)
         message = _why(spec, considered, misses)
     else:
         there, message = first[0], ""
     if here.number is None or there.number is None:
-        return _Resolved(None, here.number, None, considered, tuple(matching), message)
+        return _Resolved(None, here.number, None, names, tuple(matching), message)
     adjustable = first is None or _adjustable(here, spec, there, first[1])
     change = Change(here.number, there.number, here.exact, here.size, there.size, adjustable)
-    return _Resolved(
-        change, here.number, there.number, considered, tuple(matching), message
-    )  # fmt: skip
+    return _Resolved(change, here.number, there.number, names, tuple(matching), message)
 
 
 def _agree(
@@ -212,7 +219,7 @@ def _fixup(
 ) -> Fixup:
     if len(insn) < 8:
         raise Refused("the record's instruction is past the end of the code")
-    candidates = tuple(map(str, resolved.candidates))
+    candidates = resolved.candidates
     btf = resolved.matching[0].btf.name if resolved.matching else ""
     if resolved.change is None:
         old, code, message = immediate(insn, byteorder), poison(insn, byteorder), resolved.message
