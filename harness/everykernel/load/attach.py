@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Optional
 
-from everykernel.load import abi, externs
+from everykernel.load import abi
 from everykernel.load.syscalls import address, architecture, bpf, error_name, perf_event_open
 from everykernel.object import sections
 
@@ -111,7 +111,7 @@ def _kprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
 
 def _no_probe(what: str, function: str, error: OSError) -> NotAttached:
     name = error_name(error.errno)
-    if error.errno in (errno.ENOENT, errno.EADDRNOTAVAIL) or not externs.symbol_address(function):
+    if error.errno == errno.ENOENT:
         return NotAttached(
             f"{what}: {name}: this kernel has no function {function}",
             code="attach-target-missing",
@@ -146,10 +146,13 @@ def _legacy_kprobe(fd: int, function: str, offset: int, *, at_return: bool) -> L
 
 
 def _syscall(fd: int, target: str, *, at_return: bool = False) -> Link:
-    prefix = architecture().syscall_prefix if externs.has_syscall_wrapper() else "__se_"
-    names = [f"{prefix}sys_{target}", f"sys_{target}"]
-    name = next((n for n in names if externs.symbol_address(n)), names[0])
-    return _kprobe(fd, name, at_return=at_return)
+    """Probe a system call's function: with the architecture's prefix, or as kernels without wrappers name it."""
+    try:
+        return _kprobe(fd, f"{architecture().syscall_prefix}sys_{target}", at_return=at_return)
+    except NotAttached as e:
+        if e.code != "attach-target-missing":
+            raise
+    return _kprobe(fd, f"sys_{target}", at_return=at_return)
 
 
 def _tracepoint(fd: int, target: str) -> Link:

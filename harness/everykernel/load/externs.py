@@ -18,7 +18,6 @@ from everykernel.btf import Btf, SizeUnknown, kinds
 from everykernel.btf.edit import Editor
 from everykernel.btf.index import essential
 from everykernel.load.link import PSEUDO_BTF_ID, PSEUDO_KFUNC_CALL, PSEUDO_MAP_VALUE, source
-from everykernel.load.syscalls import architecture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +77,7 @@ class Resolution:
         self.descriptors: list[int] = []
         self.places: dict[str, int] = {}
         self._config: Optional[Mapping[str, str]] = None
+        self._probes = kernel.probes
         data = bytearray()
         for extern in spec.externs.values():
             if extern.section == ".kconfig" and spec.btf is not None:
@@ -116,9 +116,9 @@ class Resolution:
         if name == "LINUX_KERNEL_VERSION":
             return str(kernel_version())
         if name == "LINUX_HAS_SYSCALL_WRAPPER":
-            return "y" if has_syscall_wrapper() else "n"
+            return "y" if self._probes.syscall_wrapper() else "n"
         if name == "LINUX_HAS_BPF_COOKIE":
-            return "n"
+            return "y" if self._probes.cookie() else "n"
         if not name.startswith("CONFIG_"):
             return None
         if self._config is None:
@@ -205,19 +205,26 @@ def kernel_config() -> Mapping[str, str]:
     return {}
 
 
-def has_syscall_wrapper() -> bool:
-    """Whether system call functions have the architecture's prefix (Linux v4.17, ARCH_HAS_SYSCALL_WRAPPER)."""
-    return bool(symbol_address(f"{architecture().syscall_prefix}sys_bpf"))
-
-
 _symbols: dict[str, int] = {}
+_CHUNK = 1 << 16
 
 
 def symbol_address(name: str) -> int:
-    """Return a kernel symbol's address from /proc/kallsyms, 0 where there is none."""
+    """Return a kernel symbol's address from /proc/kallsyms, 0 where there is none.
+
+    The kernel writes the file line by line, which takes seconds for all of it in an emulated machine: reading ends
+    where the symbol is found.
+    """
     if name not in _symbols:
-        with open("/proc/kallsyms", "rb") as file:  # noqa: PTH123 - 10 MB, searched as they are
-            found = re.search(rb"^([0-9a-f]+) . " + re.escape(name.encode()) + rb"(?:\t|$)", file.read(), re.M)
+        wanted = re.compile(rb"^([0-9a-f]+) . " + re.escape(name.encode()) + rb"[\t\n]", re.M)
+        rest, found = b"\n", None
+        with open("/proc/kallsyms", "rb", buffering=0) as file:  # noqa: PTH123 - 10 MB, searched as they are
+            while found is None:
+                chunk = file.read(_CHUNK)
+                if not chunk:
+                    break
+                found = wanted.search(rest + chunk)
+                rest = chunk[chunk.rfind(b"\n") :]
         _symbols[name] = int(found[1], 16) if found else 0
     return _symbols[name]
 

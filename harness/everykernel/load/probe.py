@@ -12,12 +12,13 @@ from collections.abc import Callable
 
 from everykernel.btf import sanitise
 from everykernel.load import abi
-from everykernel.load.syscalls import address, bpf
+from everykernel.load.syscalls import address, architecture, bpf, perf_event_open
 from everykernel.object.maps import MAP_TYPE, MAPS_OF_MAPS
 from everykernel.object.sections import PROGRAM_TYPE
 
 # r0 = 0 (the verifier's least), exit
 _RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
+_GET_ATTACH_COOKIE = struct.pack("=BBhi", 0x85, 0, 0, 174)  # call helper 174, with the context in r1
 _GPL = b"GPL\0"
 
 # Program types whose smallest program needs an attach target in the kernel's BTF: tried with BTF id 1, a type that is
@@ -60,6 +61,17 @@ class Probes:
         cgroup_sock program for sock_create.
         """
         return self.attach_type(PROGRAM_TYPE["cgroup_sock"], 2)
+
+    def syscall_wrapper(self) -> bool:
+        """Whether system call functions have the architecture's prefix (ARCH_HAS_SYSCALL_WRAPPER, Linux v4.17)."""
+        return self._ask("syscall_wrapper", lambda: kprobe_exists(f"{architecture().syscall_prefix}sys_bpf"))
+
+    def cookie(self) -> bool:
+        """Whether programs can ask for their link's cookie.
+
+        Linux commit 7adfc6c9b315 ("bpf: Add bpf_get_attach_cookie() BPF helper to access bpf_cookie value") (in v5.15).
+        """
+        return self._ask("cookie", lambda: _loads(PROGRAM_TYPE["kprobe"], 0, _GET_ATTACH_COOKIE + _RETURN_0))
 
     def map_type(self, type_: int) -> bool:
         """Whether the kernel knows a map type: EINVAL may have other reasons, so several shapes are tried."""
@@ -120,6 +132,32 @@ def _taken(attributes: abi.MapAttributes) -> bool:
         fd = bpf(abi.MAP_CREATE, attributes.pack())
     except OSError as e:
         return e.errno not in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, 524)
+    os.close(fd)
+    return True
+
+
+def _loads(type_: int, attach_type: int, code: bytes) -> bool:
+    insns, license_ = bytearray(code), bytearray(_GPL)
+    attributes = abi.ProgramAttributes(
+        type_, len(insns) // 8, address(insns), address(license_), expected_attach_type=attach_type
+    )
+    try:
+        fd = bpf(abi.PROG_LOAD, attributes.pack())
+    except OSError:
+        return False
+    os.close(fd)
+    return True
+
+
+def kprobe_exists(function: str) -> bool:
+    """Whether the kernel opens a probe on a function."""
+    try:
+        with open("/sys/bus/event_source/devices/kprobe/type") as file:  # noqa: PTH123
+            type_ = int(file.read())
+        name = bytearray(function.encode() + b"\0")
+        fd = perf_event_open(abi.perf_event(type_, 0, one=address(name)), -1, 0)
+    except OSError:
+        return False
     os.close(fd)
     return True
 

@@ -9,6 +9,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -134,17 +135,17 @@ def with_slots(
 ) -> dict[str, MapSpec]:
     """Return the maps with their static initialisers, which are the relocations of ``.maps`` itself."""
     filled: dict[str, list[tuple[int, str]]] = {}
+    order = sorted((start, map_name) for map_name, (_, start) in places.items())
     for relocation in relocations:
-        for map_name, (_, start) in places.items():
-            definition = _variable(btf, type_id, map_name)
-            if definition is None or not start <= relocation.offset < start + definition.size:
-                continue
-            values = next((m for m in definition.members if m.name == "values"), None)
-            slot, rest = divmod(relocation.offset - start - (values.bit_offset // 8 if values else 0), _POINTER)
-            if values is None or slot < 0 or rest:
-                where = f"{name}: map {map_name!r}"
-                raise ObjectMalformed(f"an initialiser at {relocation.offset:#x} is outside its values", where=where)
-            filled.setdefault(map_name, []).append((slot, relocation.symbol.name))
+        index = bisect_right(order, (relocation.offset, "\xff")) - 1
+        start, map_name = order[index] if index >= 0 else (0, "")
+        definition = _variable(btf, type_id, map_name)
+        values = next((m for m in definition.members if m.name == "values"), None) if definition else None
+        slot, rest = divmod(relocation.offset - start - (values.bit_offset // 8 if values else 0), _POINTER)
+        if values is None or slot < 0 or rest:
+            where = f"{name}: map {map_name!r}"
+            raise ObjectMalformed(f"an initialiser at {relocation.offset:#x} is outside its values", where=where)
+        filled.setdefault(map_name, []).append((slot, relocation.symbol.name))
     return {n: replace(spec, slots=tuple(filled.get(n, ()))) for n, (spec, _) in places.items()}
 
 
