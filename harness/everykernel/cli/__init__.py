@@ -22,7 +22,7 @@ class _Entry(NamedTuple):
 _COMMANDS = {
     "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects and cases on kernels."),
     "shell": _Entry("everykernel.cli.shell:shell", "Open a prompt, or run a command, on a kernel."),
-    "kernels": _Entry("everykernel.cli.kernels:kernels", "List, fetch, locate and remove kernels."),
+    "kernels": _Entry("everykernel.cli.kernels:kernels_group", "List, fetch, locate and remove kernels."),
     "relocate": _Entry("everykernel.cli.relocate:relocate", "Relocate an object against a BTF, without any kernel."),
     "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF."),
     "report": _Entry("everykernel.cli.report:report", "Show a results file."),
