@@ -46,21 +46,29 @@ class Sample:
     object: bytes
     local: Btf
     target: bytes
+    modules: list[bytes]
     programs: list[Program]
 
 
 class Types:
     """Appends random types to a writer; ``noise`` makes changes to what ``rng`` alone decides."""
 
-    def __init__(self, rng: random.Random, *, size: int, noise: random.Random | None = None) -> None:
+    def __init__(
+        self, rng: random.Random, *, size: int, noise: random.Random | None = None, base: Types | None = None
+    ) -> None:
         self.rng = rng
         self.noise = noise
-        self.writer = Writer()
-        for name, width, signed in INTS:
-            self.writer.integer(name, width, signed=signed)
-        self.sized = list(range(1, self.writer.next))
-        self.fields = list(self.sized)  # types that a bitfield may have
-        self.whole = list(self.sized)
+        if base is None:
+            self.writer = Writer()
+            for name, width, signed in INTS:
+                self.writer.integer(name, width, signed=signed)
+            self.sized = list(range(1, self.writer.next))
+            self.fields = list(self.sized)  # types that a bitfield may have
+        else:
+            self.writer = Writer(base=base.writer.btf())
+            self.sized = list(base.sized)
+            self.fields = list(base.fields)
+        self.whole = list(range(1, self.writer.next))
         for _ in range(size):
             self.add()
 
@@ -168,8 +176,13 @@ def sample(seed: int, *, programs: int = 40) -> Sample:
         theirs = Types(random.Random(seed), size=size, noise=rng)
     else:
         theirs = Types(rng, size=rng.choice((5, 20, 60, 200)))
+    split = []
+    if rng.random() < 0.3:
+        theirs = Types(rng, size=rng.choice((0, 5)))
+        split = [Types(rng, size=rng.choice((5, 20, 60)), base=theirs) for _ in range(rng.randrange(1, 4))]
     local, kernel = ours.writer.btf("o"), theirs.writer.image()
-    made = [_program(rng, local, core.Target(Btf.parse(kernel))) for _ in range(programs)]
+    modules = [types.writer.image() for types in split]
+    made = [_program(rng, local, target_of(kernel, modules)) for _ in range(programs)]
     code = {f"raw_tp/t{n}": program.code for n, program in enumerate(made)}
     ext = ours.writer.ext(
         core={
@@ -179,7 +192,14 @@ def sample(seed: int, *, programs: int = 40) -> Sample:
     )
     data = {"license": b"GPL\0", ".BTF": ours.writer.image(), ".BTF.ext": ext}
     functions = [(f"p{n}", name, 0, len(text)) for n, (name, text) in enumerate(code.items())]
-    return Sample(bpf_object(code, functions, data), local, kernel, made)
+    return Sample(bpf_object(code, functions, data), local, kernel, modules, made)
+
+
+def target_of(kernel: bytes, modules: list[bytes]) -> core.Target:
+    """Return the target that a sample's bytes are."""
+    base = Btf.parse(kernel)
+    split = [Btf.parse(image, base=base, name=f"m{number}") for number, image in enumerate(modules)]
+    return core.Target(base, lambda: split)
 
 
 def _program(rng: random.Random, local: Btf, target: core.Target) -> Program:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +64,12 @@ class Oracle:
             [str(self._program), "--version"], check=True, capture_output=True, text=True
         ).stdout.strip()
 
-    def relocate(self, obj: Path, btf: Path, kallsyms: Path) -> list[Verdict] | str:
-        """Return libbpf's verdict on each program of an object, or its last words where it does not open it."""
-        command = [str(self._program), str(obj), str(btf), str(kallsyms)]
+    def relocate(self, obj: Path, btf: Path, kallsyms: Path, modules: Sequence[Path] = ()) -> list[Verdict] | str:
+        """Return libbpf's verdict on each program of an object, or its last words where it does not open it.
+
+        ``modules`` are files of split BTF, named like the modules: libbpf then takes ``btf`` for the kernel's own.
+        """
+        command = [str(self._program), str(obj), str(btf), str(kallsyms), *map(str, modules)]
         done = subprocess.run(command, capture_output=True, timeout=300, check=True)
         verdicts: list[Verdict] = []
         log: list[str] = []

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Ask libbpf how it relocates an object, without loading anything.
  *
- *     oracle OBJECT BTF KALLSYMS
+ *     oracle OBJECT BTF KALLSYMS [MODULE…]
  *
+ * With the BTFs of modules, BTF is not supplied to libbpf but read by it as the kernel's own: it then enumerates modules.
  * libbpf relocates OBJECT against BTF, one program autoloaded at a time, up to the point where it would hand the program
  * to the kernel. bpf(2) never reaches the kernel: the linker's --wrap=syscall brings each call here, and this program
  * answers it as a kernel that takes everything. Reads of /sys/kernel/btf/vmlinux get BTF too, and those of /proc/kallsyms
@@ -27,6 +28,10 @@
 #include <bpf/libbpf.h>
 
 static const char *target, *symbols;
+
+static char **modules; /* files; module N has BTF id N + 2, vmlinux has 1 */
+static int module_count;
+static unsigned int ids[1024]; /* BTF ids by descriptor */
 
 /* The library was built against a newer C library whose scanf family has other names. */
 int __isoc23_sscanf(const char *s, const char *fmt, ...)
@@ -56,6 +61,8 @@ static int a_file(size_t size)
 {
 	int fd = memfd_create("oracle", MFD_CLOEXEC);
 
+	if (fd >= 0 && fd < 1024)
+		ids[fd] = 0;
 	if (fd >= 0 && size && ftruncate(fd, (off_t)size)) {
 		close(fd);
 		return -1;
@@ -67,6 +74,55 @@ static long refuse(int error)
 {
 	errno = error;
 	return -1;
+}
+
+/* Hand out the BTF of a module, as the kernel's BPF_OBJ_GET_INFO_BY_FD does. */
+static long describe(unsigned int id, struct bpf_btf_info *info)
+{
+	const char *name = "vmlinux";
+	void *buffer = (void *)(unsigned long)info->btf;
+	unsigned int size = info->btf_size;
+
+	info->id = id;
+	info->kernel_btf = 1;
+	info->btf_size = 0;
+	if (id > 1) {
+		const char *slash = strrchr(modules[id - 2], '/');
+		FILE *file = fopen(modules[id - 2], "rb");
+
+		if (!file)
+			return refuse(ENOENT);
+		name = slash ? slash + 1 : modules[id - 2];
+		if (buffer && fread(buffer, 1, size, file) == 0)
+			name = "empty";
+		fseek(file, 0, SEEK_END);
+		info->btf_size = (unsigned int)ftell(file);
+		fclose(file);
+	}
+	if (info->name)
+		snprintf((char *)(unsigned long)info->name, info->name_len, "%s", name);
+	return 0;
+}
+
+static long enumerate(int cmd, union bpf_attr *attr)
+{
+	unsigned int fd;
+
+	switch (cmd) {
+	case BPF_BTF_GET_NEXT_ID:
+		if (attr->start_id > (unsigned int)module_count)
+			return refuse(ENOENT);
+		attr->next_id = attr->start_id + 1;
+		return 0;
+	case BPF_BTF_GET_FD_BY_ID:
+		fd = (unsigned int)a_file(0);
+		if (fd < 1024)
+			ids[fd] = attr->btf_id;
+		return fd;
+	default:
+		fd = attr->info.bpf_fd;
+		return fd < 1024 && ids[fd] ? describe(ids[fd], (void *)(unsigned long)attr->info.info) : 0;
+	}
 }
 
 static long answer(int cmd, union bpf_attr *attr)
@@ -86,7 +142,11 @@ static long answer(int cmd, union bpf_attr *attr)
 	case BPF_PROG_BIND_MAP:
 		return 0;
 	case BPF_BTF_GET_NEXT_ID:
-		return refuse(ENOENT);
+	case BPF_BTF_GET_FD_BY_ID:
+	case BPF_OBJ_GET_INFO_BY_FD:
+		if (module_count)
+			return enumerate(cmd, attr);
+		return refuse(cmd == BPF_BTF_GET_NEXT_ID ? ENOENT : EINVAL);
 	default:
 		return refuse(EINVAL);
 	}
@@ -186,14 +246,16 @@ int main(int argc, char **argv)
 		printf("libbpf %s\n", libbpf_version_string());
 		return 0;
 	}
-	if (argc != 4) {
-		fprintf(stderr, "usage: oracle OBJECT BTF KALLSYMS | oracle --version\n");
+	if (argc < 4) {
+		fprintf(stderr, "usage: oracle OBJECT BTF KALLSYMS [MODULE…] | oracle --version\n");
 		return 2;
 	}
 	target = argv[2];
 	symbols = argv[3];
+	modules = argv + 4;
+	module_count = argc - 4;
 	libbpf_set_print(print);
-	for (int position = 0; one(argv[1], argv[2], position); position++)
+	for (int position = 0; one(argv[1], module_count ? NULL : argv[2], position); position++)
 		;
 	return 0;
 }

@@ -9,7 +9,6 @@ import pytest
 from tests.conformance import generated, libbpf
 
 from everykernel import core
-from everykernel.btf import Btf
 from everykernel.kernels.debian import Archive
 
 pytestmark = pytest.mark.conformance
@@ -19,7 +18,7 @@ SEEDS = 300
 
 def relocated(sample: generated.Sample, program: generated.Program) -> tuple[bytes | None, Counter[str]]:
     """Return the program's code as we relocate it (None: refused), and the outcomes of its records."""
-    target = core.Target(Btf.parse(sample.target))
+    target = generated.target_of(sample.target, sample.modules)
     session = core.Session(sample.local, target)
     code = bytearray(program.code)
     outcomes: Counter[str] = Counter()
@@ -40,7 +39,10 @@ def compare(oracle: libbpf.Oracle, folder: Path, seed: int) -> tuple[list[str], 
     obj.write_bytes(sample.object)
     btf.write_bytes(sample.target)
     symbols.touch()
-    verdicts = oracle.relocate(obj, btf, symbols)
+    modules = [folder / f"m{number}" for number in range(len(sample.modules))]
+    for path, image in zip(modules, sample.modules, strict=True):
+        path.write_bytes(image)
+    verdicts = oracle.relocate(obj, btf, symbols, modules)
     if isinstance(verdicts, str):
         return [f"seed {seed}: libbpf does not open the object: {verdicts}"], Counter()
     differences = []
