@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from everykernel import images
 from everykernel.images import agent
@@ -20,6 +24,23 @@ def test_what_is_inside() -> None:
     assert not any("__pycache__" in name for name in names)
 
 
+def test_bytecode_is_beside_the_sources() -> None:
+    """A guest with another Python than ours finds the sources; tracebacks find them too."""
+    names = set(zipfile.ZipFile(io.BytesIO(images.agent_compiled())).namelist())
+    sources = set(zipfile.ZipFile(io.BytesIO(images.agent_zipapp())).namelist())
+    assert names - sources == {f"{name}c" for name in sources - {"__main__.py"}}
+
+
+def test_another_pythons_bytecode_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytecode with a foreign magic number does no harm."""
+    monkeypatch.setattr(importlib.util, "MAGIC_NUMBER", b"\xff\xff\r\n")
+    agent.agent_compiled.cache_clear()
+    try:
+        test_python_imports_it_alone(tmp_path, agent.agent_compiled)
+    finally:
+        agent.agent_compiled.cache_clear()
+
+
 def test_the_same_sources_give_the_same_bytes() -> None:
     """Nothing of the time or the host is in it."""
     first = images.agent_zipapp()
@@ -30,10 +51,11 @@ def test_the_same_sources_give_the_same_bytes() -> None:
     assert [info.filename for info in infos] == sorted(info.filename for info in infos)
 
 
-def test_python_imports_it_alone(tmp_path: Path) -> None:
-    """The agent's modules import from the zip with nothing else on the path."""
+@pytest.mark.parametrize("make", [images.agent_zipapp, images.agent_compiled])
+def test_python_imports_it_alone(tmp_path: Path, make: Callable[[], bytes]) -> None:
+    """The agent's modules import from the zip with nothing else on the path, compiled or not."""
     path = tmp_path / "agent.pyz"
-    path.write_bytes(images.agent_zipapp())
+    path.write_bytes(make())
     program = "import sys; sys.path.insert(0, sys.argv[1]); import everykernel.guest.agent as a; print(a.__file__)"
     ran = subprocess.run([sys.executable, "-S", "-I", "-c", program, path], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith(str(path))

@@ -79,7 +79,7 @@ def test_hang(machines: Machines, linux: Kernel) -> None:
         started = time.monotonic()
         with pytest.raises(KernelHung, match=r"6.1: no answer within 1 s, nor to a ping"):
             guest.run(["sh", "-c", "kill -STOP $PPID"], timeout=1)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 15
         assert gone(pid)
 
 

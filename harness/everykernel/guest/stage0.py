@@ -9,6 +9,7 @@ Standard library only, Python 3.9.
 from __future__ import annotations
 
 import glob
+import importlib
 import json
 import os
 import struct
@@ -16,6 +17,12 @@ import sys
 import time
 from typing import Any
 
+# Imported before the boot snapshot: what the agent, pyelftools and the checks of cases commonly import. A slow guest
+# takes seconds to compile these, and would again with each change of the agent.
+PRELOADED = (
+    *("ctypes", "dataclasses", "datetime", "fcntl", "ipaddress", "mmap", "pathlib", "pdb", "pprint", "queue", "random"),
+    *("resource", "select", "shutil", "signal", "socket", "subprocess", "tempfile", "threading", "traceback", "typing"),
+)
 PORT = "everykernel.agent"
 HERE = "/everykernel"
 HEADER = struct.Struct("<II")  # as everykernel.wire: lengths of text and blob
@@ -75,6 +82,8 @@ def lines(name: str) -> list[str]:
 
 def main() -> None:
     """Tell the host that the kernel is up, receive the agent's zip, and become the agent."""
+    for name in PRELOADED:
+        importlib.import_module(name)
     port = open_port()
     problems = [f"module {path} cannot be loaded" for path in lines("failed-modules")] + set_sysctls()
     about: dict[str, Any] = {"kind": "stage0", "python": sys.version.split()[0], "problems": problems}

@@ -9,10 +9,13 @@ import functools
 import hashlib
 import importlib.util
 import io
+import marshal
+import struct
 import zipfile
 from pathlib import Path
 
 from everykernel import folders
+from everykernel.guest.stage0 import HERE
 
 TRAVELLING = (
     "__init__.py",
@@ -32,17 +35,40 @@ _MAIN = b"from everykernel.guest.agent import main\n\nmain()\n"
 @functools.cache
 def agent_zipapp() -> bytes:
     """Return the agent's zip: ``python everykernel-agent.pyz`` serves requests."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in sorted(_members().items()):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
-    return out.getvalue()
+    return _zip(_members())
 
 
 @functools.cache
 def agent_digest() -> str:
     """Return the SHA-256 (hex) of the agent's zip."""
     return hashlib.sha256(agent_zipapp()).hexdigest()
+
+
+@functools.cache
+def agent_compiled() -> bytes:
+    """Return the agent's zip with bytecode beside the sources, for a guest that compiles slowly.
+
+    The bytecode is our own Python's; a guest's Python that is another one passes over it (zipimport compares the magic
+    number) and compiles the sources, which are the same: the digest of `agent_zipapp` stands for both.
+    """
+    members = _members()
+    compiled = {f"{name}c": _bytecode(name, data) for name, data in members.items() if name != "__main__.py"}
+    return _zip(members | compiled)
+
+
+def _zip(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in sorted(members.items()):
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return out.getvalue()
+
+
+def _bytecode(name: str, source: bytes) -> bytes:
+    """Return an unchecked hash-based .pyc (PEP 552); the path in it is where stage 0 puts the zip."""
+    code = compile(source, f"{HERE}/everykernel-agent.pyz/{name}", "exec", dont_inherit=True)
+    unchecked = struct.pack("<I", 0b01)
+    return importlib.util.MAGIC_NUMBER + unchecked + bytes(8) + marshal.dumps(code)
 
 
 def _members() -> dict[str, bytes]:

@@ -62,7 +62,7 @@ class Maker:
             if found := snapshots.find(folder):
                 return found
             boot = self._boot_snapshot()
-            with self._new(folder) as temporary, boot_slot():
+            with self._new(folder) as temporary:
                 self._progress.note(f"{self._where}: warming up the agent")
                 self._make_warm(boot, temporary)
         cache.prune(keep=[folder, self.plan.boot_folder])
@@ -184,7 +184,7 @@ class Maker:
     def push_agent(self, qemu: Qemu) -> wire.Facts:
         """Hand our code to the stage-0 agent and wait until it is ready; return the guest's facts."""
         deadline = time.monotonic() + WARM_PATIENCE
-        zipapp = images.agent_zipapp()
+        zipapp = images.agent_compiled()
         try:
             qemu.send_frame(HEADER.pack(2, len(zipapp)) + b"{}" + zipapp, deadline)
             _, ready = qemu.receive(deadline)

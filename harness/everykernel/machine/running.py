@@ -17,7 +17,7 @@ from everykernel.machine.guest import Guest
 from everykernel.machine.qemu import Qemu
 from everykernel.machine.spec import MachineSpec
 
-PING_PATIENCE = 3.0  # seconds for a ping's answer after a deadline has passed
+PING_PATIENCE = 5.0  # seconds for a ping's answer after a deadline has passed
 
 
 @dataclass(frozen=True)
