@@ -5,7 +5,9 @@ This module travels to the guest: standard library and pyelftools only, Python 3
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import importlib
 import mmap
 import select
 import sys
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from everykernel.load import KernelTypes
 
 _MODULES = (attach, perfbuf, ringbuf, elf, fcntl, mmap, select)  # imported late elsewhere
+
+# What checks of cases import as a rule: a second and a half under TCG, spent once here instead of in each cell.
+_OF_CHECKS = ("ctypes", "pathlib", "re", "shutil", "signal", "socket", "struct", "subprocess", "tempfile", "threading")
 
 # Asked of nearly every object: a tracing program, a packet program, the maps that hold variables.
 _PROGRAM_TYPES = ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "socket_filter", "tracing")
@@ -37,3 +42,6 @@ def warm(kernel: KernelTypes) -> None:
     for name in _PROGRAM_TYPES:
         kernel.probes.program_type(PROGRAM_TYPE[name])
     kernel.probes.expected_attach_type()
+    for name in _OF_CHECKS:
+        with contextlib.suppress(ImportError):  # a Python without all of its library
+            importlib.import_module(name)
