@@ -109,7 +109,7 @@ class Resolution:
                 extern, "kconfig-missing", "the kernel's configuration does not have it"
             )
             return
-        data += _setting_bytes(btf, type_id, size, text)
+        data += setting_bytes(btf, type_id, size, text)
         self.resolved[extern.name] = Resolved("kconfig", 0, self.places[extern.name])
 
     def _setting(self, name: str) -> Optional[str]:
@@ -164,7 +164,7 @@ def _missing(extern: Extern, code: str, why: str) -> Resolved:
     return Resolved("missing", code="" if extern.weak else code, message=f"extern {extern.name!r}: {why}")
 
 
-def _setting_bytes(btf: Btf, type_id: int, size: int, text: Optional[str]) -> bytes:
+def setting_bytes(btf: Btf, type_id: int, size: int, text: Optional[str]) -> bytes:
     """Return a configuration value as its variable's type holds it: bool, char, tristate enum, number or string."""
     if text is None:
         return bytes(size)

@@ -261,7 +261,7 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
     power of two pages (libbpf's adjust_ringbuf_sz); both are noted.
     """
     spec, record = map_.spec, map_.record
-    entries, note = _entries(spec)
+    entries, note = entries_of(spec)
     record["max_entries"] = entries
     if note:
         record["note"] = note
@@ -286,7 +286,8 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
         record["key_size"], record["value_size"] = key_size, value_size
 
 
-def _entries(spec: MapSpec) -> tuple[int, str]:
+def entries_of(spec: MapSpec) -> tuple[int, str]:
+    """Return how many entries a map gets, and a note where that is not what it declares."""
     entries = spec.max_entries
     if spec.type in RING_BUFFERS:
         page = mmap.PAGESIZE

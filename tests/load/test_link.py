@@ -1,0 +1,109 @@
+"""Programs and their subprograms become one run of instructions, as libbpf lays them out."""
+
+from __future__ import annotations
+
+import struct
+
+from tests import elfwriter as e
+from tests.btfwriter import Writer
+
+from everykernel import object as object_
+from everykernel.load.externs import Resolved
+from everykernel.load.link import link, reached
+from everykernel.object import ObjectSpec
+
+
+def _spec() -> ObjectSpec:
+    """main calls b, b calls a, main takes the address of c; with function and line information."""
+    btf = Writer()
+    integer = btf.integer("int", signed=True)
+    proto = btf.func_proto(integer, [])
+    main = btf.func("main", proto)
+    a, b, c = (btf.func(name, proto, linkage=0) for name in "abc")
+    ext = btf.ext(
+        functions={"socket": [(0, main)], ".text": [(0, a), (16, b), (32, c)]},
+        lines={"socket": [(0, "x.c", "main", 1 << 10)], ".text": [(at, "x.c", "f", at << 10) for at in (0, 16, 32)]},
+    )
+    writer = e.ObjectWriter()
+    writer.code("socket", main=e.call() + e.load64() + e.EXIT)
+    writer.code(".text", a=e.MOV0 + e.EXIT, b=e.call(-3) + e.EXIT, c=e.MOV0 + e.EXIT)
+    writer.relocate("socket", 0, "b", e.R_BPF_64_32)
+    writer.relocate("socket", 8, "c")
+    writer.section(".BTF", btf.image(), flags=0)
+    writer.section(".BTF.ext", ext, flags=0)
+    return object_.read(writer.build(), "x.o")
+
+
+def test_order_and_calls() -> None:
+    """A subprogram lands where it is first reached, depth first, and calls are relative to where it landed."""
+    spec = _spec()
+    parts = reached(spec.functions["main"], spec.functions)
+    assert [f.name for f in parts] == ["main", "b", "a", "c"]
+    linked = link(parts, {f.name: f.code for f in parts}, {}, {})
+    assert [(start, f.name) for start, f in linked.places] == [(0, "main"), (4, "b"), (6, "a"), (8, "c")]
+    code = bytes(linked.code)
+    assert code[:8] == e.call(3)  # from 0 to 4
+    assert code[8:24] == e.load64(src=4, imm=6)  # BPF_PSEUDO_FUNC, from 1 to 8
+    assert code[32:40] == e.call(1)  # from 4 to 6
+
+
+def test_information_moves_along() -> None:
+    """func_info and line_info count from the start of the linked program."""
+    spec = _spec()
+    parts = reached(spec.functions["main"], spec.functions)
+    linked = link(parts, {f.name: f.code for f in parts}, {}, {})
+    funcs = list(struct.iter_unpack("=2I", linked.func_info))
+    assert [start for start, _ in funcs] == [0, 4, 6, 8]
+    lines = list(struct.iter_unpack("=4I", linked.line_info))
+    assert [(start, column >> 10) for start, _, _, column in lines] == [(0, 1), (4, 16), (6, 0), (8, 32)]
+
+
+def test_no_information_unless_for_all() -> None:
+    """The kernel wants function information for all or none."""
+    writer = e.ObjectWriter()
+    writer.code("socket", main=e.MOV0 + e.EXIT)
+    spec = object_.read(writer.build(), "x.o")
+    linked = link([spec.functions["main"]], {"main": spec.functions["main"].code}, {}, {})
+    assert (linked.func_info, linked.line_info) == (b"", b"")
+
+
+def test_maps_data_and_externs() -> None:
+    """Loads of maps, of variables and of externs carry what the kernel expects in registers and immediates."""
+    writer = e.ObjectWriter()
+    writer.code("socket", main=e.load64() + e.load64() + e.load64() + e.load64() + e.call() + e.call() + e.EXIT)
+    writer.section("maps", struct.pack("<5I", 2, 4, 4, 1, 0))
+    writer.section(".data", bytes(16), flags=e.ALLOC | e.WRITE)
+    writer.symbol("m", "maps", 0, 20, kind=e.OBJECT)
+    writer.symbol("v", ".data", 12, 4, kind=e.OBJECT)
+    for number, name in enumerate(("m", "v", "address", "weak")):
+        if name in ("address", "weak"):
+            writer.symbol(name, 0, kind=e.NOTYPE)
+        writer.relocate("socket", 16 * number, name)
+    for number, name in enumerate(("kfunc", "gone")):
+        writer.symbol(name, 0, kind=e.NOTYPE)
+        writer.relocate("socket", 64 + 8 * number, name, e.R_BPF_64_32)
+    spec = object_.read(writer.build(), "x.o")
+    externs = {
+        "address": Resolved("address", 0xFFFFFFFF81000010),
+        "weak": Resolved("missing"),
+        "kfunc": Resolved("kfunc", 77, slot=2),
+        "gone": Resolved("missing"),
+    }
+    function = spec.functions["main"]
+    code = bytes(link([function], {"main": function.code}, {"m": 5, ".data": 6}, externs).code)
+    assert code[:16] == e.load64(src=1, imm=5)
+    assert code[16:32] == e.insn(0x18, 1, 2, 0, 6) + e.insn(0, imm=12)
+    assert code[32:48] == e.insn(0x18, 1, 0, 0, 0x81000010 - (1 << 32)) + e.insn(0, imm=-1)
+    assert code[48:64] == e.load64()
+    assert code[64:72] == e.insn(0x85, 0, 2, 2, 77)
+    assert code[72:80] == e.insn(0x85, 0, 0, 0, 2002000000)
+
+
+def test_recursion_ends() -> None:
+    """Functions that call each other are linked once each; the verifier refuses them, not we."""
+    writer = e.ObjectWriter()
+    writer.code("socket", main=e.call(0) + e.call(-2) + e.EXIT)
+    writer.symbols[0] = ("main", 1, 0, 8, e.FUNC, e.GLOBAL, 0)
+    writer.symbol("other", "socket", 8, 16)
+    spec = object_.read(writer.build(), "x.o")
+    assert [f.name for f in reached(spec.functions["main"], spec.functions)] == ["main", "other"]

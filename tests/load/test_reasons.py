@@ -1,0 +1,82 @@
+"""Reason codes follow from evidence: errno, log and probes."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from everykernel.load import reasons, verifier
+from everykernel.load.probe import Probes
+from everykernel.object import sections
+from everykernel.reasons import REASONS
+
+
+class Answers(Probes):
+    """Probes that answer without a kernel."""
+
+    def __init__(self, *, program: bool = True, attach: bool = True) -> None:
+        super().__init__()
+        self._program, self._attach = program, attach
+
+    def program_type(self, type_: int) -> bool:
+        return self._program
+
+    def attach_type(self, type_: int, attach_type: int) -> bool:
+        return self._attach
+
+
+def _reason(number: int, log: str, section: str = "socket", probes: Probes | None = None) -> reasons.Reason:
+    rule, _ = sections.match(section)
+    assert rule is not None
+    return reasons.of_program(OSError(number, ""), verifier.parse(log), log, rule, probes or Answers())
+
+
+@pytest.mark.parametrize(
+    ("number", "log", "code"),
+    [
+        (errno.EINVAL, "3: (85) call unknown#160\ninvalid func unknown#160\n", "helper-unsupported"),
+        (errno.EINVAL, "0: (85) call bpf_probe_read#4\nunknown func bpf_probe_read#4\n", "helper-unsupported"),
+        (errno.EINVAL, "0: (85) call bpf_x#4\nprogram of this type cannot use helper bpf_x#4\n", "helper-unsupported"),
+        (errno.EACCES, "1: (61) r0 = *(u32 *)(r1 +0)\nR1 invalid mem access 'inv'\n", "verifier-rejected"),
+        (errno.EACCES, "calling kernel function bpf_x is not allowed\n", "kfunc-missing"),
+        (errno.E2BIG, "9: (05) goto pc-2\nBPF program is too large. Processed 1000001 insn\n", "limit-exceeded"),
+        (errno.EACCES, "combined stack size of 2 calls is 592. Too large\n", "limit-exceeded"),
+        (errno.E2BIG, "", "limit-exceeded"),
+        (errno.EPERM, "", "permission-denied"),
+        (errno.ENOENT, "The address of function f cannot be found\n", "attach-target-missing"),
+        (errno.EINVAL, "", "load-failed"),
+    ],
+)
+def test_codes(number: int, log: str, code: str) -> None:
+    """Each kind of refusal has its code, and the code is in the table."""
+    found = _reason(number, log)
+    assert found.code == code
+    assert found.code in REASONS
+    assert found.message
+
+
+def test_unknown_program_type() -> None:
+    """EINVAL without a word, and a smallest program that is refused too: the kernel does not know the type."""
+    found = _reason(errno.EINVAL, "", "netfilter", Answers(program=False))
+    assert found == ("program-type-unsupported", "this kernel does not know program type netfilter")
+
+
+def test_unknown_attach_type() -> None:
+    """The same with a known program type: it does not know the attach type."""
+    found = _reason(errno.EINVAL, "", "cgroup/getpeername4", Answers(attach=False))
+    assert found == ("attach-type-unsupported", "this kernel does not know attach type cgroup_inet4_getpeername")
+
+
+def test_what_the_verifier_says_comes_before_probes() -> None:
+    """A log that names the reason is never overruled by a probe."""
+    log = "3: (85) call unknown#160\ninvalid func unknown#160\n"
+    assert _reason(errno.EINVAL, log, probes=Answers(program=False)).code == "helper-unsupported"
+
+
+def test_poison_is_seen() -> None:
+    """The call that stands for an unresolved relocation is told apart from a helper that is missing."""
+    log = "3: (85) call unknown#195896080\ninvalid func unknown#195896080\n"
+    assert reasons.poisoned(verifier.parse(log), log)
+    other = "3: (85) call unknown#160\ninvalid func unknown#160\n"
+    assert not reasons.poisoned(verifier.parse(other), other)

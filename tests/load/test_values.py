@@ -1,0 +1,98 @@
+"""Keys, values and attributes: plain data on one side, the kernel's bytes on the other."""
+
+from __future__ import annotations
+
+import pytest
+from tests.btfwriter import Writer
+
+from everykernel.errors import UsageError
+from everykernel.load import abi, externs, maps
+from everykernel.object import MapSpec
+from everykernel.object.maps import MAP_TYPE
+
+
+def test_sizes_of_attributes() -> None:
+    """Attributes have the sizes of the kernel's structs up to the last field that is used."""
+    assert len(abi.ProgramAttributes(1, 2, 0, 0).pack()) == 144
+    assert len(abi.MapAttributes(1, 4, 4, 1).pack()) == 72
+    assert len(abi.element(1, 2, 3)) == 32
+    assert len(abi.test_run(1, (0, 0, 0, 0), (0, 0, 0, 0), 1)) == 80
+    assert len(abi.perf_event(1, 10)) == 112
+
+
+def test_names() -> None:
+    """Names are cut to what the kernel takes, and odd characters replaced."""
+    assert abi.object_name("a-very-long-name.of/it") == b"a_very_long_nam"
+
+
+def test_typed_values() -> None:
+    """With a BTF type plain data is encoded by it; what is left out is zero."""
+    writer = Writer()
+    integer = writer.integer("int", signed=True)
+    pair = writer.struct("pair", 8, [("a", integer, 0), ("b", integer, 32)])
+    btf = writer.btf("x")
+    assert maps.encode_value(btf, pair, 8, {"b": 2}, "m") == bytes(4) + (2).to_bytes(4, "little")
+    assert maps.decode_value(btf, pair, bytes(8)) == {"a": 0, "b": 0}
+
+
+def test_untyped_values() -> None:
+    """Without a type bytes are taken as they are and ints as unsigned; anything else is an error that says so."""
+    assert maps.encode_value(None, 0, 4, 7, "m") == b"\7\0\0\0"
+    assert maps.encode_value(None, 0, 4, -1, "m") == b"\xff" * 4
+    assert maps.encode_value(None, 0, 4, b"\1", "m") == b"\1\0\0\0"
+    assert maps.decode_value(None, 0, b"\1") == b"\1"
+    with pytest.raises(UsageError, match=r"^m: has no BTF type: give bytes$"):
+        maps.encode_value(None, 0, 4, {"a": 1}, "m")
+    with pytest.raises(UsageError, match="5 bytes are more than its 4"):
+        maps.encode_value(None, 0, 4, bytes(5), "m")
+
+
+@pytest.mark.parametrize(
+    ("type_", "given", "entries", "note"),
+    [
+        ("hash", 0, 1, "max_entries was 0: 1"),
+        ("hash", 9, 9, ""),
+        ("ringbuf", 5000, 8192, "max_entries was 5000: 8192"),
+        ("ringbuf", 4096, 4096, ""),
+        ("task_storage", 0, 0, ""),
+    ],
+)
+def test_entries(type_: str, given: int, entries: int, note: str) -> None:
+    """What the loader decides by itself about sizes is noted."""
+    assert maps.entries_of(MapSpec("m", MAP_TYPE[type_], max_entries=given)) == (entries, note)
+
+
+def test_a_map_that_was_not_created_says_so() -> None:
+    """Operations on a map that the kernel refused give the reason, not a bad descriptor."""
+    made = maps.Map("m", MapSpec("m", MAP_TYPE["hash"], 4, 4, 1), None)
+    made.record["message"] = "map 'm': EINVAL: no"
+    with pytest.raises(UsageError, match="map 'm': was not created: map 'm': EINVAL: no"):
+        made.lookup(1)
+    with pytest.raises(UsageError, match="a map of type hash has no events"):
+        made.events()
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "kind", "expected"),
+    [
+        ("y", 1, "bool", b"\1"),
+        ("y", 1, "char", b"y"),
+        ("m", 4, "enum", b"\2\0\0\0"),
+        ("250", 4, "int", b"\xfa\0\0\0"),
+        ("0x1000", 8, "int", b"\0\x10\0\0\0\0\0\0"),
+        ('"(none)"', 8, "array", b"(none)\0\0"),
+        (None, 4, "int", bytes(4)),
+    ],
+)
+def test_configuration_values(text: str | None, size: int, kind: str, expected: bytes) -> None:
+    """A kernel configuration value takes the form of the variable that asks for it."""
+    writer = Writer()
+    char = writer.integer("char", 1, signed=True)
+    ids = {
+        "bool": writer.integer("_Bool", 1, flags=4),
+        "char": char,
+        "enum": writer.enum("libbpf_tristate", {"TRI_NO": 0, "TRI_YES": 1, "TRI_MODULE": 2}),
+        "int": writer.integer("long", size),
+        "array": writer.array(char, size),
+    }
+    assert externs.setting_bytes(writer.btf("x"), ids[kind], size, text) == expected

@@ -1,0 +1,84 @@
+"""The verifier's log is read as a person would read it."""
+
+from __future__ import annotations
+
+import pytest
+from tests import elfwriter as e
+from tests.btfwriter import Writer
+
+from everykernel import object as object_
+from everykernel.load import verifier
+from everykernel.load.link import link, reached
+
+# As Linux 6.1 prints it at log level 1.
+REJECTED = """func#0 @0
+0: R1=ctx(off=0,imm=0) R10=fp0
+; return *pointer;
+0: (61) r1 = *(u32 *)(r1 +0)          ; R1_w=scalar(umax=4294967295,var_off=(0x0; 0xffffffff))
+; return *pointer;
+1: (61) r0 = *(u32 *)(r1 +0)
+R1 invalid mem access 'scalar'
+processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"""
+
+# As Linux 5.10 prints it.
+POISONED = """Unrecognized arg#0 type PTR
+; int x = BPF_CORE_READ(task, no_such_field);
+4: (85) call unknown#195896080
+invalid func unknown#195896080
+processed 5 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"""
+
+# As Linux 6.12 prints a refusal of the whole program, before any instruction.
+WHOLE = """combined stack size of 2 calls is 592. Too large
+verification time 30 usec
+stack depth 320+272
+processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "insn", "text", "reason"),
+    [
+        (REJECTED, 1, "1: (61) r0 = *(u32 *)(r1 +0)", "R1 invalid mem access 'scalar'"),
+        (POISONED, 4, "4: (85) call unknown#195896080", "invalid func unknown#195896080"),
+        (WHOLE, None, "", "combined stack size of 2 calls is 592. Too large"),
+        ("", None, "", ""),
+    ],
+)
+def test_the_lines_that_matter(log: str, insn: int | None, text: str, reason: str) -> None:
+    """The failing instruction and the verifier's words about it are found, bookkeeping lines are not."""
+    assert verifier.parse(log) == (insn, text, reason)
+
+
+def test_lines_for_people() -> None:
+    """The two lines come as one."""
+    assert verifier.parse(REJECTED).lines == "1: (61) r0 = *(u32 *)(r1 +0): R1 invalid mem access 'scalar'"
+
+
+def test_source_line() -> None:
+    """An instruction of a linked subprogram has its own source line, wherever it landed."""
+    btf = Writer()
+    integer = btf.integer("int", signed=True)
+    proto = btf.func_proto(integer, [])
+    main, helper = btf.func("main", proto), btf.func("helper", proto, linkage=0)
+    ext = btf.ext(
+        functions={"socket": [(0, main)], ".text": [(0, helper)]},
+        lines={
+            "socket": [(0, "dir/a.c", "int main(void)", 3 << 10), (8, "dir/a.c", "\treturn helper();", 5 << 10 | 9)],
+            ".text": [(0, "dir/a.c", "int helper(void)", 8 << 10), (8, "dir/b.h", "\treturn 0;", 10 << 10 | 2)],
+        },
+    )
+    writer = e.ObjectWriter()
+    writer.code("socket", main=e.call() + e.EXIT)
+    writer.code(".text", helper=e.MOV0 + e.EXIT)
+    writer.relocate("socket", 0, "helper", e.R_BPF_64_32)
+    writer.section(".BTF", btf.image(), flags=0)
+    writer.section(".BTF.ext", ext, flags=0)
+    spec = object_.read(writer.build(), "a.o")
+    assert spec.btf is not None
+    parts = reached(spec.functions["main"], spec.functions)
+    linked = link(parts, {f.name: f.code for f in parts}, {}, {})
+    assert verifier.source_line(spec.btf, linked, 1) == ("dir/a.c:5", "return helper();")
+    assert verifier.source_line(spec.btf, linked, 2) == ("dir/a.c:8", "int helper(void)")
+    assert verifier.source_line(spec.btf, linked, 3) == ("dir/b.h:10", "return 0;")
