@@ -120,6 +120,10 @@ class Server:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Be gone from the network."""
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()

@@ -173,14 +173,15 @@ def unpack(deb: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
         DownloadError: the package is damaged, or holds a name that leads elsewhere.
     """
     try:
-        package = ArFile(filename=os.fspath(deb))
-        part = next((name for name in package.getnames() if name.startswith("data.tar")), "")
-        with _decompressed(package.getmember(part), part) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-            for member in tar:
-                member.name = _relative(member.name, deb)
-                if member.islnk():
-                    member.linkname = _relative(member.linkname, deb)
-                yield member, tar.extractfile(member) if member.isreg() else None
+        with deb.open("rb") as file:
+            package = ArFile(fileobj=file)
+            part = next((name for name in package.getnames() if name.startswith("data.tar")), "data.tar")
+            with _decompressed(package.getmember(part), part) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+                for member in tar:
+                    member.name = _relative(member.name, deb)
+                    if member.islnk():
+                        member.linkname = _relative(member.linkname, deb)
+                    yield member, tar.extractfile(member) if member.isreg() else None
     except (ArError, KeyError, tarfile.TarError, lzma.LZMAError, zstandard.ZstdError, zlib.error, EOFError) as e:
         remedy = "delete it, so that it is downloaded again"
         raise DownloadError(f"not a sound package: {e}", where=str(deb), remedy=remedy) from e

@@ -6,12 +6,14 @@ include/uapi/linux/btf.h (the header of BTF).
 
 from __future__ import annotations
 
+import bz2
 import io
 import lzma
 import re
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import lz4.block
 import zstandard
@@ -19,7 +21,7 @@ import zstandard
 from everykernel.errors import UsageError
 
 _LZ4_LEGACY_CHUNK = 8 << 20  # bytes that one block of the legacy format holds at most (lz4 programs/lz4io.c)
-_MAGICS = (b"\x02\x21\x4c\x18", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"\x1f\x8b\x08", b"\x5d\x00\x00", b"BZh")
+_LZ4_LEGACY = b"\x02\x21\x4c\x18"
 
 
 @dataclass(frozen=True)
@@ -75,30 +77,34 @@ def decompress(payload: bytes) -> bytes:
     Raises:
         UsageError: none of the formats that kernels are compressed with.
     """
-    try:
-        if payload.startswith(b"\x02\x21\x4c\x18"):
-            return _lz4_legacy(payload)
-        if payload.startswith(b"\x28\xb5\x2f\xfd"):
-            return zstandard.ZstdDecompressor().decompressobj().decompress(payload)
-        if payload.startswith((b"\xfd7zXZ\x00", b"\x5d\x00\x00")):
-            return lzma.LZMADecompressor().decompress(payload)
-        if payload.startswith(b"\x1f\x8b"):
-            return zlib.decompressobj(wbits=31).decompress(payload)
-        if payload.startswith(b"BZh"):
-            import bz2
-
-            return bz2.BZ2Decompressor().decompress(payload)
-    except (lzma.LZMAError, zstandard.ZstdError, zlib.error, lz4.block.LZ4BlockError, OSError) as e:
-        raise UsageError(f"the kernel inside the image cannot be decompressed: {e}") from e
-    if payload.startswith(b"\x7fELF"):
+    unpacker: Any = None
+    if payload.startswith(b"\x28\xb5\x2f\xfd"):
+        unpacker = zstandard.ZstdDecompressor().decompressobj()
+    elif payload.startswith((b"\xfd7zXZ\x00", b"\x5d\x00\x00")):
+        unpacker = lzma.LZMADecompressor()
+    elif payload.startswith(b"\x1f\x8b"):
+        unpacker = zlib.decompressobj(wbits=31)
+    elif payload.startswith(b"BZh"):
+        unpacker = bz2.BZ2Decompressor()
+    elif payload.startswith(b"\x7fELF"):
         return payload
-    raise UsageError(f"the kernel inside the image is compressed in an unknown way ({payload[:4].hex()})")
+    elif not payload.startswith(_LZ4_LEGACY):
+        raise UsageError(f"the kernel inside the image is compressed in an unknown way ({payload[:4].hex()})")
+    try:
+        if unpacker is None:
+            return _lz4_legacy(payload)
+        found: bytes = unpacker.decompress(payload)
+    except (lzma.LZMAError, zstandard.ZstdError, zlib.error, lz4.block.LZ4BlockError, OSError, EOFError) as e:
+        raise UsageError(f"the kernel inside the image cannot be decompressed: {e}") from e
+    if not unpacker.eof:
+        raise UsageError("the kernel inside the image cannot be decompressed: it ends early")
+    return found
 
 
 def _lz4_legacy(payload: bytes) -> bytes:
     """Decompress lz4's legacy frame: blocks, each after its size; the kernel's build appends the whole size."""
     out = io.BytesIO()
-    position = 4
+    position, size = 4, -1
     while position + 4 <= len(payload):
         (size,) = struct.unpack_from("<I", payload, position)
         position += 4
@@ -106,6 +112,8 @@ def _lz4_legacy(payload: bytes) -> bytes:
             break
         out.write(lz4.block.decompress(payload[position : position + size], uncompressed_size=_LZ4_LEGACY_CHUNK))
         position += size
+    if size != out.tell():  # the last four bytes, which are no block's size but the whole's
+        raise EOFError("it ends early")
     return out.getvalue()
 
 

@@ -14,7 +14,6 @@ from everykernel.kernels import candidates, local, store
 from everykernel.kernels.candidates import Candidate
 from everykernel.kernels.catalogue import Series, order
 from everykernel.kernels.debian import Archive
-from everykernel.kernels.download import Unreachable
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.spec import PATH_HINT, Spec
@@ -127,8 +126,8 @@ class Resolver:
         arch = _arch(spec)
         try:
             chosen = self.newest(series, arch, self._flavour(spec, arch))
-        except Unreachable:
-            return self._cached(spec, lambda kernel: kernel.series == series)
+        except DownloadError as e:
+            return self._cached(spec, lambda kernel: kernel.series == series, otherwise=e)
         if chosen is None:
             raise self._unknown(spec, self._missing(spec, series, arch), series)
         return self._resolved(spec, chosen)
@@ -168,8 +167,13 @@ class Resolver:
                 return chosen
         return []
 
-    def _cached(self, spec: Spec, wanted: Callable[[Kernel], bool]) -> ResolvedKernel:
-        """Return the newest wanted kernel of the cache; raise UnknownKernel if there is none."""
+    def _cached(
+        self, spec: Spec, wanted: Callable[[Kernel], bool], *, otherwise: DownloadError | None = None
+    ) -> ResolvedKernel:
+        """Return the newest wanted kernel of the cache.
+
+        If there is none, raise ``otherwise``, or what kept an index of the series away, or else UnknownKernel.
+        """
         arch = _arch(spec)
         flavour = self._flavour(spec, arch)
         kernels = [(one, one.kernel(spec.text)) for one in store.stored()]
@@ -179,8 +183,13 @@ class Resolver:
             if kernel.arch == arch and wanted(kernel) and (not flavour or kernel.flavour == flavour)
         ]
         if not chosen:
-            raise self._unknown(spec, f"no source in reach has {spec.value}", _series(spec.value))
-        one, _ = max(chosen, key=lambda pair: candidates.parsed(pair[1].version))
+            row = self._row(_series(spec.value), arch)
+            for failure in [otherwise] if otherwise else self._failures((*row.suites, *row.more) if row else (), arch):
+                raise failure
+            raise self._unknown(spec, f"no source has {spec.value}", _series(spec.value))
+        usual = [flavour] if flavour else list(arch.flavours)
+        rank = {name: -place for place, name in enumerate(usual)}
+        one, _ = max(chosen, key=lambda p: (rank.get(p[1].flavour, -len(rank)), candidates.parsed(p[1].version)))
         return self._resolved(spec, store.candidate(one))
 
     def _resolved(self, spec: Spec, chosen: Candidate) -> ResolvedKernel:
@@ -255,7 +264,9 @@ class Resolver:
         if spec.kind == "version":
             near = _nearest(spec.value, self._listed(spec, series))
         if not near:
-            gone = [] if spec.btf or spec.flavour else [series]  # what "no such series" was said of
+            gone = (
+                [] if spec.btf or spec.flavour or spec.kind == "debian" else [series]
+            )  # what "no such series" was said of
             near = _nearest(series, [name for name in self.series(arch) if name not in gone])
         nearest = near if not near or arch == DEFAULT else f"{near}/{arch.name}"
         remedy = f"the nearest to be had is {nearest}, {PATH_HINT}" if nearest else PATH_HINT.removeprefix("or ")

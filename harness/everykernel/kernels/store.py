@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from everykernel import cache
 from everykernel.architectures import ARCHITECTURES
 from everykernel.errors import DownloadError, UsageError
@@ -35,6 +37,8 @@ from everykernel.kernels.progress import Progress
 _FORMAT = 1  # of kernel.json: a record of another format is as good as none
 _in_use: dict[Path, contextlib.ExitStack] = {}
 _in_use_lock = threading.Lock()
+_threads: dict[Path, threading.Lock] = {}
+_PATIENCE = 0.5  # seconds between looks at a kernel that another process makes or uses
 
 
 @dataclass(frozen=True)
@@ -95,33 +99,44 @@ def fetch(candidate: Candidate, archive: Archive, spec: str, progress: Progress)
         CacheError: the cache cannot be written.
     """
     folder = folder_of(candidate)
-    damaged = ""
-    with _using(folder):
-        found = _load(folder)
-        damaged = _damage(found) if found is not None else ""
-        if found is not None and not damaged:
-            _hold(folder)
-            return found.kernel(spec)
-    if damaged:
-        progress.note(f"{folder.name}: {damaged}: fetching it again")
-    _release(folder)
-    with cache.lock(f"kernels/{folder.name}"):
-        found = _load(folder)  # another process may have been faster
-        if found is None or _damage(found):
-            try:
-                _install(candidate, archive, folder, progress)
-            except DownloadError as e:
-                if damaged:
-                    where = str(folder)
-                    raise DownloadError(
-                        f"{damaged}, and it cannot be had again: {e}", where=where, remedy=e.remedy
-                    ) from e
-                raise
-            found = _load(folder)
-    assert found is not None
-    _hold(folder)
+    with _one_thread(folder):
+        kernel, damage = _whole(folder, spec)
+        if damage:
+            progress.note(f"{folder.name}: {damage}: fetching it again")
+        while kernel is None:
+            # Another process that makes it will then use it for as long as it lives: look again and again.
+            with contextlib.suppress(filelock.Timeout), cache.lock(f"kernels/{folder.name}", timeout=_PATIENCE):
+                found = _load(folder)
+                if found is None or _damage(found):
+                    _again(candidate, archive, folder, damage, progress)
+            kernel, _ = _whole(folder, spec)
     cache.prune(keep=[folder])
-    return found.kernel(spec)
+    return kernel
+
+
+def _whole(folder: Path, spec: str) -> tuple[Kernel | None, str]:
+    """Return the kernel in a folder, from now on in use, or None and what is wrong with it ("": it is not there)."""
+    if not folder.is_dir():
+        return None, ""
+    with cache.using(folder):
+        found = _load(folder)
+        damage = _damage(found) if found is not None else ""
+        if found is not None and not damage:
+            _hold(folder)
+            return found.kernel(spec), ""
+    _release(folder)
+    return None, damage
+
+
+def _again(candidate: Candidate, archive: Archive, folder: Path, damage: str, progress: Progress) -> None:
+    """Install a kernel; where it takes the place of a damaged one, an error names the damage too."""
+    try:
+        _install(candidate, archive, folder, progress)
+    except DownloadError as e:
+        if not damage:
+            raise
+        text = f"{damage}, and it cannot be had again: {e.where}: {e.message}"
+        raise DownloadError(text, where=str(folder), remedy=e.remedy) from e
 
 
 def _load(folder: Path) -> Stored | None:
@@ -243,12 +258,11 @@ def remove(one: Stored) -> bool:
 
 
 @contextlib.contextmanager
-def _using(folder: Path) -> Iterator[None]:
-    """Hold a kernel's shared lock, if there is anything to be used."""
-    if folder.is_dir():
-        with cache.using(folder):
-            yield
-    else:
+def _one_thread(folder: Path) -> Iterator[None]:
+    """Let one thread of this process at a time work on a kernel: the file locks part processes."""
+    with _in_use_lock:
+        lock = _threads.setdefault(folder, threading.Lock())
+    with lock:
         yield
 
 

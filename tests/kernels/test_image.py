@@ -1,0 +1,129 @@
+"""A kernel image tells its release, architecture and BTF without being booted."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import struct
+
+import lz4.block
+import pytest
+import zstandard
+
+from everykernel.errors import UsageError
+from everykernel.kernels import image
+
+from .archive import BTF, bzimage
+
+KERNEL = b"\x7fELF" + bytes(5000) + BTF + bytes(3000)
+
+
+def lz4_legacy(data: bytes) -> bytes:
+    """Compress as Linux's build does: lz4's legacy frame, then the size (scripts/Makefile.lib, size_append)."""
+    out = struct.pack("<I", 0x184C2102)
+    for start in range(0, len(data), 8 << 20):
+        block = lz4.block.compress(data[start : start + (8 << 20)], store_size=False)
+        out += struct.pack("<I", len(block)) + block
+    return out + struct.pack("<I", len(data))
+
+
+def elf(sections: dict[str, bytes]) -> bytes:
+    """Return a 64-bit ELF file with these sections."""
+    names = b"\0" + b"".join(name.encode() + b"\0" for name in [*sections, ".shstrtab"])
+    body, headers = b"", [bytes(64)]
+    for name, data in [*sections.items(), (".shstrtab", names)]:
+        at = names.index(b"\0" + name.encode() + b"\0") + 1
+        kind = 3 if name == ".shstrtab" else 1
+        headers.append(struct.pack("<IIQQQQIIQQ", at, kind, 0, 0, 64 + len(body), len(data), 0, 0, 1, 0))
+        body += data
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    rest = struct.pack(
+        "<HHIQQQIHHHHHH", 2, 62, 1, 0, 0, 64 + len(body), 0, 64, 0, 0, 64, len(headers), len(headers) - 1
+    )
+    return ident + rest + body + b"".join(headers)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        lz4_legacy(KERNEL),
+        lz4_legacy(KERNEL + bytes(9 << 20)),
+        zstandard.ZstdCompressor().compress(KERNEL) + struct.pack("<I", len(KERNEL)),
+        lzma.compress(KERNEL) + struct.pack("<I", len(KERNEL)),
+        lzma.compress(KERNEL, format=lzma.FORMAT_ALONE),
+        gzip.compress(KERNEL),
+        bz2.compress(KERNEL) + struct.pack("<I", len(KERNEL)),
+        KERNEL,
+    ],
+    ids=["lz4", "lz4 blocks", "zstd", "xz", "lzma", "gzip", "bzip2", "plain"],
+)
+def test_btf_is_found_in_every_compression(packed: bytes) -> None:
+    """The BTF is the same whatever the image is compressed with, and whatever follows the payload."""
+    assert image.btf(bzimage("6.1.0", packed)) == BTF
+
+
+def test_an_elf_section_wins_over_a_look_alike() -> None:
+    """Where the kernel is an ELF file, its section .BTF is meant, not other bytes that look like it."""
+    other = BTF[:-2] + b"u\0"
+    assert image.btf(bzimage("6.1.0", gzip.compress(elf({".data": other, ".BTF": BTF})))) == BTF
+
+
+def test_a_kernel_without_btf_has_none() -> None:
+    """A kernel that was built without BTF gives None, also where the magic occurs by chance."""
+    assert image.btf(bzimage("6.1.0", gzip.compress(elf({".data": b"\x9f\xeb\x01\x00" * 50})))) is None
+
+
+@pytest.mark.parametrize("cut", [10, 23, 30, len(BTF) - 1])
+def test_a_truncated_btf_is_none(cut: int) -> None:
+    """A header whose sections do not fit is no BTF."""
+    assert image.scan_btf(bytes(100) + BTF[:cut]) is None
+
+
+def test_big_endian_btf_is_found() -> None:
+    """A big-endian kernel's BTF is found by the other magic."""
+    big = struct.pack(">HBBIIIII", 0xEB9F, 1, 0, 24, 0, 16, 16, 5) + bytes(16) + b"\0int\0"
+    assert image.scan_btf(b"x" * 77 + big + b"y" * 50) == big
+
+
+def test_the_header_tells_release_and_architecture() -> None:
+    """Both widths of x86 and an arm64 Image are told apart."""
+    assert image.inspect(bzimage("6.1.0-56-cloud-amd64", b""), "x") == image.Image("x86_64", "6.1.0-56-cloud-amd64")
+    assert image.inspect(bzimage("6.1.0-54-686-pae", b"", wide=False), "x") == image.Image("i686", "6.1.0-54-686-pae")
+    arm = bytes(56) + b"ARM\x64" + bytes(100) + b"Linux version 6.12.1 (x@y)"
+    assert image.inspect(arm, "x") == image.Image("aarch64", "6.12.1")
+
+
+def test_a_vmlinux_is_pointed_to_its_image() -> None:
+    """An ELF file does not boot: the error says what does."""
+    with pytest.raises(UsageError) as caught:
+        image.inspect(elf({}), "vmlinux")
+    assert str(caught.value) == (
+        "vmlinux: an ELF file does not boot as it is "
+        "[give the bootable image instead, arch/x86/boot/bzImage of the build directory]"
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"text", bytes(5000)])
+def test_what_is_no_image_is_refused(data: bytes) -> None:
+    """Any other file is refused, also an empty one."""
+    with pytest.raises(UsageError) as caught:
+        image.inspect(data, "x")
+    assert str(caught.value) == "x: is no kernel image that we know [give a bzImage, vmlinuz or Image]"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"LZO?" + bytes(50),
+        lzma.compress(KERNEL)[:100] + b"x" * 50,
+        gzip.compress(KERNEL)[:40],
+        zstandard.ZstdCompressor().compress(KERNEL)[:30],
+        lz4_legacy(KERNEL)[:60],
+        lz4_legacy(KERNEL)[:-9] + lz4_legacy(KERNEL)[-4:],
+    ],
+)
+def test_a_payload_that_cannot_be_decompressed_is_an_error(payload: bytes) -> None:
+    """An unknown or damaged payload is told, never taken for a kernel without BTF."""
+    with pytest.raises(UsageError, match="the kernel inside the image"):
+        image.btf(bzimage("6.1.0", payload))

@@ -1,0 +1,148 @@
+"""A suite's index is checked, kept for a day, served offline, and asked for at the archive server when it is gone."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from everykernel import cache
+from everykernel.errors import DownloadError
+from everykernel.kernels.debian import Archive
+from everykernel.kernels.download import Mismatch, NotThere, Unreachable
+from everykernel.kernels.mirror import Mirror
+from everykernel.kernels.trust import Trust
+
+from .archive import CATALOGUE, Server, TestTrust, TinyArchive, kernel_deb
+from .test_download import Recorder
+
+INRELEASE = "/debian-security/dists/old-security/InRelease"
+PACKAGES = "/debian-security/dists/old-security/main/binary-amd64/Packages.xz"
+
+
+def names(archive: Archive, suite: str = "old-security") -> list[str]:
+    return [entry.name for entry in archive.index(suite, "amd64").kernels()]
+
+
+def age(suite: str, seconds: float) -> None:
+    """Make a cached index older."""
+    path = cache.folder("indexes") / f"{suite}_amd64" / "state.json"
+    state = json.loads(path.read_text())
+    state["checked"] = time.time() - seconds
+    path.write_text(json.dumps(state))
+
+
+def test_an_index_is_asked_for_once_a_day(tiny: TinyArchive, server: Server) -> None:
+    """Within a day nothing is asked; after it the small signed file alone, if nothing has changed."""
+    assert names(tiny.archive()) == ["linux-image-5.10.0-46-cloud-amd64"]
+    assert server.paths() == [INRELEASE, PACKAGES]
+    assert names(tiny.archive()) == ["linux-image-5.10.0-46-cloud-amd64"]
+    assert server.paths() == []
+    age("old-security", 90_000)
+    names(tiny.archive())
+    assert server.paths() == [INRELEASE]
+
+
+def test_update_asks_at_once(tiny: TinyArchive, server: Server) -> None:
+    """--update sees what the archive has had since."""
+    names(tiny.archive())
+    tiny.add("old-security", "linux-image-5.10.0-47-cloud-amd64", "5.10.270-1", kernel_deb("5.10.0-47-cloud-amd64"))
+    tiny.publish()
+    assert len(names(tiny.archive())) == 1
+    assert len(names(tiny.archive(update=True))) == 2
+
+
+def test_an_old_index_serves_without_network(tiny: TinyArchive, server: Server) -> None:
+    """Where the network fails, the cached index serves, and a note says how old it is."""
+    names(tiny.archive())
+    age("old-security", 3 * 86400)
+    gone = Mirror("http://127.0.0.1:1/debian", "http://127.0.0.1:1/debian-security", "http://127.0.0.1:1", "setting")
+    archive = Archive(catalogue=CATALOGUE, mirror=gone, trust=TestTrust("gpgv", ()))
+    progress = Recorder()
+    assert len(archive.index("old-security", "amd64", progress).kernels()) == 1
+    assert len(progress.notes) == 1
+    assert progress.notes[0].startswith("old-security: using the cached index, 3.0 days old (cannot be had: ")
+
+
+def test_without_network_and_cache_it_is_an_error() -> None:
+    """Nothing cached and no network: the error names the URL and what to look at."""
+    gone = Mirror("http://127.0.0.1:1/debian", "http://127.0.0.1:1/debian-security", "http://127.0.0.1:1", "setting")
+    archive = Archive(catalogue=CATALOGUE, mirror=gone, trust=TestTrust("gpgv", ()))
+    with pytest.raises(Unreachable) as caught:
+        archive.index("stable", "amd64")
+    assert str(caught.value) == (
+        "http://127.0.0.1:1/debian/dists/stable/InRelease: cannot be had: [Errno 111] Connection refused "
+        "[look at the network and the proxy settings, or set EVERYKERNEL_DEBIAN_MIRROR to a mirror in reach]"
+    )
+
+
+def test_a_suite_that_left_the_mirror_is_asked_for_at_the_archive_server(server: Server) -> None:
+    """404 at the mirror leads to Debian's archive server, for the index and for the packages."""
+    tiny = TinyArchive(server)
+    name = "linux-image-5.10.0-46-cloud-amd64"
+    path = tiny.add("old-security", name, "5.10.262-1", kernel_deb("5.10.0-46-cloud-amd64"), top="/archive")
+    tiny.publish(top="/archive")
+    archive = tiny.archive()
+    entry = archive.package("old-security", name, "amd64")
+    assert entry is not None
+    assert archive.fetch(entry).exists()
+    assert server.paths() == [INRELEASE, "/archive" + INRELEASE, "/archive" + PACKAGES, path]
+
+
+def test_a_suite_that_is_nowhere_names_the_mirror(server: Server) -> None:
+    """A suite that neither server has is told apart from a network that fails."""
+    with pytest.raises(NotThere) as caught:
+        TinyArchive(server).archive().index("nonesuch", "amd64")
+    assert str(caught.value) == (
+        f"{server.url}/debian/dists/nonesuch/InRelease: neither the mirror nor Debian's archive server has this suite "
+        "[set EVERYKERNEL_DEBIAN_MIRROR to a mirror that has it]"
+    )
+
+
+def test_an_index_that_its_signature_does_not_cover_is_refused(tiny: TinyArchive, server: Server) -> None:
+    """Packages.xz must be the one that the signed file names; its by-hash name is tried before giving up."""
+    right = server.files[PACKAGES]
+    server.files[PACKAGES] = right[:-4] + b"evil"
+    with pytest.raises(Mismatch, match="not the file that the signed index promises"):
+        names(tiny.archive())
+    by_hash = server.paths()[-1]
+    assert by_hash.startswith(PACKAGES.replace("Packages.xz", "by-hash/SHA256/"))
+    server.files[by_hash] = right
+    assert len(names(tiny.archive())) == 1
+
+
+def test_a_damaged_cached_index_is_fetched_again(tiny: TinyArchive, server: Server) -> None:
+    """A truncated Packages.xz of the cache is noticed."""
+    names(tiny.archive())
+    path = cache.folder("indexes") / "old-security_amd64" / "Packages.xz"
+    path.write_bytes(path.read_bytes()[:-10])
+    assert len(names(tiny.archive())) == 1
+
+
+def test_without_gpgv_plain_http_is_refused(tiny: TinyArchive, server: Server) -> None:
+    """Where no signature can be checked, the mirror is asked by HTTPS or not at all."""
+    archive = Archive(catalogue=CATALOGUE, mirror=tiny.mirror(), trust=Trust(None, ()))
+    with pytest.raises(DownloadError) as caught:
+        archive.index("stable", "amd64")
+    assert caught.value.where.startswith("https://127.0.0.1:")
+    assert server.asked == []
+
+
+def test_the_reduced_index_is_enough(tiny: TinyArchive, server: Server) -> None:
+    """The second reading of a suite's kernels does not unpack Packages.xz."""
+    first = tiny.archive().index("stable-security", "amd64").kernels()
+    index = tiny.archive().index("stable-security", "amd64")
+    (index.folder / "Packages.xz").unlink()
+    assert index.kernels() == first
+    assert {entry.signed for entry in first} == {"gpgv"}
+
+
+def test_an_index_from_another_mirror_is_not_served(tiny: TinyArchive, server: Server) -> None:
+    """Changing the mirror asks the new one."""
+    names(tiny.archive())
+    server.paths()
+    server.files |= {f"/m2{path}": data for path, data in server.files.items()}
+    other = Mirror(f"{server.url}/m2/debian", f"{server.url}/m2/debian-security", f"{server.url}/archive", "setting")
+    names(Archive(catalogue=CATALOGUE, mirror=other, trust=TestTrust("gpgv", ())))
+    assert server.paths() == [f"/m2{INRELEASE}"]

@@ -1,0 +1,87 @@
+"""A path to an image or a build directory is a kernel too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from everykernel import kernels
+from everykernel.errors import UnknownKernel, UsageError
+from everykernel.kernels import Kernel
+from everykernel.kernels.debian import Archive
+
+from .archive import BTF, bzimage, kernel_image
+
+RELEASE = "6.8.0-custom"
+
+
+def fetch(path: Path) -> Kernel:
+    (one,) = kernels.resolve(str(path), archive=Archive())
+    return one.fetch()
+
+
+def test_an_image(tmp_path: Path) -> None:
+    """An image tells its release, architecture and BTF; nothing vouches for it."""
+    (tmp_path / "bzImage").write_bytes(kernel_image(RELEASE))
+    kernel = fetch(tmp_path / "bzImage")
+    assert (kernel.release, kernel.series, kernel.arch.name) == (RELEASE, "6.8", "x86_64")
+    assert (kernel.image, kernel.source, kernel.signed) == (tmp_path / "bzImage", f"path:{tmp_path}/bzImage", "none")
+    assert (kernel.modules, kernel.config) == (None, None)
+    assert kernel.notes == (f"no modules found (put them into {tmp_path}/lib/modules/{RELEASE})",)
+    assert kernel.sha256 == kernel.digest
+    assert kernels.btf(kernel) == BTF
+    assert kernels.btf(kernel) == BTF
+
+
+def test_a_build_directory(tmp_path: Path) -> None:
+    """A build directory gives its image, its configuration, and the modules that were installed into it."""
+    (tmp_path / "arch/x86/boot").mkdir(parents=True)
+    (tmp_path / "arch/x86/boot/bzImage").write_bytes(kernel_image(RELEASE, btf=False))
+    (tmp_path / ".config").write_text("CONFIG_BPF=y\n")
+    modules = tmp_path / "lib/modules" / RELEASE
+    modules.mkdir(parents=True)
+    kernel = fetch(tmp_path)
+    assert (kernel.modules, kernel.config, kernel.notes) == (modules, tmp_path / ".config", ())
+    assert kernels.btf(kernel) is None
+
+
+def test_an_image_of_i386(tmp_path: Path) -> None:
+    """The architecture is the image's own."""
+    (tmp_path / "x").write_bytes(bzimage(RELEASE, b"\x7fELF", wide=False))
+    assert fetch(tmp_path / "x").arch.name == "i386"
+
+
+def test_an_image_that_cannot_be_decompressed_has_no_known_btf(tmp_path: Path) -> None:
+    """It may boot all the same."""
+    (tmp_path / "x").write_bytes(bzimage(RELEASE, b"unknown compression"))
+    assert kernels.btf(fetch(tmp_path / "x")) is None
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    """A path without anything is an unknown kernel."""
+    with pytest.raises(UnknownKernel) as caught:
+        fetch(tmp_path / "x")
+    assert str(caught.value) == (
+        f"{tmp_path}/x: No such file or directory [look at the path; it starts at the current folder]"
+    )
+
+
+def test_a_directory_without_a_build(tmp_path: Path) -> None:
+    """A directory that holds no image says what would make one."""
+    with pytest.raises(UnknownKernel) as caught:
+        fetch(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: the directory has no bootable kernel image "
+        "[build one there (make bzImage gives arch/x86/boot/bzImage), or give the image's own path]"
+    )
+
+
+def test_another_architecture(tmp_path: Path) -> None:
+    """A kernel that we cannot run is refused before anything boots."""
+    (tmp_path / "Image").write_bytes(bytes(56) + b"ARM\x64" + b"Linux version 6.12.1 (x)")
+    with pytest.raises(UsageError) as caught:
+        fetch(tmp_path / "Image")
+    assert str(caught.value) == (
+        f"{tmp_path}/Image: is a kernel for aarch64, which is not supported [the architectures are x86_64, i386]"
+    )
