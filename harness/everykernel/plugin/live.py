@@ -59,8 +59,7 @@ class Painter:
     def suspended(self, action: Callable[[], T]) -> T:
         """Run what needs the terminal for itself, with capturing off."""
         self.flush()
-        if self._reporter is not None:
-            self._reporter.ensure_newline()
+        self._uncaptured(self._new_line)
         if self._capture is None:
             return action()
         with self._capture.global_and_fixture_disabled():
@@ -69,6 +68,10 @@ class Painter:
                 return action()
             finally:
                 self._capture.resume_global_capture()
+
+    def _new_line(self) -> None:
+        if self._reporter is not None:
+            self._reporter.ensure_newline()
 
     def _uncaptured(self, action: Callable[[], None]) -> None:
         if self._reporter is None:

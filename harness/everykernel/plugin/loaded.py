@@ -20,6 +20,15 @@ class LoadFailed(CaseError):
         self.stages = stages
 
 
+class AttachFailed(CaseError):
+    """A program was not attached; ``code`` is its reason code, ``record`` what the kernel said."""
+
+    def __init__(self, record: wire.ProgramRecord, *, where: str) -> None:
+        super().__init__(f"program {record.get('name')!r}: {record.get('message')}", where=where)
+        self.code = record.get("code") or "attach-failed"
+        self.record = record
+
+
 class LoadedObject:
     """An object that is loaded in a guest.
 
@@ -52,16 +61,11 @@ class LoadedObject:
         return self.relocate.get("relocations", [])
 
     def attach(self, program: str | None = None, target: str = "") -> list[wire.ProgramRecord]:
-        """Attach one program, or all that attach without parameters; raise CaseError if one that must is refused."""
-        reply = self._guest.request(wire.Attach(self._handle, program, target))
-        assert isinstance(reply, wire.Attached)
-        found: list[wire.ProgramRecord] = reply.programs  # type: ignore[assignment]
-        for record in found:
-            if record.get("status") == wire.FAILED and record.get("decides", True):
-                error = CaseError(f"program {record.get('name')!r}: {record.get('message')}", where=self.name)
-                error.code = record.get("code", "attach-failed")
-                raise error
-        return found
+        """Attach one program, or all that attach without parameters; return what happened to each.
+
+        Raises AttachFailed for one that was refused (in the guest, a case's check gets the record instead).
+        """
+        return _attach(self._guest, wire.Attach(self._handle, program, target), self.name)
 
     def detach(self, program: str | None = None) -> None:
         """Detach one program, or all."""
@@ -126,12 +130,9 @@ class Program:
         """The verifier's log, whole; empty where the kernel gave none."""
         return self.record.get("log", "")
 
-    def attach(self, target: str = "") -> list[wire.ProgramRecord]:
-        """Attach it, to ``target`` where its section names none."""
-        reply = self._guest.request(wire.Attach(self._handle, self.name, target))
-        assert isinstance(reply, wire.Attached)
-        found: list[wire.ProgramRecord] = reply.programs  # type: ignore[assignment]
-        return found
+    def attach(self, target: str = "") -> wire.ProgramRecord:
+        """Attach it, to ``target`` instead of what its section names; raise AttachFailed if it is refused."""
+        return _attach(self._guest, wire.Attach(self._handle, self.name, target), self.name)[0]
 
     def detach(self) -> None:
         """Detach it."""
@@ -142,6 +143,18 @@ class Program:
         reply = self._guest.request(wire.TestRun(self._handle, self.name, data, context, repeat))
         assert isinstance(reply, wire.TestRan)
         return reply
+
+
+def _attach(guest: Guest, request: wire.Attach, where: str) -> list[wire.ProgramRecord]:
+    """Attach, and return the records; raise AttachFailed for a program that had to attach and did not."""
+    reply = guest.request(request)
+    assert isinstance(reply, wire.Attached)
+    found: list[wire.ProgramRecord] = reply.programs  # type: ignore[assignment]
+    for record in found:
+        named = request.program is not None
+        if record.get("status") == wire.FAILED and (named or record.get("decides", True)):
+            raise AttachFailed(record, where=where)
+    return found
 
 
 class Map:

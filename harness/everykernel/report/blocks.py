@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 from everykernel import wire
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult
 from everykernel.reasons import REASONS
 
+_WIDE = 400  # characters of a piece of evidence that are shown
 _TAIL = 12  # lines of a log or console that are shown; the whole is in the report folder
 
 
@@ -118,8 +121,11 @@ def _evidence(result: CaseResult) -> list[str]:
     """Return what the run stage saw."""
     found = []
     for name, value in (result.get("stages", {}).get("run", {}).get("evidence") or {}).items():
-        if value:
-            found.append(f"  {name}: {str(value)[:400]}")
+        if name == "trigger":
+            found.append(f"  trigger: {shlex.join(value['argv'])} ended with exit code {value['exit']}")
+            found.extend(tail(value["stdout"] + value["stderr"]))
+        elif value:
+            found.append(f"  {name}: {str(value)[:_WIDE]}")
     return found
 
 
