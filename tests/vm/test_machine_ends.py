@@ -22,6 +22,9 @@ from everykernel.machine.running import QemuGuest
 
 pytestmark = pytest.mark.vm
 
+PUSH_ES = b"\x06"  # is not an instruction of x86-64
+CLI_AND_SPIN = b"\xfa\xeb\xfe"
+
 
 def test_panic(machines: Machines, linux: Kernel) -> None:
     """A panic is a kernel-panic with the kernel's own trace, and the next guest is unharmed."""
@@ -50,25 +53,30 @@ def test_oops(machines: Machines, linux: Kernel) -> None:
     __fentry__, was replaced by one that x86-64 does not have.
     """
     with machines.start(linux, MachineSpec(modules=("dummy",))) as guest:
-        path = guest.run(["find", "/lib/modules", "-name", "dummy.ko"]).stdout.decode().strip()
-        guest.push("/broken.ko", with_invalid_init(guest.pull(path)))
-        guest.run(["rmmod", "dummy"])
+        put_broken_module(guest, PUSH_ES)
         with pytest.raises(KernelOops, match=r"6.1: the kernel oopsed: .*invalid opcode") as caught:
             guest.run(["insmod", "/broken.ko"])
     assert "Call Trace:" in caught.value.console
     assert "do_init_module" in caught.value.console
 
 
-def with_invalid_init(module: bytes) -> bytes:
+def put_broken_module(guest: Guest, instructions: bytes) -> None:
+    """Put a copy of the dummy module, its init function broken, into the guest as /broken.ko."""
+    path = guest.run(["find", "/lib/modules", "-name", "dummy.ko"]).stdout.decode().strip()
+    guest.push("/broken.ko", with_init(guest.pull(path), instructions))
+    guest.run(["rmmod", "dummy"])
+
+
+def with_init(module: bytes, instructions: bytes) -> bytes:
+    """Return the module with its init function beginning so, after its call of __fentry__, and unsigned."""
     elf = ELFFile(io.BytesIO(module))
     symbols = elf.get_section_by_name(".symtab")
     assert isinstance(symbols, SymbolTableSection)
     [symbol] = symbols.get_symbol_by_name("init_module") or []
     call_fentry = 5
     offset = elf.get_section(symbol["st_shndx"])["sh_offset"] + symbol["st_value"] + call_fentry
-    push_es = b"\x06"
     unsigned = module.removesuffix(b"~Module signature appended~\n")  # a wrong signature is refused, none is not
-    return unsigned[:offset] + push_es + unsigned[offset + 1 :]
+    return unsigned[:offset] + instructions + unsigned[offset + len(instructions) :]
 
 
 def test_hang(machines: Machines, linux: Kernel) -> None:
@@ -81,6 +89,15 @@ def test_hang(machines: Machines, linux: Kernel) -> None:
             guest.run(["sh", "-c", "kill -STOP $PPID"], timeout=1)
         assert time.monotonic() - started < 15
         assert gone(pid)
+
+
+def test_hung_kernel(machines: Machines, linux: Kernel) -> None:
+    """A kernel that spins with interrupts off is hung too, and its console says where."""
+    with machines.start(linux, MachineSpec(cpus=1, modules=("dummy",))) as guest:
+        put_broken_module(guest, CLI_AND_SPIN)
+        with pytest.raises(KernelHung) as caught:
+            guest.run(["insmod", "/broken.ko"], timeout=1)
+    assert "do_init_module" in caught.value.console
 
 
 def test_timeout(machines: Machines, linux: Kernel) -> None:

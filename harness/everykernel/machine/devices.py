@@ -151,8 +151,8 @@ class Fragile:
         return ["-no-reboot"]
 
     def kernel(self) -> list[str]:
-        """Make an oops panic, and a panic reset."""
-        return ["panic=-1", "oops=panic"]
+        """Make an oops panic, and a panic reset; x86 kernels panic on the NMI that asks a hung one where it is."""
+        return ["panic=-1", "oops=panic", "unknown_nmi_panic"]
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,12 @@ class Qemu:
         except DeadlinePassed:
             return False
 
+    def interrogate(self, patience: float = 1.0) -> None:
+        """Have a hung kernel print where it is: an NMI reaches even a CPU that has interrupts off, and panics it."""
+        with contextlib.suppress(GuestLost):
+            self.control.execute("inject-nmi")
+            self._process.ended(patience)
+
     def death(self) -> GuestError | HarnessError:
         """Return the error that says how this guest, whose channel closed, ended."""
         code = self._process.ended(2.0)

@@ -123,9 +123,10 @@ class QemuGuest(Guest):
             what = " ".join(message.argv) if isinstance(message, wire.Run) else message.kind
             text = f"{what!r} did not end within {timeout:g} s, while the guest still answers"
             return CaseTimeout(text, where=self.kernel.spec, remedy="make it end, or the timeout longer")
-        text = console.tail(qemu.console())
         said = console.splats(qemu.console())
         hint = f": {said[-1].splitlines()[0]}" if said else ""
+        qemu.interrogate()
+        text = console.tail(qemu.console())
         return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=self.kernel.spec)
 
     def console(self) -> str:
