@@ -11,10 +11,10 @@ extern int CONFIG_HZ __kconfig;
 extern enum libbpf_tristate CONFIG_NO_SUCH_OPTION __kconfig __weak;
 extern const char CONFIG_DEFAULT_HOSTNAME[16] __kconfig __weak;
 
-extern const void linux_banner __ksym;
+extern const void vfs_read __ksym;
 extern const void no_such_symbol __ksym __weak;
 
-__u64 banner, missing = 7;
+__u64 reader, missing = 7;
 int version, hz, nothing = 5;
 bool bpf_syscall;
 char hostname[16];
@@ -96,7 +96,7 @@ int caller(struct __sk_buff *skb)
 SEC("socket")
 int read_externs(struct __sk_buff *skb)
 {
-	banner = (__u64)&linux_banner;
+	reader = (__u64)&vfs_read;
 	missing = (__u64)&no_such_symbol;
 	version = LINUX_KERNEL_VERSION;
 	bpf_syscall = CONFIG_BPF_SYSCALL;
