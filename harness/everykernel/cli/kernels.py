@@ -13,7 +13,7 @@ from rich.table import Table
 from everykernel import cache, kernels
 from everykernel.architectures import ARCHITECTURES
 from everykernel.cli.progress import shown
-from everykernel.errors import DownloadError, UnknownKernel
+from everykernel.errors import DownloadError, HarnessError, UnknownKernel
 from everykernel.kernels import store
 from everykernel.kernels.candidates import Candidate, upstream
 from everykernel.kernels.catalogue import Series
@@ -149,7 +149,7 @@ def path_command(spec: str, btf: bool, modules: bool, config: bool) -> None:
                 path = kernels.btf_path(kernel)
             if path is None:
                 what = "modules" if modules else "configuration" if config else "BTF"
-                raise DownloadError(f"has no {what}", where=kernel.spec, remedy="; ".join(kernel.notes))
+                raise HarnessError(f"has no {what}", where=kernel.spec, remedy="; ".join(kernel.notes))
             click.echo(path)
 
 

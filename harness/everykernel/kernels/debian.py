@@ -117,6 +117,14 @@ class Archive:
         if not said:
             (progress or SILENT).note(f"{suite} for {arch} is left out: {why}")
 
+    def reach(self, suite: str) -> str:
+        """Ask the network for a suite's signed index, whatever the cache has; return the URL of the archive.
+
+        Raises:
+            DownloadError: it cannot be had, or is not signed as it must be.
+        """
+        return self._indexes.reach(suite)
+
     def kernels(self, suite: str, arch: str, progress: Progress | None = None) -> list[Entry]:
         """Return the kernel packages of a suite; none where the suite is nowhere to be had."""
         try:

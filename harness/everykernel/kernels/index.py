@@ -154,6 +154,10 @@ class Indexes:
                 progress.note(f"{suite}: using the cached index, {days:.1f} days old ({e.message})")
                 return cached
 
+    def reach(self, suite: str) -> str:
+        """Return the URL of the archive that has a suite, asking the network; raises as `get` does."""
+        return shown(self._secured(self._release(suite)[0]))
+
     def _current(self, cached: Index) -> bool:
         """Tell whether a cached index serves without asking: young, of the same mirror, and no less trusted."""
         young = 0 <= time.time() - cached.checked < LIFETIME
