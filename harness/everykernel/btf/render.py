@@ -38,7 +38,7 @@ class _Renderer:
 
     def __init__(self, btf: Btf) -> None:
         self.btf = btf
-        self.left = 100_000 + 4 * len(btf)
+        self.left = 10_000 + len(btf.raw) // 12
 
     def declare(self, type_id: int, name: str = "") -> str:
         return self._declare(type_id, name, 0)
