@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from everykernel import cache, folders
 from everykernel.compile import compile_all, jobs
+from everykernel.report import schema
 
 pytestmark = pytest.mark.vm
 
@@ -52,7 +54,9 @@ def case(pytester: pytest.Pytester, name: str, *lines: str, of: str = "raw_trace
 
 
 def results(pytester: pytest.Pytester, folder: str = "out") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((pytester.path / folder / "results.json").read_text())["results"]
+    data = json.loads((pytester.path / folder / "results.json").read_text())
+    jsonschema.validate(data, schema.load())
+    found: list[dict[str, Any]] = data["results"]
     return found
 
 
@@ -186,7 +190,7 @@ def test_ended_half_way(pytester: pytest.Pytester, number: signal.Signals) -> No
     with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # not there yet, or read while it is written
                 if len(results(pytester)) >= 2 and guests_of(process.pid):
                     break
             time.sleep(0.1)

@@ -1,0 +1,120 @@
+"""case.toml is read strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from everykernel.architectures import ARCHITECTURES
+from everykernel.errors import UsageError
+from everykernel.matrix import case, plan
+
+FULL = """
+object = "build/{arch}/prog.bpf.o"
+description = "one line"
+trigger = ["/bin/true", "-x"]
+check = "case.py"
+attach = false
+timeout = 2.5
+[machine]
+cpus = 4
+memory = 512
+cmdline = "lsm=bpf"
+modules = ["veth"]
+sysctls = { "kernel.x" = 1 }
+[[expect]]
+kernels = ">=5.14,<6.15"
+arch = "i386"
+btf = "none"
+program = "p"
+stage = "load"
+status = "failed"
+code = "verifier-rejected"
+reason = "why"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "case.toml"
+    path.write_text(text)
+    return path
+
+
+def test_everything_is_read(tmp_path: Path) -> None:
+    """Each key of the form arrives where it belongs."""
+    (tmp_path / "case.py").write_text("")
+    found = case.read(write(tmp_path, FULL))
+    assert (found.name, found.description, found.trigger) == (tmp_path.name, "one line", ("/bin/true", "-x"))
+    assert (found.attach, found.timeout, found.check) == (False, 2.5, tmp_path / "case.py")
+    assert found.machine.describe() == {
+        "cpus": 4,
+        "memory": 512,
+        "cmdline": "lsm=bpf",
+        "modules": ["veth"],
+        "sysctls": {"kernel.x": "1"},
+    }
+    [entry] = found.expect
+    assert (entry.stage, entry.status, entry.code, entry.reason) == ("load", "failed", "verifier-rejected", "why")
+    assert (entry.arch, entry.btf, entry.program, entry.kernels.text) == ("i386", "none", "p", ">=5.14,<6.15")
+    assert found.source_line(ARCHITECTURES["i386"], 7) == f"{tmp_path.parent.name}/{tmp_path.name}/prog.bpf.c:7"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no object"),
+        ("object = 1", "object = 1 is not str"),
+        ('object = "x"\ntriger = []', r"unknown key 'triger' \[did you mean 'trigger'\?\]"),
+        ('object = "x"\ntrigger = "true"', "trigger = 'true' is not list"),
+        ('object = "x"\ntrigger = [1]', "is not a list of strings"),
+        ('object = "x"\ncheck = "gone.py"', "check = 'gone.py' is not there"),
+        ('object = "x"\nattach = 1', "attach = 1 is not bool"),
+        ('object = "x"\ntimeout = true', "timeout = True is not int or float"),
+        ('object = "x"\ntimeout = 0', "is not between 0 and 3600"),
+        ('object = "x"\n[machine]\nmemry = 1', r"machine: unknown key 'memry' \[did you mean 'memory'\?\]"),
+        ('object = "x"\n[machine]\ncpus = "2"', "machine: cpus = '2' is not int"),
+        ('object = "x"\nexpect = [1]', "expect 1: is not a table"),
+        ('object = "x"\n[[expect]]\nstage = "load"', "expect 1: has no status"),
+        ('object = "x"\n[[expect]]\nstatus = "failed"', "expect 1: has no stage"),
+        ('object = "x"\n[[expect]]\nstage = "laod"\nstatus = "failed"', r"unknown stage 'laod' \[did you mean 'load'"),
+        (
+            'object = "x"\n[[expect]]\nstage = "load"\nstatus = "failed"\ncode = "verifier-reject"',
+            r"unknown reason code 'verifier-reject' \[did you mean 'verifier-rejected'\?\]",
+        ),
+        (
+            'object = "x"\n[[expect]]\nstage = "load"\nstatus = "passed"\ncode = "timeout"',
+            "expects a stage to pass, with reason code 'timeout'",
+        ),
+        ('object = "x"\n[[expect]]\nstage = "load"\nstatus = "failed"\nkernels = "six"', "'six' is not a range"),
+        ("object = ", "is not TOML"),
+    ],
+)
+def test_mistakes_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    """Each mistake is one line that names the file, the place, and the nearest key."""
+    path = write(tmp_path, text)
+    with pytest.raises(UsageError, match=message) as caught:
+        case.read(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_missing_object_is_named(tmp_path: Path) -> None:
+    """An object that was not compiled is named with its architecture."""
+    found = case.read(write(tmp_path, 'object = "build/{arch}/prog.bpf.o"'))
+    with pytest.raises(UsageError, match=r"build/i386/prog.bpf.o: there is no such object"):
+        found.object_path(ARCHITECTURES["i386"])
+
+
+def test_paths_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is an object, a case.toml, a case's folder, or a folder of cases."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("b", "a"):
+        (tmp_path / "cases" / name).mkdir(parents=True)
+        write(tmp_path / "cases" / name, 'object = "x.bpf.o"')
+    (tmp_path / "x.bpf.o").write_bytes(b"")
+    found = plan.cases(["x.bpf.o", "cases/a", "cases/a/case.toml", "cases"])
+    assert [c.name for c in found] == ["x.bpf.o", "a", "a", "a", "b"]
+    assert found[0].path is None
+    for wrong, message in {"gone": "gone: there is no such file", ".": "holds no case.toml"}.items():
+        with pytest.raises(UsageError, match=message):
+            plan.cases([wrong])

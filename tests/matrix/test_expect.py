@@ -1,0 +1,128 @@
+"""Expectations: the first that matches speaks, and both directions count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from everykernel import wire
+from everykernel.matrix.expect import Conditions, Expectation, find, judge
+from everykernel.matrix.ranges import KernelRange
+
+HERE = Conditions((6, 1, 192), "x86_64", "kernel")
+
+
+def failed(code: str = "verifier-rejected", **more: Any) -> Any:
+    return {"status": "failed", "code": code, "message": "why", **more}
+
+
+def passed(**more: Any) -> Any:
+    return {"status": "passed", "code": "", "message": "", **more}
+
+
+@pytest.mark.parametrize(
+    ("filters", "speaks"),
+    [
+        ({}, True),
+        ({"kernels": KernelRange.parse("6.1")}, True),
+        ({"kernels": KernelRange.parse("<6.1")}, False),
+        ({"arch": "x86_64"}, True),
+        ({"arch": "i386"}, False),
+        ({"btf": "kernel"}, True),
+        ({"btf": "none"}, False),
+        ({"program": "p"}, False),
+    ],
+)
+def test_filters(filters: dict[str, Any], speaks: bool) -> None:
+    """A filter that does not match silences an expectation; one for a program does not speak for its stage."""
+    entry = Expectation("load", "failed", **filters)
+    assert (find([entry], HERE, "load") is entry) is speaks
+    assert find([entry], HERE, "run") is None
+
+
+def test_btf_of_any_file_is_supplied() -> None:
+    """``btf = "supplied"`` matches whichever file was supplied."""
+    entry = Expectation("load", "failed", btf="supplied")
+    assert find([entry], Conditions((6, 1), "x86_64", "supplied:vmlinux.btf"), "load") is entry
+
+
+def test_first_match_speaks() -> None:
+    """Order is what the author wrote."""
+    entries = [Expectation("load", "passed", btf="kernel"), Expectation("load", "failed")]
+    assert find(entries, HERE, "load") is entries[0]
+
+
+def test_without_expectations_stages_are_to_pass() -> None:
+    """A failed stage is a problem with the stage's own code and words."""
+    [problem] = judge("load", failed(), [], HERE)
+    assert (problem.stage, problem.code, problem.message) == ("load", "verifier-rejected", "why")
+    assert judge("load", passed(), [], HERE) == []
+
+
+def test_failure_as_expected() -> None:
+    """A stage that fails with the expected code is right, and its record says what was expected."""
+    stage: Any = failed()
+    assert judge("load", stage, [Expectation("load", "failed", "verifier-rejected", reason="r")], HERE) == []
+    assert stage["status"] == "failed"
+    assert stage["expected"] == {"status": "failed", "code": "verifier-rejected", "reason": "r"}
+
+
+def test_other_failure_than_expected() -> None:
+    """Another code is wrong, and keeps the code that came."""
+    [problem] = judge("load", failed("limit-exceeded"), [Expectation("load", "failed", "verifier-rejected")], HERE)
+    assert problem.code == "limit-exceeded"
+    assert problem.message == (
+        "load is expected to be failed with verifier-rejected, and is failed with limit-exceeded: why"
+    )
+
+
+def test_pass_against_expectation() -> None:
+    """An expected failure that passes is wrong."""
+    [problem] = judge("load", passed(), [Expectation("load", "failed", "verifier-rejected", reason="r")], HERE)
+    assert problem.code == "assertion-failed"
+    assert problem.message == "load is expected to be failed with verifier-rejected (r), and is passed"
+
+
+def test_refused_programs_as_expected_pass_the_stage() -> None:
+    """A stage that failed only in programs that are expected to fail passes, with a note."""
+    stage: Any = failed(programs=[{"name": "p", **failed()}, {"name": "q", **passed()}])
+    assert judge("load", stage, [Expectation("load", "failed", "verifier-rejected", program="p")], HERE) == []
+    assert stage["status"] == "passed"
+    assert stage["notes"] == ["refused, as the case expects: p (verifier-rejected)"]
+    assert stage["programs"][0]["expected"]["status"] == "failed"
+
+
+def test_map_that_failed_is_not_excused() -> None:
+    """A map that could not be made fails the stage even where its programs fail as expected."""
+    stage: Any = failed("map-create-failed", programs=[{"name": "p", **failed()}], maps=[{"name": "m", **failed()}])
+    [problem] = judge("load", stage, [Expectation("load", "failed", program="p")], HERE)
+    assert problem.code == "map-create-failed"
+
+
+def test_other_program_refused() -> None:
+    """A refusal that nobody expected is a problem of that program."""
+    stage: Any = failed(programs=[{"name": "p", **failed()}, {"name": "q", **failed("helper-unsupported")}])
+    [problem] = judge("load", stage, [Expectation("load", "failed", program="p")], HERE)
+    assert (problem.program, problem.code, problem.message) == ("q", "helper-unsupported", "program 'q': why")
+
+
+def test_program_that_loads_against_expectation() -> None:
+    """A program that is expected to be refused and loads is a problem."""
+    stage: Any = passed(programs=[{"name": "p", **passed()}])
+    [problem] = judge("load", stage, [Expectation("load", "failed", program="p")], HERE)
+    assert problem.message == "program 'p': load is expected to be failed, and is passed"
+
+
+def test_optional_program_decides_nothing() -> None:
+    """A ``?`` program that is refused is shown, and no problem."""
+    stage: Any = passed(programs=[{"name": "p", "decides": False, **failed()}])
+    assert judge("load", stage, [], HERE) == []
+
+
+def test_program_that_is_not_there() -> None:
+    """An expectation of a program that the object does not have is a problem: it may be misspelt."""
+    stage: Any = passed(programs=[{"name": "p", **passed()}])
+    [problem] = judge("load", stage, [Expectation("load", "failed", program="q")], HERE)
+    assert problem.message == "expected program 'q' to be failed, and the object has none"
+    assert judge("load", {"status": wire.NOT_REACHED}, [Expectation("load", "failed", program="q")], HERE) == []
