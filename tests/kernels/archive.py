@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import lzma
@@ -35,9 +36,10 @@ def bzimage(release: str, payload: bytes, *, wide: bool = True) -> bytes:
     return bytes(setup) + bytes(16) + payload
 
 
+@functools.cache
 def kernel_image(release: str, *, btf: bool = True) -> bytes:
     """Return an image whose kernel is some bytes with or without BTF among them."""
-    return bzimage(release, lzma.compress(b"\x7fELF" + bytes(500) + (BTF if btf else b"") + bytes(100)))
+    return bzimage(release, lzma.compress(b"\x7fELF" + bytes(500) + (BTF if btf else b"") + bytes(100), preset=0))
 
 
 def deb(files: dict[str, bytes], *, compression: str = "xz", links: dict[str, str] | None = None) -> bytes:
@@ -53,7 +55,7 @@ def deb(files: dict[str, bytes], *, compression: str = "xz", links: dict[str, st
             member.type, member.linkname = tarfile.SYMTYPE, target
             tar.addfile(member)
     plain = data.getvalue()
-    packed = plain if not compression else lzma.compress(plain)
+    packed = plain if not compression else lzma.compress(plain, preset=0)
     if compression == "zst":
         packed = zstandard.ZstdCompressor().compress(plain)
     suffix = f".{compression}" if compression else ""
@@ -69,6 +71,7 @@ def ar(members: dict[str, bytes]) -> bytes:
     return out
 
 
+@functools.cache
 def kernel_deb(release: str, *, btf: bool = True, modules: bool = True) -> bytes:
     """Return a package in the layout that Debian had up to 6.18."""
     files = {f"./boot/vmlinuz-{release}": kernel_image(release, btf=btf), f"./boot/config-{release}": b"CONFIG_BPF=y\n"}
@@ -203,7 +206,7 @@ class TinyArchive:
             lines = []
             for (owner, arch), stanzas in self.packages.items():
                 if owner == suite:
-                    packed = lzma.compress("\n".join(stanzas).encode())
+                    packed = lzma.compress("\n".join(stanzas).encode(), preset=0)
                     name = f"main/binary-{arch}/Packages.xz"
                     self.server.files[f"{top}{self.base(suite)}/dists/{suite}/{name}"] = packed
                     lines.append(f" {hashlib.sha256(packed).hexdigest()} {len(packed)} {name}")

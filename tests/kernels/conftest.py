@@ -30,6 +30,12 @@ def server() -> Iterator[Server]:
 def tiny(server: Server) -> TinyArchive:
     """An archive with one kernel of each layout and more, published."""
     tiny = TinyArchive(server)
+    publish_all(tiny)
+    return tiny
+
+
+def publish_all(tiny: TinyArchive) -> None:
+    """Fill and publish the archive."""
     tiny.add("old-security", "linux-image-5.10.0-46-cloud-amd64", "5.10.262-1", kernel_deb("5.10.0-46-cloud-amd64"))
     for abi, version in ((47, "6.1.170-1"), (56, "6.1.192-2"), (9, "6.1.99-1")):
         release = f"6.1.0-{abi}-cloud-amd64"
@@ -49,7 +55,6 @@ def tiny(server: Server) -> TinyArchive:
     tiny.add("next", "linux-image-6.12.117+deb13-cloud-amd64", "6.12.117-1", kernel_deb("6.12.117+deb13-cloud-amd64"))
     _rolling(tiny)
     tiny.publish()
-    return tiny
 
 
 def _rolling(tiny: TinyArchive) -> None:
