@@ -47,6 +47,12 @@ def test_without_kernels_the_remedy_is_named(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*this test needs a kernel, and none was named [[]pytest --kernels 6.1, *"])
 
 
+def test_workers_without_kernels(pytester: pytest.Pytester) -> None:
+    """A run with -n that has nothing to do with kernels is left alone."""
+    pytester.makepyfile("def test_y(): pass")
+    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=1)
+
+
 def test_unknown_kernel_stops_in_one_line(pytester: pytest.Pytester) -> None:
     """An unknown kernel is pytest's usage error, before anything boots."""
     pytester.makepyfile("def test_x(kernel): pass")
@@ -68,7 +74,7 @@ def test_missing_kernel_may_be_a_column_that_says_so(pytester: pytest.Pytester) 
     pytester.makepyfile("def test_x(kernel): pass")
     result = pytester.runpytest("--kernels", "6.1,6.8", "--kernels-missing", "skip")
     result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines(["*missing*", "6.8: 6.8: no source has this kernel*"])
+    result.stdout.fnmatch_lines(["*missing*", "6.8: no source has this kernel*"])
 
 
 def test_collection_resolves_nothing(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

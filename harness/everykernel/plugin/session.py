@@ -75,6 +75,8 @@ class KernelSession:
     @cached_property
     def columns(self) -> list[Column]:
         """The kernels that were asked for; raises UnknownKernel, UsageError or DownloadError."""
+        if not self.settings.specs:
+            return []
         from everykernel.matrix.plan import columns
 
         return columns(self.settings.specs, skip_missing=self.settings.skip_missing, progress=self.board)

@@ -51,4 +51,4 @@ def btf(kernel: KernelRecord) -> str:
 
 def heads(kernel: KernelRecord) -> tuple[str, str, str]:
     """Return the three lines of a column's head: spec, release, BTF."""
-    return kernel["spec"], short_release(kernel) or "–", btf(kernel)  # noqa: RUF001 - a dash is meant
+    return kernel["spec"], short_release(kernel) or "-", btf(kernel)

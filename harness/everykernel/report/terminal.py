@@ -117,7 +117,8 @@ def notes(drawn: Grid) -> list[str]:
     for kernel in drawn.kernels:
         spec = kernel["spec"]
         if kernel.get("missing"):
-            lines.append(f"{spec}: {kernel['missing']}")
+            said = kernel["missing"]
+            lines.append(said if said.startswith(spec) else f"{spec}: {said}")
         if kernel.get("broken"):
             lines.append(f"{spec}: did not come up: {kernel['broken']}")
         if kernel.get("btf") == "none":

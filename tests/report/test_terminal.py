@@ -1,0 +1,146 @@
+"""The matrix on a terminal and as Markdown."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from everykernel.matrix import records
+from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.report import blocks, markdown, terminal
+
+KERNELS: list[KernelRecord] = [
+    {"spec": "5.10", "release": "5.10.0-46-cloud-amd64", "flavour": "cloud-amd64", "btf": "kernel"},
+    {"spec": "6.1/i386", "release": "6.1.0-50-686-pae", "flavour": "686-pae", "btf": "none"},
+    {"spec": "6.8", "missing": "6.8: no source has this kernel"},
+]
+STAGES: dict[str, Any] = {name: {"status": "passed", "code": "", "message": ""} for name in ("relocate", "load", "run")}
+REACHED: dict[str, Any] = {**STAGES, "run": records.not_reached()}
+
+
+def result(case: str, kernel: str, **more: Any) -> CaseResult:
+    made: Any = {"case": case, "kernel": kernel, "outcome": "passed", "stages": STAGES, "problems": [], **more}
+    return made  # type: ignore[no-any-return]
+
+
+REFUSED = result(
+    "moved",
+    "5.10",
+    outcome="failed",
+    stage="load",
+    code="relocation-unresolved",
+    message="program 'p': invalid func unknown#195896080",
+    problems=[{"stage": "load", "program": "p", "code": "relocation-unresolved", "message": "…"}],
+    btf="kernel",
+    evidence="cells/moved/5.10",
+    again="pytest --kernels 5.10 moved",
+    stages={
+        **REACHED,
+        "relocate": {
+            "status": "passed",
+            "relocations": [
+                {"program": "p", "insn": 3, "kind": "byte_off", "access": "struct a.b", "outcome": "poisoned",
+                 "message": "struct a has no member 'b'"},
+                {"program": "p", "insn": 4, "kind": "byte_off", "access": "struct a.c", "outcome": "patched"},
+            ],
+        },
+        "load": {
+            "status": "failed", "code": "relocation-unresolved", "message": "…",
+            "programs": [{"name": "p", "section": "kprobe/x", "status": "failed", "errno": "EINVAL",
+                          "message": "invalid func", "source": "prog.bpf.c:9",
+                          "log": "\n".join(f"line {n}" for n in range(40))}],
+        },
+    },
+)  # fmt: skip
+EXPECTED = result(
+    "moved",
+    "6.1/i386",
+    stages={**REACHED, "relocate": {"status": "failed", "code": "btf-missing"}, "load": records.not_reached()},
+)
+PANICKED = result("z", "5.10", outcome="error", stage="run", code="kernel-panic", message="it panicked",
+                  stages={**STAGES, "run": {"status": "failed", "code": "kernel-panic"}})  # fmt: skip
+ALL = [REFUSED, EXPECTED, PANICKED, result("z", "6.1/i386", warnings=["WARNING: CPU: 0\n x"])]
+
+
+def drawn(width: int = 100, *, unicode: bool = True, color: bool = False, kernels: Any = KERNELS) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=color, highlight=False)
+    console.print(terminal.matrix(ALL, kernels, width=width, unicode=unicode))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_matrix() -> None:
+    """Rows are cases, columns kernels with release and BTF, cells three marks; the legend has what occurs."""
+    lines = [line.rstrip() for line in drawn().splitlines()]
+    assert lines == [
+        "        5.10        6.1/i386   6.8",
+        "        5.10.0-46   6.1.0-50   -",
+        "case    BTF         no BTF     missing",
+        "moved   ✓✗·         ○··        missing",
+        "z       ✓✓‼         ✓✓✓!       missing",
+        "",
+        "three marks a cell: relocate, load, run",
+        "✓ passed   ✗ failed   ○ refused or failed, as the case expects   ‼ the guest or the harness broke",
+        "· not reached   ! the kernel printed a warning",
+        "6.1/i386: this kernel (6.1.0-50-686-pae) has no BTF of its own",
+        "6.1/i386: 1 case ends in relocate with btf-missing, as expected",
+        "6.8: no source has this kernel",
+        "4 cells: 2 passed, 1 failed, 1 guest broke, 1 with kernel warnings",
+    ]
+
+
+def test_colour_adds_nothing() -> None:
+    """With colour, the same text; without, no escape."""
+    assert "\x1b" not in drawn()
+    assert "\x1b[" in drawn(color=True)
+
+
+def test_ascii() -> None:
+    """Where the encoding has no Unicode, the marks are ASCII."""
+    text = drawn(unicode=False)
+    assert "moved   +X.         o..        missing" in text
+    assert "+ passed   X failed" in text
+
+
+def test_many_columns_fold() -> None:
+    """Columns that do not fit become a second table, and no line is wider than the terminal."""
+    many = [{"spec": f"6.{n}", "release": f"6.{n}.0-56-cloud-amd64", "btf": "kernel"} for n in range(12)]
+    text = drawn(80, kernels=[*KERNELS, *many])
+    assert text.count("\ncase ") > 1
+    assert all(f"6.{n}.0-56" in text for n in range(12))
+    assert max(len(line) for line in text.splitlines() if "as the case" not in line) <= 80
+
+
+def test_block() -> None:
+    """One block says all: code, line, errno, source, the end of the log, the unresolved access, how to run it again."""
+    lines = blocks.lines(REFUSED)
+    assert lines[0] == "moved on 5.10: load: relocation-unresolved: program 'p': invalid func unknown#195896080"
+    assert "  relocate passed   load failed (relocation-unresolved)   run not-reached   BTF: kernel" in lines
+    assert "  p (kprobe/x) EINVAL at prog.bpf.c:9: invalid func" in lines
+    assert "    | … 28 lines before" in lines
+    assert "    | line 39" in lines
+    assert "    | line 0" not in lines
+    assert "  p insn 3: byte_off struct a.b: struct a has no member 'b'" in lines
+    assert not any("a.c" in line for line in lines)
+    assert lines[-2:] == ["  evidence: cells/moved/5.10", "  again: pytest --kernels 5.10 moved"]
+    assert "    | line 0" in blocks.lines(REFUSED, verbose=2)
+
+
+def test_block_of_a_broken_guest_has_its_console() -> None:
+    """The last console lines are the evidence of a panic."""
+    lines = blocks.lines(PANICKED, console="one\nCall Trace:\n f\n")
+    assert lines[0] == "z on 5.10: run: kernel-panic: it panicked"
+    assert "    | Call Trace:" in lines
+
+
+def test_markdown() -> None:
+    """matrix.md has the same cells, notes and blocks."""
+    text = markdown.render(
+        ALL, KERNELS, {"tool": "everykernel 0.1.0", "started": "now", "host": {"accelerator": "tcg"}}
+    )
+    assert "| case | 5.10<br>5.10.0-46<br>BTF | 6.1/i386<br>6.1.0-50<br>no BTF | 6.8<br>-<br>missing |" in text
+    assert "| moved | ✓✗· | ○·· | missing |" in text
+    assert "- 6.1/i386: this kernel (6.1.0-50-686-pae) has no BTF of its own" in text
+    assert "```text\nmoved on 5.10: load: relocation-unresolved" in text
