@@ -45,6 +45,7 @@ class Sample:
 
     object: bytes
     local: Btf
+    extension: bytes
     target: bytes
     modules: list[bytes]
     programs: list[Program]
@@ -192,7 +193,7 @@ def sample(seed: int, *, programs: int = 40) -> Sample:
     )
     data = {"license": b"GPL\0", ".BTF": ours.writer.image(), ".BTF.ext": ext}
     functions = [(f"p{n}", name, 0, len(text)) for n, (name, text) in enumerate(code.items())]
-    return Sample(bpf_object(code, functions, data), local, kernel, modules, made)
+    return Sample(bpf_object(code, functions, data), Btf.parse(data[".BTF"], name="o"), ext, kernel, modules, made)
 
 
 def target_of(kernel: bytes, modules: list[bytes]) -> core.Target:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.conformance.libbpf import Verdict
 
 from everykernel import core
-from everykernel.btf.ext import CoreRecord
-from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, MAP, Function, ObjectSpec, ProgramSpec
+from everykernel.load.link import reached
+from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, MAP, ObjectSpec, ProgramSpec
 
 
 @dataclass
@@ -42,49 +41,19 @@ class Ours:
 
 
 def ours(spec: ObjectSpec, program: ProgramSpec, target: core.Target) -> Ours:
-    """Relocate one program and what belongs to it, in libbpf's order, and lay its functions out as libbpf does."""
+    """Relocate one program and what belongs to it, and lay its functions out as the loader does."""
     assert spec.btf is not None
-    session = core.Session(spec.btf, target)
-    codes: dict[str, bytearray] = {}
-    outcomes: Counter[str] = Counter()
-    for function, index, record in _records(spec, program):
-        code = codes.setdefault(function.name, bytearray(function.code))
-        insn = (record.insn_off - function.start) // 8
-        fixup = core.compute(record, index, spec.btf, target, bytes(code[insn * 8 : insn * 8 + 16]), session)
-        outcomes[fixup.outcome] += 1
-        if fixup.outcome == core.FAILED:
-            return Ours(b"", frozenset(), (function.name, index), outcomes)
-        core.apply(fixup, code, insn)
+    done = core.relocate_program(spec, program, core.Session(spec.btf, target))
+    outcomes = Counter(applied.fixup.outcome for applied in done.applied)
+    if done.failed is not None:
+        return Ours(b"", frozenset(), (done.failed.function.name, done.failed.fixup.index), outcomes)
     image = bytearray()
     loose: set[int] = set()
-    for function in _linked(spec, program.function):
+    for function in reached(spec.functions[program.function], spec.functions):
         for reference in function.references:
             loose.update(_loose(len(image) // 8 + reference.insn, reference.kind))
-        image += codes.get(function.name, function.code)
+        image += done.code.get(function.name, function.code)
     return Ours(bytes(image), frozenset(loose), None, outcomes)
-
-
-def _records(spec: ObjectSpec, program: ProgramSpec) -> Iterator[tuple[Function, int, CoreRecord]]:
-    """Yield the records that libbpf applies when this program alone is loaded: its own and those of all subprograms."""
-    for function in spec.functions.values():
-        if function.name == program.function or function.section == spec.shared_section:
-            yield from ((function, index, record) for index, record in function.core)
-
-
-def _linked(spec: ObjectSpec, entry: str) -> list[Function]:
-    """Return the functions of a program, the entry first, subprograms in the order of their first call."""
-    order: list[Function] = []
-
-    def append(function: Function) -> None:
-        order.append(function)
-        for reference in sorted(function.references):
-            if reference.kind in (CALL, FUNCTION):
-                callee = spec.functions[reference.name]
-                if callee not in order:
-                    append(callee)
-
-    append(spec.functions[entry])
-    return order
 
 
 def _loose(insn: int, kind: str) -> tuple[int, ...]:

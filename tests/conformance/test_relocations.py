@@ -38,7 +38,7 @@ def test_a_wrong_byte_is_a_difference(tmp_path: Path, monkeypatch: pytest.Monkey
         core.fixup.apply(fixup, code, insn)
         code[insn * 8 + 4] ^= 1
 
-    monkeypatch.setattr(core, "apply", wrong)
+    monkeypatch.setattr("everykernel.core.program.apply", wrong)
     tally = _compare(tmp_path)
     assert any("fields.bpf.c on 6.1: offsets: instruction " in d for d in tally.differences)
 

@@ -56,7 +56,7 @@ def test_patched() -> None:
     assert (first["local"], first["target"], first["old"], first["new"]) == (4, 8, 4, 8)
     assert (second["index"], second["insn"], second["kind"]) == (1, 1, "byte_off")
     assert set(done.parts) == {"good", "plain"}
-    assert done.code["good"] == _load(8) + _load(4) + e.EXIT
+    assert done.programs["good"].code["good"] == _load(8) + _load(4) + e.EXIT
 
 
 def test_poisoned_goes_on() -> None:
@@ -64,7 +64,7 @@ def test_poisoned_goes_on() -> None:
     done = _run(_spec(), _kernel("a"))
     assert done.stage["status"] == "passed"
     assert done.stage["relocations"][0]["outcome"] == "poisoned"
-    assert done.fixups["good"][0].outcome == core.POISONED
+    assert done.programs["good"].applied[0].fixup.outcome == core.POISONED
 
 
 def test_no_btf() -> None:

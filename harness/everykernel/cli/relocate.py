@@ -13,9 +13,9 @@ from rich.text import Text
 
 from everykernel import core, object, wire
 from everykernel.btf import Btf, image
-from everykernel.core import Fixup
 from everykernel.errors import CaseError, UsageError
-from everykernel.object import Function, ObjectSpec
+from everykernel.load.relocate import describe
+from everykernel.object import ObjectSpec
 
 _WIDE = 200  # characters in a line where there is no terminal to wrap for
 _STYLES = {core.PATCHED: "", core.POISONED: "yellow", core.FAILED: "bold red"}
@@ -23,17 +23,22 @@ _STYLES = {core.PATCHED: "", core.POISONED: "yellow", core.FAILED: "bold red"}
 
 @click.command()
 @click.argument("file", metavar="OBJ", type=click.Path(path_type=Path))
-@click.option("--btf", "btf_file", metavar="FILE", type=click.Path(path_type=Path), required=True,
-              help="The kernel's BTF: raw, or an ELF file that holds one (vmlinux).")  # fmt: skip
+@click.option(
+    "--btf",
+    "source",
+    metavar="FILE|KERNEL",
+    required=True,
+    help="The BTF: raw, an ELF file that holds one (vmlinux), or a kernel by its spec (6.1).",
+)
 @click.option("--format", "form", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
-def relocate(file: Path, btf_file: Path, form: str) -> int:
-    """Show what each CO-RE relocation of OBJ comes to in the kernel whose BTF is FILE.
+def relocate(file: Path, source: str, form: str) -> int:
+    """Show what each CO-RE relocation of OBJ comes to in a kernel, which is not booted for it.
 
     Exit code 1 if one fails (libbpf would refuse the program); one that is poisoned is shown, and fails only if the
     program reaches it.
     """
     spec = object.read(read_file(file), str(file))
-    found = list(relocations(spec, core.Target(read_btf(btf_file))))
+    found = list(relocations(spec, core.Target(read_btf(source))))
     if form == "jsonl":
         for record in found:
             click.echo(json.dumps(record))
@@ -44,46 +49,17 @@ def relocate(file: Path, btf_file: Path, form: str) -> int:
 
 
 def relocations(spec: ObjectSpec, target: core.Target) -> Iterator[wire.Relocation]:
-    """Yield every relocation of an object, each once, computed in the order in which libbpf computes them."""
+    """Yield every relocation of an object, each once, as it comes out for the first program that it belongs to."""
     if spec.btf is None:
         return
+    session = core.Session(spec.btf, target)
     seen = set()
     for program in spec.programs:
-        session = core.Session(spec.btf, target)  # libbpf, asked for one program at a time
-        for function in spec.functions.values():
-            if function.name != program.function and function.section != spec.shared_section:
-                continue
-            for index, record in function.core:
-                insn = (record.insn_off - function.start) // 8
-                code = function.code[insn * 8 : insn * 8 + 16]
-                fixup = core.compute(record, index, spec.btf, target, code, session)
-                if (function.section, index) not in seen:
-                    seen.add((function.section, index))
-                    yield _record(function, insn, fixup)
-
-
-def _record(function: Function, insn: int, fixup: Fixup) -> wire.Relocation:
-    record: wire.Relocation = {
-        "section": function.section,
-        "program": function.name,
-        "index": fixup.index,
-        "insn": insn,
-        "kind": fixup.kind,
-        "access": fixup.access,
-        "local": fixup.local,
-        "target": fixup.target,
-        "outcome": fixup.outcome,
-        "candidates": list(fixup.candidates),
-    }
-    if fixup.old is not None:
-        record["old"] = fixup.old
-    if fixup.new is not None:
-        record["new"] = fixup.new
-    if fixup.mem_size is not None:
-        record["mem_size"] = fixup.mem_size
-    if fixup.message:
-        record["message"] = fixup.message
-    return record
+        for applied in core.relocate_program(spec, program, session).applied:
+            key = (applied.function.section, applied.fixup.index)
+            if key not in seen:
+                seen.add(key)
+                yield describe(applied)
 
 
 def _table(found: list[wire.Relocation]) -> Table | Text:
@@ -101,12 +77,34 @@ def _table(found: list[wire.Relocation]) -> Table | Text:
     return table
 
 
-def read_btf(file: Path) -> Btf:
-    """Return the BTF in a file; raise UsageError if it holds none, BtfMalformed if that is damaged."""
-    raw = image.extract(read_file(file), name=str(file))
+def read_btf(source: str) -> Btf:
+    """Return the BTF in a file, or of a kernel (which is fetched, not booted).
+
+    Raises UsageError where there is none, BtfMalformed for a damaged one, UnknownKernel for what is neither.
+    """
+    file = Path(source)
+    if file.is_file():
+        raw = image.extract(read_file(file), name=source)
+        remedy = "give raw BTF, vmlinux or a compiled object"
+    else:
+        raw, remedy = _btf_of_kernel(source), "give a BTF made for it"
     if raw is None:
-        raise UsageError("holds no BTF", where=str(file), remedy="give raw BTF, vmlinux or a compiled object")
-    return Btf.parse(raw, name=file.name)
+        raise UsageError("holds no BTF", where=source, remedy=remedy)
+    return Btf.parse(raw, name="vmlinux" if not file.is_file() else file.name)
+
+
+def _btf_of_kernel(spec: str) -> bytes | None:
+    """Return a kernel's BTF; raise UsageError for a spec that looks like a file which is not there."""
+    from everykernel import kernels
+    from everykernel.cli.progress import shown
+
+    if not spec[:1].isdigit() and spec not in ("lts", "latest") and not spec.startswith("debian:"):
+        raise UsageError("there is no such file, nor such a kernel", where=spec)
+    with shown() as progress:
+        resolved = kernels.resolve([spec], progress)
+        if len(resolved) != 1:
+            raise UsageError(f"means {len(resolved)} kernels, and one is wanted", where=spec)
+        return kernels.btf(resolved[0].fetch(progress))
 
 
 def read_file(file: Path) -> bytes:

@@ -3,5 +3,19 @@
 from everykernel.core.candidates import Candidate, Target
 from everykernel.core.compute import Session, compute
 from everykernel.core.fixup import FAILED, PATCHED, POISONED, Fixup, apply
+from everykernel.core.program import Applied, RelocatedProgram, relocate_program
 
-__all__ = ["FAILED", "PATCHED", "POISONED", "Candidate", "Fixup", "Session", "Target", "apply", "compute"]
+__all__ = [
+    "FAILED",
+    "PATCHED",
+    "POISONED",
+    "Applied",
+    "Candidate",
+    "Fixup",
+    "RelocatedProgram",
+    "Session",
+    "Target",
+    "apply",
+    "compute",
+    "relocate_program",
+]

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Optional
 from everykernel import wire
 from everykernel.btf import sanitise
 from everykernel.core import Target
-from everykernel.errors import ObjectUnsupported, UsageError
+from everykernel.errors import BtfMalformed, ObjectUnsupported, UsageError
 from everykernel.load import abi, externs, maps, program, reasons, verifier
 from everykernel.load.link import link
 from everykernel.load.loaded import LoadedObject, Program
 from everykernel.load.relocate import Relocated, decides, relocate
-from everykernel.load.syscalls import address, bpf, error_name
+from everykernel.load.syscalls import address, architecture, bpf, error_name
 from everykernel.object.spec import DATA, EXTERN, EXTERN_CALL, MAP, MapSpec
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def load(
         btf: relocate against this BTF instead of the kernel's own; ``btf_name`` names it in the record.
         contract: the loader contract; none of its keys are known yet.
 
-    Raises ObjectUnsupported for an object of the wrong byte order, UsageError for a program or key that is not known.
+    Raises ObjectUnsupported for an object of the wrong byte order, BtfMalformed for a supplied BTF of another byte order
+    or pointer size, UsageError for an unknown program or key.
     """
     if contract:
         raise UsageError(f"the loader contract does not know {sorted(contract)[0]!r}", where=spec.name)
@@ -63,11 +64,24 @@ def load(
         )
     chosen = _chosen(spec, programs)
     if btf is not None:
+        _check(btf)
         target, used = Target(btf), f"supplied:{btf_name or btf.name}"
     else:
         target, used = kernel.target, "none" if kernel.vmlinux is None else "kernel"
     relocated = relocate(spec, chosen, target, used)
     return _Load(spec, kernel, relocated, chosen).run()
+
+
+def _check(btf: Btf) -> None:
+    """Refuse a supplied BTF that cannot be of this kernel."""
+    here = architecture()
+    if (btf.byteorder, btf.pointer_size) != (here.byteorder, here.pointer_size):
+        raise BtfMalformed(
+            f"is of a {8 * btf.pointer_size}-bit {btf.byteorder}-endian kernel, "
+            f"this one is {8 * here.pointer_size}-bit {here.byteorder}-endian",
+            where=btf.name,
+            remedy="supply the BTF of exactly this kernel",
+        )
 
 
 def _chosen(spec: ObjectSpec, names: Optional[Sequence[str]]) -> list[ProgramSpec]:
@@ -228,7 +242,8 @@ class _Load:
             _verdict(record, wire.FAILED, missing.code, f"{spec.name}: {missing.message}")
             return -1
         fds = {name: m.fd for name, m in self.object.maps.items()}
-        linked = link(parts, self.relocated.code, fds, self.externs.resolved)
+        relocated = self.relocated.programs[spec.name].code
+        linked = link(parts, {f.name: relocated.get(f.name, f.code) for f in parts}, fds, self.externs.resolved)
         record["insns"] = len(linked.code) // 8
         rule = spec.rule
         expected = not (rule and rule.expected_optional) or self.kernel.probes.expected_attach_type()
@@ -258,7 +273,7 @@ class _Load:
             source, text = verifier.source_line(self.spec.btf, linked, verdict.insn)
         assert spec.rule is not None
         if reasons.poisoned(verdict, refused.log):
-            reason = self._unresolved(linked, verdict)
+            reason = self._unresolved(spec, linked, verdict)
         else:
             reason = reasons.of_program(refused.error, verdict, refused.log, spec.rule, self.kernel.probes)
         name = error_name(refused.error.errno)
@@ -266,11 +281,12 @@ class _Load:
         _verdict(record, wire.FAILED, reason.code, f"{spec.name}: {name}: {reason.message}{place}")
         record["errno"], record["log"], record["source"] = name, refused.log, source
 
-    def _unresolved(self, linked: Linked, verdict: verifier.Verdict) -> Reason:
+    def _unresolved(self, spec: ProgramSpec, linked: Linked, verdict: verifier.Verdict) -> Reason:
         """Return the relocation that poisoned the instruction at which the verifier stopped."""
         if verdict.insn is not None:
             function, index = linked.function_at(verdict.insn)
-            found = self.relocated.fixups.get(function.name, {})
+            applied = self.relocated.programs[spec.name].applied
+            found = {insn: fixup for where, insn, fixup in applied if where.name == function.name}
             fixup = found.get(index) or found.get(index - 1)  # the second half of a 64-bit load
             if fixup is not None:
                 return reasons.Reason("relocation-unresolved", f"{fixup.kind} {fixup.access}: {fixup.message}")

@@ -1,6 +1,4 @@
-"""The relocate stage: CO-RE applied to every function that is wanted, each program judged by itself.
-
-As in libbpf, a record that fails in the section of subprograms (.text) fails every program. Pure but for the clock.
+"""The relocate stage: CO-RE applied to every program that is wanted, each judged by itself. Pure but for the clock.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -12,15 +10,12 @@ from typing import TYPE_CHECKING
 
 from everykernel import core, wire
 from everykernel.load.link import reached
-from everykernel.object.spec import INSN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from everykernel.core import Fixup, Target
+    from everykernel.core import Applied, RelocatedProgram, Target
     from everykernel.object import Function, ObjectSpec, ProgramSpec
-
-_LDIMM64 = 0x18
 
 
 class Relocated:
@@ -28,56 +23,38 @@ class Relocated:
 
     Attributes:
         stage: the stage's record.
-        code: the instructions of each function after CO-RE, by name.
-        parts: the functions of each program that is fit to load, by the program's name, in the order of linking.
-        fixups: by function, instruction index → fixup (for tracing a refusal back to its relocation).
+        programs: what each program that is fit to load came to, by its name.
+        parts: its functions, in the order of linking.
     """
 
     def __init__(self) -> None:
         self.stage: wire.Stage = {}
-        self.code: dict[str, bytes] = {}
+        self.programs: dict[str, RelocatedProgram] = {}
         self.parts: dict[str, list[Function]] = {}
-        self.fixups: dict[str, dict[int, Fixup]] = {}
 
 
 def relocate(spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, btf_name: str) -> Relocated:
     """Relocate these programs of an object against a kernel's types; ``btf_name`` names them in the record."""
     began = time.monotonic()
     done = Relocated()
-    relocations: list[wire.Relocation] = []
+    relocations: dict[tuple[str, int], wire.Relocation] = {}
     records: list[wire.ProgramRecord] = []
-    session = core.Session(spec.btf, target) if spec.btf is not None else None
-    failures: dict[str, Fixup] = {}
-
-    def treat(function: Function) -> None:
-        if function.name in done.code:
-            return
-        code = function.code
-        if function.core and session is not None and target.vmlinux is not None:
-            code, fixups = _apply(function, session.again())
-            done.fixups[function.name] = fixups
-            for fixup in fixups.values():
-                relocations.append(describe(fixup, function))
-                if fixup.outcome == core.FAILED:
-                    failures.setdefault(function.name, fixup)
-        done.code[function.name] = code
-
-    shared = [f for f in spec.functions.values() if f.section == spec.shared_section]
-    for function in shared:
-        treat(function)
+    session = core.Session(spec.btf, target) if spec.btf is not None and target.vmlinux is not None else None
     for program in programs:
         parts = reached(spec.functions[program.function], spec.functions)
-        for function in parts:
-            treat(function)
-        broken = next((failures[f.name] for f in [*parts, *shared] if f.name in failures), None)
         code, message = "", ""
-        if target.vmlinux is None and any(f.core for f in parts):
-            number = sum(len(f.core) for f in parts)
+        number = sum(len(f.core) for f in parts)
+        if session is None and number:
             code, message = "btf-missing", f"it has {number} CO-RE records, and the kernel has no BTF"
-        elif broken is not None:
-            code, message = broken.code or "object-malformed", f"{broken.kind} {broken.access}: {broken.message}"
         else:
-            done.parts[program.name] = parts
+            found = core.relocate_program(spec, program, session) if session else core.RelocatedProgram({}, [], None)
+            for applied in found.applied:
+                relocations.setdefault((applied.function.section, applied.fixup.index), describe(applied))
+            if found.failed is not None:
+                fixup = found.failed.fixup
+                code, message = fixup.code or "object-malformed", f"{fixup.kind} {fixup.access}: {fixup.message}"
+            else:
+                done.programs[program.name], done.parts[program.name] = found, parts
         records.append(_record(program, code, message))
     failed = next((r for r in records if r["status"] == wire.FAILED and r["decides"]), None)
     done.stage = {
@@ -86,36 +63,21 @@ def relocate(spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, 
         "message": f"{failed['name']}: {failed['message']}" if failed else "",
         "seconds": time.monotonic() - began,
         "btf": btf_name,
-        "relocations": relocations,
+        "relocations": list(relocations.values()),
         "programs": records,
         "notes": list(spec.notes),
     }
     return done
 
 
-def _apply(function: Function, session: core.Session) -> tuple[bytes, dict[int, Fixup]]:
-    """Return a function's code after CO-RE, and the fixups by instruction index."""
-    code = bytearray(function.code)
-    fixups = {}
-    for index, record in function.core:
-        insn, rest = divmod(record.insn_off - function.start, INSN)
-        at = insn * INSN
-        length = 2 * INSN if code[at] == _LDIMM64 else INSN
-        given = bytes(code[at : at + length]) if not rest else b""
-        fixup = core.compute(record, index, session.local, session.target, given, session)
-        if fixup.outcome != core.FAILED:
-            core.apply(fixup, code, insn)
-        fixups[insn] = fixup
-    return bytes(code), fixups
-
-
-def describe(fixup: Fixup, function: Function) -> wire.Relocation:
+def describe(applied: Applied) -> wire.Relocation:
     """Return the record of one relocation."""
+    function, insn, fixup = applied
     found: wire.Relocation = {
         "section": function.section,
         "program": function.name,
         "index": fixup.index,
-        "insn": (fixup.record.insn_off - function.start) // INSN,
+        "insn": insn,
         "kind": fixup.kind,
         "access": fixup.access,
         "local": fixup.local,

@@ -51,6 +51,7 @@ def read(data: bytes, name: str) -> ObjectSpec:
         maps=declared,
         data=data_sections,
         externs=externs,
+        core_sections=tuple(ext.core),
         shared_section=TEXT if any(p.section != TEXT for p in programs) else "",
         notes=tuple(notes),
     )

@@ -165,6 +165,7 @@ class ObjectSpec:
         maps: by name, in the order of their declaration.
         data: the data sections by name.
         externs: by name.
+        core_sections: the sections that have CO-RE records, in the order of .BTF.ext.
         shared_section: name of the section whose functions belong to every program, ``.text`` ("" without one).
         notes: what a reader may want to know: parts that libbpf would refuse.
     """
@@ -179,5 +180,6 @@ class ObjectSpec:
     maps: Mapping[str, MapSpec] = field(default_factory=dict)
     data: Mapping[str, DataSection] = field(default_factory=dict)
     externs: Mapping[str, Extern] = field(default_factory=dict)
+    core_sections: tuple[str, ...] = ()
     shared_section: str = ""
     notes: tuple[str, ...] = ()

@@ -1,0 +1,69 @@
+"""One program of an object relocated as libbpf relocates it when it loads that program alone.
+
+The records of the program's own function and of every subprogram take part, in the order of .BTF.ext; one that fails
+stops everything, as it stops libbpf.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Optional
+
+from everykernel.core.compute import Session, compute
+from everykernel.core.fixup import FAILED, Fixup, apply
+from everykernel.core.patch import SIZE, length
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from everykernel.btf.ext import CoreRecord
+    from everykernel.object.spec import Function, ObjectSpec, ProgramSpec
+
+
+class Applied(NamedTuple):
+    """A fixup and where it belongs: instruction ``insn`` (an index) of a function."""
+
+    function: Function
+    insn: int
+    fixup: Fixup
+
+
+class RelocatedProgram(NamedTuple):
+    """The outcome for one program.
+
+    Attributes:
+        code: the instructions, by name, of each function that has records.
+        applied: every record's fixup in libbpf's order, up to and with the first that failed.
+        failed: that one, None if none did.
+    """
+
+    code: dict[str, bytes]
+    applied: list[Applied]
+    failed: Optional[Applied]
+
+
+def relocate_program(spec: ObjectSpec, program: ProgramSpec, session: Session) -> RelocatedProgram:
+    """Relocate a program's functions; ``session`` is of this object and target, and may have served other programs."""
+    session.again()
+    codes: dict[str, bytearray] = {}
+    applied: list[Applied] = []
+    for function, index, record in _records(spec, program):
+        code = codes.setdefault(function.name, bytearray(function.code))
+        insn, rest = divmod(record.insn_off - function.start, SIZE)
+        at = insn * SIZE
+        given = bytes(code[at : at + length(bytes(code[at : at + 1]))]) if not rest else b""
+        fixup = compute(record, index, session.local, session.target, given, session)
+        applied.append(Applied(function, insn, fixup))
+        if fixup.outcome == FAILED:
+            return RelocatedProgram({}, applied, applied[-1])
+        apply(fixup, code, insn)
+    return RelocatedProgram({name: bytes(code) for name, code in codes.items()}, applied, None)
+
+
+def _records(spec: ObjectSpec, program: ProgramSpec) -> Iterator[tuple[Function, int, CoreRecord]]:
+    for section in spec.core_sections:
+        for function in spec.functions.values():
+            if function.section == section and (function.name == program.function or section == spec.shared_section):
+                for index, record in function.core:
+                    yield function, index, record
