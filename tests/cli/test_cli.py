@@ -91,7 +91,7 @@ def test_run_writes_matrix_json_and_blocks(tmp_path: Path, capsys: pytest.Captur
         (["run", "good.bpf.o"], "everykernel: run: Missing option '--kernels'."),
         (["report", "gone.json"], "everykernel: gone.json: cannot be read: No such file or directory"),
         (["nonsense"], "everykernel: No such command 'nonsense'."),
-        (["btf", "dump", "gone"], "everykernel: gone: cannot be read: No such file or directory"),
+        (["btf", "dump", "gone"], "everykernel: gone: there is no such file, nor such a kernel"),
     ],
 )  # fmt: skip
 def test_usage_is_one_line(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
@@ -12,7 +11,6 @@ from everykernel.cli.relocate import read_btf
 from everykernel.errors import UsageError
 
 _NAMED = ("struct", "union", "enum", "enum64", "typedef", "func", "int", "float", "fwd", "var", "datasec")
-_MODULES = Path("/sys/kernel/btf")
 
 
 @click.group()
@@ -21,15 +19,15 @@ def btf() -> None:
 
 
 @btf.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("source", metavar="FILE|KERNEL")
 @click.argument("type_name", required=False, metavar="[TYPE]")
-def dump(file: Path, type_name: str | None) -> None:
-    """Show the types in FILE (raw BTF, vmlinux, a compiled object) as C; with TYPE, only those of that name.
+def dump(source: str, type_name: str | None) -> None:
+    """Show the types in FILE (raw BTF, vmlinux, an object) or of KERNEL (6.1) as C; with TYPE, those of that name.
 
     TYPE is a name, with its kind where one name has several: "task_struct", "struct list_head".
     """
-    types = read_btf(file)
-    for text in _selected(types, type_name, str(file)) if type_name else _all(types):
+    types = read_btf(source)
+    for text in _selected(types, type_name, source) if type_name else _all(types):
         click.echo(text)
 
 

@@ -12,9 +12,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from everykernel import machine
 from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError
-from everykernel import machine
 from everykernel.machine import process, slots
 from everykernel.matrix import plan, records
 from everykernel.matrix.campaign import Campaign

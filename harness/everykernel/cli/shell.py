@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from everykernel import machine
 from everykernel.cli import choices
 from everykernel.cli.prompt import prompt
-from everykernel import machine
 from everykernel.machine import Guest, MachineSpec
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.plan import columns
