@@ -159,6 +159,22 @@ def test_a_snapshot_that_does_not_come_back(machines: Machines, linux: Kernel, t
         cache.remove(cache.Entry(f"snapshots/{broken.name}", broken, 0, 0))
 
 
+def test_a_boot_snapshot_that_does_not_come_back(
+    linux: Kernel, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged boot snapshot is made again, and the notes say so."""
+    spec = MachineSpec(cpus=1, modules=("dummy",))
+    machines.prepare(linux, spec)
+    boot = machines.plan(linux, spec).boot_folder
+    (boot / "state").write_bytes(b"damaged")
+    snapshots.discard(machines.snapshot(linux, spec).folder)
+    prepared = machines.prepare(linux, spec)
+    assert prepared.booted
+    assert any("the boot snapshot did not come back" in note for note in prepared.notes)
+    with machines.start(linux, spec) as guest:
+        assert guest.start_kind == RESTORED
+
+
 def test_a_cache_whose_path_has_spaces_and_commas(
     linux: Kernel, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,17 +13,16 @@ from everykernel import cache, images, wire
 from everykernel.errors import EverykernelError, GuestError, GuestLost
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import SILENT, Progress
-from everykernel.machine import command
+from everykernel.machine import command, process
 from everykernel.machine.accel import Verdict, choose
 from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.command import Place
 from everykernel.machine.devices import Device
 from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, Prepared
 from everykernel.machine.making import Maker
-from everykernel.machine.process import find
 from everykernel.machine.qemu import Qemu
 from everykernel.machine.running import Begun, QemuGuest
-from everykernel.machine.snapshots import Plan, Snapshot
+from everykernel.machine.snapshots import Plan, Snapshot, discard, find
 from everykernel.machine.spec import MachineSpec
 
 RESTORE_PATIENCE = 15.0  # seconds from resuming a restored guest to its first answer
@@ -68,10 +67,11 @@ class Machines:
             CacheError, DownloadError, HarnessError: as their texts say.
         """
         spec = spec or MachineSpec()
-        if (kernel, spec) in self._ready:
+        ready = self._ready.get((kernel, spec))
+        if ready is not None and find(ready.snapshot.folder) is not None:
             return Prepared(booted=False)
         started = time.monotonic()
-        maker = Maker(self._plan(kernel, spec), self._progress)
+        maker = Maker(self.plan(kernel, spec), self._progress)
         ready = _Ready(maker.plan, maker.warm())
         with self._lock:
             self._ready[kernel, spec] = ready
@@ -116,21 +116,22 @@ class Machines:
             guest.wake()
         return guest
 
-    def _plan(self, kernel: Kernel, spec: MachineSpec) -> Plan:
-        program = find(kernel.arch.qemu)
+    def plan(self, kernel: Kernel, spec: MachineSpec) -> Plan:
+        """Return everything that decides the snapshots of such a machine; tries KVM if that is not settled."""
+        program = process.find(kernel.arch.qemu)
         image = images.build(kernel.arch, self._progress)
         modules = images.modules_cpio(kernel, spec.modules, spec.sysctls)
 
-        def plan(accelerator: str) -> Plan:
+        def under(accelerator: str) -> Plan:
             return Plan(kernel, spec, accelerator, program, image, modules)
 
         def probe() -> None:
             self._progress.note(f"{kernel.spec}: trying KVM")
-            Maker(plan("kvm"), SILENT).boot(None).close()
+            Maker(under("kvm"), SILENT).boot(None).close()
 
         if kernel.arch.name not in self._verdicts:
             self._verdicts[kernel.arch.name] = choose(self._request, kernel.arch, program, probe)
-        return plan(self._verdicts[kernel.arch.name].name)
+        return under(self._verdicts[kernel.arch.name].name)
 
     def close(self) -> None:
         """End every guest that is still running."""
@@ -173,6 +174,7 @@ class _Start:
         except GuestError as e:
             if self._restored is not None:
                 self._restored.close()
+            discard(self._ready.snapshot.folder)
             return self.boot(f"the snapshot did not come back ({e.message}): booted cold instead")
 
     def abandon(self) -> None:

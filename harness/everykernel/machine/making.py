@@ -21,7 +21,8 @@ from everykernel.machine import command, console, snapshots
 from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.command import Place
 from everykernel.machine.devices import Boot, Device, Memory
-from everykernel.machine.qemu import Qemu, run_folder
+from everykernel.machine.qemu import Qemu
+from everykernel.machine.scratch import run_folder
 from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot
 
@@ -61,12 +62,19 @@ class Maker:
         with cache.lock(f"snapshots/{folder.name}"):
             if found := snapshots.find(folder):
                 return found
-            boot = self._boot_snapshot()
-            with self._new(folder) as temporary:
-                self._progress.note(f"{self._where}: warming up the agent")
-                self._make_warm(boot, temporary)
+            try:
+                self._warm_from(self._boot_snapshot(), folder)
+            except GuestError as e:
+                self.log.notes.append(f"the boot snapshot did not come back ({e.message}): booted again")
+                snapshots.discard(self.plan.boot_folder)
+                self._warm_from(self._boot_snapshot(), folder)
         cache.prune(keep=[folder, self.plan.boot_folder])
         return Snapshot(folder)
+
+    def _warm_from(self, boot: Snapshot, folder: Path) -> None:
+        with self._new(folder) as temporary:
+            self._progress.note(f"{self._where}: warming up the agent")
+            self._make_warm(boot, temporary)
 
     def _boot_snapshot(self) -> Snapshot:
         folder = self.plan.boot_folder

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -25,6 +27,17 @@ def find(program: str) -> Path:
     if found is None:
         raise ToolMissing("not installed", where=program, remedy=REMEDY)
     return Path(found)
+
+
+@functools.cache
+def version(program: Path) -> str:
+    """Return the version that an emulator says it is, "" if it does not start: ``7.2.22``."""
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    found = re.search(r"version (\S+)", said)
+    return found[1] if found else ""
 
 
 class Process:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
-import shutil
 import socket
-import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +18,10 @@ from everykernel.machine.command import Place
 from everykernel.machine.control import Control
 from everykernel.machine.devices import Device
 from everykernel.machine.process import REMEDY, Process
+from everykernel.machine.scratch import run_folder
 
 _SIGBUS = -7
 _numbers = itertools.count()
-_lock = threading.Lock()
-_folder: Path | None = None
 _live: set[Qemu] = set()
 
 
@@ -175,19 +171,8 @@ class Qemu:
             path.unlink(missing_ok=True)
 
 
-def run_folder() -> Path:
-    """Return this process's own temporary folder, for consoles and initramfs files; it ends with the process."""
-    global _folder
-    with _lock:
-        if _folder is None:
-            _folder = Path(tempfile.mkdtemp(prefix="everykernel-"))
-        return _folder
-
-
 @atexit.register
 def _end_all() -> None:
     for qemu in list(_live):
         with contextlib.suppress(Exception):
             qemu._process.kill()
-    if _folder is not None:
-        shutil.rmtree(_folder, ignore_errors=True)

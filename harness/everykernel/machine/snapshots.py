@@ -6,6 +6,7 @@ name is a hash of everything that decides it, so a stale one is never found.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -105,6 +106,12 @@ def find(folder: Path) -> Snapshot | None:
     if not (folder / "about.json").exists():
         return None
     return Snapshot(folder)
+
+
+def discard(folder: Path) -> None:
+    """Make a snapshot that does not come back unfindable: it will be made anew."""
+    with contextlib.suppress(FileNotFoundError):
+        (folder / "about.json").unlink()
 
 
 def finish(folder: Path, state: bytes, about: dict[str, Any]) -> None:
