@@ -29,7 +29,8 @@ NAME_SIZE = 16  # BPF_OBJ_NAME_LEN, the final NUL included
 def object_name(name: str) -> bytes:
     """Return a name as the kernel takes it: at most 15 of letters, digits, ``_`` and ``.``."""
     return bytes(
-        c if (chr(c).isalnum() and c < 128) or c in b"_." else ord("_") for c in name.encode()[: NAME_SIZE - 1]
+        c if (chr(c).isalnum() and c < 128) or c in b"_." else ord("_")
+        for c in name.encode("utf-8", "surrogateescape")[: NAME_SIZE - 1]
     )
 
 

@@ -101,7 +101,7 @@ def _kprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
     config = 0
     if at_return:
         config = 1 << int(_read(f"{_PROBES}/format/retprobe").rpartition(":")[2])
-    name = bytearray(function.encode() + b"\0")
+    name = bytearray(function.encode("utf-8", "surrogateescape") + b"\0")
     try:
         event = perf_event_open(abi.perf_event(type_, config, one=address(name), two=offset), -1, 0)
     except OSError as e:
@@ -178,7 +178,7 @@ def _tracepoint(fd: int, target: str) -> Link:
 
 
 def _raw_tracepoint(fd: int, target: str) -> Link:
-    name = bytearray(target.encode() + b"\0")
+    name = bytearray(target.encode("utf-8", "surrogateescape") + b"\0")
     try:
         return Link(bpf(abi.RAW_TRACEPOINT_OPEN, abi.raw_tracepoint(address(name), fd)))
     except OSError as e:

@@ -216,7 +216,7 @@ def symbol_address(name: str) -> int:
     where the symbol is found.
     """
     if name not in _symbols:
-        wanted = re.compile(rb"^([0-9a-f]+) . " + re.escape(name.encode()) + rb"[\t\n]", re.M)
+        wanted = re.compile(rb"^([0-9a-f]+) . " + re.escape(name.encode("utf-8", "surrogateescape")) + rb"[\t\n]", re.M)
         rest, found = b"\n", None
         with open("/proc/kallsyms", "rb", buffering=0) as file:  # noqa: PTH123 - 10 MB, searched as they are
             while found is None:

@@ -37,7 +37,7 @@ struct {
 	__type(key, __u32);
 	__array(values, struct inner);
 } outer SEC(".maps") = {
-	.values = { [0] = &one, [2] = &two },
+	.values = { [0] = &two, [2] = &one },
 };
 
 int callee(struct __sk_buff *skb);
@@ -111,7 +111,8 @@ int read_externs(struct __sk_buff *skb)
 SEC("socket")
 int use_inner(struct __sk_buff *skb)
 {
-	__u32 zero = 0, slot = 2;
+	/* Slot 0: 32-bit kernels put pointers 4 bytes apart and look for them 8 bytes apart (fd_array_map_update_elem). */
+	__u32 zero = 0, slot = 0;
 	void *map = bpf_map_lookup_elem(&outer, &slot);
 	__u64 *value;
 
