@@ -1,0 +1,45 @@
+"""Fuzz with atheris (``pip install everykernel[fuzz]``).
+
+    python -m tests.fuzz --seeds DIR              write inputs to start from
+    python -m tests.fuzz DIR -max_total_time=600  fuzz; libFuzzer's own options
+
+Inputs that were found are kept in tests/fuzz/corpus, which the tests replay.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+PARTS = 24
+OBJECTS = 8
+
+
+def write_seeds(folder: Path) -> None:
+    """Write small sound inputs of both forms, and our compiled sources if there are any."""
+    from tests.conformance import generated
+    from tests.fuzz.exercise import pack
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(PARTS):
+        sample = generated.sample(seed, programs=3)
+        (folder / f"parts-{seed}").write_bytes(pack(sample.local.raw, sample.extension, sample.target))
+    for seed in range(OBJECTS):
+        (folder / f"object-{seed}").write_bytes(b"\0" + generated.sample(seed, programs=2).object)
+
+
+def main(arguments: list[str]) -> None:
+    """Write seeds, or hand over to libFuzzer."""
+    if arguments[:1] == ["--seeds"]:
+        write_seeds(Path(arguments[1]))
+        return
+    import atheris  # type: ignore[import-untyped] # what is fuzzed may be imported only after it
+
+    with atheris.instrument_imports(include=["everykernel.btf", "everykernel.core", "everykernel.object"]):
+        from tests.fuzz.exercise import exercise
+    atheris.Setup([sys.argv[0], *arguments], exercise)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,96 @@
+"""Everything that strangers' bytes can reach, in one call that raises only for a defect of ours.
+
+The first byte of an input says what the rest is: an object file (even), or three parts with 16-bit lengths (odd): an
+object's .BTF, its .BTF.ext, and a kernel's BTF, relocated over the bytes of the whole as code.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from everykernel import core
+from everykernel.btf import Btf, SizeUnknown, decode, ext, render, sanitise
+from everykernel.btf.ext import BtfExt
+from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported
+from everykernel.object import read
+
+TYPED = (BtfMalformed, ObjectMalformed, ObjectUnsupported, SizeUnknown)
+_TYPES = 200  # types looked at in each input
+_RECORDS = 200
+
+
+def pack(local: bytes, extension: bytes, kernel: bytes) -> bytes:
+    """Return the input that stands for these parts."""
+    return b"\x01" + struct.pack("<HH", len(local), len(extension)) + local + extension + kernel
+
+
+def exercise(data: bytes) -> None:
+    """Read, relocate, render, decode and downgrade what the input holds; raise only what no input may cause."""
+    if not data:
+        return
+    try:
+        if data[0] % 2:
+            _parts(data[1:])
+        else:
+            _object(data[1:])
+    except TYPED:
+        pass
+
+
+def _object(data: bytes) -> None:
+    spec = read(data, "fuzz.o")
+    if spec.btf is None:
+        return
+    session = core.Session(spec.btf, core.Target(spec.btf))
+    for function in spec.functions.values():
+        for index, record in function.core[:_RECORDS]:
+            at = record.insn_off - function.start
+            code = bytearray(function.code)
+            fixup = core.compute(record, index, spec.btf, session.target, bytes(code[at : at + 16]), session)
+            _apply(fixup, code, at // 8)
+    use(spec.btf)
+
+
+def _parts(data: bytes) -> None:
+    if len(data) < 4:
+        return
+    first, second = struct.unpack_from("<HH", data)
+    middle, end = 4 + first, 4 + first + second
+    local = Btf.parse(data[4:middle], name="fuzz.o")
+    kernel = Btf.parse(data[end:]) if len(data) > end else local
+    use(local)
+    use(kernel)
+    _relocate(ext.parse(data[middle:end], local, name="fuzz.o"), local, core.Target(kernel), data)
+
+
+def _relocate(records: BtfExt, local: Btf, target: core.Target, code: bytes) -> None:
+    session = core.Session(local, target)
+    for section in records.core.values():
+        for index, record in enumerate(section[:_RECORDS]):
+            at = record.insn_off % (len(code) // 8 + 1) * 8
+            fixup = core.compute(record, index, local, target, code[at : at + 16], session)
+            _apply(fixup, bytearray(code), at // 8)
+
+
+def _apply(fixup: core.Fixup, code: bytearray, insn: int) -> None:
+    assert fixup.outcome == core.FAILED or len(fixup.insn) in (8, 16)
+    assert str(fixup)
+    core.apply(fixup, code, insn)
+
+
+def use(btf: Btf) -> None:
+    """Do what commands and loader do with a BTF's types."""
+    for number in range(min(btf.count, _TYPES)):
+        try:
+            found = btf.type(number)
+            render.layout(btf, number)
+            value = decode.value(btf, number, bytes(64))
+            decode.encode(btf, number, value)
+            btf.own_candidates(found.name)
+        except TYPED:
+            pass
+    try:
+        sanitise.needed(btf)
+        Btf.parse(sanitise.sanitise(btf, ()), base=btf.base)
+    except TYPED:
+        pass
