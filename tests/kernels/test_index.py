@@ -11,6 +11,7 @@ from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.download import Mismatch, NotThere, Unreachable
+from everykernel.kernels.index import _decompress
 from everykernel.kernels.mirror import Mirror
 from everykernel.kernels.trust import Trust
 
@@ -109,7 +110,24 @@ def test_an_index_that_its_signature_does_not_cover_is_refused(tiny: TinyArchive
     by_hash = server.paths()[-1]
     assert by_hash.startswith(PACKAGES.replace("Packages.xz", "by-hash/SHA256/"))
     server.files[by_hash] = right
-    assert len(names(tiny.archive())) == 1
+    assert len(names(tiny.archive(update=True))) == 1
+
+
+def test_a_mirror_out_of_step_is_left_alone_for_an_hour(
+    tiny: TinyArchive, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not every run asks again for an index that is known not to fit, --update and another hour do."""
+    right = server.files[PACKAGES]
+    server.files[PACKAGES] = b"stale"
+    for _ in range(2):
+        with pytest.raises(Mismatch) as caught:
+            names(tiny.archive())
+        assert caught.value.where == f"{server.url}{PACKAGES}"
+    assert server.paths().count(PACKAGES) == 1
+    server.files[PACKAGES] = right
+    with monkeypatch.context() as patch:
+        patch.setattr("everykernel.kernels.index.PATIENCE", 0.0)
+        assert len(names(tiny.archive())) == 1
 
 
 def test_a_damaged_cached_index_is_fetched_again(tiny: TinyArchive, server: Server) -> None:
@@ -118,6 +136,18 @@ def test_a_damaged_cached_index_is_fetched_again(tiny: TinyArchive, server: Serv
     path = cache.folder("indexes") / "old-security_amd64" / "Packages.xz"
     path.write_bytes(path.read_bytes()[:-10])
     assert len(names(tiny.archive())) == 1
+
+
+def test_a_corrupted_cached_index_is_told_and_had_anew(tiny: TinyArchive) -> None:
+    """A Packages.xz of the right size with wrong bytes is an error once, and right again in the next run."""
+    assert tiny.archive().package("stable", "hello", "amd64") is None
+    path = cache.folder("indexes") / "stable_amd64" / "Packages.xz"
+    path.write_bytes(bytes(path.stat().st_size))
+    _decompress.cache_clear()
+    with pytest.raises(DownloadError) as caught:
+        tiny.archive().package("stable", "hello", "amd64")
+    assert str(caught.value) == f"{path}: the cached index is damaged [run the same again: it is had anew]"
+    assert tiny.archive().package("stable", "hello", "amd64") is None
 
 
 def test_without_gpgv_plain_http_is_refused(tiny: TinyArchive, server: Server) -> None:

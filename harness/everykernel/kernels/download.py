@@ -8,21 +8,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import ssl
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
-
-import httpx
+from typing import TYPE_CHECKING, TypeVar
 
 from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels.progress import SILENT, Progress, Task
 
 TRIES = 3  # for one file, each going on where the one before it broke off
-_TIMEOUT = httpx.Timeout(30.0, connect=15.0)
+READ_TIMEOUT, CONNECT_TIMEOUT = 30.0, 15.0  # seconds
 _T = TypeVar("_T")
+
+if TYPE_CHECKING:
+    import httpx  # a fifth of a second: imported where something is really downloaded
 
 
 class NotThere(DownloadError):
@@ -47,14 +50,30 @@ class Downloader:
 
     def __init__(self, *, https_only: bool = False, proxy: str | None = None) -> None:
         self.https_only = https_only
-        self._client = httpx.Client(
-            timeout=_TIMEOUT, follow_redirects=True, proxy=proxy, headers={"User-Agent": "everykernel"}
-        )
-        self._finalizer = weakref.finalize(self, self._client.close)  # no unclosed sockets when this is forgotten
+        self._proxy = proxy
+        self._opened: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def _client(self) -> httpx.Client:
+        """Return the client: made when it is first needed, since most runs download nothing."""
+        with self._lock:
+            if self._opened is None:
+                import httpx
+
+                timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
+                agent = {"User-Agent": "everykernel"}
+                self._opened = httpx.Client(
+                    timeout=timeout, follow_redirects=True, proxy=self._proxy, headers=agent, verify=_certificates()
+                )
+                weakref.finalize(self, self._opened.close)  # no unclosed sockets when this is forgotten
+            return self._opened
 
     def close(self) -> None:
         """Close all connections."""
-        self._finalizer()
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
 
     def get(self, url: str) -> bytes:
         """Return a small file's bytes.
@@ -104,6 +123,8 @@ class Downloader:
 
     def _into(self, part: Path, url: str, size: int, meter: _Meter) -> None:
         """Append to ``part`` what it lacks of ``url``."""
+        import httpx
+
         have = part.stat().st_size if part.exists() else 0
         if have >= size:
             if have == size:
@@ -127,8 +148,10 @@ class Downloader:
     @contextlib.contextmanager
     def _open(self, url: str, start: int) -> Iterator[httpx.Response]:
         """Yield the response to a GET of ``url`` from byte ``start`` on, its status checked."""
+        import httpx
+
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        with self._client.stream("GET", url, headers=headers) as response:
+        with self._client().stream("GET", url, headers=headers) as response:
             if self.https_only and response.url.scheme != "https":
                 raise DownloadError("plain HTTP, where HTTPS is required", where=shown(str(response.url)))
             if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
@@ -143,6 +166,8 @@ class Downloader:
 
     def _trying(self, url: str, action: Callable[[], _T]) -> _T:
         """Return what ``action`` returns, trying again when the connection breaks."""
+        import httpx
+
         if self.https_only and not url.startswith("https:"):
             raise DownloadError("plain HTTP, where HTTPS is required", where=shown(url))
         for attempt in range(TRIES):
@@ -182,10 +207,21 @@ def matches(path: Path, sha256: str, size: int) -> bool:
 
 def shown(url: str) -> str:
     """Return the URL as it may be shown: without user name and password."""
+    import httpx
+
     try:
         return str(httpx.URL(url).copy_with(username=None, password=None))
     except httpx.InvalidURL:
         return url
+
+
+def _certificates() -> ssl.SSLContext:
+    """Return whom to trust for HTTPS: the system's authorities (a company's own too), and those that httpx brings."""
+    import certifi
+
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 def _total(response: httpx.Response) -> int | None:

@@ -17,16 +17,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from debian.deb822 import Packages, Release
-
 from everykernel import cache
+from everykernel.errors import DownloadError
 from everykernel.kernels.download import Downloader, Mismatch, NotThere, Unreachable, matches, shown
 from everykernel.kernels.mirror import Mirror
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.trust import Trust
 
 LIFETIME = 86400.0  # seconds for which a cached index is served without asking
-_FORMAT = 1  # of kernels.json and state.json
+PATIENCE = 3600.0  # seconds for which a mirror that is out of step is left alone
+_FORMAT = 2  # of kernels.json and state.json
 _KERNEL_PACKAGE = rb"linux-(?:image|binary|modules|base)-\d[^\n]*(?<!-dbg)"
 
 
@@ -65,6 +65,7 @@ class Index:
         base: URL of the archive that it came from: the mirror's, or the archive server's.
         signed: ``gpgv`` or ``https``.
         checked: when it was last known to be current, in seconds since the epoch.
+        sha256: of its Packages.xz.
     """
 
     suite: str
@@ -73,6 +74,7 @@ class Index:
     base: str
     signed: str
     checked: float
+    sha256: str
 
     def packages(self, name: str) -> list[Entry]:
         """Return the entries of one package, all versions."""
@@ -94,10 +96,12 @@ class Index:
 
     def _text(self) -> bytes:
         path = self.folder / "Packages.xz"
-        return _decompress(path, path.stat().st_mtime_ns)
+        return _decompress(path, self.sha256)
 
     def _entries(self, text: bytes, pattern: bytes) -> Iterator[Entry]:
         """Yield an entry for each stanza whose Package field, always its first, matches ``pattern``."""
+        from debian.deb822 import Packages  # late: most runs read kernels.json
+
         for match in re.finditer(rb"^Package: " + pattern + rb"$", text, re.MULTILINE):
             end = text.find(b"\n\n", match.start())
             stanza = Packages(text[match.start() : end if end >= 0 else len(text)])
@@ -145,25 +149,41 @@ class Indexes:
             if cached is not None and self._current(cached):
                 cache.touch(folder)
                 return cached
+            if cached is None and not self.update:
+                self._still_out_of_step(folder, suite)
             try:
                 return self._renew(folder, suite, arch, cached, progress)
             except (Unreachable, NotThere, Mismatch) as e:
                 if cached is None:
+                    _remember(folder, e)
                     raise
                 days = (time.time() - cached.checked) / 86400
                 progress.note(f"{suite}: using the cached index, {days:.1f} days old ({e.message})")
                 return cached
+
+    def _still_out_of_step(self, folder: Path, suite: str) -> None:
+        """Raise the Mismatch that this mirror gave less than an hour ago."""
+        try:
+            about = json.loads((folder / "failed.json").read_bytes())
+            recent = about["format"] == _FORMAT and 0 <= time.time() - about["time"] < PATIENCE
+            same = about["where"].startswith(tuple(shown(self._secured(base)) for base in self.mirror.bases(suite)))
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        if recent and same:
+            raise Mismatch(about["message"], where=about["where"], remedy=about["remedy"])
 
     def reach(self, suite: str) -> str:
         """Return the URL of the archive that has a suite, asking the network; raises as `get` does."""
         return shown(self._secured(self._release(suite)[0]))
 
     def _current(self, cached: Index) -> bool:
-        """Tell whether a cached index serves without asking: young, of the same mirror, and no less trusted."""
+        """Tell whether a cached index serves without asking: young, and of the same mirror."""
         young = 0 <= time.time() - cached.checked < LIFETIME
         return young and not self.update and cached.base in self.mirror.bases(cached.suite)
 
     def _renew(self, folder: Path, suite: str, arch: str, cached: Index | None, progress: Progress) -> Index:
+        from debian.deb822 import Release
+
         base, text = self._release(suite)
         path = f"main/binary-{arch}/Packages.xz"
         listed = {row["name"]: row for row in Release(text).get("SHA256", [])}
@@ -177,8 +197,9 @@ class Indexes:
                 (folder / "kernels.json").unlink(missing_ok=True)
             description = f"index of {suite} for {arch}"
             self._packages(base, suite, path, packages, sha256, size, description, progress)
-        index = Index(suite, arch, folder, base, self.trust.name, time.time())
-        state = {"format": _FORMAT, "base": base, "signed": index.signed, "checked": index.checked, "sha256": sha256}
+        index = Index(suite, arch, folder, base, self.trust.name, time.time(), sha256)
+        state = {"format": _FORMAT, "base": base, "signed": index.signed, "checked": index.checked}
+        state |= {"sha256": sha256, "size": size}
         cache.write(folder / "state.json", json.dumps(state).encode())
         cache.touch(folder)
         return index
@@ -237,18 +258,28 @@ class Indexes:
 
 
 @functools.lru_cache(maxsize=2)
-def _decompress(path: Path, mtime: int) -> bytes:
+def _decompress(path: Path, sha256: str) -> bytes:
     """Return a Packages.xz as plain text (45 MB, a second): kept, since an image asks for thirty packages in a row."""
-    return lzma.decompress(path.read_bytes())
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        path.unlink()  # so that the next run has it anew
+        raise DownloadError("the cached index is damaged", where=str(path), remedy="run the same again: it is had anew")
+    return lzma.decompress(data)
+
+
+def _remember(folder: Path, failure: DownloadError) -> None:
+    """Note that a mirror is out of step with its own index, so that not every run asks it again."""
+    if isinstance(failure, Mismatch) and failure.where:
+        about = {"format": _FORMAT, "time": time.time(), "message": failure.message, "where": failure.where}
+        cache.write(folder / "failed.json", json.dumps(about | {"remedy": failure.remedy}).encode())
 
 
 def _read(folder: Path, suite: str, arch: str) -> Index | None:
     """Return the cached index, None where there is none that can be used."""
     try:
         state: dict[str, Any] = json.loads((folder / "state.json").read_bytes())
-        packages = (folder / "Packages.xz").read_bytes()
-        if state["format"] != _FORMAT or hashlib.sha256(packages).hexdigest() != state["sha256"]:
+        if state["format"] != _FORMAT or (folder / "Packages.xz").stat().st_size != state["size"]:
             return None
-        return Index(suite, arch, folder, state["base"], state["signed"], float(state["checked"]))
+        return Index(suite, arch, folder, state["base"], state["signed"], float(state["checked"]), state["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -103,14 +103,17 @@ def fetch(candidate: Candidate, archive: Archive, spec: str, progress: Progress)
         kernel, damage = _whole(folder, spec)
         if damage:
             progress.note(f"{folder.name}: {damage}: fetching it again")
+        made = False
         while kernel is None:
             # Another process that makes it will then use it for as long as it lives: look again and again.
             with contextlib.suppress(filelock.Timeout), cache.lock(f"kernels/{folder.name}", timeout=_PATIENCE):
                 found = _load(folder)
                 if found is None or _damage(found):
                     _again(candidate, archive, folder, damage, progress)
+                    made = True
             kernel, _ = _whole(folder, spec)
-    cache.prune(keep=[folder])
+    if made:
+        cache.prune(keep=[folder])
     return kernel
 
 
@@ -152,10 +155,10 @@ def _load(folder: Path) -> Stored | None:
 
 def _damage(found: Stored) -> str:
     """Return what is wrong with a kernel's files, "" if nothing is: sizes of all, SHA-256 of what boots."""
-    for name, size in found.record["files"].items():
-        path = found.folder / name
+    top = os.fspath(found.folder)
+    for name, size in found.record["files"].items():  # thousands: no Path objects here
         try:
-            actual = path.stat().st_size
+            actual = os.stat(f"{top}/{name}").st_size  # noqa: PTH116
         except OSError:
             return f"{name} is missing"
         if actual != size:
