@@ -115,6 +115,7 @@ def test_what_is_left_out_is_zero() -> None:
         ("u32", None, "None does not fit a int"),
         ("u32", bytes(5), "5 bytes do not fit into 4"),
         ("comm", "too long a name", "15 bytes do not fit into 8"),
+        ("comm", "\ud800", "'\\ud800' does not fit a array"),
         ("mac", [0] * 7, "[0, 0, 0, 0, 0, 0, 0] does not fit a array"),
         ("event", {"nope": 1}, "there is no member 'nope'"),
         ("bits", {"a": 8}, "8 does not fit a int"),
@@ -129,6 +130,13 @@ def test_data_that_does_not_fit(name: str, value: Any, message: str) -> None:
         decode.encode(writer.btf("o"), ids[name], value)
     assert caught.value.message == message
     assert caught.value.where.startswith("o: type ")
+
+
+def test_float_that_is_too_large() -> None:
+    """A number past a float's range is refused, not rounded to infinity."""
+    writer, ids = types()
+    with pytest.raises(BtfMalformed, match="does not fit a float"):
+        decode.encode(writer.btf("o"), ids["double"], 1 << 2000)
 
 
 def test_too_few_bytes() -> None:

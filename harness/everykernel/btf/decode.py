@@ -171,9 +171,16 @@ class _Encoder(_Walk):
         if isinstance(value, (bytes, bytearray, memoryview)):
             self._store(number, bytes(value), data, at, size)
         elif isinstance(value, str) and isinstance(found, kinds.Array) and self.is_char(found.type):
-            self._store(number, value.encode(), data, at, size)
+            try:
+                text = value.encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError as e:
+                raise self.unfit(number, value) from e
+            self._store(number, text, data, at, size)
         elif isinstance(found, kinds.Float) and size in _FLOATS and isinstance(value, (int, float)):
-            struct.pack_into(self.prefix + _FLOATS[size], data, at, value)
+            try:
+                struct.pack_into(self.prefix + _FLOATS[size], data, at, float(value))
+            except OverflowError as e:
+                raise self.unfit(number, value) from e
         elif isinstance(found, (kinds.Int, kinds.Enum, kinds.Ptr)) and isinstance(value, int):
             data[at : at + size] = self._integer(number, value, 8 * size).to_bytes(size, self.order)
         elif isinstance(found, kinds.Array) and isinstance(value, (list, tuple)) and len(value) <= found.count:
