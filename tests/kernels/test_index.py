@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -176,3 +178,17 @@ def test_an_index_from_another_mirror_is_not_served(tiny: TinyArchive, server: S
     other = Mirror(f"{server.url}/m2/debian", f"{server.url}/m2/debian-security", f"{server.url}/archive", "setting")
     names(Archive(catalogue=CATALOGUE, mirror=other, trust=TestTrust("gpgv", ())))
     assert server.paths() == [f"/m2{INRELEASE}"]
+
+
+def test_a_bad_signature_is_never_passed_over(tiny: TinyArchive, server: Server) -> None:
+    """A forged index is an error even where an old one is cached: somebody is at work between here and the mirror."""
+    names(tiny.archive())
+    age("old-security", 90_000)
+    gpgv = shutil.which("gpgv")
+    assert gpgv is not None
+    trust = Trust(gpgv, (Path(__file__).parent / "data" / "keyring.gpg",))
+    archive = Archive(catalogue=CATALOGUE, mirror=tiny.mirror(), trust=trust)
+    with pytest.raises(DownloadError) as caught:
+        names(archive)
+    assert caught.value.where == f"{server.url}{INRELEASE}"
+    assert caught.value.message.startswith("the signature is not good: ")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -192,3 +195,33 @@ def test_a_record_of_another_format_is_no_kernel(tiny: TinyArchive, server: Serv
     record.write_text('{"format": 0}')
     assert store.stored() == []
     assert fetch(tiny, "6.1") == kernel
+
+
+def other_process(program: str) -> subprocess.Popen[str]:
+    """Start a process that shares the cache; it has said ``ready`` when this returns, and ends with its input."""
+    lines = ["import sys, time", "from pathlib import Path", "from everykernel import cache", program]
+    argv = [sys.executable, "-c", "\n".join(lines)]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_a_kernel_that_another_process_uses_serves_here_too(tiny: TinyArchive) -> None:
+    """Processes share a kernel for as long as they like."""
+    kernel = fetch(tiny, "6.1")
+    store.release_all()
+    folder = str(kernel.image.parent)
+    with other_process(f"with cache.using(Path({folder!r})): print('ready', flush=True); sys.stdin.read()") as other:
+        assert fetch(tiny, "6.1") == kernel
+        other.communicate("")
+
+
+def test_a_kernel_that_another_process_makes_is_waited_for(tiny: TinyArchive) -> None:
+    """While one process makes a kernel, another waits, and then has it."""
+    name = "kernels/x86_64-6.1.0-56-cloud-amd64_6.1.192-2"
+    with other_process(f"with cache.lock({name!r}): print('ready', flush=True); time.sleep(1.2)") as other:
+        started = time.monotonic()
+        assert fetch(tiny, "6.1").image.exists()
+        assert time.monotonic() - started > 0.5
+        other.communicate("")
