@@ -100,6 +100,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(everykernel.kernels, "resolve", resolve)
     monkeypatch.setattr(everykernel.machine, "Machines", World)
     monkeypatch.setattr(process, "find", lambda program: Path("/bin") / program)
+    monkeypatch.setattr(process, "version", lambda program: "7.2")
     monkeypatch.delenv("EVERYKERNEL_KERNELS", raising=False)
     assert ARCHITECTURES
 

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from everykernel import machine
+from everykernel.architectures import DEFAULT
 from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError
 from everykernel.machine import process, slots
@@ -58,7 +59,7 @@ def run(
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)
     known = [c.record() for c in columns]
-    identity = identify(accel)
+    identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
     writers: list[Writer] = []
     report = ReportFolder(folder, identity, known) if folder is not None else None
     if report is not None:
@@ -88,6 +89,7 @@ def _drive(campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Console)
                 campaign.board.expect(spec)
                 futures[campaign.run(spec, case)] = case, spec
     waiting = set(futures)
+    campaign.board.announce = not talk.is_terminal
     with Live(console=talk, refresh_per_second=8, transient=True, auto_refresh=False) as live:
         while waiting:
             ended, waiting = wait(waiting, _INTERVAL, "FIRST_COMPLETED")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from everykernel.kernels.progress import Task
 
-PASSED, FAILED, ERROR = "passed", "failed", "error"
+OUTCOMES = ("passed", "failed", "error")
 
 
 @dataclass
@@ -28,11 +28,10 @@ class _Column:
         return sum(self.counts.values())
 
     def text(self) -> str:
-        tally = ", ".join(f"{n} {outcome}" for outcome, n in self.counts.items())
+        tally = ", ".join(f"{self.counts[o]} {o}" for o in OUTCOMES if o in self.counts)
         count = f"{self.done}/{self.total}" if self.total else str(self.done)
-        return " · ".join(
-            part for part in (f"{count} {'cells' if self.done != 1 else 'cell'}", tally, self.phase) if part
-        )
+        unit = "cell" if (self.total or self.done) == 1 else "cells"
+        return " · ".join(part for part in (f"{count} {unit}", tally, self.phase) if part)
 
 
 @dataclass
@@ -53,9 +52,14 @@ class _Task:
 
 
 class Board:
-    """The state of a run. It is a `kernels.progress.Progress`, so that downloads and boots tell it as well."""
+    """The state of a run. It is a `kernels.progress.Progress`, so that downloads and boots tell it as well.
+
+    Attributes:
+        announce: whether a kernel whose last cell ended is told in a message: where there are no live lines.
+    """
 
     def __init__(self) -> None:
+        self.announce = True
         self._lock = threading.Lock()
         self._columns: dict[str, _Column] = {}
         self._tasks: list[_Task] = []
@@ -74,11 +78,11 @@ class Board:
             self._column(spec).phase = text
 
     def ended(self, spec: str, outcome: str) -> None:
-        """Count a cell that ended; the last one of a kernel is told in a message."""
+        """Count a cell that ended."""
         with self._lock:
             column = self._column(spec)
             column.counts[outcome] = column.counts.get(outcome, 0) + 1
-            if column.done == column.total:
+            if column.done == column.total and self.announce:
                 self._messages.append(f"{spec}: {column.text()}")
 
     @contextmanager

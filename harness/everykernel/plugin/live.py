@@ -34,7 +34,8 @@ class Painter:
         self.board = board
         self._reporter = config.pluginmanager.getplugin("terminalreporter")
         self._capture = config.pluginmanager.getplugin("capturemanager")
-        self._painted = 0
+        self._painted: list[str] = []
+        self.board.announce = self._reporter is None or not self._reporter.isatty
 
     def wait(self, future: Future[T], meanwhile: Callable[[], None] | None = None) -> T:
         """Return a future's result, painting the board until it is there; ``meanwhile`` is called now and then."""
@@ -90,17 +91,14 @@ class Painter:
             for message in messages:
                 self._reporter.write_line(f"everykernel: {message}")
         lines = self.board.lines() if live and self._reporter.isatty else []
-        if not lines and not self._painted:
-            return
-        self._erase()
-        if lines:
-            self._below(lines)
-            self._painted = len(lines)
+        if lines != self._painted:
+            self._below(lines + [""] * (len(self._painted) - len(lines)))
+            self._painted = lines
 
     def _erase(self) -> None:
         if self._painted:
-            self._below([""] * self._painted)
-            self._painted = 0
+            self._below([""] * len(self._painted))
+            self._painted = []
 
     def _below(self, lines: list[str]) -> None:
         """Write lines below the cursor's, and put the cursor back (ECMA-48: EL, CUU, CUF)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Generator, Sequence
@@ -119,10 +120,14 @@ class KernelSession:
         kernels = [c.record() for c in self.columns]
         if self.settings.report is None or self.worker:
             return Ledger(kernels)
+        from everykernel.architectures import DEFAULT
+        from everykernel.machine import process
         from everykernel.report.folder import ReportFolder
 
         folder = self.config.invocation_params.dir / self.settings.report
-        self._folder = ReportFolder(folder, identify(self.settings.accel), kernels)
+        self._folder = ReportFolder(
+            folder, identify(self.settings.accel, process.version(process.find(DEFAULT.qemu))), kernels
+        )
         return Ledger(kernels, [self._folder.add])
 
     # --- collection
@@ -318,8 +323,15 @@ class KernelSession:
         if self._order:
             return
         self._order = list(ids)
+        if self.settings.dry:
+            return
         for column in self.columns:
             self.board.expect(column.spec, sum(_spec_in(i) == column.spec for i in ids))
+        # Workers wait for this hook to return: kernels boot here, where the terminal is, and once.
+        used = [c.spec for c in self.columns if not c.missing and any(_spec_in(i) == c.spec for i in ids)]
+        for ready in [self.campaign.ready(spec) for spec in used]:
+            with contextlib.suppress(EverykernelError):  # told by each item that needs the kernel
+                self.painter.wait(ready)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
