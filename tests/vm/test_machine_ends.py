@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from everykernel.errors import CaseTimeout, GuestLost, KernelHung, KernelOops, KernelPanic
 from everykernel.kernels.model import Kernel
-from everykernel.machine import Guest, Machines, MachineSpec
+from everykernel.machine import Guest, Machines, MachineSpec, snapshots
 from everykernel.machine.running import QemuGuest
 
 pytestmark = pytest.mark.vm
@@ -145,6 +146,24 @@ def test_warnings(guest: Guest) -> None:
         "WARNING: CPU: 1 PID: 7 at kernel/bpf/x.c:1 f+0x1/0x2"
     ]
     assert "other" not in guest.warnings()[0]
+
+
+def test_closing_ends_what_others_wait_for(linux: Kernel) -> None:
+    """Closing the machines ends a request that another thread waits for, at once, and no guest is started after."""
+    machines = Machines("tcg")
+    guest = machines.start(linux)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(guest.run, ["sleep", "60"])
+        time.sleep(0.3)
+        started = time.monotonic()
+        machines.close()
+        with pytest.raises(GuestLost):
+            waiting.result(10)
+        assert time.monotonic() - started < 5
+    snapshot = machines.snapshot(linux)
+    with pytest.raises(GuestLost, match="the machines were closed"):
+        machines.start(linux)
+    assert snapshots.find(snapshot.folder)
 
 
 START = """

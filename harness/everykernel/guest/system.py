@@ -31,7 +31,7 @@ def greet(message: wire.Hello) -> None:
                 raise
     finally:
         os.close(pool)
-    random.seed(message.entropy)
+    random.seed(int.from_bytes(message.entropy, "little"))
 
 
 def run(message: wire.Run) -> wire.Message:

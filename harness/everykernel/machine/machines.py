@@ -20,8 +20,9 @@ from everykernel.machine.command import Place
 from everykernel.machine.devices import Device
 from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, Prepared
 from everykernel.machine.making import Maker
-from everykernel.machine.qemu import Qemu
+from everykernel.machine.qemu import Herd, Qemu
 from everykernel.machine.running import Begun, QemuGuest
+from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot, discard, find
 from everykernel.machine.spec import MachineSpec
 
@@ -50,6 +51,7 @@ class Machines:
         self._verdicts: dict[str, Verdict] = {}
         self._ready: dict[tuple[Kernel, MachineSpec], _Ready] = {}
         self._lock = threading.Lock()
+        self._herd = Herd()
         self._guests: weakref.WeakSet[QemuGuest] = weakref.WeakSet()
 
     @property
@@ -71,7 +73,7 @@ class Machines:
         if ready is not None and find(ready.snapshot.folder) is not None:
             return Prepared(booted=False)
         started = time.monotonic()
-        maker = Maker(self.plan(kernel, spec), self._progress)
+        maker = Maker(self.plan(kernel, spec), self._progress, self._herd)
         ready = _Ready(maker.plan, maker.warm())
         with self._lock:
             self._ready[kernel, spec] = ready
@@ -105,15 +107,19 @@ class Machines:
         return self._start(self._ready[kernel, spec], cold=True)
 
     def _start(self, ready: _Ready, *, ahead: bool = False, cold: bool = False) -> Guest:
-        start = _Start(ready, self._progress)
+        start = _Start(ready, self._progress, self._herd)
         kernel, spec = ready.plan.kernel, ready.plan.spec
         begin = start.boot if cold else start.begin
         guest = QemuGuest(kernel, spec, begin=begin, abandon=start.abandon, timeout=self.timeout)
         self._guests.add(guest)
         if ahead:
             start.ahead()
-        else:
+            return guest
+        try:
             guest.wake()
+        except BaseException:  # also Ctrl-C: nobody has the guest yet
+            guest.close()
+            raise
         return guest
 
     def plan(self, kernel: Kernel, spec: MachineSpec) -> Plan:
@@ -127,14 +133,15 @@ class Machines:
 
         def probe() -> None:
             self._progress.note(f"{kernel.spec}: trying KVM")
-            Maker(under("kvm"), SILENT).boot(None).close()
+            Maker(under("kvm"), SILENT, self._herd).boot(None).close()
 
         if kernel.arch.name not in self._verdicts:
             self._verdicts[kernel.arch.name] = choose(self._request, kernel.arch, program, probe)
         return under(self._verdicts[kernel.arch.name].name)
 
     def close(self) -> None:
-        """End every guest that is still running."""
+        """End every guest that is still running, also one that another thread waits for; none can be started after."""
+        self._herd.close()
         for guest in list(self._guests):
             guest.close()
 
@@ -148,8 +155,9 @@ class Machines:
 class _Start:
     """One guest on its way: restored, perhaps ahead of its use, then woken; booted cold where that fails."""
 
-    def __init__(self, ready: _Ready, progress: Progress) -> None:
+    def __init__(self, ready: _Ready, progress: Progress, herd: Herd) -> None:
         self._ready = ready
+        self._herd = herd
         self._progress = progress
         self._thread: threading.Thread | None = None
         self._restored: Qemu | None = None
@@ -174,6 +182,7 @@ class _Start:
         except GuestError as e:
             if self._restored is not None:
                 self._restored.close()
+            self._herd.check(self._ready.plan.kernel.spec)
             discard(self._ready.snapshot.folder)
             return self.boot(f"the snapshot did not come back ({e.message}): booted cold instead")
 
@@ -186,14 +195,15 @@ class _Start:
 
     def _try_restore(self) -> None:
         try:
-            self._restored = _restore(self._ready.plan, self._ready.snapshot)
+            self._restored = _restore(self._ready.plan, self._ready.snapshot, self._herd)
         except EverykernelError as e:
             self._error = e
 
     def boot(self, *notes: str) -> Begun:
         """Return the guest booted cold, its agent answering."""
-        maker = Maker(self._ready.plan, self._progress)
-        qemu = maker.boot(None)
+        maker = Maker(self._ready.plan, self._progress, self._herd)
+        with boot_slot():
+            qemu = maker.boot(None)
         try:
             facts = maker.push_agent(qemu)
             _greet(qemu)
@@ -203,7 +213,7 @@ class _Start:
         return Begun(qemu, facts, COLD_BOOT, [*notes, *maker.log.notes])
 
 
-def _restore(plan: Plan, snapshot: Snapshot) -> Qemu:
+def _restore(plan: Plan, snapshot: Snapshot, herd: Herd) -> Qemu:
     """Return a guest restored from a finished snapshot, paused."""
 
     def devices(place: Place) -> list[Device]:
@@ -211,7 +221,7 @@ def _restore(plan: Plan, snapshot: Snapshot) -> Qemu:
         return command.restoring(common, plan.spec, snapshot.memory)
 
     with cache.using(snapshot.folder):
-        qemu = Qemu(plan.program, devices, plan.kernel.spec)
+        qemu = Qemu(plan.program, devices, plan.kernel.spec, herd)
         try:
             qemu.connect()
             qemu.restore(snapshot.state)

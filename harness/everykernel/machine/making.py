@@ -21,7 +21,7 @@ from everykernel.machine import command, console, snapshots
 from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.command import Place
 from everykernel.machine.devices import Boot, Device, Memory
-from everykernel.machine.qemu import Qemu
+from everykernel.machine.qemu import Herd, Qemu
 from everykernel.machine.scratch import run_folder
 from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot
@@ -40,10 +40,11 @@ class Log:
 
 
 class Maker:
-    """Makes the snapshots of one plan."""
+    """Makes the snapshots of one plan; its QEMUs belong to ``herd``."""
 
-    def __init__(self, plan: Plan, progress: Progress) -> None:
+    def __init__(self, plan: Plan, progress: Progress, herd: Herd) -> None:
         self.plan = plan
+        self._herd = herd
         self.log = Log()
         self._progress = progress
         self._where = plan.kernel.spec
@@ -65,6 +66,7 @@ class Maker:
             try:
                 self._warm_from(self._boot_snapshot(), folder)
             except GuestError as e:
+                self._herd.check(self._where)
                 self.log.notes.append(f"the boot snapshot did not come back ({e.message}): booted again")
                 snapshots.discard(self.plan.boot_folder)
                 self._warm_from(self._boot_snapshot(), folder)
@@ -133,6 +135,7 @@ class Maker:
             try:
                 return self._boot(memory, initrd)
             except GuestError as e:
+                self._herd.check(self._where)
                 self.log.notes.append(f"boot {attempt} of {ATTEMPTS} failed: {e.message}")
                 if attempt == ATTEMPTS:
                     raise
@@ -146,7 +149,7 @@ class Maker:
             common = command.common(plan.kernel.arch, plan.spec, plan.accelerator, place)
             return command.booting(common, Memory(plan.spec.memory, memory, shared=memory is not None), boot)
 
-        qemu = Qemu(plan.program, devices, self._where)
+        qemu = Qemu(plan.program, devices, self._where, self._herd)
         try:
             qemu.connect()
             self._hear_stage0(qemu)
@@ -178,7 +181,7 @@ class Maker:
             common = command.common(plan.kernel.arch, plan.spec, plan.accelerator, place)
             return command.continuing(common, plan.spec, memory)
 
-        qemu = Qemu(plan.program, devices, self._where)
+        qemu = Qemu(plan.program, devices, self._where, self._herd)
         try:
             qemu.connect()
             qemu.restore(boot.state)

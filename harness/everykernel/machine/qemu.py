@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import itertools
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,43 @@ from everykernel.machine.scratch import run_folder
 
 _SIGBUS = -7
 _numbers = itertools.count()
-_live: set[Qemu] = set()
+
+
+class Herd:
+    """QEMUs that are ended together, whatever other threads do with them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._live: set[Qemu] = set()
+        self.closed = False
+
+    def check(self, where: str) -> None:
+        """Raise GuestLost if the herd was ended."""
+        if self.closed:
+            raise GuestLost("no guest is started any more: the machines were closed", where=where)
+
+    def add(self, qemu: Qemu) -> None:
+        """Take one more; raise GuestLost if the herd was ended."""
+        with self._lock:
+            self.check(qemu.where)
+            self._live.add(qemu)
+
+    def drop(self, qemu: Qemu) -> None:
+        """Forget one that has ended."""
+        with self._lock:
+            self._live.discard(qemu)
+
+    def close(self) -> None:
+        """End all of them, also those that another thread waits for, and let no other begin."""
+        with self._lock:
+            self.closed = True
+            live = list(self._live)
+        for qemu in live:
+            qemu.kill()
+
+
+_everything = Herd()  # of this process
+atexit.register(_everything.close)
 
 
 class Qemu:
@@ -32,10 +69,17 @@ class Qemu:
         program: the emulator.
         build: gives its devices for the paths and descriptors of this run.
         where: what errors name: the kernel's spec.
+        herd: with which others it is ended.
     """
 
-    def __init__(self, program: Path, build: Callable[[Place], list[Device]], where: str) -> None:
+    def __init__(
+        self, program: Path, build: Callable[[Place], list[Device]], where: str, herd: Herd | None = None
+    ) -> None:
         self.where = where
+        self._herds = [_everything, *([herd] if herd else [])]
+        for each in self._herds:
+            each.check(where)
+        self._closed = False
         stem = run_folder() / str(next(_numbers))
         self._console = stem.with_suffix(".console")
         self._errors = stem.with_suffix(".stderr")
@@ -51,6 +95,7 @@ class Qemu:
         try:
             descriptors = [end.fileno() for end in theirs]
             self._process = Process(program, command.arguments(build(place)), descriptors, self._errors)
+            self._join()
         except BaseException:
             self.channel.close()
             self.control.close()
@@ -59,7 +104,16 @@ class Qemu:
         finally:
             for end in theirs:
                 end.close()
-        _live.add(self)
+
+    def _join(self) -> None:
+        try:
+            for herd in self._herds:
+                herd.add(self)
+        except GuestLost:
+            self._process.kill()
+            for herd in self._herds:
+                herd.drop(self)
+            raise
 
     @property
     def pid(self) -> int:
@@ -157,11 +211,15 @@ class Qemu:
         """Return what QEMU said on standard error."""
         return self._process.complaints()
 
+    def kill(self) -> None:
+        """End QEMU at once; whoever waits for it finds that out. `close` is still to be called."""
+        self._process.kill()
+
     def close(self) -> None:
         """End QEMU at once; the console can still be read."""
-        if self not in _live:
+        if self._closed:
             return
-        _live.discard(self)
+        self._closed = True
         self._process.kill()
         self._last_words = self.console()
         self.control.close()
@@ -169,10 +227,5 @@ class Qemu:
         self._state.close()
         for path in (self._console, self._errors):
             path.unlink(missing_ok=True)
-
-
-@atexit.register
-def _end_all() -> None:
-    for qemu in list(_live):
-        with contextlib.suppress(Exception):
-            qemu._process.kill()
+        for herd in self._herds:
+            herd.drop(self)

@@ -138,7 +138,9 @@ class QemuGuest(Guest):
         return console.splats(self.console())
 
     def close(self) -> None:
-        """End the guest at once."""
+        """End the guest at once, also while another thread waits for it."""
+        if self._begun is not None:
+            self._begun.qemu.kill()
         with self._lock:
             if self._begun is not None:
                 self._begun.qemu.close()
