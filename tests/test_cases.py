@@ -93,7 +93,18 @@ def test_a_check_needs_only_the_standard_library(folder: Path) -> None:
             else []
         )
     }
-    assert imported <= {"ctypes", "os", "pathlib", "re", "shutil", "signal", "socket", "struct", "subprocess"} | {
+    assert imported <= {
+        "contextlib",
+        "ctypes",
+        "os",
+        "pathlib",
+        "re",
+        "shutil",
+        "signal",
+        "socket",
+        "struct",
+        "subprocess",
+    } | {
         "tempfile",
         "threading",
         "time",

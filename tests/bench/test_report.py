@@ -6,7 +6,7 @@ from pathlib import Path
 
 from everykernel.architectures import DEFAULT
 from everykernel.bench.measure import Matrix, Speed
-from everykernel.bench.report import Column, text
+from everykernel.bench.report import Column, Host, text
 from everykernel.kernels.model import Kernel
 
 KERNEL = Kernel(
@@ -14,10 +14,11 @@ KERNEL = Kernel(
 )
 
 
-def lines(peer: float | None, unable: str = "") -> list[str]:
+def lines(peer: float | None, unable: str = "", load: float = 0.1) -> list[str]:
     column = Column(KERNEL, Speed(cold=6.0, restore=0.2, case=0.5), peer, unable)
     whole = Matrix(cells=96, unexpected=1, seconds=48.0, cpu=72.0)
-    made = text([column], whole, kernels="5.10,6.1", case="exec_event", accelerator="tcg", peer="virtme-ng 1.42")
+    host = Host("tcg (no /dev/kvm)", 2, load)
+    made = text(host, [column], whole, kernels="5.10,6.1", case="exec_event", peer="virtme-ng 1.42")
     return [" ".join(line.split()) for line in made.splitlines()]
 
 
@@ -49,3 +50,12 @@ def test_a_peer_that_cannot_is_told() -> None:
     found = lines(None, "6.1: the kernel has no 9p")
     assert "virtme-ng 1.42: boot and run true - 6.1: the kernel has no 9p" in found
     assert not any("times" in line for line in found)
+
+
+def test_a_busy_host_is_told() -> None:
+    """Figures from a machine with other work say so."""
+    busy = "other work disturbed these figures: measure again on an idle machine"
+    assert busy in lines(15.0, load=1.5)
+    assert busy not in lines(15.0, load=0.5)
+    assert "accelerator: tcg (no /dev/kvm)" in lines(15.0)
+    assert "processors: 2, load at the start 0.5; medians, in seconds" in lines(15.0, load=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 
@@ -9,7 +10,7 @@ import click
 
 from everykernel import folders
 from everykernel.bench import measure, peer
-from everykernel.bench.report import Column, text
+from everykernel.bench.report import Column, Host, text
 from everykernel.errors import EverykernelError, ToolMissing
 from everykernel.kernels.model import Kernel
 from everykernel.machine import Machines
@@ -25,6 +26,7 @@ from everykernel.matrix import plan
 @click.option("--accel", default="auto", show_default=True, type=click.Choice(["auto", "kvm", "tcg"]))
 def main(specs: str, peers: str, name: str, repeat: int, boots: int, accel: str) -> None:
     """Measure boot, restore, case and matrix, and virtme-ng in the same kernels. Takes some minutes."""
+    busy = os.getloadavg()[0]
     columns = plan.columns(specs.split(","))
     case = plan.cases([str(folders.data("cases") / name)])[0]
     with Machines(accel) as machines:
@@ -37,7 +39,8 @@ def main(specs: str, peers: str, name: str, repeat: int, boots: int, accel: str)
             compared.append(Column(kernel, speed, *_peer(kernel, boots, kvm="kvm" in machines.accelerator)))
         _say("the matrix")
         whole = measure.matrix(machines, columns, plan.cases([str(folders.data("cases"))]))
-        click.echo(text(compared, whole, kernels=specs, case=name, accelerator=machines.accelerator, peer=_peer_name()))
+        host = Host(machines.accelerator, len(os.sched_getaffinity(0)), busy)
+    click.echo(text(host, compared, whole, kernels=specs, case=name, peer=_peer_name()))
 
 
 def _peer(kernel: Kernel, boots: int, *, kvm: bool) -> tuple[float | None, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,9 +28,30 @@ class Column:
     unable: str
 
 
-def text(columns: Sequence[Column], whole: Matrix, *, kernels: str, case: str, accelerator: str, peer: str) -> str:
+@dataclass(frozen=True)
+class Host:
+    """Where it was measured.
+
+    Attributes:
+        accelerator: in use, with its reason.
+        processors: that this process may use.
+        load: others' work at the start, in processors (load average of the last minute).
+    """
+
+    accelerator: str
+    processors: int
+    load: float
+
+
+def text(host: Host, columns: Sequence[Column], whole: Matrix, *, kernels: str, case: str, peer: str) -> str:
     """Return the figures as lines of text."""
-    lines = [f"accelerator: {accelerator}; processors: {len(os.sched_getaffinity(0))}; medians, in seconds", ""]
+    lines = [
+        f"accelerator: {host.accelerator}",
+        f"processors: {host.processors}, load at the start {host.load:.1f}; medians, in seconds",
+    ]
+    if host.load > host.processors / 2:
+        lines.append("other work disturbed these figures: measure again on an idle machine")
+    lines.append("")
     for column in columns:
         lines += [*_column(column, case, peer), ""]
     rate = whole.cells / whole.seconds
