@@ -125,6 +125,16 @@ def test_a_missing_compiler_names_the_remedy(case: Path, monkeypatch: pytest.Mon
     assert str(caught.value) == "none of clang-none is installed [install clang-19 and llvm-19]"
 
 
+def test_an_old_compiler_is_refused(tmp_path: Path) -> None:
+    """A clang that cannot make what cases need is named, with the remedy."""
+    old = tmp_path / "clang"
+    old.write_text("#!/bin/sh\necho Debian clang version 14.0.6\n")
+    old.chmod(0o755)
+    with pytest.raises(ToolMissing) as caught:
+        compiler._version(str(old))
+    assert str(caught.value) == f"{old}: 'Debian clang version 14.0.6' is not clang 16 or newer [install clang-19]"
+
+
 def test_an_unknown_case_is_a_usage_error(case: Path) -> None:
     """A case that is not there is named."""
     with pytest.raises(UsageError) as caught:

@@ -25,9 +25,9 @@ from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import CompileFailed, ToolMissing, UsageError
 
 SUFFIX = ".bpf.c"
-# clang 14 crashes on type-matches relocations and emits no 64-bit enums, so the plain name comes last.
 COMPILERS = ("clang-19", "clang-20", "clang-21", "clang")
 STRIPPERS = ("llvm-strip-19", "llvm-strip-20", "llvm-strip-21", "llvm-strip")
+OLDEST = 16  # clang 14 crashes on type-matches relocations and emits no 64-bit enums
 # v3 is the instruction set of Linux 5.1 and later as long as atomics return nothing (those that do came in 5.12).
 FLAGS = (
     "-g",
@@ -183,7 +183,12 @@ def _tool(names: tuple[str, ...]) -> str:
 
 @cache
 def _version(compiler: str) -> str:
-    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout.partition("\n")[0]
+    """Return the compiler's own word on its version; raise ToolMissing for one that is too old."""
+    said = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout.partition("\n")[0]
+    major = re.search(r"version (\d+)", said)
+    if major is None or int(major[1]) < OLDEST:
+        raise ToolMissing(f"{said!r} is not clang {OLDEST} or newer", where=compiler, remedy="install clang-19")
+    return said
 
 
 @cache
