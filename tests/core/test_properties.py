@@ -14,6 +14,7 @@ from tests.core.relocating import load, mov, wide
 from everykernel import core
 from everykernel.btf import Btf, SizeUnknown, decode, ext, render, sanitise
 from everykernel.btf.ext import CoreRecord
+from everykernel.core.explain import explain
 from everykernel.errors import BtfMalformed, ObjectMalformed
 
 SECONDS = 5.0  # generous: what these inputs need is some milliseconds
@@ -132,6 +133,7 @@ def test_any_record_on_damaged_types(
         assert bool(fixup.insn) == (fixup.outcome != core.FAILED)
         assert fixup.outcome != core.FAILED or (fixup.message and fixup.code)
         assert str(fixup)
+        assert str(explain(fixup, local, target))
     assert time.monotonic() - start < SECONDS
 
 

@@ -11,6 +11,7 @@ import struct
 from everykernel import core
 from everykernel.btf import Btf, SizeUnknown, decode, ext, render, sanitise
 from everykernel.btf.ext import BtfExt
+from everykernel.core.explain import explain
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported
 from everykernel.object import read
 
@@ -69,6 +70,7 @@ def _relocate(records: BtfExt, local: Btf, target: core.Target, code: bytes) -> 
         for index, record in enumerate(section[:_RECORDS]):
             at = record.insn_off % (len(code) // 8 + 1) * 8
             fixup = core.compute(record, index, local, target, code[at : at + 16], session)
+            assert str(explain(fixup, local, target))
             _apply(fixup, bytearray(code), at // 8)
 
 

@@ -138,6 +138,21 @@ class NameIndex:
             offsets = [o for table in self._tables for o in table.search(wanted, flavours, self._used)]
         return sorted(number for offset in offsets for number in self._numbers(offset))
 
+    def like(self, name: str, limit: int) -> list[str]:
+        """Return up to ``limit`` names of types that start or end with the same four letters."""
+        wanted = name.encode("utf-8", "surrogateescape")
+        head, tail = wanted[:4], wanted[-4:]
+        found = []
+        for table in self._tables:
+            offset = table.start
+            for text in table.data.split(b"\0"):
+                if (text.startswith(head) or text.endswith(tail)) and offset in self._used and text:
+                    found.append(text.decode("utf-8", "surrogateescape"))
+                    if len(found) >= limit:
+                        return found
+                offset += len(text) + 1
+        return found
+
     def _numbers(self, offset: int) -> list[int]:
         """Return the ids of the types whose name is at this offset."""
         if self._built and self._lowest[offset] == self._highest[offset]:

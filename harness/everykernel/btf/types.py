@@ -183,6 +183,10 @@ class Btf:
         """Return the ids of this BTF's own types (not its base's) with exactly this name, in order."""
         return self.index.find(name, flavours=False)
 
+    def names_like(self, name: str, limit: int) -> list[str]:
+        """Return names of this BTF's own types that share their first or last four letters with a name."""
+        return self.index.like(name, limit)
+
     def own_candidates(self, essential: str) -> list[int]:
         """Return the ids of this BTF's own types whose name, less its ``___flavour``, is ``essential``, in order."""
         return self.index.find(essential, flavours=True)

@@ -1,7 +1,7 @@
 """One program of an object relocated as libbpf relocates it when it loads that program alone.
 
 The records of the program's own function and of every subprogram take part, in the order of .BTF.ext; one that fails
-stops everything, as it stops libbpf.
+fails the program, as it does in libbpf, which stops there. The records behind it are computed all the same, for people.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -33,9 +33,9 @@ class RelocatedProgram(NamedTuple):
     """The outcome for one program.
 
     Attributes:
-        code: the instructions, by name, of each function that has records.
-        applied: every record's fixup in libbpf's order, up to and with the first that failed.
-        failed: that one, None if none did.
+        code: the instructions, by name, of each function that has records (of no use if one failed).
+        applied: every record's fixup in libbpf's order.
+        failed: the first that failed, None if none did.
     """
 
     code: dict[str, bytes]
@@ -55,10 +55,10 @@ def relocate_program(spec: ObjectSpec, program: ProgramSpec, session: Session) -
         given = bytes(code[at : at + length(bytes(code[at : at + 1]))]) if not rest else b""
         fixup = compute(record, index, session.local, session.target, given, session)
         applied.append(Applied(function, insn, fixup))
-        if fixup.outcome == FAILED:
-            return RelocatedProgram({}, applied, applied[-1])
-        apply(fixup, code, insn)
-    return RelocatedProgram({name: bytes(code) for name, code in codes.items()}, applied, None)
+        if fixup.outcome != FAILED:
+            apply(fixup, code, insn)
+    failed = next((a for a in applied if a.fixup.outcome == FAILED), None)
+    return RelocatedProgram({name: bytes(code) for name, code in codes.items()}, applied, failed)
 
 
 def _records(spec: ObjectSpec, program: ProgramSpec) -> Iterator[tuple[Function, int, CoreRecord]]:

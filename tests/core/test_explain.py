@@ -1,0 +1,116 @@
+"""An author is told what the object expects, what the kernel has, what comes near, and which idiom handles both."""
+
+from __future__ import annotations
+
+from tests.btfwriter import Writer
+from tests.core.relocating import load, mov, wide
+
+from everykernel import core
+from everykernel.btf.ext import CoreRecord
+from everykernel.core import relokinds as rk
+from everykernel.core.explain import Explanation, explain
+
+
+def explained(
+    local: Writer, target: Writer, type_id: int, access: str, kind: int = rk.FIELD_BYTE_OFFSET, insn: bytes = b""
+) -> Explanation:
+    ours, kernel = local.btf("o"), core.Target(target.btf())
+    fixup = core.compute(CoreRecord(0, type_id, access, kind), 0, ours, kernel, insn or load(0))
+    return explain(fixup, ours, kernel)
+
+
+def task(member: str, size: int = 4, *, embedded: str = "", signed: bool = False, name: str = "task") -> Writer:
+    writer = Writer()
+    number = writer.integer("int" if signed else "unsigned int", size, signed=signed)
+    if embedded:
+        number, member = writer.struct("inner", 16, [(member, number, 32)]), embedded
+    writer.struct(name, 64, [(member, number, 0), ("other", number, 256)])
+    return writer
+
+
+def test_renamed_member() -> None:
+    """A member whose name only gained underscores comes first, with a flavour that reads both."""
+    found = explained(task("state"), task("__state"), 2, "0:0")
+    assert found.expects == "unsigned int state at byte 0 of struct task"
+    assert found.has == "struct task has no member 'state'"
+    assert found.nearest[0] == (
+        "struct task.__state",
+        "unsigned int __state",
+        "the same name with other underscores, and a type that fits",
+    )
+    assert found.idiom.splitlines() == [
+        "struct task___new {",
+        "    unsigned int __state;",
+        "} __attribute__((preserve_access_index));",
+        "struct task___new *n = (void *)p;",
+        "if (bpf_core_field_exists(n->__state))",
+        "    x = BPF_CORE_READ(n, __state);",
+        "else",
+        "    x = BPF_CORE_READ(p, state);",
+    ]
+
+
+def test_member_moved_into_an_embedded_struct() -> None:
+    """A member that moved into an embedded struct is found there."""
+    found = explained(task("cpu"), task("cpu", embedded="info"), 2, "0:0")
+    assert found.nearest[0].text == "struct task.info.cpu"
+    assert found.nearest[0].why == "the same name, in an embedded struct, and a type that fits"
+    assert "    struct { unsigned int cpu; } info;" in found.idiom.splitlines()
+
+
+def test_nothing_comes_near() -> None:
+    """Without a likely counterpart the access is guarded."""
+    found = explained(task("zzzzzzzz"), task("state"), 2, "0:0")
+    assert found.nearest == ()
+    assert found.idiom.splitlines()[0] == "if (bpf_core_field_exists(struct task, zzzzzzzz))"
+
+
+def test_missing_type() -> None:
+    """A type that is gone is told with those that are called like it."""
+    found = explained(task("a", name="mm_structs"), task("a", name="mm_struct"), 2, "0:0")
+    assert found.has == "the kernel has no struct mm_structs"
+    assert found.nearest == (("struct mm_struct", "64 bytes", "a name like it"),)
+    assert found.idiom.startswith("if (bpf_core_type_exists(struct mm_structs))")
+
+
+def test_missing_enum_value() -> None:
+    """An enum value that is gone is told with its neighbours by name."""
+
+    def enum(*names: str) -> Writer:
+        writer = Writer()
+        writer.enum("e", {name: number for number, name in enumerate(names)})
+        return writer
+
+    found = explained(enum("E_ringbuf_outputs"), enum("E_x", "E_ringbuf_output"), 1, "0", rk.ENUMVAL_VALUE, wide(0))
+    assert found.nearest == (("E_ringbuf_output", "1", "a name like it"),)
+    assert found.idiom.startswith("if (bpf_core_enum_value_exists(enum e, E_ringbuf_outputs))")
+
+
+def test_width_that_cannot_follow() -> None:
+    """A signed field that grew is read by size instead of loaded."""
+    found = explained(task("a", 4, signed=True), task("a", 8, signed=True), 2, "0:0")
+    assert found.has.startswith("its size is 4 bytes here and 8 in the kernel")
+    assert found.idiom.splitlines()[1] == "bpf_core_read(&x, bpf_core_field_size(p->a), &p->a);"
+
+
+def test_moved_field_needs_nothing() -> None:
+    """A field that only moved is told so, and needs no idiom."""
+    target = Writer()
+    number = target.integer("unsigned int", 4)
+    target.struct("task", 64, [("a", number, 64)])
+    found = explained(task("a"), target, 2, "0:0")
+    assert (found.has, found.idiom) == ("the kernel has byte_off 8, and the instruction is adjusted", "")
+    assert explained(task("a"), task("a"), 2, "0:0").has == "the kernel has the same (byte_off 0)"
+
+
+def test_refused_record() -> None:
+    """What is refused is told with its reason, ambiguity with what to do."""
+    target = task("a")
+    number = target.integer("unsigned int", 4)
+    target.struct("task___2", 64, [("a", number, 64)])
+    found = explained(task("a"), target, 2, "0:0")
+    assert found.has.startswith("refused: struct task (vmlinux 2) has it at bit 0")
+    assert found.idiom.startswith("give the local type a member")
+    broken = explained(task("a"), task("a"), 2, "0:9", insn=mov(0))
+    assert broken.has == "member 9 of struct task does not exist (it has 2)"
+    assert str(broken).splitlines()[0] == broken.access
