@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from everykernel.object import Extern, ObjectSpec
 
 POISON_KFUNC = 2002000000  # libbpf's POISON_CALL_KFUNC_BASE
+_SETTING_LIMIT = 1 << 16  # bytes
 _GLOBAL = 1  # index of btf.kinds.LINKAGES
 _IMM = struct.Struct("=i")
 
@@ -98,7 +99,15 @@ class Resolution:
 
     def _kconfig(self, extern: Extern, btf: Btf, data: bytearray) -> None:
         type_id = btf.type(extern.type_id).type  # type: ignore[union-attr]
-        size = btf.size_of(type_id)
+        try:
+            size = btf.size_of(type_id)
+        except SizeUnknown:
+            size = _SETTING_LIMIT + 1
+        if size > _SETTING_LIMIT:
+            self.resolved[extern.name] = _missing(
+                extern, "object-malformed", "its type is none that a setting can have"
+            )
+            return
         align = min(8, size & -size) if size else 1
         data += bytes(-len(data) % align)
         self.places[extern.name] = len(data)
@@ -243,7 +252,7 @@ def for_kernel(btf: Btf, places: Mapping[str, int], size: int) -> Btf:
     integer = editor.add_int("int", 4)
     if secs[".kconfig"]:
         variables = btf.type(secs[".kconfig"]).variables  # type: ignore[union-attr]
-        editor.set_section(secs[".kconfig"], size, {v.type: places[btf.type(v.type).name] for v in variables})
+        editor.set_section(secs[".kconfig"], size, {v.type: places.get(btf.type(v.type).name, 0) for v in variables})
         for variable in variables:
             editor.set_linkage(variable.type, _GLOBAL)
     if secs[".ksyms"]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from everykernel import wire
 from everykernel.btf import sanitise
 from everykernel.core import Target
-from everykernel.errors import BtfMalformed, ObjectUnsupported, UsageError
+from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
 from everykernel.load import abi, externs, maps, program, reasons, verifier
 from everykernel.load.link import link
 from everykernel.load.loaded import LoadedObject, Program
@@ -51,8 +51,8 @@ def load(
         btf: relocate against this BTF instead of the kernel's own; ``btf_name`` names it in the record.
         contract: the loader contract; none of its keys are known yet.
 
-    Raises ObjectUnsupported for an object of the wrong byte order, BtfMalformed for a supplied BTF of another byte order
-    or pointer size, UsageError for an unknown program or key.
+    Raises ObjectMalformed for damage that is only found on the way, ObjectUnsupported for an object of the wrong byte
+    order, BtfMalformed for a supplied BTF of another byte order or pointer size, UsageError for an unknown name.
     """
     if contract:
         raise UsageError(f"the loader contract does not know {sorted(contract)[0]!r}", where=spec.name)
@@ -62,7 +62,17 @@ def load(
             where=spec.name,
             remedy="compile it with -target bpf on this machine, or with -target bpfel or bpfeb",
         )
-    chosen = _chosen(spec, programs)
+    try:
+        return _load(spec, kernel, _chosen(spec, programs), btf, btf_name)
+    except BtfMalformed as e:
+        if spec.btf is not None and e.where.startswith(spec.btf.name):
+            raise ObjectMalformed(e.message, where=e.where) from e
+        raise
+
+
+def _load(
+    spec: ObjectSpec, kernel: KernelTypes, chosen: list[ProgramSpec], btf: Optional[Btf], btf_name: str
+) -> LoadedObject:
     if btf is not None:
         _check(btf)
         target, used = Target(btf), f"supplied:{btf_name or btf.name}"
@@ -130,9 +140,11 @@ class _Load:
         failed = next((r for r in map_records if r["status"] == wire.FAILED), None)
         refused = next((r for r in program_records if r["status"] == wire.FAILED and r["decides"]), None)
         first = failed or refused
-        tried = any(r["status"] != wire.NOT_REACHED for r in program_records) or not program_records
+        status = wire.FAILED if first else wire.PASSED
+        if not first and program_records and all(r["status"] == wire.NOT_REACHED for r in program_records):
+            first, status = program_records[0], wire.NOT_REACHED
         found.load = {
-            "status": wire.FAILED if first else wire.PASSED if tried else wire.NOT_REACHED,
+            "status": status,
             "code": first["code"] if first else "",
             "message": first["message"] if first else "",
             "seconds": time.monotonic() - began,
@@ -306,8 +318,9 @@ class _Load:
                     continue
                 try:
                     made.update(slot.to_bytes(4, sys.byteorder), fd.to_bytes(4, sys.byteorder))
-                except OSError as e:
-                    self.notes.append(f"map {made.name!r}: slot {slot}: {error_name(e.errno)}")
+                except (OSError, UsageError) as e:
+                    why = error_name(e.errno) if isinstance(e, OSError) else e.message
+                    self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {why}")
 
 
 def _verdict(record: wire.ProgramRecord, status: str, code: str, message: str) -> None:

@@ -292,8 +292,9 @@ def entries_of(spec: MapSpec) -> tuple[int, str]:
     if spec.type in RING_BUFFERS:
         page = mmap.PAGESIZE
         size = page
-        while size < entries:
+        while size < entries < 1 << 31:
             size *= 2
+        size = max(size, entries)
         return size, f"max_entries was {entries}: {size}" if size != entries else ""
     if entries or spec.type in _NO_ENTRIES:
         return entries, ""

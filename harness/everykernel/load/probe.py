@@ -111,6 +111,13 @@ _STORAGE = {MAP_TYPE[name] for name in ("sk_storage", "inode_storage", "task_sto
 
 def _map(type_: int) -> bool:
     """Try shapes until one is taken, or refused for another reason than that the kernel makes nothing of it."""
+    try:
+        return _map_taken(type_)
+    except OSError:  # of what the map is made of
+        return True
+
+
+def _map_taken(type_: int) -> bool:
     if type_ in MAPS_OF_MAPS:
         inner = bpf(abi.MAP_CREATE, abi.MapAttributes(MAP_TYPE["array"], 4, 4, 1).pack())
         try:

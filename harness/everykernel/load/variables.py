@@ -90,11 +90,13 @@ class Variables(MutableMapping[str, Any]):
         return name in self._variables
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all variables, each section read once."""
-        sections = {name: self._read(name) for name in {v.section for v in self._variables.values()}}
+        """Return all variables of the sections that were created, each section read once."""
+        names = {v.section for v in self._variables.values()}
+        sections = {name: self._read(name) for name in names if self._maps[name].fd >= 0}
         return {
             name: decode_value(self._btf, place.type, sections[place.section][place.offset : place.offset + place.size])
             for name, place in self._variables.items()
+            if place.section in sections
         }
 
     def close(self) -> None:

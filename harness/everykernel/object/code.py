@@ -100,7 +100,7 @@ def _cut(layout: Layout, section: elf.Section, symbols: list[elf.Symbol], places
     relocations = sorted(layout.container.relocations.get(section.number, []), key=lambda r: r.offset)
     offsets = [r.offset for r in relocations]
     infos = {info.insn_off: info for info in ext.func_info.get(section.name, ())}
-    lines = ext.line_info.get(section.name, [])
+    lines = sorted(ext.line_info.get(section.name, ()))
     line_offsets = [line[0] for line in lines]
     core = list(enumerate(ext.core.get(section.name, ())))
     found = []

@@ -105,7 +105,10 @@ def _number(btf: Btf, member: kinds.Member, where: str) -> int:
         if isinstance(found, kinds.Array):
             return found.count
     elif isinstance(found, kinds.Enum) and len(found.values) == 1:
-        return found.values[0].value
+        value, limit = found.values[0].value, 64 if member.name == "map_extra" else 32
+        if not 0 <= value < 1 << limit:
+            raise ObjectMalformed(f"its {member.name} {value} does not fit {limit} bits", where=where)
+        return value
     raise ObjectMalformed(f"its {member.name} is no number (__uint): {found.kind}", where=where)
 
 

@@ -122,6 +122,8 @@ def _externs(container: elf.Elf, btf: Optional[Btf], ids: dict[str, int]) -> dic
         if btf is not None and section in ids:
             for entry in btf.type(ids[section]).variables:  # type: ignore[union-attr]
                 variable = btf.type(entry.type)
+                if not isinstance(variable, (kinds.Var, kinds.Func)):
+                    raise ObjectMalformed(f"{section} holds a {variable.kind}, not an extern", where=btf.name)
                 typed[variable.name] = (section, entry.type, isinstance(variable, kinds.Func))
     found = {}
     for symbol in container.symbols:
