@@ -127,6 +127,7 @@ class Campaign:
 
     def close(self) -> None:
         """Cancel what has not begun, end every guest, and wait for the threads."""
+        self.board.cancel()
         self._schedule.cancel()
         self.machines.close()
         self._schedule.close()

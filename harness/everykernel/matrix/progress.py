@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -38,9 +39,13 @@ class _Column:
 class _Task:
     description: str
     total: int | None
+    cancelled: threading.Event
     done: int = 0
 
     def advance(self, amount: int) -> None:
+        """Add to what is done; raise CancelledError once the run is over, so that a download does not hold it up."""
+        if self.cancelled.is_set():
+            raise CancelledError(self.description)
         self.done += amount
 
     def text(self) -> str:
@@ -60,6 +65,7 @@ class Board:
 
     def __init__(self) -> None:
         self.announce = True
+        self._cancelled = threading.Event()
         self._lock = threading.Lock()
         self._columns: dict[str, _Column] = {}
         self._tasks: list[_Task] = []
@@ -88,7 +94,7 @@ class Board:
     @contextmanager
     def task(self, description: str, total: int | None) -> Iterator[Task]:
         """Show a piece of work while the context lasts."""
-        task = _Task(description, total)
+        task = _Task(description, total, self._cancelled)
         with self._lock:
             self._tasks.append(task)
         try:
@@ -101,6 +107,10 @@ class Board:
         """Show one line, once."""
         with self._lock:
             self._messages.append(message)
+
+    def cancel(self) -> None:
+        """End the work that is under way: nobody waits for it any more."""
+        self._cancelled.set()
 
     def _column(self, spec: str) -> _Column:
         return self._columns.setdefault(spec, _Column(spec))

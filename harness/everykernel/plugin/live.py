@@ -71,8 +71,10 @@ class Painter:
                 self._capture.resume_global_capture()
 
     def _new_line(self) -> None:
-        if self._reporter is not None:
-            self._reporter.ensure_newline()
+        """End pytest's own line, if one is begun."""
+        self._reporter.ensure_newline()
+        if self._reporter._tw.width_of_current_line:
+            self._reporter.write_line("")
 
     def _uncaptured(self, action: Callable[[], None]) -> None:
         if self._reporter is None:
@@ -87,7 +89,7 @@ class Painter:
         messages = self.board.messages()
         if messages:
             self._erase()
-            self._reporter.ensure_newline()
+            self._new_line()
             for message in messages:
                 self._reporter.write_line(f"everykernel: {message}")
         lines = self.board.lines() if live and self._reporter.isatty else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections import Counter
 from collections.abc import Generator, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import cached_property
@@ -325,10 +326,11 @@ class KernelSession:
         self._order = list(ids)
         if self.settings.dry:
             return
-        for column in self.columns:
-            self.board.expect(column.spec, sum(_spec_in(i) == column.spec for i in ids))
+        counts = Counter(_spec_in(node_id, list(self.campaign.columns)) for node_id in ids)
+        used = [c.spec for c in self.columns if not c.missing and counts[c.spec]]
+        for spec in used:
+            self.board.expect(spec, counts[spec])
         # Workers wait for this hook to return: kernels boot here, where the terminal is, and once.
-        used = [c.spec for c in self.columns if not c.missing and any(_spec_in(i) == c.spec for i in ids)]
         for ready in [self.campaign.ready(spec) for spec in used]:
             with contextlib.suppress(EverykernelError):  # told by each item that needs the kernel
                 self.painter.wait(ready)
@@ -355,7 +357,7 @@ class KernelSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
         """Show the matrix before the blocks of what failed."""
-        if "ledger" in self.__dict__:
+        if "ledger" in self.__dict__ and self.ledger.results:
             from everykernel.plugin import summary
 
             self.painter.flush()
@@ -382,6 +384,8 @@ def needs_kernel(item: pytest.Item) -> bool:
     return spec_of(item) is not None
 
 
-def _spec_in(nodeid: str) -> str:
-    """Return the kernel in a node's name: what stands in its brackets, last of several parameters."""
-    return nodeid.rpartition("[")[2].removesuffix("]").rpartition("-")[2] if "[" in nodeid else ""
+def _spec_in(nodeid: str, specs: Sequence[str]) -> str:
+    """Return the kernel in a node's name, which may stand in its brackets beside other parameters; "" without one."""
+    inside = nodeid.partition("[")[2].removesuffix("]")
+    found = [s for s in specs if inside == s or inside.startswith(f"{s}-") or inside.endswith(f"-{s}")]
+    return max(found, key=len, default="")
