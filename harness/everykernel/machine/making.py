@@ -63,8 +63,9 @@ class Maker:
         with cache.lock(f"snapshots/{folder.name}"):
             if found := snapshots.find(folder):
                 return found
+            boot = self._boot_snapshot()
             try:
-                self._warm_from(self._boot_snapshot(), folder)
+                self._warm_from(boot, folder)
             except GuestError as e:
                 self._herd.check(self._where)
                 self.log.notes.append(f"the boot snapshot did not come back ({e.message}): booted again")

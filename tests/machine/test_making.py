@@ -1,0 +1,73 @@
+"""Making snapshots fails in words, before a disk is full, and never leaves half of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from everykernel import cache, images
+from everykernel.errors import BootFailed, CacheError, UsageError
+from everykernel.kernels.progress import SILENT
+from everykernel.machine import MachineSpec, making
+from everykernel.machine.fake import kernel
+from everykernel.machine.making import Maker
+from everykernel.machine.qemu import Herd, Qemu
+from everykernel.machine.snapshots import Plan
+
+
+@pytest.fixture
+def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
+    monkeypatch.setenv(cache.ROOT_SETTING, str(tmp_path / "cache"))
+    for name in ("image", "modules", "vmlinuz"):
+        (tmp_path / name).write_bytes(b"")
+    plan = Plan(
+        dataclasses.replace(kernel(), image=tmp_path / "vmlinuz"),
+        MachineSpec(),
+        "tcg",
+        Path(shutil.which("sh") or ""),
+        images.Image(tmp_path / "image", "digest", ()),
+        tmp_path / "modules",
+    )
+    return Maker(plan, SILENT, Herd())
+
+
+def test_a_disk_without_room(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says how much is needed and what to do; nothing was booted."""
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 100 << 20))
+    with pytest.raises(
+        CacheError, match=r"no space left for a snapshot: 288 MiB are needed, 100 MiB are free \[free some"
+    ):
+        maker.warm()
+    assert maker.log.boots == 0
+    assert list(maker.plan.boot_folder.parent.iterdir()) == []
+
+
+def test_boots_are_tried_again_and_counted(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boot that fails is tried three times; the notes say so, and what was begun is gone."""
+
+    def boot(self: Maker, memory: Path | None, initrd: Path) -> Qemu:
+        raise BootFailed("no sign of life within 120 s", where="6.1")
+
+    monkeypatch.setattr(making.Maker, "_boot", boot)
+    with pytest.raises(BootFailed, match=r"6.1: no sign of life"):
+        maker.warm()
+    assert maker.log.boots == 3
+    assert maker.log.notes[:2] == [f"boot {n} of 3 failed: no sign of life within 120 s" for n in (1, 2)]
+    assert list(maker.plan.boot_folder.parent.iterdir()) == []
+
+
+def test_what_the_user_asked_for_is_not_tried_again(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sysctl that cannot be set will not be at the next boot either."""
+
+    def boot(self: Maker, memory: Path | None, initrd: Path) -> Qemu:
+        raise UsageError("sysctl a.b = 1: no such file", where="6.1: machine")
+
+    monkeypatch.setattr(making.Maker, "_boot", boot)
+    with pytest.raises(UsageError):
+        maker.warm()
+    assert maker.log.boots == 1
