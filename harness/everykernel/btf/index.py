@@ -141,17 +141,17 @@ class NameIndex:
     def like(self, name: str, limit: int) -> list[str]:
         """Return up to ``limit`` names of types that start or end with the same four letters."""
         wanted = name.encode("utf-8", "surrogateescape")
-        head, tail = wanted[:4], wanted[-4:]
-        found = []
+        found: dict[bytes, None] = {}
         for table in self._tables:
-            offset = table.start
-            for text in table.data.split(b"\0"):
-                if (text.startswith(head) or text.endswith(tail)) and offset in self._used and text:
-                    found.append(text.decode("utf-8", "surrogateescape"))
-                    if len(found) >= limit:
-                        return found
-                offset += len(text) + 1
-        return found
+            for needle in (b"\0" + wanted[:4], wanted[-4:] + b"\0"):
+                at = table.data.find(needle)
+                while at >= 0 and len(found) < limit:
+                    start = table.data.rfind(b"\0", 0, at + 1) + 1
+                    text = table.data[start : table.data.index(b"\0", start)]
+                    if text and table.start + start in self._used:
+                        found[text] = None
+                    at = table.data.find(needle, start + len(text))
+        return [text.decode("utf-8", "surrogateescape") for text in found]
 
     def _numbers(self, offset: int) -> list[int]:
         """Return the ids of the types whose name is at this offset."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _NEAREST = 3
 _CLOSE = 0.6  # difflib's ratio from which two names are called alike
 _EMBEDDED_DEPTH = 2  # how many named structs deep a member is looked for
+_FEW = 50  # names that are compared letter by letter
 _LOOK_AT = 20_000  # members or types looked at for one explanation
 
 
@@ -235,11 +236,18 @@ def _near_types(spec: Spec, target: Target) -> list[Near]:
     ]
     kind = spec.btf.kind(spec.root)
     names = {n for n in vmlinux.names_like(name, _LOOK_AT) if n != name}
-    for other in difflib.get_close_matches(name, sorted(names), _NEAREST, _CLOSE):
+    for other in difflib.get_close_matches(name, _likeliest(name, names), _NEAREST, _CLOSE):
         for number in vmlinux.own_named(other)[:1]:
             if compat.kinds_compatible(kind, vmlinux.kind(number)):
                 found.append(Near(title(vmlinux, number), _size(vmlinux, number), "a name like it"))
     return found[:_NEAREST]
+
+
+def _likeliest(wanted: str, names: set[str]) -> list[str]:
+    """Return the names that share the most runs of three letters with ``wanted``: difflib takes long over thousands."""
+    runs = {wanted[i : i + 3] for i in range(len(wanted) - 2)}
+    scored = [(len(runs & {n[i : i + 3] for i in range(len(n) - 2)}) / (len(n) + len(wanted)), n) for n in names]
+    return [name for _, name in sorted(scored, reverse=True)[:_FEW]]
 
 
 def _near_values(spec: Spec, target: Target) -> list[Near]:
