@@ -15,7 +15,7 @@ import pytest
 from tests import faking
 
 from everykernel import cli, wire
-from everykernel.errors import GuestLost, UsageError
+from everykernel.errors import GuestLost, ToolMissing, UsageError
 from everykernel.report import schema
 
 
@@ -102,6 +102,20 @@ def test_usage_is_one_line(
     assert cli.main(arguments) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", message + "\n")
+
+
+def test_no_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without QEMU the run ends before anything boots, with exit code 4 and the remedy."""
+
+    def find(program: str) -> None:
+        raise ToolMissing("not installed", where=program, remedy="run `everykernel doctor`")
+
+    monkeypatch.setattr("everykernel.machine.process.find", find)
+    faking.objects(tmp_path, good={})
+    assert cli.main(["run", "good.bpf.o", "--kernels", "6.1"]) == 4
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "everykernel: qemu-system-x86_64: not installed [run `everykernel doctor`]"
+    )
 
 
 def test_missing_kernels_may_be_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

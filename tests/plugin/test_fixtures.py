@@ -7,6 +7,8 @@ import json
 import pytest
 from tests import faking
 
+from everykernel.errors import ToolMissing
+
 
 @pytest.fixture(autouse=True)
 def _world(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> None:
@@ -67,6 +69,21 @@ def test_unknown_kernel_stops_workers_before_they_start(pytester: pytest.Pyteste
     pytester.makepyfile("def test_x(kernel): pass")
     result = pytester.runpytest_subprocess("--kernels", "6.1,6.8", "-n", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_no_qemu_is_told_before_anything_boots(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without QEMU pytest ends with its usage error, in one line that names the remedy."""
+
+    def find(program: str) -> None:
+        raise ToolMissing("not installed", where=program, remedy="run `everykernel doctor`")
+
+    monkeypatch.setattr("everykernel.machine.process.find", find)
+    pytester.makepyfile("def test_x(kernel): pass")
+    result = pytester.runpytest("--kernels", "6.1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: everykernel: qemu-system-x86_64: not installed [[]run `everykernel doctor`[]]"]
+    )
 
 
 def test_missing_kernel_may_be_a_column_that_says_so(pytester: pytest.Pytester) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -87,6 +87,7 @@ class Campaign:
         self._schedule = Schedule(width, slot)
         self._ready: dict[tuple[str, MachineSpec], Future[Kernel]] = {}
         self._lock = threading.Lock()
+        self._closed = False
 
     def column(self, spec: str) -> Column:
         """Return a column; raise UsageError where the campaign has no such kernel."""
@@ -127,6 +128,7 @@ class Campaign:
 
     def close(self) -> None:
         """Cancel what has not begun, end every guest, and wait for the threads."""
+        self._closed = True
         self.board.cancel()
         self._schedule.cancel()
         self.machines.close()
@@ -154,6 +156,8 @@ class Campaign:
             )
         else:
             report = self._unready(spec, case, error)
+        if self._closed and report["result"].get("outcome") == records.ERROR:
+            raise CancelledError  # its guest did not break: it was ended
         report["kernel"]["accelerator"] = self.machines.accelerator
         self.board.ended(spec, report["result"].get("outcome", records.ERROR))
         return report
