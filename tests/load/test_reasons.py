@@ -80,3 +80,13 @@ def test_poison_is_seen() -> None:
     assert reasons.poisoned(verifier.parse(log), log)
     other = "3: (85) call unknown#160\ninvalid func unknown#160\n"
     assert not reasons.poisoned(verifier.parse(other), other)
+
+
+def test_helpers_have_names() -> None:
+    """A helper that the kernel knows by its number only is named, and it is told whether the type is to blame."""
+    found = _reason(errno.EINVAL, "3: (85) call unknown#160\ninvalid func unknown#160\n")
+    assert found.message.startswith("this kernel does not have helper bpf_ktime_get_coarse_ns (3: (85) call")
+    found = _reason(errno.EINVAL, "0: (85) call bpf_probe_read#4\nunknown func bpf_probe_read#4\n")
+    assert found.message.startswith("this kernel does not have helper bpf_probe_read for this program type (0: ")
+    found = _reason(errno.EINVAL, "0: (85) call unknown#9999\ninvalid func unknown#9999\n")
+    assert found.message.startswith("this kernel does not have helper unknown (0: ")

@@ -9,6 +9,7 @@ import errno
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from everykernel.load import helpers
 from everykernel.load.verifier import POISON, POISON_KFUNC
 from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE
 
@@ -47,7 +48,8 @@ _SAYINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"CONFIG_\w+ is required", "kernel-config-missing"),
     )
 )
-_HELPER = re.compile(r"(?:unknown|invalid) func (\S+)|cannot use helper (\S+)")
+# A number that the kernel has no helper for, and helpers that it has for other program types.
+_HELPER = re.compile(r"invalid func (\S+)|unknown func (\S+)|cannot use helper (\S+)")
 
 
 def poisoned(verdict: Verdict, log: str) -> bool:
@@ -87,6 +89,10 @@ def attach_number(name: str) -> int:
 
 
 def _helper(verdict: Verdict) -> str:
-    found = _HELPER.search(verdict.reason)
-    name = (found[1] or found[2]) if found else ""
-    return f"this kernel does not have helper {name} for this program type ({verdict.lines})" if name else verdict.lines
+    """Return which helper it is, and whether the kernel lacks it altogether or for this program type."""
+    found = _HELPER.search(helpers.named(verdict.reason))
+    if found is None:
+        return verdict.lines
+    name = (found[1] or found[2] or found[3]).partition("#")[0]
+    where = "" if found[1] else " for this program type"
+    return f"this kernel does not have helper {name}{where} ({verdict.lines})"
