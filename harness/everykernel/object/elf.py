@@ -19,6 +19,7 @@ SHN_UNDEF, SHN_LORESERVE = 0, 0xFF00
 SHF_WRITE, SHF_EXECINSTR = 1, 4
 STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
 _COMPILE = "compile it with clang -target bpf -c"
+_OVERLAP = 4  # times the file that its sections may take together: they do not overlap in what compilers write
 
 STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION = 0, 1, 2, 3
 
@@ -118,6 +119,8 @@ def read(data: bytes, name: str) -> Elf:
 def _headers(header: Any, stream: io.BytesIO, layout: Any) -> list[Any]:
     """Return the section headers as pyelftools decodes them."""
     start, step, count = header["e_shoff"], header["e_shentsize"], header["e_shnum"]
+    if step != layout.sizeof():
+        raise ValueError(f"each takes {step} bytes instead of {layout.sizeof()}")
     found = []
     for number in range(count):
         stream.seek(start + number * step)
@@ -133,6 +136,7 @@ def _sections(header: Any, headers: list[Any], data: bytes, name: str) -> tuple[
         raise ObjectMalformed(f"has no section names (section {strings} of {len(headers)})", where=name)
     table = headers[strings]
     names = data[table["sh_offset"] : table["sh_offset"] + table["sh_size"]]
+    left = _OVERLAP * len(data)
     for index, entry in enumerate(headers):
         kind, offset, size = entry["sh_type"], entry["sh_offset"], entry["sh_size"]
         text = _string(names, entry["sh_name"], f"{name}: section {index}")
@@ -140,6 +144,9 @@ def _sections(header: Any, headers: list[Any], data: bytes, name: str) -> tuple[
             content = b""
         else:
             content = data[offset : offset + size]
+            left -= size
+            if left < 0:
+                raise ObjectMalformed(f"its sections take more than {_OVERLAP} times the file", where=name)
             if len(content) != size:
                 raise ObjectMalformed(
                     f"section {text!r} at {offset:#x} ends past the file (size {size:#x})", where=name
