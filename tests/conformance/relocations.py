@@ -44,9 +44,11 @@ def ours(spec: ObjectSpec, program: ProgramSpec, target: core.Target) -> Ours:
     """Relocate one program and what belongs to it, and lay its functions out as the loader does."""
     assert spec.btf is not None
     done = core.relocate_program(spec, program, core.Session(spec.btf, target))
+    if done.failed is not None:  # libbpf stops there
+        upto = done.applied[: done.applied.index(done.failed) + 1]
+        failed = (done.failed.function.name, done.failed.fixup.index)
+        return Ours(b"", frozenset(), failed, Counter(applied.fixup.outcome for applied in upto))
     outcomes = Counter(applied.fixup.outcome for applied in done.applied)
-    if done.failed is not None:
-        return Ours(b"", frozenset(), (done.failed.function.name, done.failed.fixup.index), outcomes)
     image = bytearray()
     loose: set[int] = set()
     for function in reached(spec.functions[program.function], spec.functions):

@@ -77,13 +77,13 @@ def test_a_kernel_without_btf_has_none() -> None:
 @pytest.mark.parametrize("cut", [10, 23, 30, len(BTF) - 1])
 def test_a_truncated_btf_is_none(cut: int) -> None:
     """A header whose sections do not fit is no BTF."""
-    assert image.scan_btf(bytes(100) + BTF[:cut]) is None
+    assert image.btf(bytes(100) + BTF[:cut]) is None
 
 
 def test_big_endian_btf_is_found() -> None:
     """A big-endian kernel's BTF is found by the other magic."""
     big = struct.pack(">HBBIIIII", 0xEB9F, 1, 0, 24, 0, 16, 16, 5) + bytes(16) + b"\0int\0"
-    assert image.scan_btf(b"x" * 77 + big + b"y" * 50) == big
+    assert image.btf(b"x" * 77 + big + b"y" * 50) == big
 
 
 def test_the_header_tells_release_and_architecture() -> None:

@@ -1,21 +1,30 @@
-"""``everykernel btf``: look into BTF."""
+"""``everykernel btf``: look into BTF, compare two, cut one down to what objects need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.text import Text
 
-from everykernel.btf import Btf, render
-from everykernel.cli.relocate import read_btf
+from everykernel import cache, core
+from everykernel.btf import Btf, diff, kinds, render
+from everykernel.btf.naming import title
+from everykernel.btf.subset import Subset
+from everykernel.cli.sources import read_btf, read_object
+from everykernel.core import needed
 from everykernel.errors import UsageError
 
 _NAMED = ("struct", "union", "enum", "enum64", "typedef", "func", "int", "float", "fwd", "var", "datasec")
+_STYLES = {"gone": "red", "new": "green", "renamed": "yellow", "retyped": "yellow", "resized": "yellow"}
 
 
 @click.group()
 def btf() -> None:
-    """Look into BTF."""
+    """Look into BTF: of a file (raw, ELF, kernel image) or of a kernel by its spec (6.1); nothing is booted."""
 
 
 @btf.command()
@@ -31,6 +40,73 @@ def dump(source: str, type_name: str | None) -> None:
         click.echo(text)
 
 
+@btf.command("diff")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.argument("type_name", required=False, metavar="[TYPE]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a change.")
+def diff_command(old: str, new: str, type_name: str | None, as_json: bool) -> int:
+    """Show what changed between two BTFs: moved, renamed, resized, retyped, gone, new.
+
+    With TYPE, in the types of that name; without, in every struct, union and enum. Exit code 1 if anything changed.
+
+    Example: everykernel btf diff 5.10 6.12 task_struct
+    """
+    one, two = read_btf(old), read_btf(new)
+    if type_name and not (diff.known(one, type_name) or diff.known(two, type_name)):
+        raise UsageError(f"neither has a type {type_name!r}", where=f"{old}, {new}", remedy="everykernel btf find")
+    changes: Iterable[diff.Change]
+    changes = diff.compare(one, two, type_name) if type_name else diff.everything(one, two)
+    out = Console(highlight=False, soft_wrap=True)
+    found = False
+    for change in changes:
+        found = True
+        if as_json:
+            click.echo(json.dumps(change._asdict()))
+        else:
+            out.print(Text(str(change), _STYLES.get(change.what, "")))
+    return int(found)
+
+
+@btf.command()
+@click.argument("source", metavar="FILE|KERNEL")
+@click.argument("name")
+def find(source: str, name: str) -> None:
+    """Show every type, member, enumerator and function called NAME (a part of a name with *: "*_comm").
+
+    Exit code 2 if there is none.
+    """
+    types = read_btf(source)
+    found = list(_named(types, name))
+    if not found:
+        raise UsageError(f"nothing is called {name!r}", where=source)
+    for line in found:
+        click.echo(line)
+
+
+@btf.command()
+@click.argument("objects", metavar="OBJ...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--btf", "source", metavar="FILE|KERNEL", required=True, help="The kernel's BTF.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Where to write the result.")
+def minimise(objects: tuple[Path, ...], source: str, output: Path) -> None:
+    """Cut a kernel's BTF down to the types that these objects need.
+
+    Relocating the objects against the result gives the same instructions as against the whole; supply it where the
+    kernel has no BTF of its own.
+    """
+    types = read_btf(source)
+    subset, target = Subset(types), core.Target(types)
+    for path in objects:
+        spec = read_object(path)
+        if spec.btf is not None:
+            records = (record for function in spec.functions.values() for _, record in function.core)
+            needed.keep(records, spec.btf, target, subset)
+    data = subset.image()
+    with cache.write_atomically(output) as file:
+        file.write(data)
+    click.echo(f"{output}: {len(data)} bytes of {len(types.raw)}", err=True)
+
+
 def _all(types: Btf) -> Iterator[str]:
     for number in range(1, len(types)):
         if types.type(number).name:
@@ -39,8 +115,28 @@ def _all(types: Btf) -> Iterator[str]:
 
 def _selected(types: Btf, wanted: str, where: str) -> list[str]:
     kind, _, name = wanted.rpartition(" ")
-    kinds = (kind,) if kind else _NAMED
-    found = [render.layout(types, number) for number in types.find_all(name, kinds)]
+    found = [render.layout(types, number) for number in types.find_all(name, (kind,) if kind else _NAMED)]
     if not found:
-        raise UsageError(f"has no type {wanted!r}", where=where)
+        raise UsageError(f"has no type {wanted!r}", where=where, remedy=f"everykernel btf find {where} '*{name}*'")
     return found
+
+
+def _named(types: Btf, pattern: str) -> Iterator[str]:
+    """Yield a line for each type, member and enumerator whose name matches."""
+    from fnmatch import translate
+    from re import compile as compile_
+
+    matches = compile_(translate(pattern)).match
+    for number, found in types:
+        if found.name and matches(found.name):
+            yield f"{number:6} {title(types, number)}"
+        if isinstance(found, kinds.Struct):
+            for member in found.members:
+                if member.name and matches(member.name):
+                    place, bits = divmod(member.bit_offset, 8)
+                    words = render.declaration(types, member.type, member.name)
+                    yield f"{number:6} {title(types, number)}: {words} at {place}{f':{bits}' if bits else ''}"
+        elif isinstance(found, kinds.Enum):
+            for value in found.values:
+                if matches(value.name):
+                    yield f"{number:6} {title(types, number)}: {value.name} = {value.value}"

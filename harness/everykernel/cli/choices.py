@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
 
 Command = Callable[..., Any]
@@ -29,6 +30,31 @@ def kernels(command: Command) -> Command:
         required=True,
         help="Kernels, separated by commas: 5.10,6.1,6.12,6.1/i386.",
     )(command)
+
+
+def btf_sources(command: Command) -> Command:
+    """Add ``--btf`` and ``--kernels``, which name the kernels whose BTF is looked at; nothing is booted."""
+    command = click.option(
+        "--btf",
+        metavar="FILE|KERNEL",
+        multiple=True,
+        help="BTF: raw, in an ELF file (vmlinux), in a kernel image, or of a kernel by its spec. May be repeated.",
+    )(command)
+    return click.option(
+        "--kernels",
+        "kernel_list",
+        metavar="LIST",
+        envvar="EVERYKERNEL_KERNELS",
+        help="Kernels by their specs, separated by commas: 5.10..6.12,7.3.",
+    )(command)
+
+
+def all_sources(btf: tuple[str, ...], kernel_list: str | None) -> list[Source]:
+    """Return the BTF that ``--btf`` and ``--kernels`` name, in their order; raise UsageError if they name none."""
+    names = [*btf, *(specs(kernel_list) if kernel_list else ())]
+    if not names:
+        raise UsageError("no kernels were named", remedy="--kernels 5.10,6.1,6.12, or --btf FILE")
+    return list(sources(names))
 
 
 def guests(command: Command) -> Command:

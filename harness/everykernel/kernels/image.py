@@ -7,6 +7,7 @@ include/uapi/linux/btf.h (the header of BTF).
 from __future__ import annotations
 
 import bz2
+import contextlib
 import io
 import lzma
 import re
@@ -18,7 +19,8 @@ from typing import Any
 import lz4.block
 import zstandard
 
-from everykernel.errors import UsageError
+from everykernel.btf import image as btf_image
+from everykernel.errors import BtfMalformed, UsageError
 
 _LZ4_LEGACY_CHUNK = 8 << 20  # bytes that one block of the legacy format holds at most (lz4 programs/lz4io.c)
 _LZ4_LEGACY = b"\x02\x21\x4c\x18"
@@ -124,48 +126,8 @@ def btf(data: bytes) -> bytes | None:
         UsageError: the image cannot be decompressed.
     """
     kernel = vmlinux(data)
-    return elf_btf(kernel) or scan_btf(kernel)
-
-
-def elf_btf(data: bytes) -> bytes | None:
-    """Return the section ``.BTF`` of an ELF file, None if it is no ELF file or has none."""
-    if data[:4] != b"\x7fELF":
-        return None
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
-    try:
-        section = ELFFile(io.BytesIO(data)).get_section_by_name(".BTF")
-    except ELFError:
-        return None
-    found = bytes(section.data()) if section is not None else b""
-    return found if _btf_length(found, 0) else None
-
-
-def scan_btf(data: bytes) -> bytes | None:
-    """Return the longest BTF that lies anywhere in the bytes, known by its magic and a sound header."""
-    best: bytes | None = None
-    for magic in (b"\x9f\xeb\x01", b"\xeb\x9f\x01"):
-        position = data.find(magic)
-        while position >= 0:
-            length = _btf_length(data, position)
-            if length > len(best or b""):
-                best = data[position : position + length]
-            position = data.find(magic, position + 1)
-    return best
-
-
-def _btf_length(data: bytes, at: int) -> int:
-    """Return the length of the BTF at an offset, 0 if the header there is not sound (struct btf_header)."""
-    if len(data) - at < 24:
-        return 0
-    order = "<" if data[at : at + 2] == b"\x9f\xeb" else ">"
-    magic, version, flags, header, *sections = struct.unpack_from(f"{order}HBBIIIII", data, at)
-    type_offset, type_length, string_offset, string_length = sections
-    end = at + header + string_offset + string_length
-    sound = magic == 0xEB9F and version == 1 and flags == 0 and 24 <= header <= 256 and type_offset % 4 == 0
-    sound = sound and type_length and type_offset + type_length <= string_offset and string_length and end <= len(data)
-    strings = at + header + string_offset
-    if not sound or data[strings] or data[end - 1]:  # strings begin with the empty one, and the last one ends
-        return 0
-    return int(end - at)
+    with contextlib.suppress(BtfMalformed):  # what only looks like ELF is searched
+        found = btf_image.extract(kernel, name="vmlinux")
+        if found is not None and btf_image.is_raw(found):
+            return found
+    return btf_image.search(kernel)

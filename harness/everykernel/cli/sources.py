@@ -1,0 +1,78 @@
+"""What a command is given: objects, BTF in files, BTF of kernels that are fetched and not booted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from everykernel.btf import Btf, image
+from everykernel.errors import UsageError
+from everykernel.object import ObjectSpec, read
+
+
+class Source(NamedTuple):
+    """BTF with the name that the user knows it by: a file's, or a kernel's spec."""
+
+    label: str
+    btf: Btf
+
+
+def read_object(path: Path) -> ObjectSpec:
+    """Return a compiled object; raise UsageError if it cannot be read, ObjectMalformed or ObjectUnsupported."""
+    return read(read_file(path), str(path))
+
+
+def read_btf(source: str) -> Btf:
+    """Return the one BTF that a file or a kernel spec stands for; raise what `sources` raises."""
+    found = list(sources([source]))
+    if len(found) != 1:
+        raise UsageError(f"means {len(found)} kernels, and one is wanted", where=source)
+    return found[0].btf
+
+
+def sources(names: list[str]) -> Iterator[Source]:
+    """Yield the BTF of each file (raw, an ELF file, a kernel image) or kernel spec; a range of kernels gives several.
+
+    Raises UsageError where there is none, BtfMalformed for a damaged one, UnknownKernel for what is neither.
+    """
+    for name in names:
+        path = Path(name)
+        if path.is_file():
+            yield Source(name, _of_file(path))
+        else:
+            yield from _of_kernels(name)
+
+
+def _of_file(path: Path) -> Btf:
+    data = read_file(path)
+    raw = image.extract(data, name=str(path))
+    if raw is None:
+        from everykernel.kernels import image as kernel_image
+
+        raw = kernel_image.btf(data)
+    if raw is None:
+        raise UsageError("holds no BTF", where=str(path), remedy="give raw BTF, vmlinux, a kernel image or an object")
+    return Btf.parse(raw, name=path.name)
+
+
+def _of_kernels(name: str) -> Iterator[Source]:
+    from everykernel import kernels
+    from everykernel.cli.progress import shown
+
+    if not name[:1].isdigit() and name not in ("lts", "latest") and not name.startswith("debian:"):
+        raise UsageError("there is no such file, nor such a kernel", where=name)
+    with shown() as progress:
+        for resolved in kernels.resolve([name], progress):
+            raw = kernels.btf(resolved.fetch(progress))
+            if raw is None:
+                raise UsageError("holds no BTF", where=resolved.spec, remedy="give a BTF made for it")
+            yield Source(resolved.spec, Btf.parse(raw, name="vmlinux"))
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes; raise UsageError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise UsageError(f"cannot be read: {e.strerror}", where=str(path)) from e

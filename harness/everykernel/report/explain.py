@@ -1,0 +1,106 @@
+"""What does not fit, in words: the explanations of many kernels, those that say the same put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from rich.text import Text
+
+from everykernel import core
+from everykernel.core.explain import Explanation
+
+
+@dataclass
+class Subject:
+    """One thing that an object asks for, and what each kernel has.
+
+    Attributes:
+        title: the question: kind and access.
+        programs: the functions that ask.
+        fits: kernel → value in words, where nothing is amiss.
+        amiss: explanation → kernels.
+        guarded: whether the object also asks whether it exists.
+    """
+
+    title: str
+    programs: list[str] = field(default_factory=list)
+    fits: dict[str, str] = field(default_factory=dict)
+    amiss: dict[Explanation, list[str]] = field(default_factory=dict)
+    guarded: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether the kernels differ."""
+        return len(set(self.fits.values())) > 1
+
+
+def explained(subjects: Mapping[str, Subject], kernels: list[str]) -> Iterator[Text]:
+    """Yield the text: what a kernel lacks at length, what only moves in a line each, what never changes counted.
+
+    Args:
+        subjects: by what is asked.
+        kernels: all that were looked at, in order.
+    """
+    amiss = [s for s in subjects.values() if s.amiss]
+    moved = [s for s in subjects.values() if not s.amiss and s.changes]
+    still = len(subjects) - len(amiss) - len(moved)
+    for subject in amiss:
+        yield from _at_length(subject, kernels)
+    if moved:
+        yield Text("These differ between the kernels, and CO-RE takes care of it:", "bold")
+        for subject in moved:
+            yield Text(f"  {subject.title}: {_runs(subject.fits, kernels)}")
+        yield Text()
+    if still:
+        yield Text(f"{still} more {'is' if still == 1 else 'are'} the same in every kernel.")
+
+
+def _at_length(subject: Subject, kernels: list[str]) -> Iterator[Text]:
+    yield Text(subject.title, "bold")
+    yield Text(f"  asked by {', '.join(dict.fromkeys(subject.programs))}")
+    first = next(iter(subject.amiss))
+    yield Text(f"  the object expects {first.expects}")
+    if subject.fits:
+        yield Text(f"  there: {_runs(subject.fits, kernels)}")
+    idioms: dict[str, None] = {}
+    for explanation, where in subject.amiss.items():
+        yield Text(f"  {', '.join(_ranges(where, kernels))}: {explanation.has}", "yellow")
+        for near in explanation.nearest:
+            yield Text(f"      near: {near.text} ({near.declared}): {near.why}")
+        if explanation.idiom:
+            idioms.setdefault(explanation.idiom)
+    if subject.guarded:
+        yield Text("  the object asks first whether it exists: fine, as long as that guards this access", "green")
+    elif idioms:
+        yield Text("  handles both:")
+        for line in "\n".join(idioms).splitlines():
+            yield Text(f"      {line}")
+    yield Text()
+
+
+def _runs(fits: dict[str, str], kernels: list[str]) -> str:
+    """Return values with the kernels that have them: ``160 (5.10), 104 (6.12..6.18)``."""
+    by_value: dict[str, list[str]] = {}
+    for label, value in fits.items():
+        by_value.setdefault(value, []).append(label)
+    return ", ".join(f"{value} ({', '.join(_ranges(where, kernels))})" for value, where in by_value.items())
+
+
+def _ranges(labels: list[str], kernels: list[str]) -> list[str]:
+    """Return labels with neighbours put together: ``6.1..6.18``."""
+    runs: list[list[str]] = []
+    for label in sorted(labels, key=kernels.index):
+        if runs and kernels.index(label) == kernels.index(runs[-1][-1]) + 1:
+            runs[-1].append(label)
+        else:
+            runs.append([label])
+    return [run[0] if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs]
+
+
+def note(subject: Subject, label: str, fixup: core.Fixup, explanation: Explanation, words: str) -> None:
+    """Add what one kernel has to a subject; ``words`` is its value."""
+    if fixup.outcome == core.PATCHED:
+        subject.fits.setdefault(label, words)
+    elif label not in subject.amiss.setdefault(explanation, []):
+        subject.amiss[explanation].append(label)

@@ -1,0 +1,164 @@
+"""`relocate`, `explain` and `btf` look at kernels without booting them."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from tests import elfwriter
+from tests.btfwriter import Writer
+
+from everykernel import cli
+from everykernel.btf import Btf
+from everykernel.core import relokinds as rk
+
+KEYS = ["object", "btf", "section", "program", "index", "insn", "kind", "access", "local", "target", "outcome"]
+
+
+def _write(path: Path, w: Writer, records: list[tuple[int, int, str, int]], code: bytes) -> None:
+    """An object with one program and these CO-RE records (instruction, type, access, kind)."""
+    ext = w.ext(
+        functions={"xdp": [(0, w.func("prog", w.func_proto(1, [])))]},
+        core={"xdp": [(insn * 8, type_id, access, kind) for insn, type_id, access, kind in records]},
+    )
+    data = {"license": b"GPL\0", ".BTF": w.image(), ".BTF.ext": ext}
+    code += bytes.fromhex("9500000000000000")
+    path.write_bytes(elfwriter.bpf_object({"xdp": code}, [("prog", "xdp", 0, len(code))], data))
+
+
+def _object(path: Path) -> None:
+    """A program with three records: a field that moves, one that is gone later, whether that exists."""
+    w = Writer()
+    number = w.integer("int", signed=True)
+    root = w.struct("task", 8, [("pid", number, 0), ("state", number, 32)])
+    records = [
+        (0, root, "0:0", rk.FIELD_BYTE_OFFSET),
+        (1, root, "0:1", rk.FIELD_BYTE_OFFSET),
+        (2, root, "0:1", rk.FIELD_EXISTS),
+    ]
+    _write(path, w, records, b"".join(struct.pack("<BBhi", 0xB7, 1, 0, value) for value in (0, 4, 1)))
+
+
+def _kernels(folder: Path) -> None:
+    for name, fields in (("old.btf", ("state", "pid")), ("new.btf", ("__state", "x", "pid"))):
+        w = Writer()
+        number = w.integer("int", signed=True)
+        w.integer("long", 8, signed=True)
+        w.struct("unrelated", 4, [("y", number, 0)])
+        w.struct("task", 4 * len(fields), [(field, number, 32 * i) for i, field in enumerate(fields)])
+        (folder / name).write_bytes(w.image())
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EVERYKERNEL_KERNELS", raising=False)
+    _object(tmp_path / "prog.bpf.o")
+    _kernels(tmp_path)
+
+
+def test_kernels_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    """A value that differs from its left neighbour is marked, and what is missing is a dash."""
+    assert cli.main(["relocate", "prog.bpf.o", "--btf", "old.btf", "--btf", "new.btf"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["access", "old.btf", "new.btf"] in rows
+    assert ["struct", "task.pid", "4", "*8"] in rows
+    assert ["struct", "task.state", "0", "*-"] in rows
+    assert ["has", "struct", "task.state", "yes", "*no"] in rows
+
+
+def test_one_json_object_a_relocation(capsys: pytest.CaptureFixture[str]) -> None:
+    """Records come in order, for each BTF, with the promised keys first."""
+    assert cli.main(["relocate", "prog.bpf.o", "--btf", "old.btf", "--btf", "new.btf", "--format", "jsonl"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [list(row)[: len(KEYS)] for row in rows] == [KEYS] * 6
+    assert [(row["btf"], row["index"], row["outcome"]) for row in rows[3:]] == [
+        ("new.btf", 0, "patched"), ("new.btf", 1, "poisoned"), ("new.btf", 2, "patched"),
+    ]  # fmt: skip
+    assert (rows[3]["old"], rows[3]["new"], rows[3]["local"], rows[3]["target"]) == (0, 8, 0, 8)
+
+
+def test_a_refused_program_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two candidates that conflict make libbpf refuse the object, and the command fail."""
+    w = Writer()
+    number = w.integer("int", signed=True)
+    w.struct("task", 8, [("pid", number, 0), ("state", number, 32)])
+    w.struct("task___x", 8, [("state", number, 0), ("pid", number, 32)])
+    Path("two.btf").write_bytes(w.image())
+    assert cli.main(["relocate", "prog.bpf.o", "--btf", "two.btf"]) == 1
+    assert "failed: " in capsys.readouterr().out
+    assert cli.main(["explain", "prog.bpf.o", "--btf", "two.btf"]) == 1
+    assert "refused: " in capsys.readouterr().out
+
+
+def test_explain_names_what_a_kernel_has_instead(capsys: pytest.CaptureFixture[str]) -> None:
+    """The renamed member is found, the object's own guard is seen, moved fields are counted apart."""
+    assert cli.main(["explain", "prog.bpf.o", "--btf", "old.btf", "--btf", "new.btf"]) == 0
+    out = capsys.readouterr().out
+    assert "  new.btf: struct task has no member 'state'\n      near: struct task.__state" in out
+    assert "  the object asks first whether it exists" in out
+    assert "  struct task.pid: 4 (old.btf), 8 (new.btf)\n" in out
+
+
+def test_explain_shows_the_idiom_where_nothing_guards(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a guard in the object, C that handles both kernels is shown."""
+    w = Writer()
+    number = w.integer("int", signed=True)
+    root = w.struct("task", 8, [("pid", number, 0), ("state", number, 32)])
+    _write(Path("bare.o"), w, [(0, root, "0:1", rk.FIELD_BYTE_OFFSET)], struct.pack("<BBhi", 0xB7, 1, 0, 4))
+    assert cli.main(["explain", "bare.o", "--btf", "old.btf", "--btf", "new.btf"]) == 0
+    out = capsys.readouterr().out
+    assert "  handles both:\n" in out
+    assert "bpf_core_field_exists" in out
+
+
+def test_diff_says_what_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Differences are exit code 1, as with diff(1); none are 0; an unknown type is a usage error."""
+    assert cli.main(["btf", "diff", "old.btf", "new.btf", "task"]) == 1
+    assert "struct task.state: renamed: state -> __state\n" in capsys.readouterr().out
+    assert cli.main(["btf", "diff", "old.btf", "old.btf"]) == 0
+    assert cli.main(["btf", "diff", "old.btf", "new.btf", "nothing"]) == 2
+    assert "old.btf, new.btf: neither has a type 'nothing'" in capsys.readouterr().err
+
+
+def test_find_looks_at_types_and_members(capsys: pytest.CaptureFixture[str]) -> None:
+    """A part of a name finds types and members; nothing found is a usage error."""
+    assert cli.main(["btf", "find", "old.btf", "t*"]) == 0
+    assert "struct task\n" in capsys.readouterr().out
+    assert cli.main(["btf", "find", "old.btf", "state"]) == 0
+    assert "struct task: int state at 0\n" in capsys.readouterr().out
+    assert cli.main(["btf", "find", "old.btf", "nothing"]) == 2
+
+
+def test_minimise_keeps_what_the_object_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The result is smaller, and relocates the object to the same values."""
+    assert cli.main(["btf", "minimise", "prog.bpf.o", "--btf", "old.btf", "-o", "small.btf"]) == 0
+    small = Btf.parse(Path("small.btf").read_bytes())
+    assert small.find("task", "struct") is not None
+    assert small.find("unrelated", "struct") is None
+    values = []
+    for name in ("old.btf", "small.btf"):
+        assert cli.main(["relocate", "prog.bpf.o", "--btf", name, "--format", "jsonl"]) == 0
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        values.append([(row["outcome"], row["target"]) for row in rows])
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["relocate", "prog.bpf.o"], "everykernel: no kernels were named [--kernels 5.10,6.1,6.12, or --btf FILE]"),
+        (["relocate", "gone.o", "--btf", "old.btf"], "everykernel: gone.o: cannot be read: No such file or directory"),
+        (["btf", "dump", "gone"], "everykernel: gone: there is no such file, nor such a kernel"),
+        (
+            ["btf", "dump", "old.btf", "ta"],
+            "everykernel: old.btf: has no type 'ta' [everykernel btf find old.btf '*ta*']",
+        ),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where, what, and what next; exit code 2."""
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == message
