@@ -12,7 +12,7 @@ from elftools.elf.elffile import ELFFile
 
 from everykernel import compile as compiler
 from everykernel.architectures import ARCHITECTURES
-from everykernel.errors import CompileFailed, ToolMissing, UsageError
+from everykernel.errors import CompileFailed, HarnessError, ToolMissing, UsageError
 
 SOURCE = """\
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
@@ -123,6 +123,14 @@ def test_a_missing_compiler_names_the_remedy(case: Path, monkeypatch: pytest.Mon
     with pytest.raises(ToolMissing) as caught:
         compiled(case)
     assert str(caught.value) == "none of clang-none is installed [install clang-19 and llvm-19]"
+
+
+def test_a_folder_that_cannot_be_written_is_told(case: Path) -> None:
+    """Objects that have nowhere to go end in one line, not in a traceback."""
+    (case / "build").write_text("a file where the folder should be")
+    with pytest.raises(HarnessError) as caught:
+        compiled(case)
+    assert str(caught.value).startswith(f"{case / 'build' / 'x86_64'}: cannot be written: ")
 
 
 def test_an_old_compiler_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from everykernel import folders
 from everykernel.architectures import ARCHITECTURES, Architecture
-from everykernel.errors import CompileFailed, ToolMissing, UsageError
+from everykernel.errors import CompileFailed, HarnessError, ToolMissing, UsageError
 
 SUFFIX = ".bpf.c"
 COMPILERS = ("clang-19", "clang-20", "clang-21", "clang")
@@ -92,6 +92,7 @@ def compile_all(todo: Iterable[Job], *, report: Callable[[Result], None] = lambd
     Raises:
         ToolMissing: clang, llvm-strip or libbpf's headers are not installed.
         CompileFailed: the compiler refused a source; all others were compiled all the same.
+        HarnessError: the objects' folder cannot be written.
     """
 
     def attempt(job: Job) -> Result | CompileFailed:
@@ -99,6 +100,9 @@ def compile_all(todo: Iterable[Job], *, report: Callable[[Result], None] = lambd
             return compile_one(job)
         except CompileFailed as e:
             return e
+        except OSError as e:
+            where = str(e.filename or job.target)
+            raise HarnessError(f"cannot be written: {e.strerror}", where=where, remedy="compile a copy of it") from e
 
     results: list[Result] = []
     failures: list[CompileFailed] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import statistics
 import time
@@ -53,13 +54,13 @@ class Matrix:
 
 
 def median(repetitions: int, action: Callable[[], object]) -> float:
-    """Return the median duration of ``action`` in seconds."""
+    """Return the median duration of ``action`` in seconds; not a number where there are no repetitions."""
     durations = []
     for _ in range(repetitions):
         began = time.perf_counter()
         action()
         durations.append(time.perf_counter() - began)
-    return statistics.median(durations)
+    return statistics.median(durations) if durations else math.nan
 
 
 def speed(machines: Machines, kernel: Kernel, case: Case, *, repetitions: int, boots: int) -> Speed:
