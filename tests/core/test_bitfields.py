@@ -74,3 +74,12 @@ def test_bitfield_that_became_a_field_poisons_a_load() -> None:
     target.struct("s", 64, [("a", number, 32)])
     assert relocate(field(0, 3), target, 2, "0:0", insn=load(0)).outcome == "poisoned"
     assert relocate(field(0, 3), target, 2, "0:0", rk.FIELD_LSHIFT_U64, mov(0)).target == 32
+
+
+def test_bitfield_of_a_type_without_a_size() -> None:
+    """A bitfield whose type is a pointer, or an integer of no bytes, is refused: libbpf would divide by zero."""
+    target = Writer()
+    target.integer("int", 0)
+    target.struct("s", 64, [("a", 1, 3, 5)])
+    fixup = relocate(field(0, 3), target, 2, "0:0", insn=mov(0))
+    assert (fixup.outcome, fixup.message) == ("failed", "a bitfield's type is a int without a size")

@@ -75,3 +75,17 @@ def test_root_that_is_no_enum() -> None:
     writer.struct("s", 4, [("a", number, 0)])
     fixup = relocate(writer, writer, 2, "0", rk.ENUMVAL_VALUE, wide(1))
     assert (fixup.outcome, fixup.message) == ("failed", "the root of an enum value is a struct")
+
+
+def test_name_that_is_no_enum_in_the_kernel() -> None:
+    """A typedef of an enum finds the kernel's typedef, and no value where that is of something else."""
+
+    def build(number_of_enum: bool) -> Writer:
+        writer = Writer()
+        inner = writer.enum("", {"A": 3}) if number_of_enum else writer.integer("int", 4)
+        writer.typedef("e_t", inner)
+        return writer
+
+    assert relocate(build(True), build(True), 2, "0", rk.ENUMVAL_VALUE, wide(3)).outcome == "patched"
+    fixup = relocate(build(True), build(False), 2, "0", rk.ENUMVAL_VALUE, wide(3))
+    assert (fixup.outcome, fixup.message) == ("poisoned", "e_t is no enum")

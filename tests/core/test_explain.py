@@ -42,7 +42,7 @@ def test_renamed_member() -> None:
         "struct task___new {",
         "    unsigned int __state;",
         "} __attribute__((preserve_access_index));",
-        "struct task___new *n = (void *)p;",
+        "struct task___new *n = (void *)p; /* p: struct task * */",
         "if (bpf_core_field_exists(n->__state))",
         "    x = BPF_CORE_READ(n, __state);",
         "else",
@@ -114,3 +114,34 @@ def test_refused_record() -> None:
     broken = explained(task("a"), task("a"), 2, "0:9", insn=mov(0))
     assert broken.has == "member 9 of struct task does not exist (it has 2)"
     assert str(broken).splitlines()[0] == broken.access
+
+
+def test_member_of_an_embedded_struct() -> None:
+    """Of a path through structs and arrays, the struct that lacks the member is the one that is searched."""
+
+    def build(last: str) -> Writer:
+        writer = Writer()
+        number = writer.integer("unsigned int", 4)
+        inner = writer.struct("inner", 8, [(last, number, 0)])
+        writer.struct("outer", 64, [("list", writer.array(inner, 4), 0)])
+        return writer
+
+    found = explained(build("count"), build("_count"), 4, "0:0:2:0", insn=load(16))
+    assert found.access == "struct outer.list[2].count"
+    assert found.has == "struct inner has no member 'count'"
+    assert found.nearest[0].text == "struct inner._count"
+    assert found.idiom.startswith("struct inner___new {")
+
+
+def test_array_that_is_too_short() -> None:
+    """An element past the kernel's array is guarded."""
+
+    def build(count: int) -> Writer:
+        writer = Writer()
+        number = writer.integer("unsigned int", 4)
+        writer.struct("s", 64, [("a", writer.array(number, count), 0)])
+        return writer
+
+    found = explained(build(8), build(2), 3, "0:0:4", insn=load(16))
+    assert (found.has, found.nearest) == ("member 'a' has 2 elements", ())
+    assert found.idiom.startswith("if (bpf_core_field_exists(struct s, a[4]))")

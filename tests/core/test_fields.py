@@ -259,3 +259,36 @@ def test_forward_declared_field_has_no_offset() -> None:
 
     fixup = relocate(build(), build(), 2, "0:0", insn=load(0))
     assert (fixup.outcome, fixup.message) == ("failed", "fwd f has no size")
+
+
+def test_array_that_is_none_in_the_kernel() -> None:
+    """An element of what is no array in the kernel is not there; neither is one of an inner dimension."""
+    target = plain(8)
+    fixup = relocate(arrays(8), target, 3, "0:0:2", insn=load(8))
+    assert (fixup.outcome, fixup.message) == ("poisoned", "struct s has member 'a' as unsigned int, not as array")
+
+    def nested(levels: int, last: int) -> Writer:
+        writer = Writer()
+        number = writer.integer("unsigned int", 4)
+        for _ in range(levels):
+            number = writer.array(number, last)
+        writer.struct("s", 1024, [("a", number, 0)])
+        return writer
+
+    found = relocate(nested(2, 4), nested(2, 8), 4, "0:0:3:2", insn=load(56))
+    assert (found.outcome, found.target, found.access) == ("patched", 4 * (3 * 8 + 2), "struct s.a[3][2]")
+    short = relocate(nested(2, 4), nested(2, 3), 4, "0:0:1:3", insn=load(28))
+    assert (short.outcome, short.message) == ("poisoned", "element 1 has 3 elements")
+
+
+def test_type_of_more_than_2_gib() -> None:
+    """A kernel type whose size libbpf's int cannot hold is refused."""
+
+    def build(count: int) -> Writer:
+        writer = Writer()
+        number = writer.integer("unsigned int", 4)
+        writer.typedef("t", writer.array(number, count))
+        return writer
+
+    fixup = relocate(build(4), build(0x30000000), 3, "0:1", insn=load(4))
+    assert (fixup.outcome, fixup.message) == ("failed", "array takes more than 2 GiB")

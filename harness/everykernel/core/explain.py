@@ -94,8 +94,12 @@ def _explain(fixup: Fixup, spec: Spec, target: Target) -> Explanation:
     if kind in relokinds.ENUMVAL_BASED:
         nearest = tuple(_near_values(spec, target))
         return Explanation(fixup.access, _expects(fixup, spec), fixup.message, nearest, idioms.value_missing(spec))
-    nearest = tuple(_near_members(spec, target))
-    return Explanation(fixup.access, _expects(fixup, spec), fixup.message, nearest, idioms.field_missing(spec, nearest))
+    wanted, holder = _missing_step(spec, target)
+    if wanted is None or holder is None:  # an array that is too short, or none
+        return Explanation(fixup.access, _expects(fixup, spec), fixup.message, (), idioms.element_missing(spec))
+    nearest = tuple(_near_members(spec.btf, wanted, *holder))
+    idiom = idioms.field_missing(title(spec.btf, wanted.type), printable(wanted.name or ""), nearest)
+    return Explanation(fixup.access, _expects(fixup, spec), fixup.message, nearest, idiom)
 
 
 def _expects(fixup: Fixup, spec: Spec) -> str:
@@ -128,13 +132,9 @@ def _declared(btf: Btf, accessor: Accessor) -> str:
 # ---------------------------------------------------------------------------------------------------------- members
 
 
-def _near_members(spec: Spec, target: Target) -> list[Near]:
+def _near_members(local: Btf, wanted: Accessor, btf: Btf, struct_id: int) -> list[Near]:
     """Return members of the kernel's struct that may be the missing one, by name, or moved into an embedded struct."""
-    wanted, where = _missing_step(spec, target)
-    if wanted is None or where is None:
-        return []
-    btf, struct_id = where
-    local_struct = spec.btf.type(wanted.type)
+    local_struct = local.type(wanted.type)
     assert isinstance(local_struct, kinds.Struct)
     local_type = local_struct.members[wanted.step].type
     name = wanted.name or ""
@@ -144,7 +144,7 @@ def _near_members(spec: Spec, target: Target) -> list[Near]:
         deep = len(path) > 0
         if alike < (1.0 if deep else _CLOSE):
             continue
-        fits = _fits(spec.btf, local_type, btf, member.type)
+        fits = _fits(local, local_type, btf, member.type)
         reason = "the same name, in an embedded struct" if deep else _reason(name, member.name)
         text = ".".join([title(btf, struct_id), *path, printable(member.name)])
         declared = render.declaration(btf, member.type, printable(member.name))

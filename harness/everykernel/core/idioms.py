@@ -22,27 +22,31 @@ if TYPE_CHECKING:
 AMBIGUOUS = "give the local type a member that only the wanted candidate has, and access that first"
 
 
-def field_missing(spec: Spec, nearest: Sequence[Near]) -> str:
-    """Guard a member; with a likely new name, read whichever the kernel has through a flavour."""
-    name = next((a.name for a in reversed(spec.accessors) if a.name is not None), "") or ""
-    root = _root(spec)
-    path = _path(spec)
-    if not nearest:
-        return f"if (bpf_core_field_exists({root}, {path}))\n    … read it …"
-    steps = nearest[0].text.split(".")[1:]
+def field_missing(holder: str, member: str, nearest: Sequence[Near]) -> str:
+    """Guard a member of struct ``holder``; with a likely new name, read whichever the kernel has through a flavour."""
+    word, _, name = holder.rpartition(" ")
+    struct = f"{word} {essential(name)}".strip()
+    if not nearest or "{" in holder:
+        return f"if (bpf_core_field_exists({struct}, {member}))\n    … read it …"
+    path = nearest[0].text.split(".")[1:]
     inner = f"{nearest[0].declared};"
-    for step in reversed(steps[:-1]):
+    for step in reversed(path[:-1]):
         inner = f"struct {{ {inner} }} {step};"
     return "\n".join([
-        f"{root}___new {{",
+        f"{struct}___new {{",
         f"    {inner}",
         "} __attribute__((preserve_access_index));",
-        f"{root}___new *n = (void *)p;",
-        f"if (bpf_core_field_exists(n->{'.'.join(steps)}))",
-        f"    x = BPF_CORE_READ(n, {'.'.join(steps)});",
+        f"{struct}___new *n = (void *)p; /* p: {struct} * */",
+        f"if (bpf_core_field_exists(n->{'.'.join(path)}))",
+        f"    x = BPF_CORE_READ(n, {'.'.join(path)});",
         "else",
-        f"    x = BPF_CORE_READ(p, {path or printable(name)});",
+        f"    x = BPF_CORE_READ(p, {member});",
     ])  # fmt: skip
+
+
+def element_missing(spec: Spec) -> str:
+    """Guard an array element."""
+    return f"if (bpf_core_field_exists({_root(spec)}, {_path(spec)}))\n    … read it …"
 
 
 def type_missing(spec: Spec) -> str:
