@@ -75,7 +75,7 @@ class Maker:
         return Snapshot(folder)
 
     def _warm_from(self, boot: Snapshot, folder: Path) -> None:
-        with self._new(folder) as temporary:
+        with cache.using(boot.folder), self._new(folder) as temporary:
             self._progress.note(f"{self._where}: warming up the agent")
             self._make_warm(boot, temporary)
 
