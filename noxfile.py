@@ -68,8 +68,9 @@ def layouts(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure boot, restore, case and matrix, with ratios against virtme-ng in the same run."""
+    """Measure boot, restore, case, matrix and relocations, with ratios against virtme-ng and libbpf in the same run."""
     cases(session)
+    _python(session, "-m", "tests.conformance.bench")
     _python(session, "-m", "everykernel.bench", *session.posargs)
 
 

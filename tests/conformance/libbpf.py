@@ -64,6 +64,10 @@ class Oracle:
             [str(self._program), "--version"], check=True, capture_output=True, text=True
         ).stdout.strip()
 
+    def command(self, obj: Path, btf: Path, kallsyms: Path) -> list[str]:
+        """Return the command that relocates one object."""
+        return [str(self._program), str(obj), str(btf), str(kallsyms)]
+
     def relocate(self, obj: Path, btf: Path, kallsyms: Path, modules: Sequence[Path] = ()) -> list[Verdict] | str:
         """Return libbpf's verdict on each program of an object, or its last words where it does not open it.
 

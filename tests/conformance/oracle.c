@@ -9,6 +9,9 @@
  * answers it as a kernel that takes everything. Reads of /sys/kernel/btf/vmlinux get BTF too, and those of /proc/kallsyms
  * get KALLSYMS, so that attach targets and symbols are looked up in the target and not in the host's kernel.
  *
+ * ORACLE_UNKNOWN holds numbers of BTF kinds that the pretended kernel does not take (100: global functions; 101: section
+ * names with a question mark); the BTF that it takes last is written to the file ORACLE_BTF.
+ *
  * Prints one line of text a program, fields separated by tabs:
  *     program NAME SECTION ERRNO HEX      HEX is the instructions after relocation, linking included ("-" after an error)
  * preceded by libbpf's own debug lines, each as: log TEXT. An object that cannot be opened gives: open ERRNO.
@@ -24,7 +27,9 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <linux/btf.h>
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 static const char *target, *symbols;
@@ -104,6 +109,48 @@ static long describe(unsigned int id, struct bpf_btf_info *info)
 	return 0;
 }
 
+static int unknown(unsigned int kind)
+{
+	const char *list = getenv("ORACLE_UNKNOWN");
+	char copy[256];
+
+	snprintf(copy, sizeof(copy), "%s", list ? list : "");
+	for (char *at = strtok(copy, ","); at; at = strtok(NULL, ","))
+		if ((unsigned int)atoi(at) == kind)
+			return 1;
+	return 0;
+}
+
+/* Take or refuse a BTF as a kernel would that knows some kinds only. */
+static long take(const void *data, unsigned int size)
+{
+	const struct btf_header *header = data;
+	const char *strings = (const char *)data + header->hdr_len + header->str_off;
+	const char *path = getenv("ORACLE_BTF");
+	struct btf *btf = btf__new(data, size);
+	FILE *file;
+
+	if (!btf)
+		return refuse(EINVAL);
+	for (unsigned int id = 1; id < btf__type_cnt(btf); id++) {
+		const struct btf_type *type = btf__type_by_id(btf, id);
+		unsigned int kind = BTF_INFO_KIND(type->info);
+
+		if (unknown(kind) || (kind == BTF_KIND_ENUM && type->info >> 31 && unknown(BTF_KIND_ENUM64)) ||
+		    (kind == BTF_KIND_FUNC && BTF_INFO_VLEN(type->info) && unknown(100)) ||
+		    (kind == BTF_KIND_DATASEC && strings[type->name_off] == '?' && unknown(101))) {
+			btf__free(btf);
+			return refuse(EINVAL);
+		}
+	}
+	btf__free(btf);
+	if (path && (file = fopen(path, "wb"))) {
+		fwrite(data, 1, size, file);
+		fclose(file);
+	}
+	return a_file(0);
+}
+
 static long enumerate(int cmd, union bpf_attr *attr)
 {
 	unsigned int fd;
@@ -135,8 +182,9 @@ static long answer(int cmd, union bpf_attr *attr)
 		return a_file(size > (1UL << 30) ? 1UL << 30 : size); /* data sections are mapped from it */
 	}
 	case BPF_PROG_LOAD:
-	case BPF_BTF_LOAD:
 		return a_file(0);
+	case BPF_BTF_LOAD:
+		return take((const void *)(unsigned long)attr->btf, attr->btf_size);
 	case BPF_MAP_UPDATE_ELEM:
 	case BPF_MAP_FREEZE:
 	case BPF_PROG_BIND_MAP:

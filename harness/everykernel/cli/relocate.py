@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from everykernel import core, wire
 from everykernel.cli import choices
 from everykernel.cli.sources import read_object
 from everykernel.errors import CaseError
-from everykernel.load.relocate import describe
 from everykernel.object import ObjectSpec
-from everykernel.report import relocations as report
 
 _WIDE = 200  # characters in a line where there is no terminal to wrap for
 
@@ -32,8 +29,6 @@ def relocate(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str |
     """
     specs = [read_object(path) for path in objects]
     found = choices.all_sources(btf, kernel_list)
-    out = Console(highlight=False)
-    width = out.width if out.is_terminal else _WIDE
     failed = False
     for spec in specs:
         columns = {source.label: list(relocations(spec, core.Target(source.btf))) for source in found}
@@ -42,15 +37,25 @@ def relocate(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str |
             for label, rows in columns.items():
                 for row in rows:
                     click.echo(json.dumps({"object": spec.name, "btf": label, **row}))
-            continue
-        if len(specs) > 1:
-            out.print(f"\n{spec.name}", style="bold")
-        if len(columns) == 1:
-            out.print(report.details(next(iter(columns.values()))), width=width)
         else:
-            for part in report.side_by_side(columns):
-                out.print(part, width=out.width)
+            _print(columns, spec.name if len(specs) > 1 else "")
     return CaseError.exit_code if failed else 0
+
+
+def _print(columns: dict[str, list[wire.Relocation]], title: str) -> None:
+    from rich.console import Console  # takes as long to import as an object takes to relocate
+
+    from everykernel.report import relocations as report
+
+    out = Console(highlight=False)
+    if title:
+        out.print(f"\n{title}", style="bold")
+    if len(columns) == 1:
+        (rows,) = columns.values()
+        out.print(report.details(rows), width=out.width if out.is_terminal else _WIDE)
+    else:
+        for part in report.side_by_side(columns):
+            out.print(part)
 
 
 def relocations(spec: ObjectSpec, target: core.Target) -> Iterator[wire.Relocation]:
@@ -61,6 +66,6 @@ def relocations(spec: ObjectSpec, target: core.Target) -> Iterator[wire.Relocati
     found: dict[tuple[str, int], wire.Relocation] = {}
     for program in spec.programs:
         for applied in core.relocate_program(spec, program, session).applied:
-            found.setdefault((applied.function.section, applied.fixup.index), describe(applied))
+            found.setdefault((applied.function.section, applied.fixup.index), applied.describe())
     for section in spec.core_sections:
         yield from (found[key] for key in sorted(key for key in found if key[0] == section))

@@ -17,6 +17,7 @@ from everykernel.core.patch import SIZE, length
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from everykernel import wire
     from everykernel.btf.ext import CoreRecord
     from everykernel.object.spec import Function, ObjectSpec, ProgramSpec
 
@@ -27,6 +28,30 @@ class Applied(NamedTuple):
     function: Function
     insn: int
     fixup: Fixup
+
+    def describe(self) -> wire.Relocation:
+        """Return the record of this relocation."""
+        function, insn, fixup = self
+        found: wire.Relocation = {
+            "section": function.section,
+            "program": function.name,
+            "index": fixup.index,
+            "insn": insn,
+            "kind": fixup.kind,
+            "access": fixup.access,
+            "local": fixup.local,
+            "target": fixup.target,
+            "outcome": fixup.outcome,
+            "candidates": list(fixup.candidates),
+            "message": fixup.message,
+        }
+        if fixup.old is not None:
+            found["old"] = fixup.old
+        if fixup.new is not None:
+            found["new"] = fixup.new
+        if fixup.mem_size is not None:
+            found["mem_size"] = fixup.mem_size
+        return found
 
 
 class RelocatedProgram(NamedTuple):

@@ -14,7 +14,7 @@ from everykernel.load.link import reached
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from everykernel.core import Applied, RelocatedProgram, Target
+    from everykernel.core import RelocatedProgram, Target
     from everykernel.object import Function, ObjectSpec, ProgramSpec
 
 
@@ -49,7 +49,7 @@ def relocate(spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, 
         else:
             found = core.relocate_program(spec, program, session) if session else core.RelocatedProgram({}, [], None)
             for applied in found.applied:
-                relocations.setdefault((applied.function.section, applied.fixup.index), describe(applied))
+                relocations.setdefault((applied.function.section, applied.fixup.index), applied.describe())
             if found.failed is not None:
                 fixup = found.failed.fixup
                 code, message = fixup.code or "object-malformed", f"{fixup.kind} {fixup.access}: {fixup.message}"
@@ -68,31 +68,6 @@ def relocate(spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, 
         "notes": list(spec.notes),
     }
     return done
-
-
-def describe(applied: Applied) -> wire.Relocation:
-    """Return the record of one relocation."""
-    function, insn, fixup = applied
-    found: wire.Relocation = {
-        "section": function.section,
-        "program": function.name,
-        "index": fixup.index,
-        "insn": insn,
-        "kind": fixup.kind,
-        "access": fixup.access,
-        "local": fixup.local,
-        "target": fixup.target,
-        "outcome": fixup.outcome,
-        "candidates": list(fixup.candidates),
-        "message": fixup.message,
-    }
-    if fixup.old is not None:
-        found["old"] = fixup.old
-    if fixup.new is not None:
-        found["new"] = fixup.new
-    if fixup.mem_size is not None:
-        found["mem_size"] = fixup.mem_size
-    return found
 
 
 def _record(program: ProgramSpec, code: str, message: str) -> wire.ProgramRecord:
