@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,11 @@ class Loaded:
         return {p["name"]: p for p in self.ask(wire.Attach).programs}
 
 
-@pytest.fixture(params=COLUMNS)
-def features(request: pytest.FixtureRequest, machines: Machines, columns: dict[str, Kernel], compiled: Compiled) -> Any:
-    """features.bpf.c loaded in each column."""
+@pytest.fixture(scope="module", params=COLUMNS)
+def features(
+    request: pytest.FixtureRequest, machines: Machines, columns: dict[str, Kernel], compiled: Compiled
+) -> Iterator[Loaded]:
+    """features.bpf.c loaded in each column, for all tests that leave it as it was."""
     kernel = columns[request.param]
     with machines.start(kernel) as guest:
         yield Loaded(guest, "features.bpf.o", compiled("features", kernel.arch.name))
@@ -109,15 +111,16 @@ def test_externs_and_variables(features: Loaded) -> None:
     symbol = guest.run(["sh", "-c", "grep -m 1 ' vfs_read$' /proc/kallsyms"]).stdout.decode().split()[0]
     assert values["reader"] == int(symbol, 16)
     assert (values["missing"], values["nothing"]) == (0, 0)
-    assert (values["doubled"], values["greeting"], values["first_letter"]) == (42, "hello", ord("h"))
+    assert (values["greeting"], values["first_letter"]) == ("hello", ord("h"))
     release = [int(part) for part in guest.facts.version.partition("Debian ")[2].partition("-")[0].split(".")]
     assert values["version"] == release[0] << 16 | release[1] << 8 | min(release[2], 255)
 
 
 def test_variables_are_written(features: Loaded) -> None:
     """A variable that is set is what the program sees next; one that is frozen is refused in words."""
-    features.ask(wire.Globals, set={"hidden": 10})
+    features.ask(wire.Globals, set={"hidden": 10, "doubled": 21})
     assert features.test_run("read_externs") == 100 + 3 * 10
+    assert features.ask(wire.Globals, set={"hidden": 4}).value["doubled"] == 42
     with pytest.raises(RequestFailed, match=r"is in .rodata, which is frozen"):
         features.ask(wire.Globals, set={"scale": 4})
     with pytest.raises(RequestFailed, match=r"no global variable 'hiden' \[the nearest is 'hidden'\]"):
@@ -143,7 +146,7 @@ def test_maps(features: Loaded) -> None:
         features.ask(wire.MapOp, map="pairs", op="delete", key=one)
     features.ask(wire.MapOp, map="untyped", op="update", key=5, value=6)
     assert features.ask(wire.MapOp, map="untyped", op="items").value == [[b"\5\0\0\0", b"\6" + bytes(7)]]
-    with pytest.raises(RequestFailed, match=r"there is no map 'pair' \[it has one, two"):
+    with pytest.raises(RequestFailed, match=r"there is no map 'pair' \[it has (one, two|two, one), outer"):
         features.ask(wire.MapOp, map="pair", op="items")
 
 
