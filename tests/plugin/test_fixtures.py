@@ -49,6 +49,19 @@ def test_without_kernels_the_remedy_is_named(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*this test needs a kernel, and none was named [[]pytest --kernels 6.1, *"])
 
 
+def test_nothing_is_imported_without_need(pytester: pytest.Pytester) -> None:
+    """A run without kernel tests imports neither machines nor loaders."""
+    pytester.makepyfile(
+        """
+        import sys
+        def test_y():
+            loaded = {name for name in sys.modules if name.startswith("everykernel.")}
+            assert not {"everykernel.machine", "everykernel.kernels", "everykernel.matrix"} & loaded, loaded
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 def test_workers_without_kernels(pytester: pytest.Pytester) -> None:
     """A run with -n that has nothing to do with kernels is left alone."""
     pytester.makepyfile("def test_y(): pass")

@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and the session."""
+    from everykernel.plugin.hooks import Hooks
     from everykernel.plugin.session import KEY, KernelSession
 
     config.addinivalue_line(
@@ -36,7 +37,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if session.settings.keep and session.distributed:
         raise pytest.UsageError("--kernel-keep needs the terminal, and cannot be used with -n")
     config.stash[KEY] = session
-    config.pluginmanager.register(session, "everykernel-session")
+    config.pluginmanager.register(Hooks(session), "everykernel-hooks")
+    if session.distributed:
+        from everykernel.plugin.distributed import Controller
+
+        config.pluginmanager.register(Controller(session), "everykernel-controller")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -13,7 +13,7 @@ import pytest
 from everykernel.errors import UsageError
 from everykernel.plugin.crash import CellBroke, CellFailed
 from everykernel.plugin.options import NO_KERNELS
-from everykernel.plugin.session import KernelSession, no_kernels, session_of
+from everykernel.plugin.session import SPEC, KernelSession, no_kernels, session_of
 
 
 def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
@@ -56,6 +56,7 @@ class CellItem(pytest.Item):
         super().__init__(**kwargs)
         self.case = case
         self.spec = spec
+        self.stash[SPEC] = spec
         self.again = again(self.config, self.path, self.name, spec)
         self.future: Future[Any] | None = None
         self.report: Any = None

@@ -1,34 +1,32 @@
-"""One pytest session on many kernels: what is shared by its items, and pytest's hooks around them."""
+"""One pytest session on many kernels: what its items share."""
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
-from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from everykernel.errors import EverykernelError, GuestError, HarnessError, UsageError
+from everykernel.errors import EverykernelError, HarnessError, UsageError
 from everykernel.plugin import options
-from everykernel.plugin.options import NO_KERNELS
 
 if TYPE_CHECKING:
-    from everykernel.machine import Guest, MachineSource
+    from everykernel.machine import MachineSource
     from everykernel.matrix.campaign import Campaign, Cost
     from everykernel.matrix.ledger import Ledger
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
-    from everykernel.matrix.records import CellReport
+    from everykernel.matrix.records import CaseResult, CellReport
     from everykernel.plugin.items import CellItem
+    from everykernel.plugin.keep import Keeper
     from everykernel.plugin.live import Painter
     from everykernel.report.folder import ReportFolder
 
 KEY = pytest.StashKey["KernelSession"]()
+SPEC = pytest.StashKey[str]()  # of an item: the kernel that it runs on
 
 
 def session_of(config: pytest.Config) -> KernelSession:
@@ -42,16 +40,22 @@ def no_kernels() -> UsageError:
 
 
 class KernelSession:
-    """What a pytest session shares: settings, columns, campaign, ledger. All of it is made when first needed."""
+    """What a pytest session shares: settings, columns, campaign, ledger. All of it is made when first needed.
+
+    Attributes:
+        settings: what the user asked for.
+        unresolved: why the kernels cannot be had, found while collecting.
+        worker: whether this process is a worker of pytest-xdist.
+        order: the items' nodes, in order.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.settings = options.read(config)
-        self.unresolved: EverykernelError | None = None  # found while collecting, raised after it
+        self.unresolved: EverykernelError | None = None
         self.worker = hasattr(config, "workerinput")
+        self.order: list[str] = []  # of the items' nodes
         self._folder: ReportFolder | None = None
-        self._kept: queue.Queue[tuple[Guest, CellReport, threading.Event]] = queue.Queue()
-        self._order: list[str] = []  # of nodes
 
     @property
     def distributed(self) -> bool:
@@ -73,6 +77,13 @@ class KernelSession:
         from everykernel.plugin.live import Painter
 
         return Painter(self.config, self.board)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """What holds the guests of failures."""
+        from everykernel.plugin.keep import Keeper
+
+        return Keeper(self.painter)
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -160,20 +171,22 @@ class KernelSession:
 
     # --- cells
 
-    def submit(self, item: CellItem) -> None:
-        """Schedule an item's cell, once."""
-        if item.future is not None or item.spec == NO_KERNELS or self.campaign.column(item.spec).missing:
-            return
-        keep = self._keep if self.settings.keep else None
-        item.future = self.campaign.run(item.spec, item.case, keep=keep)
-        if not self.worker:
-            item.future.add_done_callback(lambda future: self._ended(item, future))
+    def submit(self, items: Sequence[pytest.Item]) -> None:
+        """Schedule the cells of those items that are cells, each once."""
+        from everykernel.plugin.items import CellItem
+
+        for item in items:
+            if isinstance(item, CellItem) and item.future is None and not self.campaign.column(item.spec).missing:
+                keep = self.keeper.keep if self.settings.keep else None
+                item.future = self.campaign.run(item.spec, item.case, keep=keep)
+                if not self.worker:
+                    item.future.add_done_callback(partial(self._ended, item))
 
     def wait_for(self, item: CellItem) -> CellReport:
         """Return an item's report, painting progress until it is there."""
-        self.submit(item)
+        self.submit([item])
         assert item.future is not None
-        report: CellReport = self.painter.wait(item.future, self._offer_shell)
+        report: CellReport = self.painter.wait(item.future, self.keeper.offer if self.settings.keep else None)
         self._name(item, report)
         if not self.worker:
             self.ledger.add(report)
@@ -201,150 +214,20 @@ class KernelSession:
         report["result"]["test"] = item.nodeid
         report["result"]["again"] = item.again
 
-    # --- shells in guests that failed
+    # --- end
 
-    def _keep(self, guest: Guest, report: CellReport) -> None:
-        """Hold a guest until the main thread has offered its shell."""
-        done = threading.Event()
-        self._kept.put((guest, report, done))
-        done.wait()
+    @property
+    def results(self) -> list[CaseResult]:
+        """The results so far, in the order of the items."""
+        return self.ledger.in_order(self.order) if "ledger" in self.__dict__ else []
 
-    def _offer_shell(self) -> None:
-        while not self._kept.empty():
-            guest, report, done = self._kept.get()
-            try:
-                self.shell(guest, f"{report['result'].get('code')}: {report['result'].get('message')}")
-            finally:
-                done.set()
+    @property
+    def folder(self) -> Path | None:
+        """The report folder, if one is written."""
+        return self._folder.folder if self._folder is not None else None
 
-    def shell(self, guest: Guest, why: str) -> None:
-        """Open a shell in a guest, with the terminal for itself."""
-        from everykernel.cli.prompt import prompt
-
-        try:
-            self.painter.suspended(lambda: prompt(guest, f"{guest.kernel.spec}: {why}"))
-        except GuestError as e:
-            self.board.note(f"no shell: {e}")
-
-    # --- hooks
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Find out before the workers of pytest-xdist start whether the kernels can be had."""
-        if self.distributed and not self.settings.dry and self.settings.specs:
-            self.check()
-
-    def pytest_report_header(self, config: pytest.Config) -> str | None:
-        """Name kernels and accelerator."""
-        if not self.settings.specs or self.worker:
-            return None
-        head = f"everykernel: kernels {', '.join(self.settings.specs)}"
-        if self.settings.dry:
-            return head
-        return f"{head}; accelerator {self._accelerator()}"
-
-    def _accelerator(self) -> str:
-        """Return the verdict on the accelerator, as far as nothing has to be booted for it."""
-        from everykernel.architectures import DEFAULT
-        from everykernel.machine import accel, process
-
-        try:
-            verdict = accel.known(self.settings.accel, DEFAULT, process.find(DEFAULT.qemu))
-        except EverykernelError as e:
-            return f"none: {e}"
-        return str(verdict or f"{self.settings.accel}, to be probed with the first kernel")
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        """Raise what was found while collecting; nothing has been fetched or booted yet."""
-        if any(needs_kernel(item) for item in items) and not self.settings.dry:
-            self.check()
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Begin: every cell is scheduled, kernels are made ready while the first tests run."""
-        from everykernel.plugin.items import CellItem
-
-        if session.config.option.collectonly or self.distributed:
-            return
-        if session.testsfailed and not session.config.option.continue_on_collection_errors:
-            return
-        self._order = [item.nodeid for item in session.items]
-        selected = [item for item in session.items if spec_of(item) not in (None, NO_KERNELS)]
-        for item in selected:
-            self.board.expect(spec_of(item) or "")
-        if selected and not self.worker:
-            self.ledger  # noqa: B018 - an empty report is a report
-        if not self.worker:
-            for item in selected:
-                if isinstance(item, CellItem):
-                    self.submit(item)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, bool, bool]:
-        """Have the guests of this item and the next restored ahead."""
-        from everykernel.plugin import lend
-        from everykernel.plugin.items import CellItem
-
-        for ahead in (item, nextitem):
-            if isinstance(ahead, CellItem):
-                self.submit(ahead)
-            elif ahead is not None:
-                lend.request(self, ahead)
-        try:
-            return (yield)
-        finally:
-            lend.drop(item)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Attach a cell's result; tell a broken guest from a failure."""
-        from everykernel.plugin import verdict
-
-        report = yield
-        if spec_of(item) is not None:
-            verdict.attach(self, item, call, report)
-        return report
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take results in; in the process that owns the terminal, workers' results too."""
-        cell: CellReport | None = getattr(report, "everykernel", None)
-        if cell is None or self.worker:
-            return
-        new = self.ledger.add(cell)
-        if self.distributed or (new and not hasattr(report, "everykernel_cell")):
-            self.board.ended(cell["result"]["kernel"], cell["result"]["outcome"])
-            self.painter.flush()
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
-        """Learn from the first worker how many cells each kernel has."""
-        if self._order:
-            return
-        self._order = list(ids)
-        if self.settings.dry:
-            return
-        counts = Counter(_spec_in(node_id, list(self.campaign.columns)) for node_id in ids)
-        used = [c.spec for c in self.columns if not c.missing and counts[c.spec]]
-        for spec in used:
-            self.board.expect(spec, counts[spec])
-        # Workers wait for this hook to return: kernels boot here, where the terminal is, and once.
-        for ready in [self.campaign.ready(spec) for spec in used]:
-            with contextlib.suppress(EverykernelError):  # told by each item that needs the kernel
-                self.painter.wait(ready)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: Any) -> None:
-        """Learn what a worker's kernels took."""
-        told = getattr(node, "workeroutput", {}).get("everykernel")
-        if told:
-            self.cost.merge(*told)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End every guest."""
+    def close(self) -> None:
+        """End every guest, and the report; a second call does nothing."""
         if "campaign" in self.__dict__:
             self.campaign.close()
             cost = self.campaign.cost
@@ -352,40 +235,14 @@ class KernelSession:
             if self.worker:
                 self.config.workeroutput["everykernel"] = [cost.made, cost.notes]  # type: ignore[attr-defined]
         if self._folder is not None:
-            self._folder.close(self.ledger.in_order(self._order), self.ledger.kernels)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
-        """Show the matrix before the blocks of what failed."""
-        if "ledger" in self.__dict__ and self.ledger.results:
-            from everykernel.plugin import summary
-
-            self.painter.flush()
-            folder = self._folder.folder if self._folder is not None else None
-            results = self.ledger.in_order(self._order)
-            summary.write(terminalreporter, results, self.ledger.kernels, self.cost, folder)
-        return (yield)
+            self._folder.close(self.results, self.ledger.kernels)
 
 
 def spec_of(item: pytest.Item) -> str | None:
     """Return the kernel that an item runs on, None for an item that needs none."""
-    from everykernel.plugin.items import CellItem
-
-    if isinstance(item, CellItem):
-        return item.spec
+    if SPEC in item.stash:
+        return item.stash[SPEC]
     if isinstance(item, pytest.Function) and "kernel" in item.fixturenames and hasattr(item, "callspec"):
         parameter = item.callspec.params.get("kernel")
         return parameter if isinstance(parameter, str) else None
     return None
-
-
-def needs_kernel(item: pytest.Item) -> bool:
-    """Return whether an item runs on a kernel, named or not."""
-    return spec_of(item) is not None
-
-
-def _spec_in(nodeid: str, specs: Sequence[str]) -> str:
-    """Return the kernel in a node's name, which may stand in its brackets beside other parameters; "" without one."""
-    inside = nodeid.partition("[")[2].removesuffix("]")
-    found = [s for s in specs if inside == s or inside.startswith(f"{s}-") or inside.endswith(f"-{s}")]
-    return max(found, key=len, default="")

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from everykernel.matrix.campaign import Cost
-from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.plugin.session import KernelSession
 from everykernel.report import terminal
 
 
-def write(
-    reporter: Any, results: Sequence[CaseResult], kernels: Sequence[KernelRecord], cost: Cost, folder: Path | None
-) -> None:
+def write(reporter: Any, session: KernelSession) -> None:
     """Write matrix, legend, counts and cost to pytest's terminal reporter, in its colours, if it has any."""
     text = io.StringIO()
     width = reporter._tw.fullwidth
@@ -29,11 +24,11 @@ def write(
     )
     encoding = getattr(reporter._tw._file, "encoding", None) or "ascii"
     unicode = encoding.lower().replace("-", "") == "utf8"
-    console.print(terminal.matrix(results, kernels, width=width, unicode=unicode))
+    console.print(terminal.matrix(session.results, session.ledger.kernels, width=width, unicode=unicode))
     reporter.write_sep("=", "kernel matrix")
     for line in text.getvalue().splitlines():
         reporter.write_line(line.rstrip())
-    for line in (cost.text(), *cost.notes):
+    for line in (session.cost.text(), *session.cost.notes):
         reporter.write_line(line)
-    if folder is not None:
-        reporter.write_line(f"report: {folder}")
+    if session.folder is not None:
+        reporter.write_line(f"report: {session.folder}")

@@ -54,7 +54,7 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
             _give(report, made, cell=False)
     under = item.stash.get(UNDER_TEST, None)
     if error is not None and not report.skipped and under is not None and session.settings.keep:
-        session.shell(under.guest, str(error))
+        session.keeper.shell(under.guest, str(error))
 
 
 def _of_test(

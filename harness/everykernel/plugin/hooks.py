@@ -1,0 +1,119 @@
+"""pytest's hooks around a kernel session: what happens when."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from everykernel.errors import EverykernelError
+from everykernel.plugin.options import NO_KERNELS
+from everykernel.plugin.session import SPEC, KernelSession, spec_of
+
+if TYPE_CHECKING:
+    from everykernel.matrix.records import CellReport
+
+
+class Hooks:
+    """The hooks of one session. In a run without kernel tests they do nothing, and import nothing."""
+
+    def __init__(self, session: KernelSession) -> None:
+        self._session = session
+
+    def pytest_report_header(self, config: pytest.Config) -> str | None:
+        """Name kernels and accelerator."""
+        settings = self._session.settings
+        if not settings.specs or self._session.worker:
+            return None
+        head = f"everykernel: kernels {', '.join(settings.specs)}"
+        return head if settings.dry else f"{head}; accelerator {_accelerator(settings.accel)}"
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        """Raise what was found while collecting; nothing has been fetched or booted yet."""
+        if not self._session.settings.dry and any(spec_of(item) is not None for item in items):
+            self._session.check()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Begin: every cell is scheduled, kernels are made ready while the first tests run."""
+        mine = self._session
+        if session.config.option.collectonly or mine.distributed:
+            return
+        if session.testsfailed and not session.config.option.continue_on_collection_errors:
+            return
+        mine.order = [item.nodeid for item in session.items]
+        selected = [item for item in session.items if spec_of(item) not in (None, NO_KERNELS)]
+        for item in selected:
+            mine.board.expect(spec_of(item) or "")
+        if selected and not mine.worker:
+            mine.ledger  # noqa: B018 - an empty report is a report
+            mine.submit(selected)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, bool, bool]:
+        """Have the guests of this item and the next restored ahead."""
+        coming = [i for i in (item, nextitem) if i is not None and spec_of(i) not in (None, NO_KERNELS)]
+        if not coming:
+            return (yield)
+        from everykernel.plugin import lend
+
+        self._session.submit(coming)
+        for ahead in coming:
+            if SPEC not in ahead.stash:  # cells start their own guests
+                lend.request(self._session, ahead)
+        try:
+            return (yield)
+        finally:
+            lend.drop(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach a cell's result; tell a broken guest from a failure."""
+        report = yield
+        if spec_of(item) is not None:
+            from everykernel.plugin import verdict
+
+            verdict.attach(self._session, item, call, report)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take results in; in the process that owns the terminal, workers' results too."""
+        mine = self._session
+        cell: CellReport | None = getattr(report, "everykernel", None)
+        if cell is None or mine.worker:
+            return
+        new = mine.ledger.add(cell)
+        if mine.distributed or (new and not hasattr(report, "everykernel_cell")):
+            mine.board.ended(cell["result"]["kernel"], cell["result"]["outcome"])
+            mine.painter.flush()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """End every guest, and the report."""
+        self._session.close()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
+        """Show the matrix before the blocks of what failed."""
+        if self._session.results:
+            from everykernel.plugin import summary
+
+            self._session.painter.flush()
+            summary.write(terminalreporter, self._session)
+        return (yield)
+
+
+def _accelerator(request: str) -> str:
+    """Return the verdict on the accelerator, as far as nothing has to be booted for it."""
+    from everykernel.architectures import DEFAULT
+    from everykernel.machine import accel, process
+
+    try:
+        verdict = accel.known(request, DEFAULT, process.find(DEFAULT.qemu))
+    except EverykernelError as e:
+        return f"none: {e}"
+    return str(verdict or f"{request}, to be probed with the first kernel")
