@@ -11,7 +11,7 @@ from everykernel.btf import Btf, SizeUnknown, kinds
 from everykernel.errors import BtfMalformed
 
 
-def everything(*, big: bool = False) -> Writer:
+def everything(*, big: bool = False, linkage: int = 1) -> Writer:
     """One type of each kind, in the order of their kinds."""
     writer = Writer(big=big)
     number = writer.integer("int", 4, signed=True)
@@ -26,7 +26,7 @@ def everything(*, big: bool = False) -> Writer:
         writer.modifier(kind, number)
     writer.func("fn", writer.next + 1)
     writer.func_proto(number, [("x", number), ("", 0)])
-    variable = writer.var("v", number)
+    variable = writer.var("v", number, linkage)
     writer.datasec(".data", 4, [(variable, 0, 4)])
     writer.floating("float", 4)
     writer.decl_tag("tag", 4, 1)
