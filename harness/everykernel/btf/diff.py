@@ -43,7 +43,7 @@ class Change(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One member as seen from the outermost struct; ``offset`` and ``bits`` (0: no bitfield) are bits, ``size`` bytes."""
+    """One member seen from the outermost struct; ``offset`` and ``bits`` (0: no bitfield) are bits, ``size`` bytes."""
 
     name: str
     offset: int

@@ -8,6 +8,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from array import array
 from typing import TYPE_CHECKING, Optional
@@ -26,6 +27,11 @@ _LONG_NAMES = frozenset({
     "long unsigned int", "long int unsigned", "int unsigned long", "int long unsigned",
 })  # fmt: skip
 _BEYOND = 1 << 40  # words: past the end of any BTF
+_POPULAR = (
+    "task_struct", "mm_struct", "cred", "nsproxy", "pid", "signal_struct", "files_struct", "file", "path", "dentry",
+    "inode", "super_block", "vfsmount", "sk_buff", "sock", "sock_common", "net", "net_device", "request", "bio",
+    "gendisk", "trace_event_raw_sys_enter", "trace_event_raw_sched_process_exec", "bpf_func_id", "bpf_map_type",
+)  # fmt: skip
 _TRANSPARENT = frozenset({kinds.TYPEDEF, kinds.VOLATILE, kinds.CONST, kinds.RESTRICT, kinds.TYPE_TAG})
 
 
@@ -165,9 +171,16 @@ class Btf:
         return (*below, self._strings)
 
     def warm(self) -> None:
-        """Build now what the first searches by name would build later: for a process that will answer many."""
+        """Do now what the first searches would do later, and decode what tracing programs ask for most.
+
+        For a process that answers many objects, or a snapshot of one.
+        """
         self.index.build()
         _ = self.pointer_size
+        for name in _POPULAR:
+            for number in self.own_candidates(name):
+                with contextlib.suppress(BtfMalformed):  # said when it is used
+                    self.type(number)
 
     def find(self, name: str, kind: str) -> Optional[int]:
         """Return the id of the first type with exactly this name and kind (``struct``, ``func`` …), or None."""
