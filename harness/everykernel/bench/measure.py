@@ -90,7 +90,10 @@ def speed(machines: Machines, kernel: Kernel, case: Case, *, repetitions: int, b
 
 
 def matrix(machines: Machines, columns: Sequence[Column], cases: Sequence[Case]) -> Matrix:
-    """Run every case on every kernel, as many at once as there are slots, and return what it took."""
+    """Run every case on every kernel, as many at once as there are slots, and return what it took.
+
+    It ends with the machines closed.
+    """
     with closing(Campaign(columns, machines, width=slots.cores(), slot=slots.slot)) as campaign:
         for column in columns:
             campaign.ready(column.spec).result()
