@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from everykernel.errors import UsageError
 from everykernel.kernels.model import Kernel
+from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
 from everykernel.matrix import records
 from everykernel.matrix.case import Case
@@ -67,6 +68,7 @@ class Campaign:
         slot: context of one cell, shared by all processes of the machine.
         board: where progress is shown.
         timeout: seconds a guest may take to answer a request that has no deadline of its own.
+        btf: BTF that was supplied for kernels without.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class Campaign:
         slot: Callable[[], AbstractContextManager[object]] = nullcontext,
         board: Board | None = None,
         timeout: float = 60.0,
+        btf: Sequence[Supply] = (),
     ) -> None:
         self.columns = {c.spec: c for c in columns}
         self.machines = machines
         self.board = board if board is not None else Board()
         self.timeout = timeout
+        self.btf = btf
         self.cost = Cost()
         self._schedule = Schedule(width, slot)
         self._ready: dict[tuple[str, MachineSpec], Future[Kernel]] = {}
@@ -152,7 +156,12 @@ class Campaign:
         if error is None:
             kernel = ready.result()
             report = run_cell(
-                lambda: self.machines.start(kernel, case.machine), kernel, case, timeout=self.timeout, keep=keep
+                lambda: self.machines.start(kernel, case.machine),
+                kernel,
+                case,
+                timeout=self.timeout,
+                btf=self.btf,
+                keep=keep,
             )
         else:
             report = self._unready(spec, case, error)

@@ -15,6 +15,7 @@ from typing import Any
 
 from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UsageError
+from everykernel.kernels.supplied import Supply
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
 from everykernel.matrix.ranges import KernelRange
@@ -22,7 +23,8 @@ from everykernel.reasons import REASONS
 
 FILENAME = "case.toml"
 
-_CASE_KEYS = ("object", "description", "trigger", "check", "attach", "timeout", "machine", "expect", "contract")
+_CASE_KEYS = ("object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract")
+_BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
 _EXPECT_KEYS = ("kernels", "arch", "btf", "program", "stage", "status", "code", "reason")
 _BTF = ("kernel", "none", "supplied", "module")
@@ -42,6 +44,8 @@ class Case:
         check: a Python file whose ``check(obj)`` is run in the guest.
         attach: whether programs are attached before the trigger and the check.
         timeout: seconds that trigger and check may take, each.
+        btf: BTF to relocate against where the kernel has none and the command line supplies none.
+        btf_always: whether a supplied BTF is used even where the kernel has its own.
         machine: the machine that it needs.
         expect: expectations, the first that matches wins.
         contract: the loader contract (design: which programs load, map sizes, globals), passed to the loader as it is.
@@ -56,6 +60,8 @@ class Case:
     check: Path | None = None
     attach: bool = True
     timeout: float = 10.0
+    btf: Supply | None = None
+    btf_always: bool = False
     machine: MachineSpec = field(default_factory=MachineSpec)
     expect: tuple[Expectation, ...] = ()
     contract: tuple[tuple[str, Any], ...] = ()
@@ -111,6 +117,7 @@ def read(path: Path) -> Case:
     timeout = _value(table, "timeout", (int, float), where, 10)
     if not 0 < timeout <= 3600:
         raise UsageError(f"timeout = {timeout!r} is not between 0 and 3600 (seconds)", where=where)
+    btf, always = _btf(table.get("btf", ""), path.parent, where)
     return Case(
         name=path.resolve().parent.name,
         path=path,
@@ -120,6 +127,8 @@ def read(path: Path) -> Case:
         check=path.parent / check if check else None,
         attach=_value(table, "attach", bool, where, True),
         timeout=float(timeout),
+        btf=btf,
+        btf_always=always,
         machine=_machine(_value(table, "machine", dict, where, {}), where),
         expect=tuple(
             _expectation(entry, f"{where}: expect {number}")
@@ -127,6 +136,21 @@ def read(path: Path) -> Case:
         ),
         contract=tuple(_value(table, "contract", dict, where, {}).items()),
     )
+
+
+def _btf(value: Any, folder: Path, where: str) -> tuple[Supply | None, bool]:
+    """Return what ``btf = "PATH"`` or ``btf = {path = "PATH", always = true}`` says."""
+    table = value if isinstance(value, dict) else {"path": value}
+    _keys(table, _BTF_KEYS, f"{where}: btf")
+    name = _value(table, "path", str, f"{where}: btf")
+    always = _value(table, "always", bool, f"{where}: btf", False)
+    if not name:
+        return None, always
+    try:
+        found = Supply.at(name, folder)
+    except UsageError as e:
+        raise UsageError(e.message, where=f"{where}: {e.where}", remedy=e.remedy) from e
+    return Supply(found.path, str(found.path)), always
 
 
 def _machine(table: Mapping[str, Any], where: str) -> MachineSpec:

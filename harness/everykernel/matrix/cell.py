@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from everykernel import wire
 from everykernel.errors import BootFailed, EverykernelError, GuestError, RequestFailed
 from everykernel.kernels.model import Kernel
+from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest
-from everykernel.matrix import records
+from everykernel.matrix import records, supply
 from everykernel.matrix.case import Case
 from everykernel.matrix.expect import STAGES, Conditions, Problem, find, judge
 from everykernel.matrix.ranges import numbers
@@ -32,6 +33,7 @@ def run_cell(
     case: Case,
     *,
     timeout: float = 60.0,
+    btf: Sequence[Supply] = (),
     keep: Callable[[Guest, CellReport], None] | None = None,
 ) -> CellReport:
     """Run a case in a guest that ``start`` returns, and report; never raises but for KeyboardInterrupt.
@@ -41,6 +43,7 @@ def run_cell(
         kernel: the kernel, for the record of a guest that never answered.
         case: what to run.
         timeout: seconds that the guest may take to relocate and load, and to attach.
+        btf: BTF that was supplied for kernels without; it comes before the case's own.
         keep: called with the guest of a cell that did not pass, before that is closed.
     """
     began = time.monotonic()
@@ -51,7 +54,7 @@ def run_cell(
         result["sha256"] = hashlib.sha256(data).hexdigest()
         with start() as guest:
             report["kernel"] = kernel_record(kernel, guest.facts)
-            drive = _Drive(guest, case, data, result, timeout)
+            drive = _Drive(guest, case, data, result, timeout, btf)
             drive.run()
             report["console"] = guest.console() or drive.console
             if keep is not None and result["outcome"] != records.PASSED:
@@ -130,13 +133,16 @@ def _empty(kernel: Kernel, case: Case) -> CaseResult:
 class _Drive:
     """Takes one case through its stages in one guest, filling its result."""
 
-    def __init__(self, guest: Guest, case: Case, data: bytes, result: CaseResult, timeout: float) -> None:
+    def __init__(
+        self, guest: Guest, case: Case, data: bytes, result: CaseResult, timeout: float, supplies: Sequence[Supply]
+    ) -> None:
         self.guest = guest
         self.case = case
         self.data = data
         self.result = result
         self.stages = result["stages"]
         self.timeout = timeout
+        self.supplies = [*supplies, case.btf] if case.btf is not None else list(supplies)
         self.problems: list[Problem] = []
         self.console = ""  # of a guest that broke, as its error tells it
         facts = guest.facts
@@ -194,8 +200,15 @@ class _Drive:
 
     def _load(self, _: wire.Stage) -> wire.Loaded | None:
         """Have the guest relocate and load; return None where nothing is left to run."""
+        guest, case = self.guest, self.case
+        supplied, notes = supply.choose(self.supplies, guest.kernel, guest.facts, always=case.btf_always)
+        self.result["notes"] += notes
         request = wire.Load(
-            self.case.object_path(self.guest.kernel.arch).name, self.data, contract=dict(self.case.contract)
+            case.object_path(guest.kernel.arch).name,
+            self.data,
+            btf=supplied.data if supplied is not None else None,
+            btf_name=supplied.name if supplied is not None else "",
+            contract=dict(case.contract),
         )
         reply = self.guest.request(request, self.timeout)
         assert isinstance(reply, wire.Loaded)

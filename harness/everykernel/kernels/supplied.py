@@ -1,0 +1,171 @@
+"""BTF that a user supplies for kernels that have none: which file is meant for which kernel, and what is in it.
+
+A file is raw BTF, an ELF file with a .BTF section, or a ``.btf.tar.xz`` that holds one. A folder holds many, each under
+the release that it was made for, in the layout of the public BTF archive (``debian/12/x86_64/RELEASE.btf.tar.xz``, of
+https://github.com/aquasecurity/btfhub-archive); ``RELEASE.btf`` serves as well, with or without the folders above it.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import lzma
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from everykernel.architectures import Architecture
+from everykernel.btf import image
+from everykernel.errors import BtfMalformed, UsageError
+
+SUFFIXES = (".btf", ".btf.tar.xz")
+_FORMS = "give raw BTF, an ELF file with .BTF, or a folder with RELEASE.btf or RELEASE.btf.tar.xz"
+_LIMIT = 256 << 20  # bytes of BTF in an archive: the largest kernels have some 10 MB
+
+
+@dataclass(frozen=True)
+class Supplied:
+    """BTF for one kernel.
+
+    Attributes:
+        name: the file as results name it (``supplied:NAME``).
+        data: raw BTF.
+    """
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Supply:
+    """A file or folder that was supplied.
+
+    Attributes:
+        path: where it is.
+        name: the path as the user gave it.
+        spec: the spec of the one kernel that it is for, "" for every kernel.
+    """
+
+    path: Path
+    name: str
+    spec: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Supply:
+        """Return what the option ``--btf [SPEC=]PATH`` means; raise UsageError as `at` does."""
+        spec, sign, path = text.partition("=")
+        return cls.at(path, spec=spec) if sign and not Path(text).exists() else cls.at(text)
+
+    @classmethod
+    def at(cls, name: str, base: Path | None = None, *, spec: str = "") -> Supply:
+        """Return the supply at a path, which starts from the folder ``base`` (default: the current one).
+
+        Raises UsageError where there is nothing, or a file that holds no BTF.
+        """
+        path = (base or Path()) / name
+        if not name or not path.exists():
+            raise UsageError("there is no such file or folder", where=f"BTF {name!r}", remedy=_FORMS)
+        if not path.is_dir():
+            read(path)
+        return cls(path, name, spec)
+
+    def find(self, release: str, arch: Architecture, source: str = "") -> Supplied | None:
+        """Return the BTF for a kernel, None if this is a folder that has none for it.
+
+        Args:
+            release: what ``uname -r`` prints there.
+            arch: its architecture.
+            source: where the kernel comes from (``debian:bookworm``): decides between distributions.
+
+        Raises UsageError for a file without BTF, and for a folder with several for this kernel that differ.
+        """
+        if self.path.is_dir():
+            return self._choose(release, arch, source)
+        return Supplied(self.name, read(self.path))
+
+    def _choose(self, release: str, arch: Architecture, source: str) -> Supplied | None:
+        found = candidates(self.path, release, arch, source.partition(":")[0])
+        read_ = {path: read(path) for path in found}
+        if len(set(read_.values())) > 1:
+            names = ", ".join(str(path.relative_to(self.path)) for path in found)
+            raise UsageError(
+                f"has several BTFs for {release} ({arch.name}), and they differ: {names}",
+                where=self.name,
+                remedy="name the file itself",
+            )
+        for path, data in read_.items():
+            return Supplied(str(Path(self.name) / path.relative_to(self.path)), data)
+        return None
+
+
+def candidates(folder: Path, release: str, arch: Architecture, distribution: str = "") -> list[Path]:
+    """Return the files of a folder that are for a kernel; of several distributions', only its own, if that is there.
+
+    The folders of the archive are distribution, version and architecture, by our, Debian's or the kernel's own name.
+    """
+    names = [release + suffix for suffix in SUFFIXES]
+    arches = dict.fromkeys((arch.name, arch.debian, arch.uname))
+    flat = [folder / name for name in names]
+    flat += [folder / part / name for part in arches for name in names]
+    deep = [
+        path
+        for version in sorted(folder.glob("*/*"))
+        for part in arches
+        for name in names
+        if (path := version / part / name).is_file()
+    ]
+    own = [path for path in deep if path.relative_to(folder).parts[0] == distribution]
+    return [path for path in flat if path.is_file()] or own or deep
+
+
+def for_kernel(
+    supplies: Sequence[Supply], spec: str, release: str, arch: Architecture, source: str = ""
+) -> tuple[Supplied | None, list[str]]:
+    """Return the BTF that the first supply has for a kernel, those for its spec alone first; and why others have none.
+
+    Raises as `Supply.find` does.
+    """
+    notes = []
+    for supply in [s for s in supplies if s.spec == spec] + [s for s in supplies if not s.spec]:
+        found = supply.find(release, arch, source)
+        if found is not None:
+            return found, []
+        notes.append(f"{supply.name} has no BTF for {release} ({arch.name})")
+    return None, notes
+
+
+def read(path: Path) -> bytes:
+    """Return the raw BTF in a file; raise UsageError if it holds none or cannot be read."""
+    try:
+        stat = path.stat()
+        return _read(path, stat.st_mtime_ns, stat.st_size)
+    except OSError as e:
+        raise UsageError(f"cannot be read: {e.strerror}", where=str(path)) from e
+    except BtfMalformed as e:
+        raise UsageError(e.message, where=e.where, remedy=_FORMS) from e
+
+
+@functools.lru_cache(maxsize=16)
+def _read(path: Path, modified: int, size: int) -> bytes:
+    """Return the raw BTF of a file: kept, since each cell of a kernel asks for the same."""
+    data = path.read_bytes()
+    if path.name.endswith(".tar.xz"):
+        data = _unpack(data, path)
+    found = image.extract(data, name=str(path))
+    if found is None:
+        raise UsageError("holds no BTF", where=str(path), remedy=_FORMS)
+    return found
+
+
+def _unpack(data: bytes, path: Path) -> bytes:
+    """Return the one file in a compressed archive."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:xz") as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.isreg() and member.size <= _LIMIT else None
+                if content is not None:
+                    return content.read()
+    except (tarfile.TarError, lzma.LZMAError, EOFError) as e:
+        raise UsageError(f"is not a sound .tar.xz: {e}", where=str(path)) from e
+    raise UsageError("is empty", where=str(path))

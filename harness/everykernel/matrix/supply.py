@@ -1,0 +1,43 @@
+"""Which BTF a cell relocates against: the kernel's own, or one that was supplied because the kernel has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from everykernel import wire
+from everykernel.errors import UsageError
+from everykernel.kernels.model import Kernel
+from everykernel.kernels.supplied import Supplied, Supply, for_kernel
+
+
+def choose(
+    supplies: Sequence[Supply], kernel: Kernel, facts: wire.Facts, *, always: bool = False
+) -> tuple[Supplied | None, list[str]]:
+    """Return the supplied BTF to relocate against, None for the kernel's own (or none), and notes for the record.
+
+    Args:
+        supplies: what was supplied, in the order of precedence.
+        kernel: the kernel.
+        facts: what its guest found out: a kernel with BTF of its own uses that …
+        always: … unless this is true.
+
+    Raises UsageError for a folder with several BTFs for this kernel that differ.
+    """
+    if facts.btf and not always:
+        unused = [s for s in supplies if s.spec == kernel.spec]
+        return None, [f"{s.name} is not used: the kernel has BTF of its own" for s in unused]
+    if always and not supplies:
+        return None, ["a supplied BTF is wanted always, and none was supplied (--btf)"]
+    return for_kernel(supplies, kernel.spec, facts.release, kernel.arch, kernel.source)
+
+
+def check(supplies: Iterable[Supply], specs: Iterable[str]) -> None:
+    """Raise UsageError for a supply that is meant for a kernel which is not among ``specs``."""
+    known = list(specs)
+    for supply in supplies:
+        if supply.spec and supply.spec not in known:
+            raise UsageError(
+                f"kernel {supply.spec!r} is not part of this run",
+                where=f"--btf {supply.spec}={supply.name}",
+                remedy=f"one of {', '.join(known)}",
+            )
