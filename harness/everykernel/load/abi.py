@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 # Flags of maps and programs.
 F_NO_PREALLOC, F_RDONLY_PROG, F_MMAPABLE = 1 << 0, 1 << 7, 1 << 10
-F_SLEEPABLE, F_XDP_HAS_FRAGS = 1 << 4, 1 << 5
+F_SLEEPABLE = 1 << 4
 
 NAME_SIZE = 16  # BPF_OBJ_NAME_LEN, the final NUL included
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.load import abi
-from everykernel.load.syscalls import address, architecture, bpf, error_name, perf_event_open
+from everykernel.load.syscalls import ENOTSUPP, address, architecture, bpf, error_name, perf_event_open
 from everykernel.object import sections
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _trace(fd: int, target: str) -> Link:
         return Link(bpf(abi.RAW_TRACEPOINT_OPEN, abi.raw_tracepoint(0, fd)))
     except OSError as e:
         name = error_name(e.errno)
-        if e.errno in (524, errno.EOPNOTSUPP):
+        if e.errno in (ENOTSUPP, errno.EOPNOTSUPP):
             raise NotAttached(
                 f"{target}: {name}: this kernel has no trampolines", code="kernel-config-missing", number=e.errno
             ) from e

@@ -6,6 +6,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Optional
@@ -177,7 +178,8 @@ class _Load:
             self._keep_btf(sanitise.sanitise(btf, features))
             self.notes.append(f"BTF kinds replaced that this kernel does not know: {', '.join(missing) or 'none'}")
         except OSError as e:
-            self.notes.append(f"the kernel refuses the object's BTF ({error_name(e.errno)}): loaded without")
+            why = _btf_log(sanitise.sanitise(btf, features))
+            self.notes.append(f"the kernel refuses the object's BTF ({error_name(e.errno)}: {why}): loaded without")
 
     def _keep_btf(self, data: bytes) -> None:
         buffer = bytearray(data)
@@ -321,6 +323,17 @@ class _Load:
                 except (OSError, UsageError) as e:
                     why = error_name(e.errno) if isinstance(e, OSError) else e.message
                     self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {why}")
+
+
+def _btf_log(data: bytes) -> str:
+    """Return the last line of what the kernel says about a BTF that it refuses."""
+    buffer, log = bytearray(data), bytearray(1 << 20)
+    try:
+        os.close(bpf(abi.BTF_LOAD, abi.btf_load(address(buffer), len(buffer), address(log), len(log))))
+    except OSError:
+        lines = log[: log.find(0)].decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].strip() if lines else "it does not say why"
+    return "only without a log"
 
 
 def _verdict(record: wire.ProgramRecord, status: str, code: str, message: str) -> None:

@@ -16,7 +16,7 @@ from everykernel import wire
 from everykernel.btf import decode
 from everykernel.errors import BtfMalformed, UsageError
 from everykernel.load import abi
-from everykernel.load.syscalls import address, bpf, error_name
+from everykernel.load.syscalls import ENOTSUPP, address, bpf, error_name
 from everykernel.object.maps import MAP_TYPE, MAP_TYPES
 from everykernel.object.spec import DataSection, MapSpec
 
@@ -337,7 +337,7 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
     record["errno"] = name = error_name(error.errno)
     if error.errno == errno.EPERM:
         record["code"], why = "permission-denied", "the kernel denies it to this caller"
-    elif error.errno in (errno.EINVAL, errno.EOPNOTSUPP, 524) and not probes.map_type(map_.spec.type):
+    elif error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not probes.map_type(map_.spec.type):
         record["code"], why = "map-type-unsupported", f"this kernel does not know map type {kind}"
     elif error.errno in (errno.E2BIG, errno.ENOMEM):
         record["code"], why = (

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from everykernel.btf import sanitise
 from everykernel.load import abi
-from everykernel.load.syscalls import address, architecture, bpf, perf_event_open
+from everykernel.load.syscalls import ENOTSUPP, address, architecture, bpf, perf_event_open
 from everykernel.object.maps import MAP_TYPE, MAPS_OF_MAPS
-from everykernel.object.sections import PROGRAM_TYPE
+from everykernel.object.sections import ATTACH_TYPE, PROGRAM_TYPE
 
 # r0 = 0 (the verifier's least), exit
 _RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
@@ -28,7 +28,12 @@ _NEED_TARGET = {
     PROGRAM_TYPE["lsm"]: "attach_btf_id 1 is not a function",
     PROGRAM_TYPE["ext"]: "Cannot replace kernel functions",
 }
-_EXPECTED = {"cgroup_sock_addr": 10, "cgroup_sockopt": 21, "sk_lookup": 36, "netfilter": 45}
+_EXPECTED = {
+    PROGRAM_TYPE["cgroup_sock_addr"]: ATTACH_TYPE["cgroup_inet4_connect"],
+    PROGRAM_TYPE["cgroup_sockopt"]: ATTACH_TYPE["cgroup_getsockopt"],
+    PROGRAM_TYPE["sk_lookup"]: ATTACH_TYPE["sk_lookup"],
+    PROGRAM_TYPE["netfilter"]: ATTACH_TYPE["netfilter"],
+}
 """Program types whose attach type 0 is none of theirs: one that has been there from the type's beginning."""
 
 
@@ -45,8 +50,7 @@ class Probes:
 
     def program_type(self, type_: int) -> bool:
         """Whether the kernel knows a program type."""
-        expected = {PROGRAM_TYPE[name]: number for name, number in _EXPECTED.items()}.get(type_, 0)
-        return self._ask(("program", type_), lambda: _program(type_, expected))
+        return self._ask(("program", type_), lambda: _program(type_, _EXPECTED.get(type_, 0)))
 
     def attach_type(self, type_: int, attach_type: int) -> bool:
         """Whether the kernel knows an expected attach type of a program type that it knows."""
@@ -54,13 +58,19 @@ class Probes:
             return True
         return self._ask(("attach", type_, attach_type), lambda: _program(type_, attach_type))
 
+    def flags(self, type_: int, attach_type: int, flags: int) -> bool:
+        """Whether the kernel knows these flags of a program (sleepable, XDP on fragments)."""
+        if type_ in _NEED_TARGET:
+            return True
+        return self._ask(("flags", type_, attach_type, flags), lambda: _program(type_, attach_type, flags))
+
     def expected_attach_type(self) -> bool:
         """Whether programs are loaded with an expected attach type.
 
         Linux commit 5e43f899b03a ("bpf: Check attach type at prog load time") (in v4.17); asked as libbpf does, with a
         cgroup_sock program for sock_create.
         """
-        return self.attach_type(PROGRAM_TYPE["cgroup_sock"], 2)
+        return self.attach_type(PROGRAM_TYPE["cgroup_sock"], ATTACH_TYPE["cgroup_inet_sock_create"])
 
     def syscall_wrapper(self) -> bool:
         """Whether system call functions have the architecture's prefix (ARCH_HAS_SYSCALL_WRAPPER, Linux v4.17)."""
@@ -82,21 +92,29 @@ class Probes:
         return self._ask(("btf", feature), lambda: _btf(sanitise.PROBES[feature]))
 
 
-def _program(type_: int, attach_type: int) -> bool:
-    insns, license_ = bytearray(_RETURN_0), bytearray(_GPL)
-    log = bytearray(4096)
+def _program(type_: int, attach_type: int, flags: int = 0) -> bool:
+    """Whether the kernel takes, or has a particular reason not to take, the smallest program of a type."""
+    insns, license_, log = bytearray(_RETURN_0), bytearray(_GPL), bytearray(4096)
     wanted = _NEED_TARGET.get(type_, "")
+    if type_ == PROGRAM_TYPE["syscall"]:
+        flags |= abi.F_SLEEPABLE  # it takes no others
     attributes = abi.ProgramAttributes(
-        type_, len(insns) // 8, address(insns), address(license_),
-        expected_attach_type=attach_type or (24 if wanted else 0),
+        type_,
+        len(insns) // 8,
+        address(insns),
+        address(license_),
+        flags=flags,
+        expected_attach_type=attach_type or (ATTACH_TYPE["trace_fentry"] if wanted else 0),
         attach_btf_id=1 if wanted else 0,
-    )  # fmt: skip
+    )
     try:
         fd = bpf(abi.PROG_LOAD, attributes.pack(1, address(log), len(log)) if wanted else attributes.pack())
     except OSError as e:
         if wanted:
             return wanted.encode() in log
-        return e.errno not in (errno.EINVAL, 524, errno.EOPNOTSUPP)
+        if type_ == PROGRAM_TYPE["struct_ops"]:
+            return e.errno == ENOTSUPP
+        return e.errno not in (errno.EINVAL, ENOTSUPP, errno.EOPNOTSUPP)
     os.close(fd)
     return True
 
@@ -138,7 +156,7 @@ def _taken(attributes: abi.MapAttributes) -> bool:
     try:
         fd = bpf(abi.MAP_CREATE, attributes.pack())
     except OSError as e:
-        return e.errno not in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, 524)
+        return e.errno not in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, ENOTSUPP)
     os.close(fd)
     return True
 

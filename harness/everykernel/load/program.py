@@ -53,8 +53,10 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
     """Return the BTF type that a program attaches to, or why there is none."""
     rule = program.rule
     assert rule is not None
-    if not rule.btf or rule.type == "ext":
+    if not rule.btf:
         return Target(), None
+    if rule.type == "ext":
+        return Target(), Reason("attach-target-missing", "it replaces a function of another program, and none is given")
     if not target:
         return Target(), Reason("attach-target-missing", "its section names no target")
     if kernel.vmlinux is None:
@@ -112,7 +114,7 @@ class Loading:
             insns=address(self._code),
             license=address(self._license),
             kernel_version=kernel_version,
-            flags=(abi.F_SLEEPABLE if rule.sleepable else 0) | (abi.F_XDP_HAS_FRAGS if rule.frags else 0),
+            flags=rule.flags,
             name=abi.object_name(program.name),
             expected_attach_type=attach_type,
             btf_fd=btf_fd if self._funcs else 0,

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from everykernel.load import helpers
+from everykernel.load.syscalls import ENOTSUPP
 from everykernel.load.verifier import POISON, POISON_KFUNC
 from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE
 
@@ -65,16 +66,19 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
             if POISON_KFUNC.search(verdict.text + verdict.reason):
                 return Reason("kfunc-missing", verdict.lines)
             return Reason(code, _helper(verdict) if code == "helper-unsupported" else verdict.lines)
-    if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, 524) and not verdict.reason:
+    if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not verdict.reason:
         if not probes.program_type(number):
             return Reason("program-type-unsupported", f"this kernel does not know program type {rule.type}")
         if rule.attach_type and not probes.attach_type(number, attach_number(rule.attach_type)):
             return Reason("attach-type-unsupported", f"this kernel does not know attach type {rule.attach_type}")
+        if rule.flags and not probes.flags(number, attach_number(rule.attach_type), rule.flags):
+            what = "fragmented packets" if rule.frags else "programs that may sleep"
+            return Reason("attach-type-unsupported", f"this kernel does not know {what} for {rule.type}")
     if error.errno == errno.E2BIG:
         return Reason("limit-exceeded", verdict.lines or "it has more instructions than this kernel takes")
     if error.errno == errno.EPERM and not verdict.reason:
         return Reason("permission-denied", "the kernel denies loading programs to this caller")
-    if error.errno in (524, errno.EOPNOTSUPP) and rule.btf and not verdict.reason:
+    if error.errno in (ENOTSUPP, errno.EOPNOTSUPP) and rule.btf and not verdict.reason:
         return Reason(
             "kernel-config-missing", "this kernel has no trampolines for it (JIT off, or another architecture)"
         )

@@ -84,5 +84,7 @@ def _record(program: ProgramSpec, code: str, message: str) -> wire.ProgramRecord
 
 
 def decides(program: ProgramSpec) -> bool:
-    """Whether a program's refusal fails the stage: not for a ``?`` section, nor for one that names no BTF target."""
-    return program.autoload and not (program.rule is not None and program.rule.btf and not program.target)
+    """Whether a program's refusal fails the stage: not for a ``?`` section, nor for one without its BTF target."""
+    rule = program.rule
+    needs = rule is not None and rule.btf and (not program.target or rule.type == "ext")
+    return program.autoload and not needs

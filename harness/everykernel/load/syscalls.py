@@ -13,6 +13,8 @@ from typing import Optional, Union
 
 from everykernel.architectures import ARCHITECTURES, Architecture
 
+ENOTSUPP = 524  # the kernel's own, which errno does not name
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
@@ -97,7 +99,7 @@ def _raise_memlock() -> bool:
 
 
 def error_name(code: Union[int, None]) -> str:
-    """Return the name of an error number: ``EACCES``; ENOTSUPP, which only the kernel has, is 524."""
-    if code == 524:
+    """Return the name of an error number: ``EACCES``; ENOTSUPP too."""
+    if code == ENOTSUPP:
         return "ENOTSUPP"
     return errno.errorcode.get(code or 0, str(code))

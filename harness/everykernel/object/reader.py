@@ -93,7 +93,7 @@ def _maps(
     places: dict[tuple[int, int], str] = {}
     holders: set[int] = set()
     for section in container.sections:
-        if section.name == "maps" or section.name.startswith("maps/"):
+        if section.name == "maps" or section.name.startswith("maps/") or section.name.endswith("/maps"):
             holders.add(section.number)
             here = maps.legacy(section.data, container.symbols, section, container.byteorder, name)
             found.update({n: spec for n, (spec, _) in here.items()})

@@ -39,6 +39,8 @@ ATTACH_TYPES = (
 PROGRAM_TYPE = {name: number for number, name in enumerate(PROGRAM_TYPES)}
 ATTACH_TYPE = {name: number for number, name in enumerate(ATTACH_TYPES)}
 
+SLEEPABLE, XDP_HAS_FRAGS = 1 << 4, 1 << 5  # program flags
+
 # How a program of a section attaches; `load.attach` has one function for each that it knows.
 KPROBE, KRETPROBE, KSYSCALL, KRETSYSCALL = "kprobe", "kretprobe", "ksyscall", "kretsyscall"
 TRACEPOINT, RAW_TRACEPOINT, TRACE, LSM, ITER = "tracepoint", "raw_tracepoint", "trace", "lsm", "iter"
@@ -65,6 +67,11 @@ class SectionRule(NamedTuple):
     def stem(self) -> str:
         """The pattern without its ``+``."""
         return self.pattern.rstrip("+")
+
+    @property
+    def flags(self) -> int:
+        """What the program is loaded with: BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS."""
+        return (SLEEPABLE if self.sleepable else 0) | (XDP_HAS_FRAGS if self.frags else 0)
 
 
 def _optional(pattern: str, type_: str, attach_type: str) -> SectionRule:

@@ -6,6 +6,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 if TYPE_CHECKING:
@@ -183,3 +184,11 @@ class ObjectSpec:
     core_sections: tuple[str, ...] = ()
     shared_section: str = ""
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def by_section(self) -> Mapping[str, list[Function]]:
+        """The functions by the section that holds them."""
+        found: dict[str, list[Function]] = {}
+        for function in self.functions.values():
+            found.setdefault(function.section, []).append(function)
+        return found
