@@ -21,6 +21,7 @@ class Settings:
         specs: kernel specs as given; empty where none was.
         accel: ``auto``, ``kvm`` or ``tcg``.
         timeout: seconds a guest may take to answer.
+        btf: BTF for kernels without, each ``[SPEC=]PATH``.
         report: the report folder, or None.
         skip_missing: whether a kernel that no source serves is a column that says so, instead of an error.
         keep: whether a shell is opened in the guest of a failure.
@@ -30,6 +31,7 @@ class Settings:
     specs: tuple[str, ...]
     accel: str
     timeout: float
+    btf: tuple[str, ...]
     report: Path | None
     skip_missing: bool
     keep: bool
@@ -53,6 +55,14 @@ def add(parser: pytest.Parser) -> None:
         default=60.0,
         metavar="SECONDS",
         help="how long a guest may take to answer a request that has no deadline of its own (default: 60)",
+    )
+    group.addoption(
+        "--btf",
+        action="append",
+        default=[],
+        metavar="[SPEC=]PATH",
+        help="BTF to relocate against on kernels that have none (on SPEC only: 6.1/i386=PATH): raw, in ELF, or "
+        "a folder with RELEASE.btf or DISTRIBUTION/VERSION/ARCH/RELEASE.btf.tar.xz; may be repeated",
     )
     group.addoption(
         "--kernel-report",
@@ -82,6 +92,7 @@ def read(config: pytest.Config) -> Settings:
         specs=tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip())),
         accel=config.getoption("--accel"),
         timeout=config.getoption("--kernel-timeout"),
+        btf=tuple(config.getoption("--btf")),
         report=config.getoption("--kernel-report"),
         skip_missing=config.getoption("--kernels-missing") == "skip",
         keep=config.getoption("--kernel-keep"),

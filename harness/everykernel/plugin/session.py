@@ -14,6 +14,7 @@ from everykernel.errors import EverykernelError, HarnessError, UsageError
 from everykernel.plugin import options
 
 if TYPE_CHECKING:
+    from everykernel.kernels.supplied import Supply
     from everykernel.machine import MachineSource
     from everykernel.matrix.campaign import Campaign, Cost
     from everykernel.matrix.ledger import Ledger
@@ -95,6 +96,18 @@ class KernelSession:
         return columns(self.settings.specs, skip_missing=self.settings.skip_missing, progress=self.board)
 
     @cached_property
+    def btf(self) -> list[Supply]:
+        """The BTF that was supplied; raises UsageError for what is not there, or is for a kernel of no column."""
+        if not self.settings.btf:
+            return []
+        from everykernel.kernels.supplied import Supply
+        from everykernel.matrix import supply
+
+        found = [Supply.parse(text) for text in self.settings.btf]
+        supply.check(found, [c.spec for c in self.columns])
+        return found
+
+    @cached_property
     def machines(self) -> MachineSource:
         """What starts guests; raises ToolMissing without QEMU."""
         from everykernel import machine
@@ -114,6 +127,7 @@ class KernelSession:
             slot=slots.slot,
             board=self.board,
             timeout=self.settings.timeout,
+            btf=self.btf,
         )
 
     @cached_property
@@ -164,6 +178,7 @@ class KernelSession:
                 for column in self.columns:
                     if column.resolved is not None:
                         process.find(column.resolved.arch.qemu)
+                self.btf  # noqa: B018 - raises what is wrong with it
             except EverykernelError as e:
                 error = e
         if error is not None:

@@ -6,7 +6,7 @@ import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from everykernel.plugin.loaded import LoadedObject, LoadFailed
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import no_kernels, session_of
 from everykernel.plugin.verdict import UNDER_TEST
+
+if TYPE_CHECKING:
+    from everykernel.kernels.supplied import Supplied, Supply
 
 
 class KernelUnderTest:
@@ -92,10 +95,11 @@ class KernelUnderTest:
 class Loader:
     """Loads objects on the kernel under test; see the fixture ``load``."""
 
-    def __init__(self, under: KernelUnderTest, folder: Path, timeout: float) -> None:
+    def __init__(self, under: KernelUnderTest, folder: Path, timeout: float, btf: Sequence[Supply] = ()) -> None:
         self._under = under
         self._folder = folder
         self._timeout = timeout
+        self._btf = btf
 
     def __call__(
         self,
@@ -103,6 +107,7 @@ class Loader:
         *,
         programs: Sequence[str] | None = None,
         btf: str | Path | None = None,
+        btf_always: bool = False,
         contract: Mapping[str, Any] | None = None,
         check: bool = True,
     ) -> LoadedObject:
@@ -112,22 +117,24 @@ class Loader:
             path: the object; relative paths are looked up beside the test, then in the current folder. ``{arch}`` in it
                 stands for the kernel's architecture.
             programs: the names of the programs to load; all of them by default.
-            btf: a BTF file to relocate against instead of the kernel's own.
+            btf: BTF to relocate against where the kernel has none and ``--btf`` supplies none: a file or a folder, as
+                there.
+            btf_always: relocate against a supplied BTF even where the kernel has its own.
             contract: the loader contract.
             check: raise if a stage failed; with False, the test looks at ``.relocate`` and ``.load`` itself.
 
         Raises:
             LoadFailed: a stage failed, and ``check`` was not False.
-            UsageError: there is no such file.
+            UsageError: there is no such file, or a folder of BTF has none for this kernel.
         """
         found = self._find(path)
         data = found.read_bytes()
-        supplied = self._find(btf) if btf is not None else None
+        supplied = self._supplied(btf, btf_always)
         request = wire.Load(
             name=found.name,
             data=data,
             programs=list(programs) if programs is not None else None,
-            btf=supplied.read_bytes() if supplied is not None else None,
+            btf=supplied.data if supplied is not None else None,
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(contract or {}),
         )
@@ -140,10 +147,22 @@ class Loader:
             _raise_if_failed(loaded)
         return loaded
 
-    def _find(self, path: str | Path) -> Path:
+    def _supplied(self, btf: str | Path | None, always: bool) -> Supplied | None:
+        """Return the BTF to relocate against, None for the kernel's own (or none)."""
+        from everykernel.kernels.supplied import Supply
+        from everykernel.matrix import supply
+
+        facts = self._under.facts
+        own = [Supply.at(str(self._find(btf, folder=True)))] if btf is not None else []
+        found, notes = supply.choose([*self._btf, *own], self._under.guest.kernel, facts, always=always)
+        if found is None and own and (always or not facts.btf):
+            raise UsageError("; ".join(notes), where="load")
+        return found
+
+    def _find(self, path: str | Path, *, folder: bool = False) -> Path:
         text = str(path).replace("{arch}", self._under.arch)
         for candidate in (self._folder / text, Path(text)):
-            if candidate.is_file():
+            if candidate.is_file() or (folder and candidate.is_dir()):
                 return candidate
         raise UsageError("there is no such file", where=text, remedy=f"looked in {self._folder} and {Path.cwd()}")
 
@@ -171,4 +190,5 @@ def lend_kernel(request: pytest.FixtureRequest) -> KernelUnderTest:
 
 def make_loader(kernel: KernelUnderTest, request: pytest.FixtureRequest) -> Loader:
     """Return what loads objects on a kernel."""
-    return Loader(kernel, request.path.parent, session_of(request.config).settings.timeout)
+    session = session_of(request.config)
+    return Loader(kernel, request.path.parent, session.settings.timeout, session.btf)
