@@ -1,4 +1,4 @@
-"""The reference: libbpf 1.7, built into a program (oracle.c) that answers bpf(2) itself."""
+"""The reference: libbpf 1.7, built into a program that answers bpf(2) itself (oracle.c), and one that loads (loader.c)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,31 @@ LIBBPF = debian.Entry(
     size=270780,
     sha256="af4fb0faa65925707de8607aa580d466c9326b99e5f484f080bda2032979fd13",
 )
-_SOURCE = Path(__file__).with_name("oracle.c")
-_WRAPPED = ("syscall", "open64", "fopen64", "faccessat")
 _RELO = re.compile(r"prog '([^']+)': relo #(\d+): failed to (?:relocate|patch)")
+
+
+def unpack(archive: debian.Archive, folder: Path) -> None:
+    """Unpack the pinned library and its headers in ``folder``."""
+    for member, content in debian.unpack(archive.fetch(LIBBPF)):
+        if content is not None:
+            path = folder / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.read())
+
+
+def build(folder: Path, name: str, wrapped: Sequence[str]) -> Path:
+    """Return ``name``.c beside this file as a static program with libbpf; ``wrapped`` functions are the source's."""
+    source, program = Path(__file__).with_name(f"{name}.c"), folder / name
+    command = ["clang-19", "-O2", "-Wall", "-Werror", "-s", f"-I{folder / 'usr/include'}", str(source)]
+    command += [str(next(folder.rglob("libbpf.a"))), "-static", *(f"-Wl,--wrap={symbol}" for symbol in wrapped)]
+    command += ["-lelf", "-lz", "-lzstd", "-o", str(program)]
+    subprocess.run(command, check=True)
+    return program
+
+
+def _version(program: Path) -> str:
+    done = subprocess.run([str(program), "--version"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -49,20 +71,9 @@ class Oracle:
     """libbpf, asked through a program built in ``folder``."""
 
     def __init__(self, archive: debian.Archive, folder: Path) -> None:
-        for member, content in debian.unpack(archive.fetch(LIBBPF)):
-            if content is not None:
-                path = folder / member.name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.read())
-        self._program = folder / "oracle"
-        library = next(folder.rglob("libbpf.a"))
-        wraps = ",".join(f"--wrap={name}" for name in _WRAPPED)
-        command = ["clang-19", "-O2", "-Wall", "-Werror", f"-I{folder / 'usr/include'}", str(_SOURCE), str(library)]
-        command += ["-static", f"-Wl,{wraps}", "-lelf", "-lz", "-lzstd", "-o", str(self._program)]
-        subprocess.run(command, check=True)
-        self.version = subprocess.run(
-            [str(self._program), "--version"], check=True, capture_output=True, text=True
-        ).stdout.strip()
+        unpack(archive, folder)
+        self._program = build(folder, "oracle", ("syscall", "open64", "fopen64", "faccessat"))
+        self.version = _version(self._program)
 
     def command(self, obj: Path, btf: Path, kallsyms: Path) -> list[str]:
         """Return the command that relocates one object."""
@@ -98,3 +109,25 @@ class Oracle:
                 )
                 log = []
         return verdicts
+
+
+class Loader:
+    """libbpf as a program that loads objects (loader.c), built in ``folder``."""
+
+    def __init__(self, archive: debian.Archive, folder: Path) -> None:
+        unpack(archive, folder)
+        self.program = build(folder, "loader", ("btf__load_vmlinux_btf", "btf__free"))
+        self.version = _version(self.program)
+
+    def section(self, names: Sequence[str]) -> dict[str, tuple[int, int] | None]:
+        """Return (program type, expected attach type) of section names from libbpf's own table, None for unknown ones.
+
+        Runs on the host: no bpf(2) call is made for it.
+        """
+        command = [str(self.program), "--sections", *names]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found: dict[str, tuple[int, int] | None] = {}
+        for line in done.stdout.splitlines():
+            _, name, error, type_, attach = line.split("\t")
+            found[name] = None if int(error) else (int(type_), int(attach))
+        return found

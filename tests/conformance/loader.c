@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Load objects with libbpf, one program at a time: the reference that our loader is compared with, in the same guest.
+ *
+ *     loader OBJECT… | loader --sections NAME… | loader --version
+ *
+ * Each object is opened once for each of its programs, which is then the only one that is loaded. Where the object
+ * leaves sizes to the tool that loads it, the rules are those of our loader: a map that needs entries and has none gets
+ * one, a perf event array one a CPU. Nothing is pinned.
+ *
+ * libbpf gives up on a whole object for one map that the kernel refuses. Programs are judged on their own merits here,
+ * so such a map is left out (bpf_map__set_autocreate) and the program tried again: libbpf puts an invalid call in the
+ * place of each use, and a program that has none of these does not use the map.
+ *
+ * Prints lines of fields separated by tabs:
+ *     object PATH
+ *     open ERRNO                          libbpf does not open it
+ *     map NAME ERRNO                      the kernel refuses this map
+ *     program NAME SECTION ERRNO WHO      WHO decided: loaded, kernel, map (one that the kernel refuses), libbpf
+ *     log TEXT                            libbpf's last warnings, before the line that they belong to
+ *     crashed SIGNAL                      libbpf ended this process
+ * --sections prints for each name: section NAME ERRNO TYPE EXPECTED_ATTACH_TYPE, from libbpf's own table.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/bpf.h>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#define LINES 10
+#define WIDTH 512
+#define MAPS 32
+#define POISON_MAP 2001000000 /* POISON_LDIMM64_MAP_BASE of libbpf.c: the call that stands for a map left out */
+#define POISON_MAPS 1000000
+#define CGRP_STORAGE 32 /* BPF_MAP_TYPE_CGRP_STORAGE: newer than the oldest headers that this builds with */
+
+static char lines[LINES][WIDTH]; /* the last warnings, a ring */
+static unsigned int line_count;
+static bool kernel_refused, slot_failed;
+static char refused_map[WIDTH]; /* the map that this attempt failed at */
+
+/* The library was built against a newer C library whose scanf family has other names. */
+int __isoc23_sscanf(const char *s, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsscanf(s, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+int __isoc23_fscanf(FILE *f, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vfscanf(f, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+unsigned long long __isoc23_strtoull(const char *s, char **end, int base)
+{
+	return strtoull(s, end, base);
+}
+
+/* The kernel's BTF is parsed once, by libbpf, for all objects: an emulated machine takes its time for it. */
+static struct btf *kernel_btf;
+
+struct btf *__real_btf__load_vmlinux_btf(void);
+struct btf *__wrap_btf__load_vmlinux_btf(void)
+{
+	if (!kernel_btf)
+		kernel_btf = __real_btf__load_vmlinux_btf();
+	return kernel_btf;
+}
+
+void __real_btf__free(struct btf *btf);
+void __wrap_btf__free(struct btf *btf)
+{
+	if (btf != kernel_btf)
+		__real_btf__free(btf);
+}
+
+static void keep(const char *text, size_t length)
+{
+	char *line = lines[line_count++ % LINES];
+
+	snprintf(line, WIDTH, "%.*s", (int)(length < WIDTH ? length : WIDTH - 1), text);
+	for (; *line; line++)
+		if (*line == '\t' || *line == '\r')
+			*line = ' ';
+}
+
+/* Keep the last lines of a text. */
+static void keep_lines(const char *text, int most)
+{
+	const char *start = text + strlen(text);
+
+	while (start > text && most > 0)
+		if (*--start == '\n' && start[1])
+			most--;
+	while (*start) {
+		size_t length = strcspn(start, "\n");
+
+		if (length)
+			keep(start, length);
+		start += length + (start[length] == '\n');
+	}
+}
+
+static int print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char text[4096];
+	const char *found;
+
+	if (level > LIBBPF_WARN)
+		return 0;
+	if (strstr(format, "BEGIN PROG LOAD LOG")) {
+		va_arg(args, const char *); /* the program's name */
+		keep_lines(va_arg(args, const char *), 4);
+		return 0;
+	}
+	vsnprintf(text, sizeof(text), format, args);
+	keep_lines(text, LINES);
+	if (strstr(text, "BPF program load failed"))
+		kernel_refused = true;
+	if (strstr(text, "failed to initialize slot") && strstr(text, "to prog"))
+		slot_failed = true;
+	found = strstr(text, "': failed to create");
+	if (found && !strncmp(text, "libbpf: map '", 13))
+		snprintf(refused_map, sizeof(refused_map), "%.*s", (int)(found - text - 13), text + 13);
+	return 0;
+}
+
+static void print_lines(void)
+{
+	unsigned int first = line_count > LINES ? line_count - LINES : 0;
+
+	for (; first < line_count; first++)
+		printf("log\t%s\n", lines[first % LINES]);
+}
+
+static bool needs_entries(enum bpf_map_type type)
+{
+	switch ((int)type) {
+	case BPF_MAP_TYPE_PERF_EVENT_ARRAY: /* libbpf itself gives it one a CPU */
+	case BPF_MAP_TYPE_CGROUP_STORAGE:
+	case BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE:
+	case BPF_MAP_TYPE_SK_STORAGE:
+	case BPF_MAP_TYPE_INODE_STORAGE:
+	case BPF_MAP_TYPE_TASK_STORAGE:
+	case CGRP_STORAGE:
+	case BPF_MAP_TYPE_STRUCT_OPS:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static void size_map(struct bpf_map *map)
+{
+	struct bpf_map *inner = bpf_map__inner_map(map);
+
+	if (!bpf_map__max_entries(map) && needs_entries(bpf_map__type(map)))
+		bpf_map__set_max_entries(map, 1);
+	if (inner)
+		size_map(inner);
+}
+
+/* Take every program but the chosen one out of a struct_ops map: libbpf loads all that such a map holds. */
+static void clear_struct_ops(struct bpf_object *obj, struct bpf_map *map, struct bpf_program *chosen)
+{
+	struct bpf_program *prog;
+	size_t size = 0;
+	char *data = bpf_map__initial_value(map, &size);
+
+	for (size_t at = 0; data && at + sizeof(void *) <= size; at += sizeof(void *))
+		bpf_object__for_each_program(prog, obj)
+			if (prog != chosen && *(struct bpf_program **)(data + at) == prog)
+				*(struct bpf_program **)(data + at) = NULL;
+}
+
+/* A map that the kernel refused, and is left out. */
+struct left_out {
+	char name[WIDTH];
+	int err;
+};
+
+static bool is_left_out(const struct left_out *maps, int count, const char *name)
+{
+	for (int i = 0; i < count; i++)
+		if (!strcmp(maps[i].name, name))
+			return true;
+	return false;
+}
+
+static void prepare(struct bpf_object *obj, struct bpf_program *chosen, const struct left_out *maps, int count)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj) {
+		size_map(map);
+		bpf_map__set_pin_path(map, NULL);
+		if (is_left_out(maps, count, bpf_map__name(map)))
+			bpf_map__set_autocreate(map, false);
+		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
+			continue;
+		if (bpf_program__type(chosen) == BPF_PROG_TYPE_STRUCT_OPS)
+			clear_struct_ops(obj, map, chosen);
+		else
+			bpf_map__set_autocreate(map, false);
+	}
+}
+
+static bool uses_left_out(struct bpf_program *prog)
+{
+	const struct bpf_insn *insns = bpf_program__insns(prog);
+
+	for (size_t i = 0; i < bpf_program__insn_cnt(prog); i++)
+		if (insns[i].code == (BPF_JMP | BPF_CALL) && insns[i].imm >= POISON_MAP && insns[i].imm < POISON_MAP + POISON_MAPS)
+			return true;
+	return false;
+}
+
+static struct bpf_program *choose(struct bpf_object *obj, int position)
+{
+	struct bpf_program *prog, *chosen = NULL;
+	int at = 0;
+
+	bpf_object__for_each_program(prog, obj) {
+		bpf_program__set_autoload(prog, at == position);
+		if (at++ == position)
+			chosen = prog;
+	}
+	return chosen;
+}
+
+/* Load the program at this position alone; return 0 past the last. */
+static int one(const char *path, int position)
+{
+	static struct left_out maps[MAPS];
+	int count = 0;
+
+	for (;;) {
+		struct bpf_object *obj;
+		struct bpf_program *chosen;
+		const char *who;
+		int err;
+
+		line_count = 0;
+		kernel_refused = slot_failed = false;
+		refused_map[0] = '\0';
+		obj = bpf_object__open_file(path, NULL);
+		if (!obj) {
+			err = errno;
+			print_lines();
+			printf("open\t%d\n", err);
+			return 0;
+		}
+		chosen = choose(obj, position);
+		if (!chosen) {
+			bpf_object__close(obj);
+			return 0;
+		}
+		prepare(obj, chosen, maps, count);
+		err = -bpf_object__load(obj);
+		if (err && refused_map[0] && count < MAPS && !is_left_out(maps, count, refused_map)) {
+			snprintf(maps[count].name, WIDTH, "%s", refused_map);
+			maps[count++].err = err;
+			bpf_object__close(obj);
+			continue;
+		}
+		if (slot_failed)
+			err = 0; /* it was loaded; then a program that was not should have gone into a prog_array */
+		if (kernel_refused)
+			who = "kernel";
+		else
+			who = err ? "libbpf" : "loaded";
+		if (count && (uses_left_out(chosen) || (!err && !slot_failed && bpf_program__fd(chosen) < 0))) {
+			who = "map";
+			err = maps[0].err;
+		}
+		print_lines();
+		for (int i = 0; i < count; i++)
+			printf("map\t%s\t%d\n", maps[i].name, maps[i].err);
+		printf("program\t%s\t%s\t%d\t%s\n", bpf_program__name(chosen), bpf_program__section_name(chosen), err, who);
+		bpf_object__close(obj);
+		return 1;
+	}
+}
+
+static void object(const char *path)
+{
+	int status = 0;
+	pid_t child;
+
+	printf("object\t%s\n", path);
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		for (int position = 0; one(path, position); position++)
+			fflush(stdout);
+		fflush(stdout);
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) < 0 || !WIFEXITED(status))
+		printf("crashed\t%d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+}
+
+static void section(const char *name)
+{
+	enum bpf_prog_type type = BPF_PROG_TYPE_UNSPEC;
+	enum bpf_attach_type attach = 0;
+	int err = libbpf_prog_type_by_name(name, &type, &attach);
+
+	printf("section\t%s\t%d\t%d\t%d\n", name, -err, err ? 0 : type, err ? 0 : attach);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "--version")) {
+		printf("libbpf %s\n", libbpf_version_string());
+		return 0;
+	}
+	if (argc < 2) {
+		fprintf(stderr, "usage: loader OBJECT… | loader --sections NAME… | loader --version\n");
+		return 2;
+	}
+	libbpf_set_print(print);
+	if (!strcmp(argv[1], "--sections")) {
+		for (int i = 2; i < argc; i++)
+			section(argv[i]);
+		return 0;
+	}
+	kernel_btf = __real_btf__load_vmlinux_btf();
+	for (int i = 1; i < argc; i++)
+		object(argv[i]);
+	return 0;
+}
