@@ -93,6 +93,10 @@ def test_kind_that_nobody_knows() -> None:
     btf = Btf.parse(writer.image(layout=layout))
     assert btf.type(2).kind == "unknown"
     assert relocate(struct(), btf, 2, "0:0", insn=load(0)).target == 8
+    module = Writer(base=btf)
+    module.add("newer", 25, 0, 1, 2, 3)
+    module.struct("own", 4, [])
+    assert module.btf("module").find("own", "struct") == 5
 
 
 @pytest.mark.parametrize(

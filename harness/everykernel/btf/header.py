@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from typing import Optional
 
 from everykernel.btf import kinds
 from everykernel.errors import BtfMalformed
@@ -20,15 +21,15 @@ LAYOUT_HEADER = 32  # bytes with layout_off and layout_len
 MAX_STRINGS = 0x7FFFFFFF  # libbpf's BTF_MAX_STR_OFFSET
 
 # 32-bit words of a record: fixed part, then words for each of its vlen items.
-FIXED_WORDS = [3] * 128
-ITEM_WORDS = [0] * 128
 KNOWN = len(kinds.KIND_NAMES)
+_FIXED_WORDS = [3] * KNOWN + [0] * (128 - KNOWN)
+_ITEM_WORDS = [0] * 128
 for _kind, _extra in ((kinds.INT, 1), (kinds.ARRAY, 3), (kinds.VAR, 1), (kinds.DECL_TAG, 1)):
-    FIXED_WORDS[_kind] += _extra
+    _FIXED_WORDS[_kind] += _extra
 for _kind, _words in (
     (kinds.STRUCT, 3), (kinds.UNION, 3), (kinds.ENUM, 2), (kinds.FUNC_PROTO, 2), (kinds.DATASEC, 3), (kinds.ENUM64, 3),
 ):  # fmt: skip
-    ITEM_WORDS[_kind] = _words
+    _ITEM_WORDS[_kind] = _words
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,11 @@ class Header:
     item_words: list[int] = field(repr=False)
 
 
-def parse(data: bytes, *, name: str, has_base: bool) -> Header:
-    """Return the header of BTF bytes, every range checked; raise BtfMalformed."""
+def parse(data: bytes, *, name: str, base: Optional[Header] = None) -> Header:
+    """Return the header of BTF bytes, every range checked; raise BtfMalformed.
+
+    ``base`` is the header of the BTF that this one continues, whose layouts of unknown kinds hold here too.
+    """
 
     def bad(message: str) -> BtfMalformed:
         return BtfMalformed(message, where=f"{name}: BTF header")
@@ -71,13 +75,12 @@ def parse(data: bytes, *, name: str, has_base: bool) -> Header:
     if type_len % 4:
         raise bad(f"types take {type_len:#x} bytes, which is no multiple of 4")
     strings = (length + str_off, length + str_off + str_len)
-    if not (has_base and str_len == 0):
+    if not (base and str_len == 0):
         if not str_len or str_len - 1 > MAX_STRINGS or data[strings[1] - 1]:
             raise bad("the string section is empty or does not end in a zero byte")
-        if not has_base and data[strings[0]]:
+        if not base and data[strings[0]]:
             raise bad("the string section does not start with an empty string (split BTF without its base?)")
-    fixed, items = FIXED_WORDS, ITEM_WORDS
-    fixed = fixed[:KNOWN] + [0] * (128 - KNOWN)
+    fixed, items = (base.fixed_words, base.item_words) if base else (_FIXED_WORDS, _ITEM_WORDS)
     if length >= LAYOUT_HEADER:
         layout_off, layout_len = struct.unpack_from(order + "2I", data, 24)
         if layout_len:
@@ -88,7 +91,7 @@ def parse(data: bytes, *, name: str, has_base: bool) -> Header:
                 or layout_off + layout_len > str_off
             ):
                 raise bad(f"the layout section at {layout_off:#x} + {layout_len:#x} is misplaced")
-            items = items[:]
+            fixed, items = fixed[:], items[:]
             _apply_layout(data[length + layout_off : length + layout_off + layout_len], fixed, items)
     types = (length + type_off, length + type_off + type_len)
     return Header("little" if order == "<" else "big", types, strings, fixed, items)

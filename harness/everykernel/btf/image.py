@@ -70,7 +70,7 @@ def _at(data: bytes, at: int) -> Optional[bytes]:
         return None
     candidate = data[at:end]
     try:
-        header.parse(candidate, name="", has_base=False)
+        header.parse(candidate, name="")
     except BtfMalformed:
         return None
     return candidate

@@ -55,7 +55,8 @@ class Btf:
         self.raw = data
         self.base = base
         self.name = name
-        self._header = head = header.parse(data, name=name, has_base=base is not None)
+        head = header.parse(data, name=name, base=base._header if base else None)
+        self._header: header.Header = head
         self.byteorder = head.byteorder
         if base is not None and base.byteorder != head.byteorder:
             raise BtfMalformed(
