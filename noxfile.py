@@ -87,3 +87,11 @@ def conformance(session: nox.Session) -> None:
     cases(session)
     _python(session, "-m", "pytest", "-m", "conformance", "tests/conformance")
     _python(session, "-m", "tests.conformance", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz objects, BTF and CO-RE records for ten minutes, from the corpus that the tests replay."""
+    found = session.create_tmp()
+    _python(session, "-m", "tests.fuzz", "--seeds", found)
+    _python(session, "-m", "tests.fuzz", found, "tests/fuzz/corpus", "-max_total_time=600", *session.posargs)
