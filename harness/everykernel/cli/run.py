@@ -16,8 +16,9 @@ from everykernel import machine
 from everykernel.architectures import DEFAULT
 from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError
+from everykernel.kernels.supplied import Supply
 from everykernel.machine import process, slots
-from everykernel.matrix import plan, records
+from everykernel.matrix import plan, records, supply
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
 from everykernel.matrix.ledger import Ledger, Writer
@@ -34,6 +35,13 @@ _INTERVAL = 0.1  # seconds between paints
 @click.argument("objects", nargs=-1, required=True, metavar="OBJ...")
 @choices.kernels
 @choices.guests
+@click.option(
+    "--btf",
+    metavar="[SPEC=]PATH",
+    multiple=True,
+    help="BTF to relocate against on kernels that have none (on SPEC only: 6.1/i386=PATH): raw, in ELF, or a folder "
+    "with RELEASE.btf or DISTRIBUTION/VERSION/ARCH/RELEASE.btf.tar.xz. May be repeated.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
@@ -43,6 +51,7 @@ def run(
     kernels_missing: str,
     accel: str,
     timeout: float,
+    btf: tuple[str, ...],
     json_file: Path | None,
     folder: Path | None,
     verbose: int,
@@ -54,10 +63,12 @@ def run(
     """
     board, talk = Board(), Console(stderr=True, highlight=False)
     cases = plan.cases(objects)
+    supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
     for column in columns:
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)
+    supply.check(supplies, [c.spec for c in columns])
     known = [c.record() for c in columns]
     identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
     writers: list[Writer] = []
@@ -69,9 +80,11 @@ def run(
         writers.append(lambda cell: journal.add(cell["result"], cell["kernel"]))
     ledger = Ledger(known, writers)
     machines = machine.Machines(accel, timeout, board)
-    campaign = Campaign(columns, machines, width=slots.cores(), slot=slots.slot, board=board, timeout=timeout)
+    campaign = Campaign(
+        columns, machines, width=slots.cores(), slot=slots.slot, board=board, timeout=timeout, btf=supplies
+    )
     with closing(campaign):
-        told = _drive(campaign, cases, ledger, talk)
+        told = _drive(campaign, cases, ledger, talk, btf)
     if report is not None:
         report.close(ledger.results, ledger.kernels)
     if journal is not None:
@@ -80,7 +93,9 @@ def run(
     return exit_code(ledger.results)
 
 
-def _drive(campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Console) -> list[CellReport]:
+def _drive(
+    campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Console, btf: tuple[str, ...]
+) -> list[CellReport]:
     """Run every cell, showing progress, and return the reports in the order of the matrix."""
     futures: dict[Future[CellReport], tuple[Case, str]] = {}
     for case in cases:
@@ -96,7 +111,7 @@ def _drive(campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Console)
             for future in ended:
                 case, spec = futures[future]
                 report = future.result()
-                report["result"]["again"] = _again(case, spec)
+                report["result"]["again"] = _again(case, spec, btf)
                 ledger.add(report)
             for message in campaign.board.messages():
                 talk.print(f"everykernel: {message}", markup=False)
@@ -105,9 +120,9 @@ def _drive(campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Console)
     return [future.result() for future in futures]
 
 
-def _again(case: Case, spec: str) -> str:
+def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
     target = str(case.path) if case.path is not None else case.shown
-    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}"
+    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{supply.again(btf, spec)}"
 
 
 def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from everykernel import wire
 from everykernel.errors import UsageError
@@ -29,6 +31,12 @@ def choose(
     if always and not supplies:
         return None, ["a supplied BTF is wanted always, and none was supplied (--btf)"]
     return for_kernel(supplies, kernel.spec, facts.release, kernel.arch, kernel.source)
+
+
+def again(options: Iterable[str], spec: str) -> str:
+    """Return those ``--btf`` options that serve a kernel, as the command that runs one of its cells again has them."""
+    serve = [text for text in options if Path(text).exists() or text.partition("=")[0] in (spec, text)]
+    return "".join(f" --btf {shlex.quote(text)}" for text in serve)
 
 
 def check(supplies: Iterable[Supply], specs: Iterable[str]) -> None:

@@ -18,14 +18,11 @@ from everykernel.plugin.session import SPEC, KernelSession, no_kernels, session_
 
 def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
     """Return the command that runs one item on one kernel again."""
+    from everykernel.matrix import supply
+
     node = f"{_relative(path, config)}::{name}"
-    btf = "".join(f" --btf {shlex.quote(text)}" for text in session_of(config).settings.btf if _serves(text, spec))
+    btf = supply.again(session_of(config).settings.btf, spec)
     return f"pytest --kernels {shlex.quote(spec)}{btf} {shlex.quote(node)}"
-
-
-def _serves(text: str, spec: str) -> bool:
-    """Tell whether a ``--btf`` is for this kernel: one that is for another has no place in a run without that."""
-    return Path(text).exists() or text.partition("=")[0] in (spec, text)
 
 
 def _relative(path: Path, config: pytest.Config) -> str:
