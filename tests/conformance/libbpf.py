@@ -1,4 +1,4 @@
-"""The reference: libbpf 1.7, built into a program that answers bpf(2) itself (oracle.c), and one that loads (loader.c)."""
+"""The reference: libbpf 1.7, in a program that answers bpf(2) itself (oracle.c) and in one that loads (loader.c)."""
 
 from __future__ import annotations
 
@@ -119,15 +119,27 @@ class Loader:
         self.program = build(folder, "loader", ("btf__load_vmlinux_btf", "btf__free"))
         self.version = _version(self.program)
 
-    def section(self, names: Sequence[str]) -> dict[str, tuple[int, int] | None]:
-        """Return (program type, expected attach type) of section names from libbpf's own table, None for unknown ones.
+    def section_names(self) -> list[str]:
+        """Return the names of libbpf's own table of sections; those that end in ``+`` take ``/…`` behind them."""
+        names, _ = self._sections([])
+        return names
 
-        Runs on the host: no bpf(2) call is made for it.
-        """
+    def sections(self, names: Sequence[str]) -> dict[str, tuple[int, int] | None]:
+        """Return (program type, expected attach type) of section names from libbpf's table, None for unknown ones."""
+        _, found = self._sections(names)
+        return found
+
+    def _sections(self, names: Sequence[str]) -> tuple[list[str], dict[str, tuple[int, int] | None]]:
+        """Run on the host: libbpf looks into its table and makes no bpf(2) call."""
         command = [str(self.program), "--sections", *names]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
+        table: list[str] = []
         found: dict[str, tuple[int, int] | None] = {}
         for line in done.stdout.splitlines():
-            _, name, error, type_, attach = line.split("\t")
-            found[name] = None if int(error) else (int(type_), int(attach))
-        return found
+            kind, *rest = line.split("\t")
+            if kind == "names":
+                table = rest[0].split()
+            elif kind == "section":
+                name, error, type_, attach = rest
+                found[name] = None if int(error) else (int(type_), int(attach))
+        return table, found

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Load objects with libbpf, one program at a time: the reference that our loader is compared with, in the same guest.
  *
- *     loader OBJECT… | loader --sections NAME… | loader --version
+ *     loader OBJECT… | loader --sections [NAME…] | loader --version
  *
  * Each object is opened once for each of its programs, which is then the only one that is loaded. Where the object
  * leaves sizes to the tool that loads it, the rules are those of our loader: a map that needs entries and has none gets
@@ -18,7 +18,9 @@
  *     program NAME SECTION ERRNO WHO      WHO decided: loaded, kernel, map (one that the kernel refuses), libbpf
  *     log TEXT                            libbpf's last warnings, before the line that they belong to
  *     crashed SIGNAL                      libbpf ended this process
- * --sections prints for each name: section NAME ERRNO TYPE EXPECTED_ATTACH_TYPE, from libbpf's own table.
+ * --sections prints all names of libbpf's own table, then for each name asked for:
+ *     names NAME…
+ *     section NAME ERRNO TYPE EXPECTED_ATTACH_TYPE
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -314,6 +316,29 @@ static void object(const char *path)
 		printf("crashed\t%d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
+/* libbpf answers an unknown name with its table's names in a debug line. */
+static int print_names(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char text[8192], *names;
+
+	(void)level;
+	vsnprintf(text, sizeof(text), format, args);
+	names = strstr(text, "supported section(type) names are:");
+	if (names)
+		printf("names\t%s", strchr(names, ':') + 1);
+	return 0;
+}
+
+static void list_sections(void)
+{
+	enum bpf_prog_type type;
+	enum bpf_attach_type attach;
+
+	libbpf_set_print(print_names);
+	libbpf_prog_type_by_name("?", &type, &attach);
+	libbpf_set_print(NULL);
+}
+
 static void section(const char *name)
 {
 	enum bpf_prog_type type = BPF_PROG_TYPE_UNSPEC;
@@ -330,11 +355,12 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (argc < 2) {
-		fprintf(stderr, "usage: loader OBJECT… | loader --sections NAME… | loader --version\n");
+		fprintf(stderr, "usage: loader OBJECT… | loader --sections [NAME…] | loader --version\n");
 		return 2;
 	}
 	libbpf_set_print(print);
 	if (!strcmp(argv[1], "--sections")) {
+		list_sections();
 		for (int i = 2; i < argc; i++)
 			section(argv[i]);
 		return 0;

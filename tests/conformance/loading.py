@@ -38,7 +38,7 @@ TABLE = Path(__file__).with_name("differences.toml")
 ALLOWED = 0.01  # of the pairs may be in the table
 _BATCH = 8  # objects a guest
 _PATIENCE = 300.0  # seconds for a batch
-_LOADER = "/tmp/libbpf-loader"  # noqa: S108 - in the guest
+_LOADER = "/tmp/libbpf-loader"
 
 # Who decided: the kernel about the program, the kernel about a map that it uses, or the loader before it asked.
 LOADED, BY_KERNEL, BY_MAP, BY_LOADER = "loaded", "kernel", "map", "loader"
@@ -95,7 +95,7 @@ class Tally:
     """What was compared.
 
     Attributes:
-        cells: objects × kernels that both loaders opened.
+        cells: objects on kernels that both loaders opened.
         pairs: verdicts compared, by what both say.
         left_out: programs or objects that cannot be compared, by reason.
         differences: pairs that differ.
@@ -135,7 +135,8 @@ def agreement(ours: Verdict, theirs: Verdict) -> str:
 def parse(output: str) -> dict[str, Answer]:
     """Return the answers in the output of loader.c by the objects' paths."""
     found: dict[str, Answer] = {}
-    path, log, programs = "", [""], {}
+    path, log = "", [""]
+    programs: dict[tuple[str, str], Verdict] = {}
     for line in output.splitlines():
         kind, *rest = line.split("\t")
         if kind == "object":
@@ -225,7 +226,7 @@ def compare(obj: Foreign, kernel: str, ours: Answer, theirs: Answer, tally: Tall
 def _ask(guest: Guest, program: bytes, batch: Sequence[Foreign]) -> list[tuple[Answer, Answer]]:
     """Return ours and libbpf's answers about each object, both from this guest."""
     guest.push(_LOADER, program, mode=0o755)
-    paths = [f"/tmp/{number}.o" for number in range(len(batch))]  # noqa: S108 - in the guest
+    paths = [f"/tmp/{number}.o" for number in range(len(batch))]
     for path, obj in zip(paths, batch, strict=True):
         guest.push(path, obj.data)
     ran = guest.run([_LOADER, *paths], timeout=_PATIENCE)
@@ -359,7 +360,7 @@ def report(tally: Tally, objects: Sequence[Foreign], specs: str, console: Consol
     explained = len(tally.differences) - len(new)
     share = len(tally.differences) / max(tally.compared, 1)
     console.print(
-        f"{tally.cells} objects × kernels loaded by both, {tally.compared} verdicts compared: "
+        f"{tally.cells} objects on kernels loaded by both, {tally.compared} verdicts compared: "
         f"{sum(tally.pairs.values())} agree, {len(tally.differences)} differ ({share:.2%}), "
         f"{explained} of these are in {TABLE.name}"
     )

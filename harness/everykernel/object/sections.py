@@ -32,7 +32,7 @@ ATTACH_TYPES = (
     "sk_reuseport_select_or_migrate", "perf_event", "trace_kprobe_multi", "lsm_cgroup", "struct_ops", "netfilter",
     "tcx_ingress", "tcx_egress", "trace_uprobe_multi", "cgroup_unix_connect", "cgroup_unix_sendmsg",
     "cgroup_unix_recvmsg", "cgroup_unix_getpeername", "cgroup_unix_getsockname", "netkit_primary", "netkit_peer",
-    "trace_kprobe_session", "trace_uprobe_session",
+    "trace_kprobe_session", "trace_uprobe_session", "trace_fsession",
 )  # fmt: skip
 """The kernel's enum bpf_attach_type, in order."""
 
@@ -142,6 +142,7 @@ RULES: tuple[SectionRule, ...] = (
     *_trace("fentry+", "tracing", "trace_fentry"),
     *_trace("fmod_ret+", "tracing", "modify_return"),
     *_trace("fexit+", "tracing", "trace_fexit"),
+    *_trace("fsession+", "tracing", "trace_fsession"),
     SectionRule("freplace+", "ext", btf=True),
     *_trace("lsm+", "lsm", "lsm_mac", LSM),
     SectionRule("lsm_cgroup+", "lsm", "lsm_cgroup", btf=True),

@@ -1,0 +1,113 @@
+"""The comparison of verdicts notices what differs, and our table of sections is libbpf's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.conformance import libbpf, loading
+from tests.conformance.foreign import Foreign
+from tests.conformance.loading import BY_KERNEL, BY_LOADER, BY_MAP, LOADED, Answer, Difference, Entry, Tally, Verdict
+
+from everykernel.kernels.debian import Archive
+from everykernel.object import sections
+
+pytestmark = pytest.mark.conformance
+
+OUTPUT = """object\t/tmp/0.o
+log\tlibbpf: prog 'two': BPF program load failed: -EINVAL
+map\tevents\t22
+program\tone\t?kprobe/x\t0\tloaded
+program\ttwo\txdp\t13\tkernel
+crashed\t11
+object\t/tmp/1.o
+log\tlibbpf: elf: legacy map definitions in 'maps' section are not supported by libbpf v1.0+
+open\t95
+"""
+
+
+@pytest.fixture(scope="module")
+def loader(tmp_path_factory: pytest.TempPathFactory) -> libbpf.Loader:
+    """The reference, built once."""
+    return libbpf.Loader(Archive(), tmp_path_factory.mktemp("loader"))
+
+
+def _ours(name: str) -> tuple[int, int] | None:
+    rule, _ = sections.match(name)
+    if rule is None:
+        return None
+    attach = sections.ATTACH_TYPE[rule.attach_type] if rule.attach_type else 0
+    return sections.PROGRAM_TYPE[rule.type], attach
+
+
+def test_every_section_that_libbpf_knows_has_its_type_and_attach_type(loader: libbpf.Loader) -> None:
+    """Each name of libbpf's table, alone, with a target, with a path and misspelt, means to us what it means there."""
+    table = loader.section_names()
+    assert len(table) > 100
+    names = [form for name in table for form in _forms(name.rstrip("+"))]
+    assert {name: _ours(name) for name in names} == loader.sections(names)
+
+
+def _forms(stem: str) -> list[str]:
+    return [stem, f"{stem}/target", f"{stem}/", f"{stem}/a/b", f"{stem}x", f"{stem}.s", f"{stem}.s/target", stem[:-1]]
+
+
+def test_our_table_has_no_section_of_its_own(loader: libbpf.Loader) -> None:
+    """Every row of our table is one of libbpf's, written alike, and none is there twice."""
+    assert sorted(rule.pattern for rule in sections.RULES) == sorted(loader.section_names())
+
+
+def test_the_reference_says_what_it_made_of_each_object() -> None:
+    """Verdicts, the object that libbpf does not open, and a crash are told apart."""
+    found = loading.parse(OUTPUT)
+    assert found["/tmp/0.o"].programs == {
+        ("one", "kprobe/x"): Verdict(LOADED),
+        ("two", "xdp"): Verdict(BY_KERNEL, "EACCES"),
+    }
+    assert found["/tmp/0.o"].unopened == "libbpf crashed with signal 11"
+    assert found["/tmp/1.o"].unopened.startswith("elf: legacy map definitions")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "agree"),
+    [
+        (Verdict(LOADED), Verdict(LOADED), True),
+        (Verdict(LOADED), Verdict(BY_KERNEL, "EINVAL"), False),
+        (Verdict(BY_LOADER), Verdict(LOADED), False),
+        (Verdict(BY_KERNEL, "EINVAL"), Verdict(BY_KERNEL, "EINVAL"), True),
+        (Verdict(BY_KERNEL, "EINVAL"), Verdict(BY_KERNEL, "EACCES"), False),
+        (Verdict(BY_MAP, "EINVAL"), Verdict(BY_KERNEL, "EACCES"), False),
+        (Verdict(BY_LOADER), Verdict(BY_KERNEL, "EACCES"), True),
+        (Verdict(BY_LOADER), Verdict(BY_LOADER), True),
+    ],
+)
+def test_verdicts_agree_only_with_the_same_errno_of_the_kernel(ours: Verdict, theirs: Verdict, *, agree: bool) -> None:
+    """Loaded is not refused, and two refusals by the kernel agree only if its errno is the same."""
+    assert bool(loading.agreement(ours, theirs)) is agree
+
+
+def test_a_difference_has_to_stand_in_the_table_with_both_errnos() -> None:
+    """An entry explains exactly the pair that it names; one that explains nothing any more is stale."""
+    difference = Difference("tools 1.2 bin/x", "one", "6.1", Verdict(LOADED), Verdict(BY_KERNEL, "EINVAL"))
+    entry = Entry("tools * bin/x", "one", ("6.1",), "loaded", "kernel EINVAL", "f | g", "because")
+    assert loading.unexplained([difference], [entry]) == []
+    other = Difference("tools 1.2 bin/x", "one", "6.1", Verdict(LOADED), Verdict(BY_KERNEL, "EACCES"))
+    assert loading.unexplained([other], [entry]) == [other]
+    assert not list(loading.stale([difference], [entry], ["tools 1.2 bin/x"], ["6.1"]))
+    assert list(loading.stale([other], [entry], ["tools 1.2 bin/x"], ["6.1"]))
+    assert not list(loading.stale([other], [entry], ["tools 1.2 bin/x"], ["5.10"]))
+    assert not list(loading.stale([other], [entry], ["tools 1.2 bin/y"], ["6.1"]))
+
+
+def test_a_program_that_one_side_does_not_have_is_a_difference() -> None:
+    """A program that libbpf loads and that we do not even see is reported."""
+    tally = Tally()
+    obj = Foreign("x.o", b"")
+    loading.compare(obj, "6.1", Answer({}), Answer({("one", "xdp"): Verdict(LOADED)}), tally)
+    assert [d.program for d in tally.differences] == ["one"]
+
+
+def test_the_table_can_be_read() -> None:
+    """Each checked-in difference names the functions that decide and why."""
+    assert all(entry.decides and entry.why and entry.kernels for entry in loading.table())
+    assert Path(loading.TABLE).name == "differences.toml"
