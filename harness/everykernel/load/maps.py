@@ -155,6 +155,7 @@ class Map:
             elif self.spec.type == PERF_EVENT_ARRAY:
                 from everykernel.load.perfbuf import PerfBuffer
 
+                self._open()
                 self.reader = PerfBuffer(self)
             else:
                 raise UsageError(f"a map of type {self.record['type']} has no events", where=f"map {self.name!r}")

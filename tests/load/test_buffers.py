@@ -1,0 +1,164 @@
+"""Ring and perf buffers are read as the kernel writes them, over memory that a test writes."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from everykernel.load import maps, perfbuf
+from everykernel.load.perfbuf import PerfBuffer
+from everykernel.load.ringbuf import BUSY, DISCARD, RingBuffer
+from everykernel.object import MapSpec
+
+PAGE = mmap.PAGESIZE
+SIZE = PAGE  # of the ring buffer's data
+
+
+class Ring:
+    """A file that looks like a ring buffer map: consumer page, producer page, data pages twice."""
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("ring")
+        os.ftruncate(self.fd, 2 * PAGE + 2 * SIZE)
+        self.memory = mmap.mmap(self.fd, 0)
+        self.position = 0
+
+    def write(self, data: bytes, flags: int = 0) -> None:
+        record = struct.pack("=II", len(data) | flags, 0) + data
+        record += bytes(-len(record) % 8)
+        for index, byte in enumerate(record):
+            at = (self.position + index) % SIZE
+            self.memory[2 * PAGE + at] = self.memory[2 * PAGE + SIZE + at] = byte
+        self.position += len(record)
+        struct.pack_into("=Q", self.memory, PAGE, self.position)
+
+    def consumed(self) -> int:
+        return int(struct.unpack_from("=Q", self.memory, 0)[0])
+
+
+@pytest.fixture
+def ring() -> Iterator[Ring]:
+    ring = Ring()
+    yield ring
+    ring.memory.close()
+    os.close(ring.fd)
+
+
+def test_ring_buffer_order_and_padding(ring: Ring) -> None:
+    """Records come in order, without their padding, and what was read is given back to the kernel."""
+    reader = RingBuffer(ring.fd, SIZE)
+    for data in (b"one", b"twelve bytes", b""):
+        ring.write(data)
+    assert reader.read(2, 0) == [b"one", b"twelve bytes"]
+    assert ring.consumed() == 16 + 24
+    assert reader.read(5, 0.01) == [b""]
+    assert ring.consumed() == ring.position
+    reader.close()
+
+
+def test_ring_buffer_wraps(ring: Ring) -> None:
+    """A record that goes around the end of the data is whole."""
+    reader = RingBuffer(ring.fd, SIZE)
+    for number in range(20):
+        data = bytes([number]) * 500
+        ring.write(data)
+        assert reader.read(1, 0) == [data]
+    assert ring.position > 2 * SIZE
+    reader.close()
+
+
+def test_ring_buffer_busy_and_discarded(ring: Ring) -> None:
+    """A discarded record is stepped over; one that is still being written holds back those behind it."""
+    reader = RingBuffer(ring.fd, SIZE)
+    ring.write(b"gone", DISCARD)
+    ring.write(b"kept")
+    at = ring.position
+    ring.write(b"late", BUSY)
+    ring.write(b"last")
+    assert reader.read(9, 0.01) == [b"kept"]
+    for copy in (2 * PAGE, 2 * PAGE + SIZE):
+        struct.pack_into("=I", ring.memory, copy + at % SIZE, 4)
+    assert reader.read(9, 0.01) == [b"late", b"last"]
+    reader.close()
+
+
+ROOM = 16 * PAGE  # bytes of data in a perf buffer
+
+
+class Cpu:
+    """A file that looks like one CPU's perf buffer."""
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("perf")
+        os.ftruncate(self.fd, PAGE + ROOM)
+        self.memory = mmap.mmap(self.fd, 0)
+        self.head = 0
+
+    def record(self, kind: int, body: bytes) -> None:
+        body += bytes(-len(body) % 8)
+        for index, byte in enumerate(struct.pack("=IHH", kind, 0, 8 + len(body)) + body):
+            self.memory[PAGE + (self.head + index) % ROOM] = byte
+        self.head += 8 + len(body)
+        struct.pack_into("=Q", self.memory, 1024, self.head)
+
+    def sample(self, data: bytes) -> None:
+        self.record(9, struct.pack("=I", len(data)) + data)
+
+    def tail(self) -> int:
+        return int(struct.unpack_from("=Q", self.memory, 1032)[0])
+
+
+@pytest.fixture
+def cpus(monkeypatch: pytest.MonkeyPatch) -> list[Cpu]:
+    """Two CPUs whose buffers `PerfBuffer` opens."""
+    found = [Cpu(), Cpu()]
+    monkeypatch.setattr(perfbuf, "perf_event_open", lambda attributes, pid, cpu: os.dup(found[cpu].fd))
+    monkeypatch.setattr(perfbuf, "bpf", lambda command, attributes: 0)
+    monkeypatch.setattr("fcntl.ioctl", lambda *arguments: 0)
+    monkeypatch.setattr(maps, "cpu_list", lambda which: [0, 1])
+    return found
+
+
+def _buffer() -> PerfBuffer:
+    made = maps.Map("events", MapSpec("events", maps.PERF_EVENT_ARRAY, 4, 4, 2), None)
+    made.fd = 0
+    return PerfBuffer(made)
+
+
+def test_perf_buffer_of_every_cpu(cpus: list[Cpu]) -> None:
+    """Samples of all CPUs are read, up to as many as are asked for."""
+    buffer = _buffer()
+    cpus[0].sample(b"a1")
+    cpus[1].sample(b"b1")
+    cpus[1].sample(b"b2")
+    assert buffer.read(2, 0) == [b"a1", b"b1"]
+    assert buffer.read(2, 0.01) == [b"b2"]
+    assert [cpu.tail() for cpu in cpus] == [cpu.head for cpu in cpus]
+    buffer.close()
+
+
+def test_perf_buffer_counts_what_is_lost(cpus: list[Cpu]) -> None:
+    """Events that the kernel had no room for are counted, not given."""
+    buffer = _buffer()
+    cpus[0].sample(b"seen")
+    cpus[0].record(2, struct.pack("=QQ", 7, 13))
+    cpus[0].record(11, bytes(16))  # a kind that means nothing here
+    cpus[0].sample(b"again")
+    assert buffer.read(9, 0.01) == [b"seen", b"again"]
+    assert buffer.lost == 13
+    buffer.close()
+
+
+def test_perf_buffer_wraps(cpus: list[Cpu]) -> None:
+    """A sample that goes around the end of the data pages is whole."""
+    buffer = _buffer()
+    for number in range(40):
+        data = bytes([number]) * 3001
+        cpus[0].sample(data)
+        assert buffer.read(1, 0) == [data]
+    assert cpus[0].head > ROOM
+    buffer.close()
