@@ -11,11 +11,9 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+from array import array
 from itertools import accumulate
-from typing import TYPE_CHECKING, Optional
-
-if TYPE_CHECKING:
-    from array import array
+from typing import Optional
 
 _ENOUGH = 16  # searches after which dictionaries pay (a search takes about a millisecond in a vmlinux, they take 40)
 
@@ -99,9 +97,9 @@ class NameIndex:
         tables: the string sections that names may stand in.
     """
 
-    def __init__(self, offsets: array[int], first: int, tables: tuple[StringTable, ...]) -> None:
+    def __init__(self, offsets: tuple[int, ...], first: int, tables: tuple[StringTable, ...]) -> None:
         self._offsets = offsets
-        self._bytes = offsets.tobytes()
+        self._bytes = array("I", offsets).tobytes()
         self._first = first
         self._tables = tables
         self._used = frozenset(offsets)
@@ -157,8 +155,8 @@ class NameIndex:
         """Return the ids of the types whose name is at this offset."""
         if self._built and self._lowest[offset] == self._highest[offset]:
             return [self._lowest[offset]]
-        width = self._offsets.itemsize
-        needle = type(self._offsets)("I", [offset]).tobytes()
+        needle = array("I", [offset]).tobytes()
+        width = len(needle)
         found = []
         at = self._bytes.find(needle)
         while at >= 0:

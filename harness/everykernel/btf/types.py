@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from array import array
+from operator import itemgetter
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import header, kinds, records
@@ -108,7 +109,8 @@ class Btf:
         """The name index, built at first use."""
         if self._index is None:
             words = self._words
-            names = array("I", [words[at] for at in self._offsets])
+            starts = self._offsets
+            names = itemgetter(*starts)(words) if len(starts) > 1 else tuple(words[at] for at in starts)
             self._index = NameIndex(names, self.first, self.strings())
         return self._index
 
@@ -267,27 +269,28 @@ class Btf:
         return None
 
 
-def _offsets(words: array[int], head: header.Header, name: str, first: int) -> array[int]:
+def _offsets(words: array[int], head: header.Header, name: str, first: int) -> list[int]:
     """Return the index of the first word of every record; raise BtfMalformed where one ends past the section."""
     # Most of a vmlinux's 100,000 records have no items: one look-up in a table by the info word's top byte, which is
     # the kind and a flag. Kinds with items are 0 in it, unknown ones lead past the end.
     steps = [0 if item else size or _BEYOND for size, item in zip(head.fixed_words, head.item_words)] * 2
     items = head.item_words * 2
+    infos = words[1:]  # the info word of the record at N is infos[N]
     found: list[int] = []
     append = found.append
-    at, end = 1, len(words) + 1  # at: the info word of a record
+    at, end = 0, len(words)
     try:
         while at < end:
             append(at)
-            info = words[at]
+            info = infos[at]
             at += steps[info >> 24] or 3 + items[info >> 24] * (info & 0xFFFFFF)
     except IndexError:
         at = end + 1
     if at > end:
         last = found[-1]
-        where = f"{name}: type {first + len(found) - 1} at {head.types[0] + 4 * (last - 1):#x}"
-        kind = words[last] >> 24 & 0x7F if last < len(words) else 0
+        where = f"{name}: type {first + len(found) - 1} at {head.types[0] + 4 * last:#x}"
+        kind = infos[last] >> 24 & 0x7F if last < len(infos) else 0
         if not head.fixed_words[kind]:
             raise BtfMalformed(f"kind {kind} is not known", where=where)
         raise BtfMalformed(f"its record ends past the type section (end {head.types[1]:#x})", where=where)
-    return array("I", [at - 1 for at in found])
+    return found
