@@ -107,7 +107,7 @@ def test_timeout(machines: Machines, linux: Kernel) -> None:
         started = time.monotonic()
         with pytest.raises(CaseTimeout, match=r"6.1: 'sleep 60' did not end within 1 s, while the guest still answers"):
             guest.run(["sleep", "60"], timeout=1)
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 10
 
 
 def test_busy_timeout(machines: Machines, linux: Kernel) -> None:
@@ -141,7 +141,9 @@ def test_warnings(guest: Guest) -> None:
     """A splat in the console of a guest that goes on is found; an ordinary line is not."""
     lines = "WARNING: CPU: 1 PID: 7 at kernel/bpf/x.c:1 f+0x1/0x2\nCall Trace:\n f+0x1\n---[ end trace 1 ]---\nother\n"
     guest.run(["sh", "-c", 'while read -r l; do echo "<4>$l" > /dev/kmsg; done'], stdin=lines.encode())
-    guest.run(["sleep", "0.2"])
+    deadline = time.monotonic() + 10
+    while "other" not in guest.console() and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert [splat.splitlines()[0] for splat in guest.warnings()] == [
         "WARNING: CPU: 1 PID: 7 at kernel/bpf/x.c:1 f+0x1/0x2"
     ]

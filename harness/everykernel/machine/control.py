@@ -55,7 +55,10 @@ class Control:
                 self.execute("getfd", {"fdname": "state"})
             self.execute("migrate", {"uri": "fd:state"})
             ours.settimeout(_PATIENCE)
-            state = b"".join(iter(lambda: ours.recv(1 << 20), b""))
+            try:
+                state = b"".join(iter(lambda: ours.recv(1 << 20), b""))
+            except OSError as e:
+                raise GuestLost(f"QEMU did not hand out its state: {e}", where=self._where) from e
         self._wait("query-migrate", done=("completed",), failed=("failed", "cancelled"))
         return state
 
@@ -88,6 +91,7 @@ class Control:
 
     def close(self) -> None:
         """End the session; QEMU may be gone already."""
-        with contextlib.suppress(QMPError, OSError, EOFError, TimeoutError):
+        gone = (QMPError, OSError, EOFError, TimeoutError, RuntimeError)  # RuntimeError: our process is ending too
+        with contextlib.suppress(*gone):
             background().run(self._client.disconnect(), 2.0)
         self._end.close()

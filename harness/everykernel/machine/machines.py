@@ -19,7 +19,7 @@ from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.command import Place
 from everykernel.machine.devices import Device
 from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, Prepared
-from everykernel.machine.making import Maker
+from everykernel.machine.making import PROBE, Maker
 from everykernel.machine.qemu import Herd, Qemu
 from everykernel.machine.running import Begun, QemuGuest
 from everykernel.machine.slots import boot_slot
@@ -133,7 +133,7 @@ class Machines:
 
         def probe() -> None:
             self._progress.note(f"{kernel.spec}: trying KVM")
-            Maker(under("kvm"), SILENT, self._herd).boot(None).close()
+            Maker(under("kvm"), SILENT, self._herd, PROBE).boot(None).close()
 
         if kernel.arch.name not in self._verdicts:
             self._verdicts[kernel.arch.name] = choose(self._request, kernel.arch, program, probe)

@@ -6,6 +6,7 @@ Each is made by one process, under a lock, and can be found only when it is comp
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -26,9 +27,21 @@ from everykernel.machine.scratch import run_folder
 from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot
 
-ATTEMPTS = 3  # boots: two at once on two busy cores can leave a kernel with broken timers, under TCG
-BOOT_PATIENCE = 120.0  # seconds from QEMU's exec to the stage-0 agent
 WARM_PATIENCE = 120.0  # seconds from the push of our code to its first answer
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard a boot is tried: how often, and for how many seconds from QEMU's exec to the stage-0 agent."""
+
+    attempts: int
+    patience: float
+
+
+# Two boots at once on two busy cores can leave a kernel with broken timers, under TCG: so more than once.
+ORDINARY = Effort(attempts=3, patience=120.0)
+# Where KVM works at all, a kernel is up in two seconds; where it hangs, nobody should wait for long.
+PROBE = Effort(attempts=1, patience=30.0)
 
 
 @dataclass
@@ -42,8 +55,9 @@ class Log:
 class Maker:
     """Makes the snapshots of one plan; its QEMUs belong to ``herd``."""
 
-    def __init__(self, plan: Plan, progress: Progress, herd: Herd) -> None:
+    def __init__(self, plan: Plan, progress: Progress, herd: Herd, effort: Effort = ORDINARY) -> None:
         self.plan = plan
+        self._effort = effort
         self._herd = herd
         self.log = Log()
         self._progress = progress
@@ -129,7 +143,7 @@ class Maker:
             initrd.unlink()
 
     def _boot_patiently(self, memory: Path | None, initrd: Path) -> Qemu:
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._effort.attempts + 1):
             self.log.boots += 1
             again = f" (attempt {attempt})" if attempt > 1 else ""
             self._progress.note(f"{self._where}: booting {self.plan.kernel.release}{again}")
@@ -137,8 +151,8 @@ class Maker:
                 return self._boot(memory, initrd)
             except GuestError as e:
                 self._herd.check(self._where)
-                self.log.notes.append(f"boot {attempt} of {ATTEMPTS} failed: {e.message}")
-                if attempt == ATTEMPTS:
+                self.log.notes.append(f"boot {attempt} of {self._effort.attempts} failed: {e.message}")
+                if attempt == self._effort.attempts:
                     raise
         raise AssertionError("unreachable")
 
@@ -160,11 +174,12 @@ class Maker:
         return qemu
 
     def _hear_stage0(self, qemu: Qemu) -> None:
+        patience = self._effort.patience
         try:
-            about = read_stage0(qemu, time.monotonic() + BOOT_PATIENCE)
+            about = read_stage0(qemu, time.monotonic() + patience)
         except DeadlinePassed as e:
             text = console.tail(qemu.console())
-            raise BootFailed(f"no sign of life within {BOOT_PATIENCE:.0f} s", console=text, where=self._where) from e
+            raise BootFailed(f"no sign of life within {patience:.0f} s", console=text, where=self._where) from e
         except GuestError as e:
             if e.code == "guest-lost":
                 raise BootFailed(e.message, console=e.console, where=self._where) from e
@@ -212,8 +227,6 @@ class Maker:
 
 def read_stage0(qemu: Qemu, deadline: float) -> dict[str, list[str]]:
     """Return what the stage-0 agent says of itself: ``problems`` that it met."""
-    import json
-
     text, _ = qemu.receive_raw(deadline)
     about: dict[str, list[str]] = json.loads(text)
     return about
