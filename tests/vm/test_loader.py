@@ -245,3 +245,19 @@ def test_hostile_objects(machines: Machines, linux: Kernel, compiled: Compiled) 
                 assert stage["status"] in ("passed", "failed", "not-reached")
                 assert stage["code"] or stage["status"] == "passed", stage
             loaded.ask(wire.Unload)
+
+
+def test_pinned_maps(machines: Machines, linux: Kernel, compiled: Compiled) -> None:
+    """A map pinned by name is there for the next load in the same guest, and in no other guest."""
+    data = compiled("pinned", "x86_64")
+    with machines.start(linux) as guest:
+        first = Loaded(guest, "pinned.bpf.o", data)
+        assert first.load["maps"][0]["note"] == "pinned at /sys/fs/bpf/kept"
+        assert [first.test_run("count") for _ in range(2)] == [1, 2]
+        first.ask(wire.Unload)
+        second = Loaded(guest, "pinned.bpf.o", data)
+        assert second.load["maps"][0]["note"] == "reused from /sys/fs/bpf/kept"
+        assert second.test_run("count") == 3
+        guest.run(["rm", "/sys/fs/bpf/kept"])
+    with machines.start(linux) as guest:
+        assert Loaded(guest, "pinned.bpf.o", data).test_run("count") == 1

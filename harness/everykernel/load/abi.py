@@ -140,6 +140,11 @@ def info(fd: int, buffer: int, size: int) -> bytearray:
     return bytearray(struct.pack("=IIQ", fd, size, buffer))
 
 
+def pin(path: int, fd: int) -> bytearray:
+    """Return the attribute of BPF_OBJ_PIN and BPF_OBJ_GET; ``path`` is an address."""
+    return bytearray(struct.pack("=QII", path, fd, 0))
+
+
 def raw_tracepoint(name: int, fd: int) -> bytearray:
     """Return the attribute of BPF_RAW_TRACEPOINT_OPEN; ``name`` 0 attaches a program with a BTF id."""
     return bytearray(struct.pack("=QI4x", name, fd))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from everykernel import wire
 from everykernel.btf import decode
 from everykernel.errors import BtfMalformed, UsageError
-from everykernel.load import abi
+from everykernel.load import abi, pins
 from everykernel.load.syscalls import ENOTSUPP, address, bpf, error_name
 from everykernel.object.maps import MAP_TYPE, MAP_TYPES
 from everykernel.object.spec import DataSection, MapSpec
@@ -268,7 +268,10 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
         record["note"] = note
     key_size, value_size = spec.key_size, spec.value_size
     if spec.type == PERF_EVENT_ARRAY:
-        key_size, value_size = key_size or 4, value_size or 4  # as libbpf's bpf_map__set defaults
+        key_size, value_size = key_size or 4, value_size or 4
+        record["key_size"], record["value_size"] = key_size, value_size
+    if spec.pinning and pins.reuse(map_):
+        return
     inner = -1
     try:
         if spec.inner is not None:
@@ -283,8 +286,8 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
     finally:
         if inner >= 0:
             os.close(inner)
-    if (key_size, value_size) != (spec.key_size, spec.value_size):
-        record["key_size"], record["value_size"] = key_size, value_size
+    if spec.pinning and map_.fd >= 0:
+        pins.pin(map_)
 
 
 def entries_of(spec: MapSpec) -> tuple[int, str]:
