@@ -14,7 +14,7 @@ from everykernel.architectures import ARCHITECTURES
 from everykernel.compile import Job, compile_one
 from everykernel.errors import RequestFailed
 from everykernel.kernels.model import Kernel
-from everykernel.machine import Guest, Machines
+from everykernel.machine import Guest, Machines, MachineSpec
 
 pytestmark = pytest.mark.vm
 
@@ -261,3 +261,24 @@ def test_pinned_maps(machines: Machines, linux: Kernel, compiled: Compiled) -> N
         guest.run(["rm", "/sys/fs/bpf/kept"])
     with machines.start(linux) as guest:
         assert Loaded(guest, "pinned.bpf.o", data).test_run("count") == 1
+
+
+def test_modules(machines: Machines, linux: Kernel, compiled: Compiled) -> None:
+    """Types and functions of a loaded module are found where vmlinux has none; another module's are not."""
+    data = compiled("module", "x86_64")
+    with machines.start(linux, MachineSpec(modules=("veth",))) as guest:
+        loaded = Loaded(guest, "module.bpf.o", data)
+        verdicts = {name: _verdict(p) for name, p in loaded.programs.items()}
+        assert verdicts.pop("by_other_module") == ("failed", "attach-target-missing")
+        assert set(verdicts.values()) == {("passed", "")}, loaded.load["message"]
+        assert loaded.attached()["by_name"]["status"] == "passed"
+        loaded.test_run("look")
+        values = loaded.ask(wire.Globals).value
+        assert values["exists"] is True
+        candidates = {c for r in loaded.relocate["relocations"] for c in r["candidates"]}
+        assert len(candidates) == 1, candidates
+        assert candidates.pop().startswith("struct veth_priv (veth ")
+    with machines.start(linux) as guest:
+        loaded = Loaded(guest, "module.bpf.o", data)
+        assert _verdict(loaded.programs["by_name"]) == ("failed", "attach-target-missing")
+        assert _verdict(loaded.programs["look"]) == ("failed", "relocation-unresolved")
