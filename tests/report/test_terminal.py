@@ -66,7 +66,7 @@ ALL = [REFUSED, EXPECTED, PANICKED, result("z", "6.1/i386", warnings=["WARNING: 
 
 def drawn(width: int = 100, *, unicode: bool = True, color: bool = False, kernels: Any = KERNELS) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=color, highlight=False)
-    console.print(terminal.matrix(ALL, kernels, width=width, unicode=unicode))
+    terminal.show_matrix(console, ALL, kernels, unicode=unicode)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -111,6 +111,12 @@ def test_many_columns_fold() -> None:
     assert text.count("\ncase ") > 1
     assert all(f"6.{n}.0-56" in text for n in range(12))
     assert max(len(line) for line in text.splitlines() if "as the case" not in line) <= 80
+
+
+def test_long_notes_are_whole() -> None:
+    """A note that is wider than the terminal is not cut: the terminal wraps it."""
+    note = "no modules: " + "x" * 200
+    assert f"7.1: {note}\n" in drawn(80, kernels=[{"spec": "7.1", "btf": "kernel", "notes": [note]}])
 
 
 def test_block() -> None:

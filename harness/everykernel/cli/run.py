@@ -127,12 +127,11 @@ def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
 
 def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int) -> None:
     out = Console(highlight=False)
-    unicode = terminal.has_unicode(out)
     results = [report["result"] for report in told]
-    out.print(terminal.matrix(results, ledger.kernels, width=out.width, unicode=unicode))
+    terminal.show_matrix(out, results, ledger.kernels, unicode=terminal.has_unicode(out))
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
-        out.print(note, markup=False)
+        out.print(note, markup=False, soft_wrap=True)
     for report in told:
         if report["result"].get("outcome") != records.PASSED:
             first, *rest = blocks.lines(

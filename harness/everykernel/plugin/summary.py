@@ -14,17 +14,16 @@ from everykernel.report import terminal
 def write(reporter: Any, session: KernelSession) -> None:
     """Write matrix, legend, counts and cost to pytest's terminal reporter, in its colours, if it has any."""
     text = io.StringIO()
-    width = reporter._tw.fullwidth
     console = Console(
         file=text,
-        width=width,
+        width=reporter._tw.fullwidth,
         force_terminal=reporter.hasmarkup,
         no_color=not reporter.hasmarkup,
         highlight=False,
     )
     encoding = getattr(reporter._tw._file, "encoding", None) or "ascii"
     unicode = encoding.lower().replace("-", "") == "utf8"
-    console.print(terminal.matrix(session.results, session.ledger.kernels, width=width, unicode=unicode))
+    terminal.show_matrix(console, session.results, session.ledger.kernels, unicode=unicode)
     reporter.write_sep("=", "kernel matrix")
     for line in text.getvalue().splitlines():
         reporter.write_line(line.rstrip())

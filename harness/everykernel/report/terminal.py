@@ -26,11 +26,18 @@ _PADDING = 3  # between columns
 
 def show(console: Console, results: Sequence[CaseResult], kernels: Sequence[KernelRecord], *, verbose: int = 0) -> None:
     """Print the whole report: matrix, legend, counts, and a block for each cell that did not pass."""
-    console.print(matrix(results, kernels, width=console.width, unicode=has_unicode(console)))
+    show_matrix(console, results, kernels, unicode=has_unicode(console))
     for result in results:
         if result.get("outcome") != records.PASSED:
             console.print()
             console.print(block(result, verbose=verbose))
+
+
+def show_matrix(
+    console: Console, results: Sequence[CaseResult], kernels: Sequence[KernelRecord], *, unicode: bool
+) -> None:
+    """Print the matrix; notes that are wider than the terminal are left to it to wrap."""
+    console.print(matrix(results, kernels, width=console.width, unicode=unicode), crop=False)
 
 
 def has_unicode(console: Console) -> bool:
