@@ -1,0 +1,54 @@
+"""Every command in the documentation works as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from everykernel import folders
+
+ROOT = Path(__file__).parents[2]
+COMMAND = re.compile(r"^    ((?:everykernel|pytest|nox|python3 bootstrap\.py)(?: .*)?)$", re.MULTILINE)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+SYNOPSIS = re.compile(r"[\[|<]|\.\.\. |SPEC")  # a line that shows a form, not a command
+# What runs elsewhere: the sessions of nox itself, and the whole matrix (test_matrix.py runs it).
+ELSEWHERE = ("python3 bootstrap.py", "nox", "pytest --kernels 5.10,6.1,6.12,6.1/i386")
+OBJECTS = ("mytool.bpf.o", "biosnoop.bpf.o")
+CHANGED = 1  # the exit code of `btf diff` where something differs
+
+pytestmark = pytest.mark.vm
+
+
+def commands() -> list[str]:
+    """The commands of all pages, each once."""
+    found = [line.split("#")[0].strip() for page in PAGES for line in COMMAND.findall(page.read_text())]
+    return list(dict.fromkeys(c for c in found if not SYNOPSIS.search(c) and not c.startswith(ELSEWHERE)))
+
+
+def test_pages_have_commands() -> None:
+    """The pattern that finds them finds them."""
+    assert len(commands()) > 8
+    assert any(c.startswith("everykernel shell 6.1") for c in commands())
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_works(command: str, tmp_path: Path) -> None:
+    """In a folder with an object of that name, the command succeeds."""
+    for name in OBJECTS:
+        shutil.copy(folders.data("cases") / "exec_event/build/x86_64/prog.bpf.o", tmp_path / name)
+    tool = tmp_path / "mytool"
+    tool.write_text("#!/bin/busybox sh\necho mytool\n")
+    tool.chmod(0o755)
+    program, *arguments = shlex.split(command)
+    path = Path(sys.executable).with_name(program)
+    done = subprocess.run(
+        [str(path), *arguments], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    expected = CHANGED if command.startswith("everykernel btf diff") else 0
+    assert done.returncode == expected, done.stdout
