@@ -6,7 +6,7 @@ import pytest
 from tests.btfwriter import Writer
 
 from everykernel.errors import UsageError
-from everykernel.load import abi, externs, maps
+from everykernel.load import abi, create, externs, maps
 from everykernel.object import MapSpec
 from everykernel.object.maps import MAP_TYPE
 
@@ -59,7 +59,7 @@ def test_untyped_values() -> None:
 )
 def test_entries(type_: str, given: int, entries: int, note: str) -> None:
     """What the loader decides by itself about sizes is noted."""
-    assert maps.entries_of(MapSpec("m", MAP_TYPE[type_], max_entries=given)) == (entries, note)
+    assert create.entries_of(MapSpec("m", MAP_TYPE[type_], max_entries=given)) == (entries, note)
 
 
 def test_a_map_that_was_not_created_says_so() -> None:

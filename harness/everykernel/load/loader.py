@@ -15,7 +15,7 @@ from everykernel import wire
 from everykernel.btf import sanitise
 from everykernel.core import Target
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
-from everykernel.load import abi, externs, maps, program, reasons, verifier
+from everykernel.load import abi, create, externs, maps, program, reasons, verifier
 from everykernel.load.link import link
 from everykernel.load.loaded import LoadedObject, Program
 from everykernel.load.relocate import Relocated, decides, relocate
@@ -190,17 +190,17 @@ class _Load:
         spec, probes, found = self.spec, self.kernel.probes, self.object.maps
         for declared in spec.maps.values():
             found[declared.name] = made = maps.Map(declared.name, declared, spec.btf)
-            maps.create(made, probes, self.btf_fd)
+            create.create(made, probes, self.btf_fd)
         stem = spec.name.rpartition("/")[2].partition(".")[0]
         for section in spec.data.values():
-            found[section.name] = made = maps.data_map(section, spec.btf)
+            found[section.name] = made = create.data_map(section, spec.btf)
             title = section.name if "." in section.name[1:] else stem[: 15 - len(section.name)] + section.name
-            maps.create_data(made, probes, self.btf_fd, title, section.data)
+            create.create_data(made, probes, self.btf_fd, title, section.data)
         if self.externs.kconfig:
             data = self.externs.kconfig
             kconfig = MapSpec(_KCONFIG, maps.ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG)
             found[_KCONFIG] = made = maps.Map(_KCONFIG, kconfig, spec.btf)
-            maps.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
+            create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
             self.externs.place_kconfig(made.fd)
 
     def _program(self, spec: ProgramSpec) -> None:

@@ -1,0 +1,180 @@
+"""Creating maps as an object declares them, and telling why the kernel refuses one.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Optional
+
+from everykernel import wire
+from everykernel.load import abi, pins
+from everykernel.load.maps import ARRAY, PERF_EVENT_ARRAY, Map, possible_cpus
+from everykernel.load.syscalls import ENOTSUPP, address, bpf, error_name
+from everykernel.object.maps import MAP_TYPE
+from everykernel.object.spec import DataSection, MapSpec
+
+if TYPE_CHECKING:
+    from everykernel.btf import Btf
+    from everykernel.load.probe import Probes
+
+RING_BUFFERS = frozenset({MAP_TYPE["ringbuf"], MAP_TYPE["user_ringbuf"]})
+# Types whose keys and values the kernel does not describe by BTF: libbpf leaves the types out (bpf_object__create_map).
+_NO_BTF = frozenset(
+    MAP_TYPE[n]
+    for n in (
+        "perf_event_array", "cgroup_array", "stack_trace", "array_of_maps", "hash_of_maps", "devmap", "devmap_hash",
+        "cpumap", "xskmap", "sockmap", "sockhash", "queue", "stack", "arena", "ringbuf", "user_ringbuf", "prog_array",
+    )
+)  # fmt: skip
+_NO_ENTRIES = frozenset(
+    MAP_TYPE[n]
+    for n in (
+        "cgroup_storage", "percpu_cgroup_storage", "sk_storage", "inode_storage", "task_storage", "cgrp_storage",
+        "struct_ops",
+    )
+)  # fmt: skip
+
+
+def create(map_: Map, probes: Probes, btf_fd: int) -> None:
+    """Create a map as declared; its record tells what came of it.
+
+    Entries: 0 becomes the number of CPUs for a perf event array and 1 elsewhere, a ring buffer's are rounded up to a
+    power of two pages (libbpf's adjust_ringbuf_sz); both are noted.
+    """
+    spec, record = map_.spec, map_.record
+    entries, note = entries_of(spec)
+    record["max_entries"] = entries
+    if note:
+        record["note"] = note
+    key_size, value_size = spec.key_size, spec.value_size
+    if spec.type == PERF_EVENT_ARRAY:
+        key_size, value_size = key_size or 4, value_size or 4
+        record["key_size"], record["value_size"] = key_size, value_size
+    if spec.pinning and pins.reuse(map_):
+        return
+    inner = -1
+    try:
+        if spec.inner is not None:
+            inner = bpf(abi.MAP_CREATE, _attributes(spec.inner, spec.inner.max_entries or 1, "inner", 0).pack())
+        with_btf = btf_fd if spec.type not in _NO_BTF and (spec.key_type or spec.value_type) else 0
+        attributes = _attributes(spec, entries, map_.name, with_btf)._replace(
+            key_size=key_size, value_size=value_size, inner_fd=max(inner, 0)
+        )
+        map_.fd = _create(attributes)
+    except OSError as e:
+        _refused(map_, probes, e)
+    finally:
+        if inner >= 0:
+            os.close(inner)
+    if spec.pinning and map_.fd >= 0:
+        pins.pin(map_)
+
+
+def entries_of(spec: MapSpec) -> tuple[int, str]:
+    """Return how many entries a map gets, and a note where that is not what it declares."""
+    entries = spec.max_entries
+    if spec.type in RING_BUFFERS:
+        page = mmap.PAGESIZE
+        size = page
+        while size < entries < 1 << 31:
+            size *= 2
+        size = max(size, entries)
+        return size, f"max_entries was {entries}: {size}" if size != entries else ""
+    if entries or spec.type in _NO_ENTRIES:
+        return entries, ""
+    if spec.type == PERF_EVENT_ARRAY:
+        cpus = possible_cpus()
+        return cpus, f"max_entries was 0: {cpus}, one a CPU"
+    return 1, "max_entries was 0: 1"
+
+
+def _attributes(spec: MapSpec, entries: int, name: str, btf_fd: int) -> abi.MapAttributes:
+    return abi.MapAttributes(
+        spec.type,
+        spec.key_size,
+        spec.value_size,
+        entries,
+        spec.flags,
+        numa_node=spec.numa_node,
+        name=abi.object_name(name),
+        btf_fd=btf_fd,
+        key_type=spec.key_type if btf_fd else 0,
+        value_type=spec.value_type if btf_fd else 0,
+        extra=spec.extra,
+    )
+
+
+def _create(attributes: abi.MapAttributes) -> int:
+    """Create a map; where the kernel refuses its types, without them (as libbpf does)."""
+    try:
+        return bpf(abi.MAP_CREATE, attributes.pack())
+    except OSError:
+        if not attributes.btf_fd:
+            raise
+    return bpf(abi.MAP_CREATE, attributes._replace(btf_fd=0, key_type=0, value_type=0).pack())
+
+
+def _refused(map_: Map, probes: Probes, error: OSError) -> None:
+    """Write down why a map was refused."""
+    record, kind = map_.record, map_.record["type"]
+    record["status"] = wire.FAILED
+    record["errno"] = name = error_name(error.errno)
+    if error.errno == errno.EPERM:
+        record["code"], why = "permission-denied", "the kernel denies it to this caller"
+    elif error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not probes.map_type(map_.spec.type):
+        record["code"], why = "map-type-unsupported", f"this kernel does not know map type {kind}"
+    elif error.errno in (errno.E2BIG, errno.ENOMEM):
+        record["code"], why = (
+            "limit-exceeded",
+            f"{record['max_entries']} entries of {map_.spec.value_size} bytes are too many",
+        )
+    else:
+        spec = map_.spec
+        record["code"] = "map-create-failed"
+        sizes = f"key {spec.key_size}, value {spec.value_size} bytes"
+        why = f"the kernel refuses a {kind} of {record['max_entries']} entries, {sizes}"
+    record["message"] = f"map {map_.name!r}: {name}: {why}"
+
+
+def data_map(section: DataSection, btf: Optional[Btf]) -> Map:
+    """Return the map (not created yet) that stands for a section of global variables: an array of one entry."""
+    flags = abi.F_RDONLY_PROG if section.read_only else 0
+    if section.shared:
+        flags |= abi.F_MMAPABLE
+    return Map(section.name, MapSpec(section.name, ARRAY, 4, section.size, 1, flags, value_type=section.type_id), btf)
+
+
+def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes) -> None:
+    """Create and fill the map of a section of global variables; freeze a read-only one.
+
+    ``data`` may be empty: zeros. Where the kernel cannot map arrays into memory (before Linux commit fc9702273e2e, in
+    v5.5) it is created without.
+    """
+    spec = map_.spec
+    attributes = _attributes(spec, 1, title, btf_fd if spec.value_type else 0)
+    try:
+        try:
+            map_.fd = _create(attributes)
+        except OSError:
+            if not spec.flags & abi.F_MMAPABLE:
+                raise
+            map_.spec = replace(spec, flags=spec.flags & ~abi.F_MMAPABLE)
+            map_.fd = _create(attributes._replace(flags=spec.flags & ~abi.F_MMAPABLE))
+        key, value = bytearray(4), bytearray(data)
+        if any(data):
+            bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, address(key), address(value)))
+        if spec.flags & abi.F_RDONLY_PROG:
+            try:
+                bpf(abi.MAP_FREEZE, abi.words(map_.fd))
+            except OSError as e:
+                if (
+                    e.errno != errno.EINVAL
+                ):  # before Linux commit 87df15de441b ("bpf: add syscall side map freeze", v5.2)
+                    raise
+    except OSError as e:
+        _refused(map_, probes, e)
