@@ -63,6 +63,7 @@ def test_what_is_in_the_image() -> None:
     assert found["init"][2].startswith(b"#!/bin/busybox sh")
     assert found["everykernel/stage0.py"][2].startswith(b'"""Stage 0')
     assert {"proc", "sys", "dev/console", "usr/bin/python3"} <= set(found)
+    assert found["etc/passwd"][2].startswith(b"root:x:0:0:")
     assert "x" not in found
     assert "busybox-static 2.0-1+deb12u1" in built.packages
 

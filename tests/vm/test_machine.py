@@ -77,6 +77,13 @@ def test_a_guest_does_not_see_what_another_did(machines: Machines, linux: Kernel
         assert second.run(["ls", "/sys/fs/bpf"]).stdout == b""
 
 
+def test_a_program_may_run_as_somebody_else(guest: Guest) -> None:
+    """There is an ordinary user, for what must be tried without privileges."""
+    ran = guest.run(["su", "nobody", "-s", "/bin/sh", "-c", "id -u; echo 1 > /proc/sys/kernel/pid_max"])
+    assert ran.stdout == b"65534\n"
+    assert b"Permission denied" in ran.stderr
+
+
 def test_what_bpf_needs_is_mounted(guest: Guest) -> None:
     """The file systems that loaders look for are where they look."""
     mounts = dict(line.split()[1:3] for line in guest.pull("/proc/mounts").decode().splitlines())

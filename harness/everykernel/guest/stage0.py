@@ -58,6 +58,15 @@ def write_all(port: int, data: bytes) -> None:
         view = view[os.write(port, view) :]
 
 
+def try_timers() -> None:
+    """Sleep a moment on each CPU: a kernel whose timers did not survive its boot hangs here, and is booted again."""
+    cpus = os.sched_getaffinity(0)
+    for cpu in cpus:
+        os.sched_setaffinity(0, {cpu})
+        time.sleep(0.01)
+    os.sched_setaffinity(0, cpus)
+
+
 def set_sysctls() -> list[str]:
     """Set the sysctls that the host asked for; return what could not be set."""
     problems = []
@@ -84,6 +93,7 @@ def main() -> None:
     """Tell the host that the kernel is up, receive the agent's zip, and become the agent."""
     for name in PRELOADED:
         importlib.import_module(name)
+    try_timers()
     port = open_port()
     problems = [f"module {path} cannot be loaded" for path in lines("failed-modules")] + set_sysctls()
     about: dict[str, Any] = {"kind": "stage0", "python": sys.version.split()[0], "problems": problems}

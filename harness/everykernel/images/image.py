@@ -111,6 +111,7 @@ def _fixed(rules: recipe.Recipe) -> Iterator[cpio.Member]:
     for path, data in _own_files().items():
         yield cpio.file(path, data, executable=True)
     yield from (cpio.folder(path) for path in rules.folders)
+    yield from (cpio.file(path, text.encode()) for path, text in rules.files)
     yield from (cpio.link(path, target) for path, target in rules.links)
     yield cpio.character_device("dev/console", 5, 1)
 

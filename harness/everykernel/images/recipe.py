@@ -22,6 +22,7 @@ class Recipe:
         packages: names of packages.
         keep, drop, rescue: patterns of paths: kept is what ``rescue`` names, or ``keep`` names and ``drop`` does not.
         folders: empty folders to make.
+        files: files to write, path to text.
         links: symbolic links to make, name to target.
     """
 
@@ -31,6 +32,7 @@ class Recipe:
     drop: tuple[str, ...]
     rescue: tuple[str, ...]
     folders: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
     links: tuple[tuple[str, str], ...]
 
     def keeps(self, path: str) -> bool:
@@ -57,6 +59,7 @@ def read(path: Path | None = None) -> Recipe:
             drop=tuple(raw.get("drop", ())),
             rescue=tuple(raw.get("rescue", ())),
             folders=tuple(raw.get("folders", ())),
+            files=tuple(sorted(raw.get("files", {}).items())),
             links=tuple(sorted(raw.get("links", {}).items())),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
