@@ -6,7 +6,7 @@ import pytest
 from tests.btfwriter import Writer
 
 from everykernel.errors import UsageError
-from everykernel.load import abi, create, externs, maps
+from everykernel.load import abi, create, kconfig, maps
 from everykernel.object import MapSpec
 from everykernel.object.maps import MAP_TYPE
 
@@ -95,4 +95,29 @@ def test_configuration_values(text: str | None, size: int, kind: str, expected: 
         "int": writer.integer("long", size),
         "array": writer.array(char, size),
     }
-    assert externs.setting_bytes(writer.btf("x"), ids[kind], size, text) == expected
+    assert kconfig.setting_bytes(writer.btf("x"), ids[kind], size, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "kind", "why"),
+    [
+        ("m", 1, "bool", "takes a bool, tristate or char variable"),
+        ("y", 4, "int", "takes a bool, tristate or char variable"),
+        ('"text"', 4, "int", "takes an array of char"),
+        ("4096", 1, "char", "does not fit 1 bytes"),
+        ("2", 1, "bool", "takes a variable that is a number"),
+        ("1", 4, "enum", "takes a variable that is a number"),
+        ("ten", 4, "int", "is no number"),
+    ],
+)
+def test_configuration_values_that_a_variable_cannot_hold(text: str, size: int, kind: str, why: str) -> None:
+    """A value of another kind than the variable's, or too large for it, is refused as libbpf refuses it."""
+    writer = Writer()
+    ids = {
+        "bool": writer.integer("_Bool", 1, flags=4),
+        "char": writer.integer("char", 1, signed=True),
+        "enum": writer.enum("libbpf_tristate", {"TRI_NO": 0, "TRI_YES": 1, "TRI_MODULE": 2}),
+        "int": writer.integer("int", size, signed=True),
+    }
+    with pytest.raises(kconfig.Unfit, match=why):
+        kconfig.setting_bytes(writer.btf("x"), ids[kind], size, text)

@@ -9,7 +9,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from typing import TYPE_CHECKING, NamedTuple, Optional
@@ -17,6 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 from everykernel.btf import Btf, SizeUnknown, kinds
 from everykernel.btf.edit import Editor
 from everykernel.btf.index import essential
+from everykernel.core import compat
+from everykernel.core.refusal import Refused
+from everykernel.load.kconfig import Unfit, kernel_config, kernel_version, setting_bytes
 from everykernel.load.link import PSEUDO_BTF_ID, PSEUDO_KFUNC_CALL, PSEUDO_MAP_VALUE, source
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ class Resolved(NamedTuple):
     """What one extern came to.
 
     ``kind``: ``kconfig`` (at ``offset`` of the .kconfig map, whose descriptor is ``value``), ``address``, ``btf`` (a
-    variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing``.
+    variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing``. ``btf_fd``
+    is the descriptor of the module's BTF that an id is of (0: the kernel's).
     """
 
     kind: str
@@ -44,6 +47,7 @@ class Resolved(NamedTuple):
     slot: int = 0
     code: str = ""
     message: str = ""
+    btf_fd: int = 0
 
     def patch(self, code: bytearray, at: int, *, call: bool) -> None:
         """Fill in the instruction at byte ``at``; a call of what is not there fails if it is reached."""
@@ -57,7 +61,7 @@ class Resolved(NamedTuple):
         if self.kind == "kconfig":
             high, register = self.offset, PSEUDO_MAP_VALUE
         elif self.kind in ("btf", "kfunc"):
-            high, register = self.slot, PSEUDO_BTF_ID
+            high, register = self.btf_fd, PSEUDO_BTF_ID
         source(code, at, register)
         struct.pack_into("=I", code, at + 4, low)
         struct.pack_into("=I", code, at + 12, high)
@@ -118,7 +122,13 @@ class Resolution:
                 extern, "kconfig-missing", "the kernel's configuration does not have it"
             )
             return
-        data += setting_bytes(btf, type_id, size, text)
+        try:
+            data += setting_bytes(btf, type_id, size, text)
+        except Unfit as e:
+            data += bytes(size)
+            message = f"extern {extern.name!r}: {e}"
+            self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=message)
+            return
         self.resolved[extern.name] = Resolved("kconfig", 0, self.places[extern.name])
 
     def _setting(self, name: str) -> Optional[str]:
@@ -136,7 +146,7 @@ class Resolution:
 
     def _symbol(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:
         if extern.function:
-            return self._function(extern, kernel)
+            return self._function(extern, local, kernel)
         assert local is not None
         if local.kind(local.resolve(local.type(extern.type_id).type)) == kinds.VOID:  # type: ignore[union-attr]
             found = symbol_address(extern.name)
@@ -147,71 +157,63 @@ class Resolution:
             )
         if kernel.vmlinux is None:
             return _missing(extern, "btf-missing", "a typed symbol needs the kernel's BTF, and it has none")
-        number = kernel.vmlinux.find(extern.name, "var")
-        if number is None:
+        found_at = _find(kernel, extern.name, "var")
+        if found_at is None:
             return _missing(extern, "ksym-missing", "the kernel's BTF has no such variable")
-        return Resolved("btf", number)
+        btf, number, descriptor = found_at
+        if not _compatible(local, extern, btf, number):
+            # weak or not: libbpf's bpf_object__resolve_ksym_var_btf_id makes no difference here
+            text = f"extern {extern.name!r}: its type is not that of the kernel's variable"
+            return Resolved("missing", code="ksym-missing", message=text)
+        return Resolved("btf", number, btf_fd=descriptor)
 
-    def _function(self, extern: Extern, kernel: KernelTypes) -> Resolved:
-        name = essential(extern.name)
+    def _function(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:
         if kernel.vmlinux is None:
             return _missing(extern, "btf-missing", "a kernel function needs the kernel's BTF, and it has none")
-        number = kernel.vmlinux.find(name, "func")
-        if number is not None:
+        found = _find(kernel, essential(extern.name), "func")
+        if found is None:
+            return _missing(extern, "kfunc-missing", "the kernel has no such function in its BTF")
+        btf, number, descriptor = found
+        if local is None or not _compatible(local, extern, btf, number):
+            return _missing(extern, "kfunc-missing", "its parameters or result are not those of the kernel's function")
+        if not descriptor:
             return Resolved("kfunc", number)
-        for module in kernel.target.modules:
-            own = [n for n in module.own_named(name) if module.kind(n) == kinds.FUNC]
-            found = kernel.module(module.name)
-            if own and found is not None:
-                self.descriptors.append(found[1])
-                return Resolved("kfunc", own[0], slot=len(self.descriptors))
-        return _missing(extern, "kfunc-missing", "the kernel has no such function in its BTF")
+        if descriptor not in self.descriptors:
+            self.descriptors.append(descriptor)
+        return Resolved("kfunc", number, slot=self.descriptors.index(descriptor) + 1, btf_fd=descriptor)
+
+
+def _find(kernel: KernelTypes, name: str, kind: str) -> Optional[tuple[Btf, int, int]]:
+    """Return where a variable or function is: BTF, id, and the descriptor of a module's BTF (0: the kernel's)."""
+    assert kernel.vmlinux is not None
+    number = kernel.vmlinux.find(name, kind)
+    if number is not None:
+        return kernel.vmlinux, number, 0
+    wanted = kinds.KIND_NUMBERS[kind]
+    for module in kernel.target.modules:
+        own = [n for n in module.own_named(name) if module.kind(n) == wanted]
+        found = kernel.module(module.name)
+        if own and found is not None:
+            return module, own[0], found[1]
+    return None
+
+
+def _compatible(local: Btf, extern: Extern, btf: Btf, number: int) -> bool:
+    """Whether the type of an extern variable or function can be that of the kernel's (bpf_core_types_are_compat)."""
+    try:
+        return compat.types_compatible(
+            local,
+            local.resolve(local.type(extern.type_id).type),  # type: ignore[union-attr]
+            btf,
+            btf.resolve(btf.type(number).type),  # type: ignore[union-attr]
+        )
+    except Refused:
+        return False
 
 
 def _missing(extern: Extern, code: str, why: str) -> Resolved:
     """A weak extern that is missing is 0; a strong one fails the programs that use it."""
     return Resolved("missing", code="" if extern.weak else code, message=f"extern {extern.name!r}: {why}")
-
-
-def setting_bytes(btf: Btf, type_id: int, size: int, text: Optional[str]) -> bytes:
-    """Return a configuration value as its variable's type holds it: bool, char, tristate enum, number or string."""
-    if text is None:
-        return bytes(size)
-    found = btf.type(btf.resolve(type_id))
-    order = "little" if btf.byteorder == "little" else "big"
-    if isinstance(found, kinds.Array):
-        return text.strip('"').encode()[: size - 1].ljust(size, b"\0")
-    tristate = {"n": 0, "y": 1, "m": 2}.get(text)
-    if isinstance(found, kinds.Int) and found.size == 1 and not found.is_bool and tristate is not None:
-        return text.encode()
-    value = tristate if tristate is not None else int(text, 0)
-    return (value & (1 << 8 * size) - 1).to_bytes(size, order)  # type: ignore[arg-type]
-
-
-def kernel_version() -> int:
-    """Return LINUX_KERNEL_VERSION as libbpf does: Debian keeps the upstream version in ``uname -v``."""
-    system = os.uname()
-    found = re.search(r"Debian (\d+)\.(\d+)\.(\d+)", system.version) or re.match(
-        r"(\d+)\.(\d+)(?:\.(\d+))?", system.release
-    )
-    if found is None:
-        return 0
-    major, minor, patch = (int(part or 0) for part in found.groups())
-    return (major << 16) + (minor << 8) + min(patch, 255)
-
-
-def kernel_config() -> Mapping[str, str]:
-    """Return the kernel's build configuration, empty where it cannot be read."""
-    import gzip
-
-    for path, opener in ((f"/boot/config-{os.uname().release}", open), ("/proc/config.gz", gzip.open)):
-        try:
-            with opener(path, "rt") as file:
-                lines = file.read().splitlines()
-        except OSError:
-            continue
-        return dict(line.split("=", 1) for line in lines if line.startswith("CONFIG_"))
-    return {}
 
 
 _symbols: dict[str, int] = {}

@@ -16,6 +16,7 @@ from everykernel.btf import sanitise
 from everykernel.core import Target
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
 from everykernel.load import abi, create, externs, maps, program, reasons, verifier
+from everykernel.load.kconfig import kernel_version
 from everykernel.load.link import link
 from everykernel.load.loaded import LoadedObject, Program
 from everykernel.load.relocate import Relocated, decides, relocate
@@ -265,7 +266,7 @@ class _Load:
             spec,
             linked,
             license_=self.spec.license,
-            kernel_version=self.spec.kernel_version or externs.kernel_version(),
+            kernel_version=self.spec.kernel_version or kernel_version(),
             btf_fd=self.btf_fd,
             target=target,
             btf_fds=self.externs.descriptors,

@@ -65,8 +65,8 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
         )
     prefix, kind = _TARGETS.get(rule.attach_type, ("", "func"))
     module, colon, function = target.partition(":")
-    if not colon:
-        number = kernel.vmlinux.find(prefix + target, kind)
+    if not colon or module == "vmlinux":
+        number = kernel.vmlinux.find(prefix + (function or target), kind)
         if number is not None:
             return Target(number), None
     wanted = kinds.KIND_NUMBERS[kind]
