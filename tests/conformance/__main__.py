@@ -29,18 +29,19 @@ from everykernel.object.spec import ObjectSpec
 KERNELS = "5.10,6.1,6.12,6.16,6.18,7.3"
 PARTS = {"relocate": KERNELS, "load": loading.KERNELS}
 
-SOURCES = Path(__file__).with_name("sources")
+SOURCES = Path(__file__).with_name("sources")  # CO-RE records of every kind
+PROGRAMS = Path(__file__).with_name("programs")  # programs, maps and externs of every kind
 
 
 def own_objects(folder: Path) -> list[foreign.Foreign]:
-    """Return this project's cases for x86_64 and the sources beside this file, compiled in ``folder``."""
+    """Return this project's cases for x86_64 and what lies beside this file, compiled in ``folder``."""
     paths = sorted(folders.data("cases").glob("*/build/x86_64/*.o"))
     found = [foreign.Foreign(f"cases/{path.parts[-4]}/{path.name}", path.read_bytes()) for path in paths]
-    for source in sorted(SOURCES.glob("*.bpf.c")):
+    for source in sorted([*SOURCES.glob("*.bpf.c"), *PROGRAMS.glob("*.bpf.c")]):
         out = folder / source.with_suffix(".o").name
         flags = ["-target", "bpf", "-g", "-O2", "-I/usr/include/x86_64-linux-gnu"]
         subprocess.run(["clang-19", *flags, "-c", str(source), "-o", str(out)], check=True)
-        found.append(foreign.Foreign(f"sources/{source.name}", out.read_bytes()))
+        found.append(foreign.Foreign(f"{source.parent.name}/{source.name}", out.read_bytes()))
     return found
 
 

@@ -166,14 +166,27 @@ static bool needs_entries(enum bpf_map_type type)
 	}
 }
 
+/* libbpf cannot resize an inner map (bpf_map__set_max_entries crashes on one): hand it one of the right size. */
+static void size_inner(struct bpf_map *map, const struct bpf_map *inner)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = bpf_map__map_flags(inner), .map_extra = bpf_map__map_extra(inner));
+	enum bpf_map_type type = bpf_map__type(inner);
+	bool ring = type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_USER_RINGBUF;
+	int fd = bpf_map_create(type, NULL, bpf_map__key_size(inner), bpf_map__value_size(inner),
+				ring ? (unsigned int)sysconf(_SC_PAGESIZE) : 1, &opts);
+
+	if (fd >= 0 && bpf_map__set_inner_map_fd(map, fd))
+		close(fd);
+}
+
 static void size_map(struct bpf_map *map)
 {
-	struct bpf_map *inner = bpf_map__inner_map(map);
+	const struct bpf_map *inner = bpf_map__inner_map(map);
 
 	if (!bpf_map__max_entries(map) && needs_entries(bpf_map__type(map)))
 		bpf_map__set_max_entries(map, 1);
-	if (inner)
-		size_map(inner);
+	if (inner && !bpf_map__max_entries(inner) && needs_entries(bpf_map__type(inner)))
+		size_inner(map, inner);
 }
 
 /* Take every program but the chosen one out of a struct_ops map: libbpf loads all that such a map holds. */

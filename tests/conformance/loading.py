@@ -30,6 +30,7 @@ from everykernel.kernels.model import Kernel
 from everykernel.load.link import reached
 from everykernel.machine import Machines, slots
 from everykernel.machine.guest import Guest
+from everykernel.machine.spec import MachineSpec
 from everykernel.object import read
 from everykernel.object.spec import DATA, MAP
 
@@ -38,6 +39,7 @@ TABLE = Path(__file__).with_name("differences.toml")
 ALLOWED = 0.01  # of the pairs may be in the table
 _BATCH = 8  # objects a guest
 _PATIENCE = 300.0  # seconds for a batch
+_MACHINE = MachineSpec(memory=512)  # one object after the other: the kernel frees large maps when it finds the time
 _LOADER = "/tmp/libbpf-loader"
 
 # Who decided: the kernel about the program, the kernel about a map that it uses, or the loader before it asked.
@@ -45,9 +47,9 @@ LOADED, BY_KERNEL, BY_MAP, BY_LOADER = "loaded", "kernel", "map", "loader"
 
 # What libbpf says of objects that it does not load at all by its own choice: they cannot be compared.
 _INCOMPARABLE = (
-    (re.compile(r"legacy map definitions"), "libbpf refuses legacy maps sections"),
+    (re.compile(r"legacy map definitions|bad map relo against .* in section 'maps/"), "libbpf takes no legacy maps"),
     (re.compile(r"endian"), "libbpf loads no object of another byte order"),
-    (re.compile(r"static programs are not supported|size .* not supported"), "libbpf refuses static programs"),
+    (re.compile(r"is static and not supported"), "libbpf takes no object with static programs"),
 )
 
 
@@ -204,10 +206,10 @@ def _users(obj: Foreign, refused: Mapping[str, Any]) -> dict[str, str]:
 
 def compare(obj: Foreign, kernel: str, ours: Answer, theirs: Answer, tally: Tally) -> None:
     """Compare two answers about one object on one kernel and add what was found to the tally."""
-    for said, reason in _INCOMPARABLE:
-        if said.search(theirs.unopened):
-            tally.left_out[f"object on kernel: {reason}"] += 1
-            return
+    reason = incomparable(theirs)
+    if reason:
+        tally.left_out[f"object on kernel: {reason}"] += 1
+        return
     if theirs.unopened and ours.unopened:
         tally.left_out["object on kernel: neither opens it"] += 1
         return
@@ -221,6 +223,12 @@ def compare(obj: Foreign, kernel: str, ours: Answer, theirs: Answer, tally: Tall
             tally.pairs[same] += 1
         else:
             tally.differences.append(Difference(obj.name, key[0], kernel, mine, his))
+
+
+def incomparable(theirs: Answer) -> str:
+    """Return why libbpf's answer about an object says nothing about the kernel, "" if it does."""
+    words = [theirs.unopened, *(v.words for v in theirs.programs.values() if v.who == BY_LOADER)]
+    return next((reason for said, reason in _INCOMPARABLE if any(map(said.search, words))), "")
 
 
 def _ask(guest: Guest, program: bytes, batch: Sequence[Foreign]) -> list[tuple[Answer, Answer]]:
@@ -245,7 +253,7 @@ def _batch(
 ) -> list[tuple[Foreign, tuple[Answer, Answer] | EverykernelError]]:
     """Ask about a batch in one guest; if that breaks, about each object in a guest of its own."""
     try:
-        with slots.slot(), machines.start(kernel) as guest:
+        with slots.slot(), machines.start(kernel, _MACHINE) as guest:
             return list(zip(batch, _ask(guest, program, batch), strict=True))
     except (GuestError, CaseTimeout) as e:
         if len(batch) == 1:
@@ -263,7 +271,7 @@ def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) 
     with Machines() as machines, ThreadPoolExecutor(slots.cores()) as pool:
         for resolved in kernels.resolve(specs):
             kernel = resolved.fetch()
-            machines.prepare(kernel)
+            machines.prepare(kernel, _MACHINE)
             answered = pool.map(lambda batch: _batch(machines, kernel, program, batch), batches)  # noqa: B023
             for batch in track(answered, resolved.spec, len(batches), console=console):
                 for obj, found in batch:
