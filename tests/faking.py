@@ -5,6 +5,7 @@ An object is a JSON file; what it says decides how the fake guest answers: ``{"l
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import everykernel.machine
 from everykernel import errors, wire
 from everykernel.architectures import ARCHITECTURES
 from everykernel.kernels.model import Kernel, ResolvedKernel
-from everykernel.machine import fake, process
+from everykernel.machine import fake, process, slots
 
 RELEASES = {
     "5.10": "5.10.0-36-cloud-amd64",
@@ -100,6 +101,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(everykernel.kernels, "resolve", resolve)
     monkeypatch.setattr(everykernel.machine, "Machines", World)
     monkeypatch.setattr(process, "find", lambda program: Path("/bin") / program)
+    monkeypatch.setattr(slots, "slot", contextlib.nullcontext)  # real guests of this machine are none of our business
     monkeypatch.setattr(process, "version", lambda program: "7.2")
     monkeypatch.delenv("EVERYKERNEL_KERNELS", raising=False)
     assert ARCHITECTURES
