@@ -60,9 +60,10 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
     inner = -1
     try:
         if spec.inner is not None:
-            inner = bpf(abi.MAP_CREATE, _attributes(spec.inner, spec.inner.max_entries or 1, "inner", 0).pack())
-        with_btf = btf_fd if spec.type not in _NO_BTF and (spec.key_type or spec.value_type) else 0
-        attributes = _attributes(spec, entries, map_.name, with_btf)._replace(
+            inner = _create(
+                _attributes(spec.inner, entries_of(spec.inner)[0], f"{map_.name}.inner", _types(spec.inner, btf_fd))
+            )
+        attributes = _attributes(spec, entries, map_.name, _types(spec, btf_fd))._replace(
             key_size=key_size, value_size=value_size, inner_fd=max(inner, 0)
         )
         map_.fd = _create(attributes)
@@ -73,6 +74,11 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
             os.close(inner)
     if spec.pinning and map_.fd >= 0:
         pins.pin(map_)
+
+
+def _types(spec: MapSpec, btf_fd: int) -> int:
+    """Return the descriptor of the object's BTF if the kernel is to know the map's types, else 0."""
+    return btf_fd if spec.type not in _NO_BTF and (spec.key_type or spec.value_type) else 0
 
 
 def entries_of(spec: MapSpec) -> tuple[int, str]:
