@@ -123,6 +123,8 @@ def test_missing_kernels_may_be_skipped(tmp_path: Path, capsys: pytest.CaptureFi
     faking.objects(tmp_path, good={})
     assert cli.main(["run", "good.bpf.o", "--kernels", "6.1,6.8", "--kernels-missing", "skip"]) == 0
     assert "good.bpf.o   ✓✓✓        missing" in capsys.readouterr().out
+    assert cli.main(["run", "good.bpf.o", "--kernels", "6.8", "--kernels-missing", "skip"]) == 2
+    assert "none of these kernels is to be had" in capsys.readouterr().err
 
 
 def test_defects_say_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,12 +165,12 @@ def test_shell_passes_the_exit_code_on(monkeypatch: pytest.MonkeyPatch, capfdbin
     class World(faking.World):
         def __init__(self, *arguments: Any) -> None:
             super().__init__()
-            self.answer(wire.Run, lambda m: wire.Ran(int(m.argv[-1]), b"out\xff", b"err"))
+            self.answer(wire.Run, lambda m: wire.Ran(int(m.argv[-1]), b"out\xff" + m.stdin, b"err"))
 
     monkeypatch.setattr("everykernel.machine.Machines", World)
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"in")))
     assert cli.main(["shell", "6.1", "--", "x", "-y", "7"]) == 7
-    assert cli.main(["shell", "6.1", "x", "-9"]) == 137
+    assert cli.main(["shell", "-i", "6.1", "x", "-9"]) == 137
     captured = capfdbinary.readouterr()
-    assert captured.out == b"out\xffout\xff"
+    assert captured.out == b"out\xffout\xffin"
     assert captured.err.endswith(b"err")

@@ -15,7 +15,7 @@ from rich.text import Text
 from everykernel import machine
 from everykernel.architectures import DEFAULT
 from everykernel.cli import choices, debugging
-from everykernel.errors import CaseError, GuestError, HarnessError
+from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import process, slots
 from everykernel.matrix import plan, records, supply
@@ -65,6 +65,8 @@ def run(
     cases = plan.cases(objects)
     supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
+    if all(column.missing for column in columns):
+        raise UnknownKernel("none of these kernels is to be had", spec=kernel_list, where="--kernels")
     for column in columns:
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)

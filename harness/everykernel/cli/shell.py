@@ -29,6 +29,9 @@ from everykernel.matrix.progress import Board
 @click.option("--cmdline", default="", metavar="TEXT", help="More of the kernel's command line.")
 @click.option("--module", "modules", multiple=True, metavar="NAME", help="A kernel module to load; may be repeated.")
 @click.option("--push", "pushed", multiple=True, metavar="FILE:PATH", help="Copy a file to the guest first.")
+@click.option(
+    "-i", "--stdin", "takes_input", is_flag=True, help="Read standard input to its end, and pass it to COMMAND."
+)
 def shell(
     kernel: str,
     command: tuple[str, ...],
@@ -39,6 +42,7 @@ def shell(
     cmdline: str,
     modules: tuple[str, ...],
     pushed: tuple[str, ...],
+    takes_input: bool,
 ) -> int:
     """Open a prompt on KERNEL, or run COMMAND there and pass its exit code on.
 
@@ -55,7 +59,7 @@ def shell(
                 source, _, target = pair.partition(":")
                 guest.push(target or f"/root/{Path(source).name}", Path(source).read_bytes(), mode=0o755)
             if command:
-                return _run(guest, command)
+                return _run(guest, command, sys.stdin.buffer.read() if takes_input else b"")
             return prompt(guest, f"{guest.kernel.spec}: {guest.facts.release}")
 
 
@@ -79,8 +83,7 @@ def _start(campaign: Campaign, spec: str, machine: MachineSpec, talk: Console) -
     return guest
 
 
-def _run(guest: Guest, command: tuple[str, ...]) -> int:
-    data = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
+def _run(guest: Guest, command: tuple[str, ...], data: bytes) -> int:
     ran = guest.run(command, stdin=data, timeout=24 * 3600.0)
     sys.stdout.buffer.write(ran.stdout)
     sys.stdout.buffer.flush()
