@@ -60,6 +60,13 @@ def matrix(session: nox.Session) -> None:
 
 
 @nox.session
+def i386_btf(session: nox.Session) -> None:
+    """Make cases/btf: what the cases need of the BTF that 6.1/i386 lacks, by pahole from its debug package (765 MB)."""
+    cases(session)
+    _python(session, "-m", "tests.i386_btf")
+
+
+@nox.session
 def layouts(session: nox.Session) -> None:
     """Run the matrix on kernels from each package layout of the archive."""
     cases(session)

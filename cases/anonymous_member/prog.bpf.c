@@ -4,8 +4,7 @@
  * strings differ, the names decide.
  */
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 
 struct mm_struct {
 	unsigned long total_vm;
@@ -29,11 +28,11 @@ int on_getpgid(void *ctx)
 
 	if (!EK_MINE())
 		return 0;
-	mm = BPF_CORE_READ(task, mm);
-	total_vm = BPF_CORE_READ(mm, total_vm);
-	map_count = BPF_CORE_READ(mm, map_count);
-	arg_start = BPF_CORE_READ(mm, arg_start);
-	arg_end = BPF_CORE_READ(mm, arg_end);
+	mm = EK_READ(task, mm);
+	total_vm = EK_READ(mm, total_vm);
+	map_count = EK_READ(mm, map_count);
+	arg_start = EK_READ(mm, arg_start);
+	arg_end = EK_READ(mm, arg_end);
 	EK_HIT();
 	return 0;
 }

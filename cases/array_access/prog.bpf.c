@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /* Elements of arrays: of structs, at a place known when compiling, and of a flexible array at the end of a struct. */
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 
 struct rlimit {
 	unsigned long rlim_cur;
@@ -45,14 +44,14 @@ int on_getpgid(void *ctx)
 
 	if (!EK_MINE())
 		return 0;
-	nofile[0] = BPF_CORE_READ(task, signal, rlim[7].rlim_cur);
-	nofile[1] = BPF_CORE_READ(task, signal, rlim[7].rlim_max);
-	info = BPF_CORE_READ(task, cred, group_info);
-	ngroups = BPF_CORE_READ(info, ngroups);
-	groups[0] = BPF_CORE_READ(info, gid[0].val);
-	groups[1] = BPF_CORE_READ(info, gid[1].val);
-	groups[2] = BPF_CORE_READ(info, gid[2].val);
-	third_letter = BPF_CORE_READ(task, comm[2]);
+	nofile[0] = EK_READ(task, signal, rlim[7].rlim_cur);
+	nofile[1] = EK_READ(task, signal, rlim[7].rlim_max);
+	info = EK_READ(task, cred, group_info);
+	ngroups = EK_READ(info, ngroups);
+	groups[0] = EK_READ(info, gid[0].val);
+	groups[1] = EK_READ(info, gid[1].val);
+	groups[2] = EK_READ(info, gid[2].val);
+	third_letter = EK_READ(task, comm[2]);
 	EK_HIT();
 	return 0;
 }

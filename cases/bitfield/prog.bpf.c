@@ -4,8 +4,7 @@
  * own in 6.12: the local declaration says bitfield, the relocations make of it what this kernel has.
  */
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 
 struct signal_struct {
 	unsigned int is_child_subreaper : 1;
@@ -63,14 +62,15 @@ int on_getpgid(void *ctx)
 
 	if (!EK_MINE())
 		return 0;
-	signal = BPF_CORE_READ(task, signal);
+	signal = EK_READ(task, signal);
 	reset_on_fork = BPF_CORE_READ_BITFIELD_PROBED(task, sched_reset_on_fork);
 	subreaper = BPF_CORE_READ_BITFIELD_PROBED(signal, is_child_subreaper);
 
-	files = BPF_CORE_READ(task, files, fdt, fd);
-	EK_ASSERT(bpf_probe_read_kernel(&file, sizeof(file), files + socket_fd) == 0);
-	socket = BPF_CORE_READ(file, private_data);
-	sock = BPF_CORE_READ(socket, sk);
+	files = EK_READ(task, files, fdt, fd);
+	file = ek_pointer_at(files, socket_fd);
+	EK_ASSERT(file);
+	socket = EK_READ(file, private_data);
+	sock = EK_READ(socket, sk);
 	EK_ASSERT(sock);
 	reuse = BPF_CORE_READ_BITFIELD_PROBED(sock, __sk_common.skc_reuse);
 	reuseport = BPF_CORE_READ_BITFIELD_PROBED(sock, __sk_common.skc_reuseport);

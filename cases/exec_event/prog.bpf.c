@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 
 struct kuid {
 	__u32 val;
@@ -57,11 +56,11 @@ struct event unused_event; /* keeps the type in the object's BTF: the check deco
 SEC("raw_tp/sched_process_exec")
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *task = (void *)ctx->args[0];
+	struct task_struct *task = (void *)ctx->args[0], *parent;
 	struct linux_binprm *program = (void *)ctx->args[2];
 	struct event *event;
 
-	if (!ek_pid || BPF_CORE_READ(task, real_parent, tgid) != ek_pid)
+	if (!ek_pid || EK_READ(task, real_parent, tgid) != ek_pid)
 		return 0;
 	EK_HIT();
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -69,13 +68,14 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 		EK_FAIL();
 		return 0;
 	}
-	event->pid = BPF_CORE_READ(task, pid);
-	event->parent = BPF_CORE_READ(task, real_parent, tgid);
-	event->uid = BPF_CORE_READ(task, cred, uid.val);
-	event->inode = BPF_CORE_READ(task, mm, exe_file, f_inode, i_ino);
-	EK_ASSERT(BPF_CORE_READ_STR_INTO(&event->comm, task, comm) > 0);
-	EK_ASSERT(BPF_CORE_READ_STR_INTO(&event->parent_comm, task, real_parent, comm) > 0);
-	EK_ASSERT(bpf_probe_read_kernel_str(event->filename, sizeof(event->filename), BPF_CORE_READ(program, filename)) > 0);
+	event->pid = EK_READ(task, pid);
+	event->parent = EK_READ(task, real_parent, tgid);
+	event->uid = EK_READ(task, cred, uid.val);
+	event->inode = EK_READ(task, mm, exe_file, f_inode, i_ino);
+	EK_ASSERT(bpf_probe_read_kernel_str(event->comm, sizeof(event->comm), task->comm) > 0);
+	parent = EK_READ(task, real_parent);
+	EK_ASSERT(bpf_probe_read_kernel_str(event->parent_comm, sizeof(event->parent_comm), parent->comm) > 0);
+	EK_ASSERT(bpf_probe_read_kernel_str(event->filename, sizeof(event->filename), EK_READ(program, filename)) > 0);
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

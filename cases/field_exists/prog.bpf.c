@@ -4,8 +4,7 @@
  * task_struct.cpu is in thread_info since 5.16.
  */
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 
 struct timespec64 {
 	__s64 tv_sec;
@@ -62,16 +61,16 @@ static __always_inline void read_mtime(struct inode *inode)
 	struct inode___before_6_6 *old = (void *)inode;
 
 	if (bpf_core_field_exists(inode->i_mtime_sec)) {
-		seconds = BPF_CORE_READ(inode, i_mtime_sec);
-		nanoseconds = BPF_CORE_READ(inode, i_mtime_nsec);
+		seconds = EK_READ(inode, i_mtime_sec);
+		nanoseconds = EK_READ(inode, i_mtime_nsec);
 		generation = 3;
 	} else if (bpf_core_field_exists(middle->__i_mtime)) {
-		seconds = BPF_CORE_READ(middle, __i_mtime.tv_sec);
-		nanoseconds = BPF_CORE_READ(middle, __i_mtime.tv_nsec);
+		seconds = EK_READ(middle, __i_mtime.tv_sec);
+		nanoseconds = EK_READ(middle, __i_mtime.tv_nsec);
 		generation = 2;
 	} else {
-		seconds = BPF_CORE_READ(old, i_mtime.tv_sec);
-		nanoseconds = BPF_CORE_READ(old, i_mtime.tv_nsec);
+		seconds = EK_READ(old, i_mtime.tv_sec);
+		nanoseconds = EK_READ(old, i_mtime.tv_nsec);
 		generation = 1;
 	}
 }
@@ -86,14 +85,15 @@ int on_getpgid(void *ctx)
 	if (!EK_MINE())
 		return 0;
 	if (bpf_core_field_exists(task->thread_info.cpu))
-		cpu = BPF_CORE_READ(task, thread_info.cpu);
+		cpu = EK_READ(task, thread_info.cpu);
 	else
-		cpu = BPF_CORE_READ(old, cpu);
+		cpu = EK_READ(old, cpu);
 	EK_ASSERT(cpu == bpf_get_smp_processor_id());
 
-	files = BPF_CORE_READ(task, files, fdt, fd);
-	EK_ASSERT(bpf_probe_read_kernel(&file, sizeof(file), files + file_fd) == 0);
-	read_mtime(BPF_CORE_READ(file, f_inode));
+	files = EK_READ(task, files, fdt, fd);
+	file = ek_pointer_at(files, file_fd);
+	EK_ASSERT(file);
+	read_mtime(EK_READ(file, f_inode));
 	EK_HIT();
 	return 0;
 }

@@ -5,8 +5,7 @@
  * variables", in v6.8).
  */
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 
 struct net_device {
 	char name[16];
@@ -41,11 +40,11 @@ int on_getpgid(void *ctx)
 
 	if (!EK_MINE())
 		return 0;
-	loopback = BPF_CORE_READ(task, nsproxy, net_ns, loopback_dev);
+	loopback = EK_READ(task, nsproxy, net_ns, loopback_dev);
 	EK_ASSERT(loopback);
-	flags = BPF_CORE_READ(loopback, flags);
-	mtu = BPF_CORE_READ(loopback, mtu);
-	ifindex = BPF_CORE_READ(loopback, ifindex);
+	flags = EK_READ(loopback, flags);
+	mtu = EK_READ(loopback, mtu);
+	ifindex = EK_READ(loopback, ifindex);
 	EK_ASSERT(BPF_CORE_READ_STR_INTO(&name, loopback, name) == sizeof("lo"));
 	mtu_offset = bpf_core_field_offset(struct net_device, mtu);
 	EK_HIT();

@@ -23,6 +23,9 @@ def check(obj):
         with contextlib.suppress(OSError):  # sets sk_shutdown, the neighbour of sk_tsflags in 5.10, and says ENOTCONN
             udp.shutdown(socket.SHUT_RDWR)
     values = obj.globals
-    assert values["ek_hits"] == 3
-    assert values["tsflags"] == truth == FLAGS, f"flags {values['tsflags']:#x}, getsockopt says {truth:#x}"
+    if obj.programs["on_release"].record["status"] == "passed":  # a kernel without BTF of its own has no fentry
+        assert values["ek_hits"] == 3
+        assert values["tsflags"] == truth == FLAGS, f"flags {values['tsflags']:#x}, getsockopt says {truth:#x}"
+    else:
+        assert values["ek_hits"] == 2
     return {key: values[key] for key in ("comp_sack_nr_size", "tsflags_size")}

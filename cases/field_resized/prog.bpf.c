@@ -5,8 +5,7 @@
  * since: read by the size, sign and shifts that the relocations give.
  */
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 #include <bpf/bpf_tracing.h>
 
 struct netns_ipv4 {
@@ -46,7 +45,7 @@ int on_getpgid(void *ctx)
 
 	if (!EK_MINE())
 		return 0;
-	net = BPF_CORE_READ(task, nsproxy, net_ns);
+	net = EK_READ(task, nsproxy, net_ns);
 	comp_sack_nr = BPF_CORE_READ_BITFIELD_PROBED(net, ipv4.sysctl_tcp_comp_sack_nr);
 	comp_sack_nr_size = bpf_core_field_size(net->ipv4.sysctl_tcp_comp_sack_nr);
 	EK_HIT();

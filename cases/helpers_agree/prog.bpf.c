@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /* Everything is asserted where it is seen, in the kernel: what relocated pointers read is what helpers return. */
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 
 struct kuid {
 	__u32 val;
@@ -28,10 +27,10 @@ int on_exec(void *ctx)
 	char told[16], read[16];
 	int i;
 
-	EK_ASSERT(BPF_CORE_READ(task, pid) == (__s32)ids);
-	EK_ASSERT(BPF_CORE_READ(task, tgid) == (__s32)(ids >> 32));
-	EK_ASSERT(BPF_CORE_READ(task, group_leader, pid) == (__s32)(ids >> 32));
-	EK_ASSERT(BPF_CORE_READ(task, cred, uid.val) == (__u32)bpf_get_current_uid_gid());
+	EK_ASSERT(EK_READ(task, pid) == (__s32)ids);
+	EK_ASSERT(EK_READ(task, tgid) == (__s32)(ids >> 32));
+	EK_ASSERT(EK_READ(task, group_leader, pid) == (__s32)(ids >> 32));
+	EK_ASSERT(EK_READ(task, cred, uid.val) == (__u32)bpf_get_current_uid_gid());
 	EK_ASSERT(bpf_get_current_comm(told, sizeof(told)) == 0);
 	EK_ASSERT(BPF_CORE_READ_INTO(&read, task, comm) == 0);
 	for (i = 0; i < (int)sizeof(told) && told[i]; i++)

@@ -4,8 +4,7 @@
  * it an unsigned int: two flavours of the struct in one object, and the kernel's own BTF decides.
  */
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 
 struct list_head {
 	struct list_head *next;
@@ -34,10 +33,10 @@ static __always_inline __u64 state_of(struct task_struct *task)
 	renamed = bpf_core_field_exists(task->__state);
 	if (bpf_core_field_exists(task->__state)) {
 		state_size = bpf_core_field_size(task->__state);
-		return BPF_CORE_READ(task, __state);
+		return EK_READ(task, __state);
 	}
 	state_size = bpf_core_field_size(old->state);
-	return BPF_CORE_READ(old, state);
+	return EK_READ(old, state);
 }
 
 SEC("tracepoint/syscalls/sys_enter_getpgid")
@@ -49,16 +48,16 @@ int on_getpgid(void *ctx)
 
 	if (!EK_MINE())
 		return 0;
-	node = BPF_CORE_READ(task, children.next);
+	node = EK_READ(task, children.next);
 	for (i = 0; i < 16; i++) {
 		/* container_of() with the offset of this kernel */
 		child = (void *)node - bpf_core_field_offset(struct task_struct, sibling);
-		if (BPF_CORE_READ(child, pid) == child_pid) {
+		if (EK_READ(child, pid) == child_pid) {
 			child_state = state_of(child);
 			EK_HIT();
 			break;
 		}
-		node = BPF_CORE_READ(node, next);
+		node = EK_READ(node, next);
 	}
 	return 0;
 }

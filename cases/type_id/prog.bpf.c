@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /* The id that a type has in the kernel's own BTF, handed back to the kernel: it prints the value by that id. */
 #include <everykernel.h>
-
-#include <bpf/bpf_core_read.h>
+#include <core_read.h>
 
 struct load_weight {
 	unsigned long weight;
@@ -32,7 +31,7 @@ int on_getpgid(void *ctx)
 		return 0;
 	kernel_id = bpf_core_type_id_kernel(struct load_weight);
 	local_id = bpf_core_type_id_local(struct load_weight);
-	weight = BPF_CORE_READ(task, se.load.weight);
+	weight = EK_READ(task, se.load.weight);
 	pointer.type_id = kernel_id;
 	pointer.ptr = __builtin_preserve_access_index(&task->se.load);
 	EK_ASSERT(bpf_snprintf_btf(text, sizeof(text), &pointer, sizeof(pointer), BTF_F_COMPACT) > 0);
