@@ -29,8 +29,8 @@ _TABLE = (
     Reason(
         "btf-missing",
         "relocate",
-        "the program has CO-RE records and the kernel has no BTF",
-        "supply one made for this kernel (a BTF archive, pahole on its debug package), or load a variant without CO-RE",
+        "the program has CO-RE records, or needs the kernel's own BTF (fentry, LSM, kfuncs …), and the kernel has none",
+        "for CO-RE, supply one made for this kernel (--btf); else load a variant that does without, such as a kprobe",
     ),
     Reason(
         "btf-rejected",

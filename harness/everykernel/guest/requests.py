@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 from everykernel import load, wire
 from everykernel.btf import Btf
 from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, ObjectUnsupported, UsageError
-from everykernel.load.syscalls import error_name
+from everykernel.load.syscalls import architecture, error_name
 from everykernel.load.variables import Variables
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class Requests:
             spec = object_.read(message.data, message.name)
             btf: Optional[Btf] = None
             if message.btf is not None:
-                btf = Btf.parse(message.btf, name=message.btf_name or "supplied")
+                size = architecture().pointer_size  # of a BTF that does not tell
+                btf = Btf.parse(message.btf, name=message.btf_name or "supplied", pointer_size=size)
             loaded = load.load(
                 spec,
                 self._kernel,
@@ -101,8 +102,10 @@ class Requests:
                 btf_name=message.btf_name,
                 contract=message.contract,
             )
-        except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
+        except (ObjectMalformed, ObjectUnsupported) as e:
             return self._keep(_unreadable(e))
+        except BtfMalformed as e:
+            return self._keep(_unreadable(e, f"supplied:{message.btf_name}" if message.btf is not None else ""))
         return self._keep(loaded)
 
     def _attach(self, message: wire.Attach) -> wire.Message:
@@ -155,9 +158,11 @@ class Requests:
         return wire.Done()
 
 
-def _unreadable(error: EverykernelError) -> LoadedObject:
-    """Return an object that could not be read: its relocate stage failed, the next one was not reached."""
+def _unreadable(error: EverykernelError, btf: str = "") -> LoadedObject:
+    """Return an object that could not be read, or not against this BTF: relocate failed, load was not reached."""
     relocate = {"status": wire.FAILED, "code": error.code, "message": str(error), "seconds": 0.0, "relocations": []}
+    if btf:
+        relocate["btf"] = btf
     stage = {"status": wire.NOT_REACHED, "code": error.code, "message": "", "seconds": 0.0, "maps": [], "programs": []}
     return load.LoadedObject(None, cast("wire.Stage", relocate), cast("wire.Stage", stage))
 

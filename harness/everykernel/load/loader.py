@@ -9,13 +9,13 @@ import errno
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel import wire
 from everykernel.btf import sanitise
 from everykernel.core import Target
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
-from everykernel.load import abi, create, externs, maps, program, reasons, verifier
+from everykernel.load import abi, create, externs, maps, program, reasons, struct_ops, verifier
 from everykernel.load.kconfig import kernel_version
 from everykernel.load.link import link
 from everykernel.load.loaded import LoadedObject, Program
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from everykernel.load.link import Linked
     from everykernel.load.reasons import Reason
     from everykernel.object import Function, ObjectSpec, ProgramSpec
+    from everykernel.object.spec import StructOpsSpec
 
 _KCONFIG = ".kconfig"
 
@@ -81,6 +82,8 @@ def _load(
     else:
         target, used = kernel.target, "none" if kernel.vmlinux is None else "kernel"
     relocated = relocate(spec, chosen, target, used)
+    if btf is not None and any(r["kind"] == "target_type_id" for r in relocated.stage["relocations"]):
+        relocated.stage["notes"].append("target type ids are the supplied BTF's: the kernel knows no type by them")
     return _Load(spec, kernel, relocated, chosen).run()
 
 
@@ -120,6 +123,7 @@ class _Load:
         self.chosen = chosen
         self.object = LoadedObject(spec, relocated.stage, {})
         self.externs = externs.Resolution(spec, kernel)
+        self.operations: dict[str, tuple[maps.Map, Union[struct_ops.Operations, Reason]]] = {}  # by function
         self.btf_fd = 0
         self.notes: list[str] = []
 
@@ -197,12 +201,28 @@ class _Load:
             found[section.name] = made = create.data_map(section, spec.btf)
             title = section.name if "." in section.name[1:] else stem[: 15 - len(section.name)] + section.name
             create.create_data(made, probes, self.btf_fd, title, section.data)
+        for operations in spec.struct_ops:
+            self._create_operations(operations)
         if self.externs.kconfig:
             data = self.externs.kconfig
             kconfig = MapSpec(_KCONFIG, maps.ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG)
             found[_KCONFIG] = made = maps.Map(_KCONFIG, kconfig, spec.btf)
             create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
             self.externs.place_kconfig(made.fd)
+
+    def _create_operations(self, declared: StructOpsSpec) -> None:
+        """Find what an operations struct is in this kernel, and create its map."""
+        assert self.spec.btf is not None
+        made = maps.Map(declared.name, MapSpec(declared.name, maps.STRUCT_OPS, 4, len(declared.data)), None)
+        if declared.autocreate:
+            self.object.maps[declared.name] = made
+        found = struct_ops.resolve(declared, self.spec.btf, self.kernel)
+        if isinstance(found, reasons.Reason):
+            create.absent(made, found)
+        elif declared.autocreate:
+            create.create_operations(made, found, self.kernel.probes, link=declared.link)
+        for _, function in declared.programs:
+            self.operations.setdefault(function, (made, found))
 
     def _program(self, spec: ProgramSpec) -> None:
         """Load one program and keep its record."""
@@ -239,6 +259,10 @@ class _Load:
         """Return why a program need not be tried: an unknown section, a map or extern that is not there."""
         if spec.rule is None:
             return reasons.Reason("object-unsupported", f"section {spec.section!r} stands for no program type")
+        if spec.function in self.operations and spec.rule.type == "struct_ops":
+            record = self.operations[spec.function][0].record
+            if record["status"] == wire.FAILED:
+                return reasons.Reason(record["code"], f"it needs {record['message']}")
         for function in parts:
             for reference in function.references:
                 if reference.kind in (MAP, DATA):
@@ -253,6 +277,9 @@ class _Load:
 
     def _load(self, spec: ProgramSpec, parts: list[Function], record: wire.ProgramRecord) -> int:
         target, missing = program.find_target(spec, spec.target, self.kernel)
+        found = self.operations.get(spec.function, (None, None))[1]
+        if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, struct_ops.Operations):
+            target = program.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
         if missing is not None:
             _verdict(record, wire.FAILED, missing.code, f"{spec.name}: {missing.message}")
             return -1

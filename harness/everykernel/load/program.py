@@ -43,10 +43,14 @@ class Refused(Exception):
 
 
 class Target(NamedTuple):
-    """What a program attaches to by BTF: the type's id, and the descriptor of a module's BTF (0: the kernel's)."""
+    """What a program attaches to by BTF: the type's id, and the descriptor of a module's BTF (0: the kernel's).
+
+    ``member`` is the index of the member that a struct_ops program stands for.
+    """
 
     type_id: int = 0
     btf_fd: int = 0
+    member: Optional[int] = None
 
 
 def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple[Target, Optional[Reason]]:
@@ -61,7 +65,9 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
         return Target(), Reason("attach-target-missing", "its section names no target")
     if kernel.vmlinux is None:
         return Target(), Reason(
-            "btf-missing", f"{program.section}: its target is found by the kernel's BTF, and it has none"
+            "btf-missing",
+            f"{program.section}: its target is found by the kernel's own BTF, and it has none (a supplied one serves "
+            "relocation only)",
         )
     prefix, kind = _TARGETS.get(rule.attach_type, ("", "func"))
     module, colon, function = target.partition(":")
@@ -108,6 +114,8 @@ class Loading:
         attach_type = attach_number(rule.attach_type) if rule.attach_type else 0
         if rule.expected_optional and not expected:
             attach_type = 0
+        if target.member is not None:
+            attach_type = target.member
         self.attributes = abi.ProgramAttributes(
             type=PROGRAM_TYPE[rule.type],
             insn_count=len(self._code) // 8,
