@@ -18,8 +18,8 @@ from everykernel.machine.background import background
 # The kernel kills QEMU when our spawning thread ends, however we end (setpriv sets PR_SET_PDEATHSIG, which survives
 # execve(2)). If we ended before that took effect, QEMU has another parent by now, and is not started at all.
 _GUARD = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", '[ "$PPID" = "$1" ] && shift && exec "$@"', "sh"]
-# Heap in huge pages, where glibc (2.35 on) and the host have them: halves the page faults of QEMU's start (5037 to 2727,
-# 5 ms of CPU for each guest). A setting of the user's own stays.
+# Heap in huge pages, where glibc (2.35 on) and the host have them: halves the page faults of QEMU's start (5037 to
+# 2727, 5 ms of CPU for each guest). A setting of the user's own stays.
 _TUNABLES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 REMEDY = "run `everykernel doctor`"
 
