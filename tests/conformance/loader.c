@@ -166,6 +166,8 @@ static bool needs_entries(enum bpf_map_type type)
 	}
 }
 
+static int inner_fds[MAPS], inner_count; /* of the object that is open: libbpf leaves them to us */
+
 /* libbpf cannot resize an inner map (bpf_map__set_max_entries crashes on one): hand it one of the right size. */
 static void size_inner(struct bpf_map *map, const struct bpf_map *inner)
 {
@@ -175,8 +177,17 @@ static void size_inner(struct bpf_map *map, const struct bpf_map *inner)
 	int fd = bpf_map_create(type, NULL, bpf_map__key_size(inner), bpf_map__value_size(inner),
 				ring ? (unsigned int)sysconf(_SC_PAGESIZE) : 1, &opts);
 
-	if (fd >= 0 && bpf_map__set_inner_map_fd(map, fd))
+	if (fd >= 0 && inner_count < MAPS && !bpf_map__set_inner_map_fd(map, fd))
+		inner_fds[inner_count++] = fd;
+	else if (fd >= 0)
 		close(fd);
+}
+
+static void close_object(struct bpf_object *obj)
+{
+	bpf_object__close(obj);
+	while (inner_count)
+		close(inner_fds[--inner_count]);
 }
 
 static void size_map(struct bpf_map *map)
@@ -189,17 +200,24 @@ static void size_map(struct bpf_map *map)
 		size_inner(map, inner);
 }
 
-/* Take every program but the chosen one out of a struct_ops map: libbpf loads all that such a map holds. */
-static void clear_struct_ops(struct bpf_object *obj, struct bpf_map *map, struct bpf_program *chosen)
+/* Take every program but the chosen one out of a struct_ops map, as libbpf loads all that such a map holds; return
+ * whether the chosen one is in it. */
+static bool clear_struct_ops(struct bpf_object *obj, struct bpf_map *map, struct bpf_program *chosen)
 {
 	struct bpf_program *prog;
 	size_t size = 0;
 	char *data = bpf_map__initial_value(map, &size);
+	bool there = false;
 
-	for (size_t at = 0; data && at + sizeof(void *) <= size; at += sizeof(void *))
+	for (size_t at = 0; data && at + sizeof(void *) <= size; at += sizeof(void *)) {
+		struct bpf_program **slot = (struct bpf_program **)(data + at);
+
+		there |= *slot == chosen;
 		bpf_object__for_each_program(prog, obj)
-			if (prog != chosen && *(struct bpf_program **)(data + at) == prog)
-				*(struct bpf_program **)(data + at) = NULL;
+			if (prog != chosen && *slot == prog)
+				*slot = NULL;
+	}
+	return there;
 }
 
 /* A map that the kernel refused, and is left out. */
@@ -223,13 +241,9 @@ static void prepare(struct bpf_object *obj, struct bpf_program *chosen, const st
 	bpf_object__for_each_map(map, obj) {
 		size_map(map);
 		bpf_map__set_pin_path(map, NULL);
+		if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
+			bpf_map__set_autocreate(map, clear_struct_ops(obj, map, chosen));
 		if (is_left_out(maps, count, bpf_map__name(map)))
-			bpf_map__set_autocreate(map, false);
-		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
-			continue;
-		if (bpf_program__type(chosen) == BPF_PROG_TYPE_STRUCT_OPS)
-			clear_struct_ops(obj, map, chosen);
-		else
 			bpf_map__set_autocreate(map, false);
 	}
 }
@@ -260,9 +274,11 @@ static struct bpf_program *choose(struct bpf_object *obj, int position)
 /* Load the program at this position alone; return 0 past the last. */
 static int one(const char *path, int position)
 {
-	static struct left_out maps[MAPS];
-	int count = 0;
+	static struct left_out maps[MAPS]; /* of this object: a process has one */
+	static int count;
 
+	if (count && maps[count - 1].err == ENOMEM) /* may be there again by now */
+		count = 0;
 	for (;;) {
 		struct bpf_object *obj;
 		struct bpf_program *chosen;
@@ -281,7 +297,7 @@ static int one(const char *path, int position)
 		}
 		chosen = choose(obj, position);
 		if (!chosen) {
-			bpf_object__close(obj);
+			close_object(obj);
 			return 0;
 		}
 		prepare(obj, chosen, maps, count);
@@ -289,16 +305,18 @@ static int one(const char *path, int position)
 		if (err && refused_map[0] && count < MAPS && !is_left_out(maps, count, refused_map)) {
 			snprintf(maps[count].name, WIDTH, "%s", refused_map);
 			maps[count++].err = err;
-			bpf_object__close(obj);
+			close_object(obj);
 			continue;
 		}
 		if (slot_failed)
 			err = 0; /* it was loaded; then a program that was not should have gone into a prog_array */
+		else if (!err && bpf_program__fd(chosen) < 0)
+			err = EBADF; /* left alone: a struct_ops program whose map was left out */
 		if (kernel_refused)
 			who = "kernel";
 		else
 			who = err ? "libbpf" : "loaded";
-		if (count && (uses_left_out(chosen) || (!err && !slot_failed && bpf_program__fd(chosen) < 0))) {
+		if (count && (uses_left_out(chosen) || err == EBADF)) {
 			who = "map";
 			err = maps[0].err;
 		}
@@ -306,7 +324,7 @@ static int one(const char *path, int position)
 		for (int i = 0; i < count; i++)
 			printf("map\t%s\t%d\n", maps[i].name, maps[i].err);
 		printf("program\t%s\t%s\t%d\t%s\n", bpf_program__name(chosen), bpf_program__section_name(chosen), err, who);
-		bpf_object__close(obj);
+		close_object(obj);
 		return 1;
 	}
 }

@@ -148,7 +148,7 @@ def parse(output: str) -> dict[str, Answer]:
             log.append(rest[0].removeprefix("libbpf: "))
             continue
         elif kind == "open":
-            found[path] = Answer({}, log[-1] or f"errno {rest[0]}")
+            found[path] = Answer(programs, log[-1] or f"errno {rest[0]}")
         elif kind == "crashed":
             found[path] = Answer(programs, f"libbpf crashed with signal {rest[0]}")
         elif kind == "program":
@@ -172,7 +172,7 @@ def our_answer(obj: Foreign, loaded: wire.Loaded) -> Answer:
     stage = loaded.load
     if stage["status"] == wire.NOT_REACHED and not stage["programs"]:
         return Answer({}, loaded.relocate["message"] or loaded.relocate["code"])
-    refused = {m["name"]: m["errno"] for m in stage["maps"] if m["status"] == wire.FAILED}
+    refused = {m["name"]: m["errno"] for m in stage["maps"] if m["status"] == wire.FAILED and m["errno"]}
     users = _users(obj, refused) if refused else {}
     programs = {}
     for record in stage["programs"]:
@@ -195,6 +195,7 @@ def _users(obj: Foreign, refused: Mapping[str, Any]) -> dict[str, str]:
     for program in spec.programs:
         parts = reached(spec.functions[program.function], spec.functions)
         used = {r.name for part in parts for r in part.references if r.kind in (MAP, DATA)}
+        used |= {s.name for s in spec.struct_ops if program.function in dict(s.programs).values()}
         names = [name for name in refused if name in used]
         if names:
             found[program.name] = names[0]

@@ -14,7 +14,7 @@ from everykernel.object.maps import MAP_TYPE
 def test_sizes_of_attributes() -> None:
     """Attributes have the sizes of the kernel's structs up to the last field that is used."""
     assert len(abi.ProgramAttributes(1, 2, 0, 0).pack()) == 144
-    assert len(abi.MapAttributes(1, 4, 4, 1).pack()) == 72
+    assert len(abi.MapAttributes(1, 4, 4, 1).pack()) == 80
     assert len(abi.element(1, 2, 3)) == 32
     assert len(abi.test_run(1, (0, 0, 0, 0), (0, 0, 0, 0), 1)) == 80
     assert len(abi.perf_event(1, 10)) == 112

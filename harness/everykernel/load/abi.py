@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 # Flags of maps and programs.
 F_NO_PREALLOC, F_RDONLY_PROG, F_MMAPABLE = 1 << 0, 1 << 7, 1 << 10
+F_LINK, F_VTYPE_BTF_OBJ_FD = 1 << 13, 1 << 15
 F_SLEEPABLE = 1 << 4
 
 NAME_SIZE = 16  # BPF_OBJ_NAME_LEN, the final NUL included
@@ -49,13 +50,16 @@ class MapAttributes(NamedTuple):
     key_type: int = 0
     value_type: int = 0
     extra: int = 0
+    kernel_value_type: int = 0
+    value_btf_fd: int = 0
 
     def pack(self) -> bytearray:
         """Return the attribute's bytes."""
         return bytearray(
             struct.pack(
-                "=7I16s5IQ", self.type, self.key_size, self.value_size, self.max_entries, self.flags, self.inner_fd,
-                self.numa_node, self.name, 0, self.btf_fd, self.key_type, self.value_type, 0, self.extra,
+                "=7I16s5IQI4x", self.type, self.key_size, self.value_size, self.max_entries, self.flags, self.inner_fd,
+                self.numa_node, self.name, 0, self.btf_fd, self.key_type, self.value_type, self.kernel_value_type,
+                self.extra, self.value_btf_fd,
             )
         )  # fmt: skip
 

@@ -21,6 +21,8 @@ from everykernel.object.spec import DataSection, MapSpec
 if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.load.probe import Probes
+    from everykernel.load.reasons import Reason
+    from everykernel.load.struct_ops import Operations
 
 RING_BUFFERS = frozenset({MAP_TYPE["ringbuf"], MAP_TYPE["user_ringbuf"]})
 # Types whose keys and values the kernel does not describe by BTF: libbpf leaves the types out (bpf_object__create_map).
@@ -74,6 +76,29 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
             os.close(inner)
     if spec.pinning and map_.fd >= 0:
         pins.pin(map_)
+
+
+def create_operations(map_: Map, operations: Operations, probes: Probes, *, link: bool) -> None:
+    """Create the map of an operations struct; ``link``: it will be attached by a link."""
+    spec, record = map_.spec, map_.record
+    record["max_entries"], record["value_size"] = 1, operations.value_size
+    flags = (abi.F_LINK if link else 0) | (abi.F_VTYPE_BTF_OBJ_FD if operations.btf_fd else 0)
+    attributes = _attributes(spec, 1, map_.name, 0)._replace(
+        value_size=operations.value_size,
+        flags=flags,
+        kernel_value_type=operations.value_type,
+        value_btf_fd=operations.btf_fd,
+    )
+    try:
+        map_.fd = bpf(abi.MAP_CREATE, attributes.pack())
+    except OSError as e:
+        _refused(map_, probes, e)
+
+
+def absent(map_: Map, reason: Reason) -> None:
+    """Write down why a map cannot even be asked for."""
+    map_.record["status"], map_.record["code"] = wire.FAILED, reason.code
+    map_.record["message"] = f"map {map_.name!r}: {reason.message}"
 
 
 def _types(spec: MapSpec, btf_fd: int) -> int:

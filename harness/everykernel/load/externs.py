@@ -19,6 +19,7 @@ from everykernel.btf.index import essential
 from everykernel.core import compat
 from everykernel.core.refusal import Refused
 from everykernel.load.kconfig import Unfit, kernel_config, kernel_version, setting_bytes
+from everykernel.load.kernel import find_type
 from everykernel.load.link import PSEUDO_BTF_ID, PSEUDO_KFUNC_CALL, PSEUDO_MAP_VALUE, source
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Resolution:
             )
         if kernel.vmlinux is None:
             return _missing(extern, "btf-missing", "a typed symbol needs the kernel's BTF, and it has none")
-        found_at = _find(kernel, extern.name, "var")
+        found_at = find_type(kernel, extern.name, "var")
         if found_at is None:
             return _missing(extern, "ksym-missing", "the kernel's BTF has no such variable")
         btf, number, descriptor = found_at
@@ -170,7 +171,7 @@ class Resolution:
     def _function(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:
         if kernel.vmlinux is None:
             return _missing(extern, "btf-missing", "a kernel function needs the kernel's BTF, and it has none")
-        found = _find(kernel, essential(extern.name), "func")
+        found = find_type(kernel, essential(extern.name), "func")
         if found is None:
             return _missing(extern, "kfunc-missing", "the kernel has no such function in its BTF")
         btf, number, descriptor = found
@@ -181,21 +182,6 @@ class Resolution:
         if descriptor not in self.descriptors:
             self.descriptors.append(descriptor)
         return Resolved("kfunc", number, slot=self.descriptors.index(descriptor) + 1, btf_fd=descriptor)
-
-
-def _find(kernel: KernelTypes, name: str, kind: str) -> Optional[tuple[Btf, int, int]]:
-    """Return where a variable or function is: BTF, id, and the descriptor of a module's BTF (0: the kernel's)."""
-    assert kernel.vmlinux is not None
-    number = kernel.vmlinux.find(name, kind)
-    if number is not None:
-        return kernel.vmlinux, number, 0
-    wanted = kinds.KIND_NUMBERS[kind]
-    for module in kernel.target.modules:
-        own = [n for n in module.own_named(name) if module.kind(n) == wanted]
-        found = kernel.module(module.name)
-        if own and found is not None:
-            return module, own[0], found[1]
-    return None
 
 
 def _compatible(local: Btf, extern: Extern, btf: Btf, number: int) -> bool:

@@ -9,7 +9,7 @@ import os
 import struct
 from typing import Optional
 
-from everykernel.btf import Btf
+from everykernel.btf import Btf, kinds
 from everykernel.core import Target
 from everykernel.load import abi
 from everykernel.load.probe import Probes
@@ -71,6 +71,21 @@ def kernel_btf() -> KernelTypes:
     btf = Btf.parse(data, name="vmlinux", pointer_size=struct.calcsize("P"))
     btf.warm()  # many objects will be relocated against it: this goes into the warm snapshot
     return KernelTypes(btf)
+
+
+def find_type(kernel: KernelTypes, name: str, kind: str) -> Optional[tuple[Btf, int, int]]:
+    """Return a type of the kernel or of a module: BTF, id, descriptor of the module's BTF (0: the kernel's)."""
+    assert kernel.vmlinux is not None
+    number = kernel.vmlinux.find(name, kind)
+    if number is not None:
+        return kernel.vmlinux, number, 0
+    wanted = kinds.KIND_NUMBERS[kind]
+    for module in kernel.target.modules:
+        own = [n for n in module.own_named(name) if module.kind(n) == wanted]
+        found = kernel.module(module.name)
+        if own and found is not None:
+            return module, own[0], found[1]
+    return None
 
 
 def _identifiers() -> list[int]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PER_CPU = frozenset(MAP_TYPE[n] for n in ("percpu_hash", "percpu_array", "lru_percpu_hash", "percpu_cgroup_storage"))
 PERF_EVENT_ARRAY = MAP_TYPE["perf_event_array"]
 PROG_ARRAY = MAP_TYPE["prog_array"]
+STRUCT_OPS = MAP_TYPE["struct_ops"]
 ARRAY = MAP_TYPE["array"]
 
 _ANY = 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Optional
 from everykernel.btf import Btf, kinds
 from everykernel.btf import ext as btf_ext
 from everykernel.errors import BtfMalformed, ObjectMalformed
-from everykernel.object import datasecs, elf, maps
+from everykernel.object import datasecs, elf, maps, struct_ops
 from everykernel.object.code import Layout, functions
 from everykernel.object.sections import match
 from everykernel.object.spec import Extern, MapSpec, ObjectSpec, ProgramSpec
@@ -51,6 +51,7 @@ def read(data: bytes, name: str) -> ObjectSpec:
         maps=declared,
         data=data_sections,
         externs=externs,
+        struct_ops=tuple(struct_ops.declared(container, ids, btf, code, name)) if btf is not None else (),
         core_sections=tuple(ext.core),
         shared_section=TEXT if any(p.section != TEXT for p in programs) else "",
         notes=tuple(notes),

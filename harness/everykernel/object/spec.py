@@ -137,6 +137,27 @@ class DataSection:
 
 
 @dataclass(frozen=True)
+class StructOpsSpec:
+    """One operations struct, a variable of a ``.struct_ops`` section, which becomes a map of its own.
+
+    Attributes:
+        name: the variable's name, which is the map's too.
+        type_id: its struct in the object's BTF.
+        data: its bytes.
+        programs: (member, function) of the function pointers that are set.
+        link: whether it is made to be attached by a link (``.struct_ops.link``).
+        autocreate: False for a ``?`` section.
+    """
+
+    name: str
+    type_id: int
+    data: bytes = field(repr=False)
+    programs: tuple[tuple[str, str], ...]
+    link: bool
+    autocreate: bool
+
+
+@dataclass(frozen=True)
 class Extern:
     """A variable or function that the loader has to find: ``section`` is ``.kconfig``, ``.ksyms`` or "" (unknown).
 
@@ -166,6 +187,7 @@ class ObjectSpec:
         maps: by name, in the order of their declaration.
         data: the data sections by name.
         externs: by name.
+        struct_ops: the operations structs, in the order of their declaration.
         core_sections: the sections that have CO-RE records, in the order of .BTF.ext.
         shared_section: name of the section whose functions belong to every program, ``.text`` ("" without one).
         notes: what a reader may want to know: parts that libbpf would refuse.
@@ -181,6 +203,7 @@ class ObjectSpec:
     maps: Mapping[str, MapSpec] = field(default_factory=dict)
     data: Mapping[str, DataSection] = field(default_factory=dict)
     externs: Mapping[str, Extern] = field(default_factory=dict)
+    struct_ops: tuple[StructOpsSpec, ...] = ()
     core_sections: tuple[str, ...] = ()
     shared_section: str = ""
     notes: tuple[str, ...] = ()
