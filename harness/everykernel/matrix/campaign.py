@@ -167,7 +167,7 @@ class Campaign:
             report = self._unready(spec, case, error)
         if self._closed and report["result"].get("outcome") == records.ERROR:
             raise CancelledError  # its guest did not break: it was ended
-        report["kernel"]["accelerator"] = self.machines.accelerator
+        records.note_accelerator(report["kernel"], self.machines.accelerator)
         self.board.ended(spec, report["result"].get("outcome", records.ERROR))
         return report
 

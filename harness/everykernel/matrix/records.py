@@ -19,7 +19,8 @@ PASSED, FAILED, ERROR = "passed", "failed", "error"
 class HostRecord(TypedDict, total=False):
     """Where a run took place."""
 
-    accelerator: str  # of all kernels of the run: "tcg (no /dev/kvm)"
+    accelerator: str  # of all kernels of the run: "kvm" or "tcg"
+    accelerator_reason: str  # why: "no /dev/kvm"
     cpus: int
     qemu: str
     system: str  # "Linux 6.1.0-56-amd64 x86_64"
@@ -49,7 +50,8 @@ class KernelRecord(TypedDict, total=False):
     lockdown: str
     config: bool
     cpus: int
-    accelerator: str  # "kvm" or "tcg", with its reason
+    accelerator: str  # "kvm" or "tcg"
+    accelerator_reason: str
     source: str
     sha256: str
     signed: str
@@ -153,3 +155,11 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     return str(value)
+
+
+def note_accelerator(kernel: KernelRecord, verdict: str) -> None:
+    """Keep a verdict on the accelerator (``tcg (no /dev/kvm)``) in a kernel's record, its name and its reason apart."""
+    name, _, reason = verdict.partition(" ")
+    kernel["accelerator"] = name
+    if reason:
+        kernel["accelerator_reason"] = reason.removeprefix("(").removesuffix(")")

@@ -103,9 +103,9 @@ class Journal:
     def _write(self, text: bytes) -> None:
         """Write ``text`` behind the last result, and the end of the file behind that, at once."""
         kernels = list(self._kernels.values())
-        accelerators = sorted({k["accelerator"] for k in kernels if k.get("accelerator")})
-        if accelerators:
-            self._run["host"]["accelerator"] = ", ".join(accelerators)
+        for key in ("accelerator", "accelerator_reason"):
+            if found := sorted({k[key] for k in kernels if k.get(key)}):  # type: ignore[literal-required]
+                self._run["host"][key] = ", ".join(found)  # type: ignore[literal-required]
         tail = f'\n],\n"kernels": {json.dumps(kernels)},\n"run": {json.dumps(self._run)}}}\n'
         data = text + tail.encode()
         data += b" " * (self._size - self._end - len(data))  # never leave a longer, older end behind

@@ -101,7 +101,7 @@ def _of_test(
         "again": again(item.config, item.path, _name(item), guest.kernel.spec),
     }
     kernel = kernel_record(guest.kernel, guest.facts)
-    kernel["accelerator"] = accelerator
+    records.note_accelerator(kernel, accelerator)
     return {"result": result, "kernel": kernel, "console": guest.console()}
 
 
