@@ -104,8 +104,8 @@ class Journal:
         """Write ``text`` behind the last result, and the end of the file behind that, at once."""
         kernels = list(self._kernels.values())
         for key in ("accelerator", "accelerator_reason"):
-            if found := sorted({k[key] for k in kernels if k.get(key)}):  # type: ignore[literal-required]
-                self._run["host"][key] = ", ".join(found)  # type: ignore[literal-required]
+            if found := sorted({k[key] for k in kernels if k.get(key)}):
+                self._run["host"][key] = ", ".join(found)
         tail = f'\n],\n"kernels": {json.dumps(kernels)},\n"run": {json.dumps(self._run)}}}\n'
         data = text + tail.encode()
         data += b" " * (self._size - self._end - len(data))  # never leave a longer, older end behind
