@@ -248,14 +248,29 @@ static void prepare(struct bpf_object *obj, struct bpf_program *chosen, const st
 	}
 }
 
-static bool uses_left_out(struct bpf_program *prog)
+/* Return what the kernel said of the first map that the program uses and that is left out, 0 if it uses none. */
+static int refused_for(struct bpf_object *obj, struct bpf_program *prog, const struct left_out *maps, int count)
 {
 	const struct bpf_insn *insns = bpf_program__insns(prog);
+	struct bpf_map *map;
 
-	for (size_t i = 0; i < bpf_program__insn_cnt(prog); i++)
-		if (insns[i].code == (BPF_JMP | BPF_CALL) && insns[i].imm >= POISON_MAP && insns[i].imm < POISON_MAP + POISON_MAPS)
-			return true;
-	return false;
+	for (size_t i = 0; i < bpf_program__insn_cnt(prog); i++) {
+		int index = 0, wanted = insns[i].imm - POISON_MAP;
+
+		if (insns[i].code != (BPF_JMP | BPF_CALL) || wanted < 0 || wanted >= POISON_MAPS)
+			continue;
+		bpf_object__for_each_map(map, obj)
+			if (index++ == wanted)
+				for (int k = 0; k < count; k++)
+					if (!strcmp(maps[k].name, bpf_map__name(map)))
+						return maps[k].err;
+	}
+	bpf_object__for_each_map(map, obj)
+		for (int k = 0; k < count; k++)
+			if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS && !strcmp(maps[k].name, bpf_map__name(map)) &&
+			    clear_struct_ops(obj, map, prog))
+				return maps[k].err;
+	return 0;
 }
 
 static struct bpf_program *choose(struct bpf_object *obj, int position)
@@ -283,7 +298,7 @@ static int one(const char *path, int position)
 		struct bpf_object *obj;
 		struct bpf_program *chosen;
 		const char *who;
-		int err;
+		int err, map_err;
 
 		line_count = 0;
 		kernel_refused = slot_failed = false;
@@ -316,9 +331,10 @@ static int one(const char *path, int position)
 			who = "kernel";
 		else
 			who = err ? "libbpf" : "loaded";
-		if (count && (uses_left_out(chosen) || err == EBADF)) {
+		map_err = refused_for(obj, chosen, maps, count);
+		if (map_err) {
 			who = "map";
-			err = maps[0].err;
+			err = map_err;
 		}
 		print_lines();
 		for (int i = 0; i < count; i++)

@@ -33,6 +33,7 @@ _NO_BTF = frozenset(
         "cpumap", "xskmap", "sockmap", "sockhash", "queue", "stack", "arena", "ringbuf", "user_ringbuf", "prog_array",
     )
 )  # fmt: skip
+_ARENA = MAP_TYPE["arena"]
 _NO_ENTRIES = frozenset(
     MAP_TYPE[n]
     for n in (
@@ -46,17 +47,13 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
     """Create a map as declared; its record tells what came of it.
 
     Entries: 0 becomes the number of CPUs for a perf event array and 1 elsewhere, a ring buffer's are rounded up to a
-    power of two pages (libbpf's adjust_ringbuf_sz); both are noted.
+    power of two pages (libbpf's adjust_ringbuf_sz); both are noted. An arena has to be mapped before programs use it.
     """
     spec, record = map_.spec, map_.record
     entries, note = entries_of(spec)
     record["max_entries"] = entries
     if note:
         record["note"] = note
-    key_size, value_size = spec.key_size, spec.value_size
-    if spec.type == PERF_EVENT_ARRAY:
-        key_size, value_size = key_size or 4, value_size or 4
-        record["key_size"], record["value_size"] = key_size, value_size
     if spec.pinning and pins.reuse(map_):
         return
     inner = -1
@@ -65,10 +62,10 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
             inner = _create(
                 _attributes(spec.inner, entries_of(spec.inner)[0], f"{map_.name}.inner", _types(spec.inner, btf_fd))
             )
-        attributes = _attributes(spec, entries, map_.name, _types(spec, btf_fd))._replace(
-            key_size=key_size, value_size=value_size, inner_fd=max(inner, 0)
-        )
-        map_.fd = _create(attributes)
+        attributes = _attributes(spec, entries, map_.name, _types(spec, btf_fd))
+        map_.fd = _create(attributes._replace(inner_fd=max(inner, 0)))
+        if spec.type == _ARENA and not spec.extra:
+            map_.memory = mmap.mmap(map_.fd, entries * mmap.PAGESIZE)
     except OSError as e:
         _refused(map_, probes, e)
     finally:
@@ -78,14 +75,18 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
         pins.pin(map_)
 
 
-def create_operations(map_: Map, operations: Operations, probes: Probes, *, link: bool) -> None:
-    """Create the map of an operations struct; ``link``: it will be attached by a link."""
+def create_operations(map_: Map, operations: Operations, probes: Probes, btf_fd: int, *, link: bool) -> None:
+    """Create the map of an operations struct; ``link``: it will be attached by a link.
+
+    The kernel wants the object's BTF too, though the value is a struct of its own.
+    """
     spec, record = map_.spec, map_.record
     record["max_entries"], record["value_size"] = 1, operations.value_size
     flags = (abi.F_LINK if link else 0) | (abi.F_VTYPE_BTF_OBJ_FD if operations.btf_fd else 0)
     attributes = _attributes(spec, 1, map_.name, 0)._replace(
         value_size=operations.value_size,
         flags=flags,
+        btf_fd=btf_fd,
         kernel_value_type=operations.value_type,
         value_btf_fd=operations.btf_fd,
     )

@@ -220,7 +220,7 @@ class _Load:
         if isinstance(found, reasons.Reason):
             create.absent(made, found)
         elif declared.autocreate:
-            create.create_operations(made, found, self.kernel.probes, link=declared.link)
+            create.create_operations(made, found, self.kernel.probes, self.btf_fd, link=declared.link)
         for _, function in declared.programs:
             self.operations.setdefault(function, (made, found))
 

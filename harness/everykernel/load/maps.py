@@ -6,6 +6,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import struct
 from typing import TYPE_CHECKING, Any, Optional
@@ -68,6 +69,7 @@ class Map:
         self._cpus = possible_cpus() if spec.type in PER_CPU else 0
         self.programs: dict[str, int] = {}  # name → descriptor, for prog_array
         self.reader: Any = None
+        self.memory: Optional[mmap.mmap] = None  # of an arena
         self.record: wire.MapRecord = {
             "name": name,
             "type": type_name(spec.type),
@@ -148,6 +150,9 @@ class Map:
         if self.reader is not None:
             self.reader.close()
             self.reader = None
+        if self.memory is not None:
+            self.memory.close()
+            self.memory = None
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

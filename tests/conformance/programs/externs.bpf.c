@@ -6,7 +6,6 @@
 #define EXISTS(symbol) ((void *)&(symbol) != (void *)0)
 
 struct task_struct;
-struct rq { int cpu; } __attribute__((preserve_access_index));
 
 extern int LINUX_KERNEL_VERSION __kconfig;
 extern _Bool LINUX_HAS_BPF_COOKIE __kconfig;
@@ -21,7 +20,6 @@ extern char CONFIG_CC_VERSION_TEXT[64] __kconfig __weak;
 
 extern const void init_task __ksym;
 extern const void no_such_symbol __ksym __weak;
-extern const struct rq runqueues __ksym;
 extern const int no_such_variable __ksym __weak;
 
 extern struct task_struct *bpf_task_from_pid(int pid) __ksym __weak;
@@ -53,19 +51,9 @@ int gated(void *ctx)
 SEC("raw_tp/sched_switch")
 int symbols(void *ctx)
 {
-	out = (long)&init_task + (long)&no_such_symbol + (long)&runqueues;
+	out = (long)&init_task + (long)&no_such_symbol;
 	if (&no_such_variable)
 		out++;
-	return 0;
-}
-
-SEC("raw_tp/sched_switch")
-int per_cpu(void *ctx)
-{
-	struct rq *rq = bpf_per_cpu_ptr(&runqueues, 0);
-
-	if (rq)
-		out = rq->cpu;
 	return 0;
 }
 
