@@ -104,7 +104,7 @@ def test_a_vmlinux_is_pointed_to_its_image() -> None:
     )
 
 
-@pytest.mark.parametrize("data", [b"", b"text", bytes(5000)])
+@pytest.mark.parametrize("data", [b"", b"text", bytes(5000)], ids=["empty", "text", "zeros"])
 def test_what_is_no_image_is_refused(data: bytes) -> None:
     """Any other file is refused, also an empty one."""
     with pytest.raises(UsageError) as caught:
@@ -122,6 +122,7 @@ def test_what_is_no_image_is_refused(data: bytes) -> None:
         lz4_legacy(KERNEL)[:60],
         lz4_legacy(KERNEL)[:-9] + lz4_legacy(KERNEL)[-4:],
     ],
+    ids=["unknown", "xz damaged", "gzip cut", "zstd cut", "lz4 cut", "lz4 without its middle"],
 )
 def test_a_payload_that_cannot_be_decompressed_is_an_error(payload: bytes) -> None:
     """An unknown or damaged payload is told, never taken for a kernel without BTF."""
