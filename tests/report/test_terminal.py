@@ -134,6 +134,17 @@ def test_block() -> None:
     assert "    | line 0" in blocks.lines(REFUSED, verbose=2)
 
 
+def test_supplied_btf_is_noted() -> None:
+    """A kernel without BTF has a note on what its cells used instead."""
+    names = ("supplied:a.btf", "supplied:a.btf", "supplied:b.btf", "none")
+    cells = [result(str(number), "6.1/i386", btf=btf) for number, btf in enumerate(names)]
+    console = Console(file=io.StringIO(), width=200, highlight=False)
+    terminal.show_matrix(console, cells, [k for k in KERNELS if k["spec"] == "6.1/i386"], unicode=True)
+    assert isinstance(console.file, io.StringIO)
+    note = "6.1/i386: this kernel (6.1.0-50-686-pae) has no BTF of its own; 2 cells used a.btf; 1 cell used b.btf"
+    assert note in console.file.getvalue().splitlines()
+
+
 def test_block_of_a_broken_guest_has_its_console() -> None:
     """The last console lines are the evidence of a panic."""
     lines = blocks.lines(PANICKED, console="one\nCall Trace:\n f\n")

@@ -129,7 +129,8 @@ def notes(drawn: Grid) -> list[str]:
         if kernel.get("broken"):
             lines.append(f"{spec}: did not come up: {kernel['broken']}")
         if kernel.get("btf") == "none":
-            lines.append(f"{spec}: this kernel ({kernel.get('release')}) has no BTF of its own")
+            line = f"{spec}: this kernel ({kernel.get('release')}) has no BTF of its own"
+            lines.append("; ".join([line, *_supplied(drawn, spec)]))
         lines.extend(f"{spec}: {note}" for note in kernel.get("notes", []))
         codes: Counter[tuple[str, str]] = Counter()
         for (_, of), results in drawn.cells.items():
@@ -141,6 +142,13 @@ def notes(drawn: Grid) -> list[str]:
             for (stage, code), number in codes.items()
         )
     return lines
+
+
+def _supplied(drawn: Grid, spec: str) -> list[str]:
+    """Return how many cells of a kernel were relocated against which BTF that was supplied."""
+    names = (r.get("btf", "").partition(":") for (_, of), found in drawn.cells.items() if of == spec for r in found)
+    used = Counter(name for kind, _, name in names if kind == "supplied")
+    return [f"{number} cell{'' if number == 1 else 's'} used {name}" for name, number in used.items()]
 
 
 def counts(results: Sequence[CaseResult]) -> str:
