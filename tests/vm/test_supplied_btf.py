@@ -1,0 +1,156 @@
+"""Kernels that are given a BTF: 6.1/i386 has none of its own, 6.1 has one that a case may leave alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.i386_btf import FOLDER, SESSION
+from tests.test_cases import NEEDS_NO_BTF
+
+from everykernel import folders, kernels
+from everykernel.btf import Btf
+from everykernel.compile import compile_all, jobs
+from everykernel.kernels.model import Kernel
+from everykernel.kernels.supplied import Supply
+from everykernel.machine import Machines
+from everykernel.matrix import case
+from everykernel.matrix.cell import run_cell
+
+pytestmark = pytest.mark.vm
+
+CASES = folders.data("cases")
+BTF = CASES / "btf"
+STAGES = ("relocate", "load", "run")
+# What only the kernel's own BTF gives, as the cases' expectations say.
+NEEDS_THE_KERNELS_OWN = {
+    "fentry": ("passed", "passed", "not-reached"),
+    "type_id": ("passed", "passed", "failed"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    compile_all(jobs())
+
+
+@pytest.fixture(scope="module")
+def committed(columns: dict[str, Kernel]) -> Path:
+    """The BTF that is committed for the release that 6.1/i386 is today."""
+    path = FOLDER / f"{columns['6.1/i386'].release}.btf"
+    assert path.exists(), f"there is no BTF for {path.stem} in {FOLDER}: {SESSION}"
+    return path
+
+
+def pytest_run(folder: Path, *arguments: str) -> dict[str, dict[str, Any]]:
+    """Run ``pytest --kernels 6.1/i386 cases/``, as a user does; return the results by case."""
+    command = [sys.executable, "-m", "pytest", "--kernels", "6.1/i386", "--kernel-report", str(folder), *arguments]
+    ran = subprocess.run([*command, str(CASES)], capture_output=True, text=True, check=False, cwd=CASES.parent)
+    assert ran.returncode == 0, ran.stdout
+    results = json.loads((folder / "results.json").read_text())["results"]
+    return {r["case"]: r for r in results}
+
+
+def marks(result: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(result["stages"][name]["status"] for name in STAGES)
+
+
+def test_the_committed_btf_is_what_the_record_says(committed: Path) -> None:
+    """It is of this release, is what the record beside it describes, and is small."""
+    record = json.loads(committed.with_name(f"{committed.name}.json").read_text())
+    about = record[committed.name]
+    assert (about["bytes"], about["sha256"]) == (
+        committed.stat().st_size,
+        hashlib.sha256(committed.read_bytes()).hexdigest(),
+    ), f"{committed} was changed: {SESSION}"
+    assert about["bytes"] < 20_000
+    assert Btf.parse(committed.read_bytes()).pointer_size == 4
+
+
+def test_without(tmp_path: Path) -> None:
+    """Without BTF, the cases with CO-RE records end in relocate with btf-missing, the others pass every stage."""
+    found = pytest_run(tmp_path)
+    missing = {name for name, r in found.items() if r["stages"]["relocate"]["code"] == "btf-missing"}
+    assert missing == set(found) - NEEDS_NO_BTF
+    assert {name for name, r in found.items() if marks(r) == ("passed",) * 3} == NEEDS_NO_BTF
+    assert {r["btf"] for r in found.values()} == {"none"}
+
+
+def test_with(tmp_path: Path, committed: Path) -> None:
+    """With it, every case passes every stage, but for what needs the kernel's own; the record names the file."""
+    found = pytest_run(tmp_path, "--btf", str(BTF))
+    differ = {name: marks(r) for name, r in found.items() if marks(r) != ("passed",) * 3}
+    assert differ == NEEDS_THE_KERNELS_OWN, f"where a case was changed: {SESSION}"
+    assert {r["btf"] for r in found.values()} == {f"supplied:{committed}"}
+    for name in ("fentry", "field_resized"):
+        refused = [p for p in found[name]["stages"]["load"]["programs"] if p["status"] == "failed"]
+        assert {p["code"] for p in refused} == {"btf-missing"}
+        assert all("by the kernel's own BTF, and it has none" in p["message"] for p in refused)
+    assert [p["name"] for p in found["field_resized"]["stages"]["load"]["programs"] if p["status"] == "passed"] == [
+        "on_getpgid"
+    ]
+    assert "the kernel knows no type by them" in str(found["type_id"]["stages"]["relocate"]["notes"])
+
+
+def cell(machines: Machines, kernel: Kernel, text: str, *supplies: Supply, tmp_path: Path) -> Any:
+    """Run a case of ../anonymous_member's object with this case.toml, and return its result."""
+    objects = CASES / "anonymous_member" / "build" / "{arch}" / "prog.bpf.o"
+    (tmp_path / "case.toml").write_text(f'object = "{objects}"\n{text}\n')
+    what = case.read(tmp_path / "case.toml")
+    return run_cell(lambda: machines.start(kernel, what.machine), kernel, what, btf=supplies)["result"]
+
+
+def test_btf_of_another_kind_of_machine(machines: Machines, columns: dict[str, Kernel], tmp_path: Path) -> None:
+    """BTF of a 64-bit or of a big-endian kernel is rejected, and so is one cut short; the record names it."""
+    kernel = columns["6.1/i386"]
+    whole = kernels.btf(columns["6.1"])
+    assert whole is not None
+    wide, big, cut = tmp_path / "wide.btf", tmp_path / "big.btf", tmp_path / "cut.btf"
+    wide.write_bytes(whole)
+    big.write_bytes(_big_endian())
+    cut.write_bytes(whole[:1000])
+    for path, message in (
+        (wide, "is of a 64-bit little-endian kernel, this one is 32-bit little-endian"),
+        (big, "is of a 32-bit big-endian kernel, this one is 32-bit little-endian"),
+        (cut, "BTF header: strings at"),
+    ):
+        expect = '[[expect]]\nbtf = "supplied"\nstage = "relocate"\nstatus = "failed"\ncode = "btf-rejected"'
+        result = cell(machines, kernel, f'btf = "{path.name}"\n{expect}', tmp_path=tmp_path)
+        assert (result["outcome"], result["btf"]) == ("passed", f"supplied:{path}")
+        stage = result["stages"]["relocate"]
+        assert stage["code"] == "btf-rejected"
+        assert message in stage["message"]
+        assert result["stages"]["load"]["status"] == "not-reached"
+
+
+def _big_endian() -> bytes:
+    from tests.btfwriter import Writer
+
+    writer = Writer(big=True)
+    writer.integer("long", 4, signed=True)
+    return writer.image()
+
+
+def test_always(machines: Machines, columns: dict[str, Kernel], tmp_path: Path) -> None:
+    """A case that says always is relocated against what it brings, though the kernel has BTF of its own."""
+    kernel = columns["6.1"]
+    whole = kernels.btf(kernel)
+    assert whole is not None
+    (tmp_path / "own.btf").write_bytes(whole)
+    result = cell(machines, kernel, 'btf = {path = "own.btf", always = true}', tmp_path=tmp_path)
+    assert (result["outcome"], result["btf"]) == ("passed", f"supplied:{tmp_path}/own.btf")
+    assert cell(machines, kernel, 'btf = "own.btf"', tmp_path=tmp_path)["btf"] == "kernel"
+
+
+def test_a_release_that_the_folder_lacks(machines: Machines, columns: dict[str, Kernel], tmp_path: Path) -> None:
+    """Without a BTF for this release, nothing else serves: the case ends in btf-missing, and the record says why."""
+    (tmp_path / "many").mkdir()
+    (tmp_path / "many/6.1.0-1-686-pae.btf").write_bytes(_big_endian())
+    result = cell(machines, columns["6.1/i386"], "", Supply.at(str(tmp_path / "many")), tmp_path=tmp_path)
+    assert (result["code"], result["btf"]) == ("btf-missing", "none")
+    assert any("has no BTF for 6.1.0-" in note for note in result["notes"])
