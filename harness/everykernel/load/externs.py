@@ -136,9 +136,9 @@ class Resolution:
         if name == "LINUX_KERNEL_VERSION":
             return str(kernel_version())
         if name == "LINUX_HAS_SYSCALL_WRAPPER":
-            return "y" if self._probes.syscall_wrapper() else "n"
+            return str(int(self._probes.syscall_wrapper()))
         if name == "LINUX_HAS_BPF_COOKIE":
-            return "y" if self._probes.cookie() else "n"
+            return str(int(self._probes.cookie()))
         if not name.startswith("CONFIG_"):
             return None
         if self._config is None:
