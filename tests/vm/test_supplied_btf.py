@@ -90,7 +90,7 @@ def test_with(tmp_path: Path, committed: Path) -> None:
     for name in ("fentry", "field_resized"):
         refused = [p for p in found[name]["stages"]["load"]["programs"] if p["status"] == "failed"]
         assert {p["code"] for p in refused} == {"btf-missing"}
-        assert all("by the kernel's own BTF, and it has none" in p["message"] for p in refused)
+        assert all("needs the kernel's own BTF, and there is none" in p["message"] for p in refused)
     assert [p["name"] for p in found["field_resized"]["stages"]["load"]["programs"] if p["status"] == "passed"] == [
         "on_getpgid"
     ]

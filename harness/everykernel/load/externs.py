@@ -21,6 +21,7 @@ from everykernel.core.refusal import Refused
 from everykernel.load.kconfig import Unfit, kernel_config, kernel_version, setting_bytes
 from everykernel.load.kernel import find_type
 from everykernel.load.link import PSEUDO_BTF_ID, PSEUDO_KFUNC_CALL, PSEUDO_MAP_VALUE, source
+from everykernel.load.reasons import NEEDS_OWN_BTF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +158,7 @@ class Resolution:
                 else _missing(extern, "ksym-missing", "the kernel has no such symbol")
             )
         if kernel.vmlinux is None:
-            return _missing(extern, "btf-missing", "a typed symbol needs the kernel's BTF, and it has none")
+            return _missing(extern, "btf-missing", f"a typed symbol {NEEDS_OWN_BTF}")
         found_at = find_type(kernel, extern.name, "var")
         if found_at is None:
             return _missing(extern, "ksym-missing", "the kernel's BTF has no such variable")
@@ -170,7 +171,7 @@ class Resolution:
 
     def _function(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:
         if kernel.vmlinux is None:
-            return _missing(extern, "btf-missing", "a kernel function needs the kernel's BTF, and it has none")
+            return _missing(extern, "btf-missing", f"a kernel function {NEEDS_OWN_BTF}")
         found = find_type(kernel, essential(extern.name), "func")
         if found is None:
             return _missing(extern, "kfunc-missing", "the kernel has no such function in its BTF")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import kinds
 from everykernel.load import abi
-from everykernel.load.reasons import Reason, attach_number
+from everykernel.load.reasons import NEEDS_OWN_BTF, Reason, attach_number
 from everykernel.load.syscalls import address, bpf
 from everykernel.object.sections import PROGRAM_TYPE
 
@@ -64,11 +64,7 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
     if not target:
         return Target(), Reason("attach-target-missing", "its section names no target")
     if kernel.vmlinux is None:
-        return Target(), Reason(
-            "btf-missing",
-            f"{program.section}: its target is found by the kernel's own BTF, and it has none (a supplied one serves "
-            "relocation only)",
-        )
+        return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}")
     prefix, kind = _TARGETS.get(rule.attach_type, ("", "func"))
     module, colon, function = target.partition(":")
     if not colon or module == "vmlinux":

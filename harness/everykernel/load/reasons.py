@@ -27,6 +27,9 @@ class Reason(NamedTuple):
     message: str
 
 
+# What follows the name of something that is found by BTF, with the code btf-missing.
+NEEDS_OWN_BTF = "needs the kernel's own BTF, and there is none (a supplied one serves relocation only)"
+
 # What the verifier says, and what it means. The first that matches wins. Sources: check_helper_call,
 # check_kfunc_call, check_max_stack_depth and bpf_check of kernel/bpf/verifier.c, Linux 5.10 to 6.18.
 _SAYINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(

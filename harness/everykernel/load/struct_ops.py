@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Union
 from everykernel.btf import SizeUnknown, kinds
 from everykernel.btf.index import essential
 from everykernel.load.kernel import find_type
-from everykernel.load.reasons import Reason
+from everykernel.load.reasons import NEEDS_OWN_BTF, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def resolve(spec: StructOpsSpec, local: Btf, kernel: KernelTypes) -> Union[Opera
     assert isinstance(ours, kinds.Struct)
     name = essential(ours.name)
     if kernel.vmlinux is None:
-        return Reason("btf-missing", f"struct {name} is found by the kernel's BTF, and it has none")
+        return Reason("btf-missing", f"struct {name} {NEEDS_OWN_BTF}")
     found = find_type(kernel, name, "struct")
     value = find_type(kernel, _PREFIX + name, "struct")
     if found is None or value is None or value[0] is not found[0]:
