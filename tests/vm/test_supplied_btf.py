@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.btfwriter import Writer
 from tests.i386_btf import FOLDER, SESSION
 from tests.test_cases import NEEDS_NO_BTF
 
-from everykernel import folders, kernels
+from everykernel import folders, kernels, wire
 from everykernel.btf import Btf
-from everykernel.compile import compile_all, jobs
+from everykernel.compile import Job, compile_all, compile_one, jobs
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Machines
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.vm
 
 CASES = folders.data("cases")
 BTF = CASES / "btf"
+OBJECTS = Path(__file__).parent / "objects"
 STAGES = ("relocate", "load", "run")
 # What only the kernel's own BTF gives, as the cases' expectations say.
 NEEDS_THE_KERNELS_OWN = {
@@ -129,8 +131,6 @@ def test_btf_of_another_kind_of_machine(machines: Machines, columns: dict[str, K
 
 
 def _big_endian() -> bytes:
-    from tests.btfwriter import Writer
-
     writer = Writer(big=True)
     writer.integer("long", 4, signed=True)
     return writer.image()
@@ -154,3 +154,27 @@ def test_a_release_that_the_folder_lacks(machines: Machines, columns: dict[str, 
     result = cell(machines, columns["6.1/i386"], "", Supply.at(str(tmp_path / "many")), tmp_path=tmp_path)
     assert (result["code"], result["btf"]) == ("btf-missing", "none")
     assert any("has no BTF for 6.1.0-" in note for note in result["notes"])
+
+
+def test_what_needs_the_kernels_own_btf(machines: Machines, columns: dict[str, Kernel], tmp_path: Path) -> None:
+    """Each program that asks more of a BTF than relocation ends in btf-missing and says so; the others load."""
+    kernel = columns["6.1/i386"]
+    target = tmp_path / "own_btf.bpf.o"
+    compile_one(Job(OBJECTS / "own_btf.bpf.c", kernel.arch, target))
+    writer = Writer()
+    integer = writer.integer("int", 4, signed=True)
+    writer.integer("long", 4, signed=True)
+    writer.struct("task_struct", 5000, [("pid", integer, 8 * 1000)])
+    writer.struct("file", 100, [("f_flags", integer, 8 * 40)])
+    with machines.start(kernel) as guest:
+        reply = guest.request(wire.Load(target.name, target.read_bytes(), btf=writer.image(), btf_name="x.btf"))
+    assert isinstance(reply, wire.Loaded)
+    assert (reply.relocate["status"], reply.relocate["btf"]) == ("passed", "supplied:x.btf")
+    programs = {p["name"]: (p["status"], p["code"]) for p in reply.load["programs"]}
+    needs = ("by_fentry", "by_tp_btf", "by_lsm", "by_iter", "by_symbol", "by_function")
+    assert programs == {
+        **dict.fromkeys(("relocated", "sized"), ("passed", "")),
+        **dict.fromkeys(needs, ("failed", "btf-missing")),
+    }
+    for program in reply.load["programs"]:
+        assert program["name"] not in needs or "needs the kernel's own BTF, and there is none" in program["message"]
