@@ -15,7 +15,7 @@ from tests.i386_btf import FOLDER, SESSION
 from tests.test_cases import NEEDS_NO_BTF
 
 from everykernel import folders, kernels, wire
-from everykernel.btf import Btf
+from everykernel.btf import Btf, image
 from everykernel.compile import Job, compile_all, compile_one, jobs
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
@@ -178,3 +178,31 @@ def test_what_needs_the_kernels_own_btf(machines: Machines, columns: dict[str, K
     }
     for program in reply.load["programs"]:
         assert program["name"] not in needs or "needs the kernel's own BTF, and there is none" in program["message"]
+
+
+def test_an_object_whose_btf_the_kernel_refuses(
+    machines: Machines, columns: dict[str, Kernel], committed: Path
+) -> None:
+    """It is loaded without BTF of its own, relocated all the same, runs, and the record says what was refused."""
+    data = (CASES / "helpers_agree/build/i386/prog.bpf.o").read_bytes()
+    section = image.extract(data, name="prog.bpf.o")
+    assert section is not None
+    types = Btf.parse(section)
+    number = types.find("task_struct", "struct")
+    assert number is not None
+    words, offsets = types.words()
+    at = data.index(section) + 24 + 4 * offsets[number - 1] + 8  # struct btf_type.size, behind the header
+    assert data[at : at + 4] == words[offsets[number - 1] + 2].to_bytes(4, "little")
+    broken = data[:at] + bytes(4) + data[at + 4 :]  # members of a struct of no size
+    with machines.start(columns["6.1/i386"]) as guest:
+        reply = guest.request(wire.Load("prog.bpf.o", broken, btf=committed.read_bytes(), btf_name="x.btf"))
+        assert isinstance(reply, wire.Loaded)
+        assert (reply.relocate["status"], reply.load["status"]) == ("passed", "passed")
+        (note,) = (note for note in reply.load["notes"] if "refuses the object's BTF" in note)
+        assert note.endswith(": loaded without")
+        guest.request(wire.Attach(reply.handle))
+        guest.run(["/bin/true"])
+        values = guest.request(wire.Globals(reply.handle))
+        assert isinstance(values, wire.Value)
+        assert values.value["ek_hits"] >= 1
+        assert values.value["ek_failed_line"] == 0
