@@ -26,7 +26,7 @@ sysctls = { "kernel.x" = 1 }
 [[expect]]
 kernels = ">=5.14,<6.15"
 arch = "i386"
-btf = "none"
+btf = ["none", "supplied"]
 program = "p"
 stage = "load"
 status = "failed"
@@ -56,7 +56,12 @@ def test_everything_is_read(tmp_path: Path) -> None:
     }
     [entry] = found.expect
     assert (entry.stage, entry.status, entry.code, entry.reason) == ("load", "failed", "verifier-rejected", "why")
-    assert (entry.arch, entry.btf, entry.program, entry.kernels.text) == ("i386", "none", "p", ">=5.14,<6.15")
+    assert (entry.arch, entry.btf, entry.program, entry.kernels.text) == (
+        "i386",
+        ("none", "supplied"),
+        "p",
+        ">=5.14,<6.15",
+    )
     assert found.source_line(ARCHITECTURES["i386"], 7) == f"{tmp_path.parent.name}/{tmp_path.name}/prog.bpf.c:7"
 
 

@@ -43,13 +43,13 @@ def test_filters(filters: dict[str, Any], speaks: bool) -> None:
 
 def test_btf_of_any_file_is_supplied() -> None:
     """``btf = "supplied"`` matches whichever file was supplied."""
-    entry = Expectation("load", "failed", btf="supplied")
+    entry = Expectation("load", "failed", btf=("kernel", "supplied"))
     assert find([entry], Conditions((6, 1), "x86_64", "supplied:vmlinux.btf"), "load") is entry
 
 
 def test_first_match_speaks() -> None:
     """Order is what the author wrote."""
-    entries = [Expectation("load", "passed", btf="kernel"), Expectation("load", "failed")]
+    entries = [Expectation("load", "passed", btf=("kernel",)), Expectation("load", "failed")]
     assert find(entries, HERE, "load") is entries[0]
 
 

@@ -113,6 +113,8 @@ def test_a_folder_without_this_release(tmp_path: Path) -> None:
         ("btf = 3", r"case\.toml: btf: path = 3 is not str"),
         ('btf = {file = "x"}', r"case\.toml: btf: unknown key 'file'"),
         ("btf = {always = 1}", r"case\.toml: btf: always = 1 is not bool"),
+        ('[[expect]]\nstage = "load"\nstatus = "failed"\nbtf = ["suplied"]', "btf 'suplied' .did you mean 'supplied'"),
+        ('[[expect]]\nstage = "load"\nstatus = "failed"\nbtf = [1]', r"expect 1: btf = \[1\] is not a list of strings"),
     ],
 )
 def test_misspelt(line: str, message: str, tmp_path: Path) -> None:

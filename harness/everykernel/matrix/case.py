@@ -178,7 +178,7 @@ def _expectation(table: Any, where: str) -> Expectation:
         code=code,
         kernels=KernelRange.parse(kernels, where) if kernels else KernelRange(),
         arch=_choice(table, "arch", tuple(ARCHITECTURES), where),
-        btf=_choice(table, "btf", _BTF, where),
+        btf=_choices(table, "btf", _BTF, where),
         program=_value(table, "program", str, where),
         reason=_value(table, "reason", str, where),
     )
@@ -216,6 +216,17 @@ def _choice(table: Mapping[str, Any], key: str, known: tuple[str, ...], where: s
     if value:
         _known(value, known, where, f"{key}")
     return value
+
+
+def _choices(table: Mapping[str, Any], key: str, known: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Return the values of a key that may be one or a list."""
+    if isinstance(table.get(key, ""), str):
+        value = _choice(table, key, known, where)
+        return (value,) if value else ()
+    values = _strings(table, key, where)
+    for value in values:
+        _known(value, known, where, key)
+    return values
 
 
 def _strings(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class Expectation:
         code: the reason code it is expected to have ("" for any).
         kernels: releases for which it holds.
         arch: architecture for which it holds.
-        btf: BTF in use for which it holds: ``kernel``, ``none``, ``supplied``.
+        btf: BTF in use for which it holds: any of ``kernel``, ``none``, ``supplied``.
         program: the program it speaks of, "" for the stage as a whole.
         reason: why, for people.
     """
@@ -36,7 +36,7 @@ class Expectation:
     code: str = ""
     kernels: KernelRange = field(default_factory=KernelRange)
     arch: str = ""
-    btf: str = ""
+    btf: tuple[str, ...] = ()
     program: str = ""
     reason: str = ""
 
@@ -82,7 +82,7 @@ def find(
             entry.stage == stage
             and entry.program == program
             and entry.arch in ("", conditions.arch)
-            and entry.btf in ("", conditions.btf.partition(":")[0])
+            and (not entry.btf or conditions.btf.partition(":")[0] in entry.btf)
             and entry.kernels.holds(conditions.release)
         ):
             return entry
