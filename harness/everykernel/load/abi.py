@@ -16,8 +16,9 @@ from typing import NamedTuple
     PROG_ATTACH, PROG_DETACH, PROG_TEST_RUN, PROG_GET_NEXT_ID, MAP_GET_NEXT_ID, PROG_GET_FD_BY_ID, MAP_GET_FD_BY_ID,
     OBJ_GET_INFO_BY_FD, PROG_QUERY, RAW_TRACEPOINT_OPEN, BTF_LOAD, BTF_GET_FD_BY_ID, TASK_FD_QUERY,
     MAP_LOOKUP_AND_DELETE_ELEM, MAP_FREEZE, BTF_GET_NEXT_ID, MAP_LOOKUP_BATCH, MAP_LOOKUP_AND_DELETE_BATCH,
-    MAP_UPDATE_BATCH, MAP_DELETE_BATCH, LINK_CREATE,
-) = range(29)  # fmt: skip
+    MAP_UPDATE_BATCH, MAP_DELETE_BATCH, LINK_CREATE, LINK_UPDATE, LINK_GET_FD_BY_ID, LINK_GET_NEXT_ID, ENABLE_STATS,
+    ITER_CREATE,
+) = range(34)  # fmt: skip
 
 # Flags of maps and programs.
 F_NO_PREALLOC, F_RDONLY_PROG, F_MMAPABLE = 1 << 0, 1 << 7, 1 << 10
@@ -154,9 +155,9 @@ def raw_tracepoint(name: int, fd: int) -> bytearray:
     return bytearray(struct.pack("=QI4x", name, fd))
 
 
-def link_create(fd: int, target: int, attach_type: int, flags: int = 0) -> bytearray:
-    """Return the attribute of BPF_LINK_CREATE."""
-    return bytearray(struct.pack("=IIII48x", fd, target, attach_type, flags))
+def link_create(fd: int, target: int, attach_type: int, flags: int = 0, extra: bytes = b"") -> bytearray:
+    """Return the attribute of BPF_LINK_CREATE; ``extra`` is what the attach type keeps behind the flags."""
+    return bytearray(struct.pack("=IIII48s", fd, target, attach_type, flags, extra))
 
 
 def words(*values: int) -> bytearray:
@@ -174,10 +175,10 @@ PERF_RECORD_LOST, PERF_RECORD_SAMPLE = 2, 9
 
 
 def perf_event(
-    type_: int, config: int, *, sample_type: int = 0, wakeup: int = 0, one: int = 0, two: int = 0
+    type_: int, config: int, *, sample_type: int = 0, wakeup: int = 0, one: int = 0, two: int = 0, period: int = 0
 ) -> bytearray:
     """Return a struct perf_event_attr; ``one`` and ``two`` are config1 and config2 (kprobe_func, probe_offset)."""
-    sample_period = 1 if sample_type or type_ == PERF_TYPE_TRACEPOINT else 0
+    sample_period = period or (1 if sample_type or type_ == PERF_TYPE_TRACEPOINT else 0)
     head = struct.pack("=IIQQQQQII", type_, PERF_SIZE, config, sample_period, sample_type, 0, 0, wakeup, 0)
     head += struct.pack("=QQ", one, two)
     return bytearray(head.ljust(PERF_SIZE, b"\0"))

@@ -13,6 +13,7 @@ from everykernel.btf import decode
 from everykernel.errors import RequestFailed, UsageError
 from everykernel.load import attach as attach_
 from everykernel.load import program as program_
+from everykernel.load.attached import Link, NotAttached
 from everykernel.load.maps import PERF_EVENT_ARRAY, Map
 from everykernel.load.syscalls import error_name
 from everykernel.load.variables import Variables, places
@@ -39,7 +40,7 @@ class Program:
         self.record = record
         self.fd = fd
         self._owner = owner
-        self._links: list[attach_.Link] = []
+        self._links: list[Link] = []
 
     def __repr__(self) -> str:
         return f"<Program {self.name}: {self.spec.section}, {self.record.get('status')}>"
@@ -68,16 +69,32 @@ class Program:
             return record
         self._owner.open_readers()
         try:
-            self._links.append(attach_.attach(self.spec, self.fd, target))
-        except attach_.NotAttached as e:
+            self._links.append(attach_.attach(self.spec, self.fd, target, self._owner.places))
+        except NotAttached as e:
             record["status"], record["code"], record["message"] = e.status, e.code, e.message
             record["errno"] = error_name(e.errno) if e.errno else None
         return record
+
+    @property
+    def attached(self) -> bool:
+        """Whether it is attached to something."""
+        return bool(self._links)
 
     def detach(self) -> None:
         """Close its links."""
         while self._links:
             self._links.pop().close()
+
+    def read(self) -> str:
+        """Return the text that an attached iterator prints, all of it; raise RequestFailed for any other program."""
+        if not self._links:
+            raise RequestFailed("it is not attached", code="attach-failed", where=self.name)
+        try:
+            return attach_.read_iterator(self._links[-1]).decode("utf-8", "replace")
+        except OSError as e:
+            raise RequestFailed(
+                f"the kernel lets nobody read it: {error_name(e.errno)}", code="attach-failed", where=self.name
+            ) from e
 
     def test_run(self, data: bytes = b"", context: bytes = b"", repeat: int = 1) -> wire.TestRan:
         """Run it by BPF_PROG_TEST_RUN on a packet or context; raise RequestFailed where that is refused."""
@@ -113,6 +130,7 @@ class LoadedObject:
         programs: by name: those that were tried.
         maps: by name; a section of global variables has its own name (``.bss``).
         globals: the global variables by name.
+        places: where programs attach that name no place.
     """
 
     def __init__(self, spec: Optional[ObjectSpec], relocate: wire.Stage, load: wire.Stage) -> None:
@@ -124,6 +142,7 @@ class LoadedObject:
         self.globals: Any = {}
         self.descriptors: list[int] = []  # of the object's BTF
         self._readers_open = False
+        self.places = attach_.Places(lambda name: self.maps[name].fd if name in self.maps else -1)
 
     def __enter__(self) -> LoadedObject:
         return self
@@ -192,6 +211,7 @@ class LoadedObject:
         """Detach everything, and give back every descriptor."""
         for program in self.programs.values():
             program.close()
+        self.places.close()
         if isinstance(self.globals, Variables):
             self.globals.close()
         for found in self.maps.values():

@@ -1,0 +1,240 @@
+"""Attaching to code in programs and libraries, to many functions at once, and to events that the kernel counts.
+
+This module travels to the guest: standard library and pyelftools only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import fnmatch
+import glob
+import os
+import struct
+from array import array
+
+from everykernel.load import abi, attached
+from everykernel.load.attached import Link, NotAttached
+from everykernel.load.syscalls import address, bpf, error_name, perf_event_open
+from everykernel.object.sections import ATTACH_TYPE
+
+_UPROBES = "/sys/bus/event_source/devices/uprobe"
+_TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+# enum perf_sw_ids of include/uapi/linux/perf_event.h, and perf's names for them
+_SOFTWARE = (
+    "cpu-clock", "task-clock", "page-faults", "context-switches", "cpu-migrations", "minor-faults", "major-faults",
+    "alignment-faults", "emulation-faults",
+)  # fmt: skip
+_CLOCK_PERIOD = 1_000_000  # ns between two samples of a clock
+_MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN and BPF_F_UPROBE_MULTI_RETURN
+
+
+def tracefs() -> str:
+    """Return where tracefs is mounted."""
+    return next((path for path in _TRACEFS if os.path.isdir(f"{path}/events")), _TRACEFS[0])  # noqa: PTH112
+
+
+def read(path: str) -> str:
+    """Return a small file's text without white space at its ends."""
+    with open(path) as file:  # noqa: PTH123 - pathlib is slow to import where this runs
+        return file.read().strip()
+
+
+def perf(fd: int, event: int, what: str) -> Link:
+    """Let a perf event run a program: by a link (Linux commit b89fbfbb854c, v5.15), or by ioctl(2).
+
+    Takes the event over: it is closed with the link, or at once where this raises NotAttached.
+    """
+    link = -1
+    try:
+        try:
+            link = bpf(abi.LINK_CREATE, abi.link_create(fd, event, ATTACH_TYPE["perf_event"]))
+        except OSError:  # without links, or refused: the older way tells why
+            fcntl.ioctl(event, abi.PERF_IOC_SET_BPF, fd)
+        fcntl.ioctl(event, abi.PERF_IOC_ENABLE, 0)
+    except OSError as e:
+        for n in (link, event):
+            if n >= 0:
+                os.close(n)
+        raise attached.refused(what, e) from e
+    return Link(link, also=(event,))
+
+
+def retprobe_bit(folder: str) -> int:
+    """Return the config of a probe at a function's return, as the kernel's description of the events says."""
+    return 1 << int(read(f"{folder}/format/retprobe").rpartition(":")[2])
+
+
+def symbol_offset(path: str, symbol: str) -> int:
+    """Return where in an ELF file a function begins; raise NotAttached where it has none of that name."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    wanted = symbol.encode("utf-8", "surrogateescape")
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            elf = ELFFile(file)
+            shape = ("<" if elf.little_endian else ">") + ("IBBHQQ" if elf.elfclass == 64 else "IIIBBH")
+            for section in elf.iter_sections():
+                if section["sh_type"] not in ("SHT_DYNSYM", "SHT_SYMTAB"):
+                    continue
+                names = elf.get_section(section["sh_link"]).data()
+                for entry in struct.iter_unpack(shape, section.data()):
+                    name, value = entry[0], entry[4] if elf.elfclass == 64 else entry[1]
+                    info, index = (entry[1], entry[3]) if elf.elfclass == 64 else (entry[3], entry[5])
+                    if index and info & 15 in (2, 10) and names[name : name + len(wanted) + 1] == wanted + b"\0":
+                        return _in_file(elf, value)
+    except OSError as e:
+        raise NotAttached(f"{path}: {error_name(e.errno)}", code="attach-target-missing", number=e.errno or 0) from e
+    except (ELFError, struct.error, AttributeError) as e:
+        raise NotAttached(f"{path}: is no sound ELF file: {e}", code="attach-target-missing") from e
+    raise NotAttached(f"{path}: has no function {symbol}", code="attach-target-missing")
+
+
+def _in_file(elf: object, value: int) -> int:
+    """Return the offset in the file of an address in a loaded segment."""
+    for segment in elf.iter_segments("PT_LOAD"):  # type: ignore[attr-defined]
+        if segment["p_vaddr"] <= value < segment["p_vaddr"] + segment["p_filesz"]:
+            return int(value - segment["p_vaddr"] + segment["p_offset"])
+    return value
+
+
+def place(target: str) -> tuple[str, int]:
+    """Return file and offset of ``FILE:FUNCTION[+OFFSET]`` or ``FILE:OFFSET``; raise NotAttached for anything else.
+
+    A file without a slash is looked for where programs and libraries are.
+    """
+    path, colon, rest = target.rpartition(":")
+    if not colon:
+        raise NotAttached(f"uprobe {target}: is no file:function", code="attach-target-missing")
+    if "/" not in path:
+        path = _found(path)
+    symbol, _, more = rest.partition("+")
+    if symbol[:1].isdigit():
+        return path, int(symbol, 0)
+    return path, symbol_offset(path, symbol) + (int(more, 0) if more else 0)
+
+
+def _found(name: str) -> str:
+    """Return the path of a program, or of a library by its soname; raise NotAttached where there is none."""
+    libraries = [*glob.glob("/lib/*-linux-gnu*"), *glob.glob("/usr/lib/*-linux-gnu*"), "/lib", "/usr/lib", "/lib64"]  # noqa: PTH207
+    for folder in libraries if ".so" in name else os.environ.get("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").split(":"):
+        if os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113
+            return f"{folder}/{name}"
+    raise NotAttached(f"{name}: there is no such program or library", code="attach-target-missing")
+
+
+def uprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
+    """Attach to a function of a program or library, in every process that runs it."""
+    path, offset = place(target)
+    what = f"{'uretprobe' if at_return else 'uprobe'} {target}"
+    try:
+        type_ = int(read(f"{_UPROBES}/type"))
+    except FileNotFoundError:
+        return _legacy_uprobe(fd, path, offset, what, at_return=at_return)
+    name = bytearray(os.fsencode(path) + b"\0")
+    config = retprobe_bit(_UPROBES) if at_return else 0
+    try:
+        event = perf_event_open(abi.perf_event(type_, config, one=address(name), two=offset), -1, 0)
+    except OSError as e:
+        raise attached.refused(what, e, "the kernel refuses a probe there") from e
+    return perf(fd, event, what)
+
+
+def _legacy_uprobe(fd: int, path: str, offset: int, what: str, *, at_return: bool) -> Link:
+    """Attach through tracefs, where the kernel has no perf PMU for it (before Linux commit 33ea4b24277b, v4.17)."""
+    root, kind = tracefs(), "r" if at_return else "p"
+    name = f"everykernel_{os.getpid()}_{fd}_{kind}"
+    try:
+        with open(f"{root}/uprobe_events", "a") as file:  # noqa: PTH123
+            file.write(f"{kind}:{name} {path}:{offset:#x}\n")
+    except OSError as e:
+        raise attached.refused(what, e, "the kernel refuses a probe there") from e
+
+    def undo() -> None:
+        with contextlib.suppress(OSError), open(f"{root}/uprobe_events", "a") as file:  # noqa: PTH123
+            file.write(f"-:{name}\n")
+
+    try:
+        number = int(read(f"{root}/events/uprobes/{name}/id"))
+        link = perf(fd, perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, number), -1, 0), what)
+    except (OSError, NotAttached) as e:
+        undo()
+        raise (e if isinstance(e, NotAttached) else attached.refused(what, e)) from e
+
+    def both() -> None:
+        link.close()
+        undo()
+
+    return Link(-1, both)
+
+
+def uprobe_multi(fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
+    """Attach to a function by a multi link (Linux commit 89ae89f53d20, v6.6)."""
+    path, offset = place(target)
+    name, offsets = bytearray(os.fsencode(path) + b"\0"), bytearray(struct.pack("=Q", offset))
+    flags = _MULTI_RETURN if at_return else 0
+    extra = struct.pack("=QQQQIII", address(name), address(offsets), 0, 0, 1, flags, 0)
+    return attached.create(fd, 0, attach_type, f"uprobe {target}", extra=extra)
+
+
+def kprobe_multi(fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
+    """Attach to all functions that a pattern names (Linux commit 0dcac2725406, v5.18); it is one link."""
+    what = f"kprobe {target}"
+    names = functions(target) if set("*?[") & set(target) else [target]
+    if not names:
+        raise NotAttached(f"{what}: this kernel has no such function", code="attach-target-missing")
+    texts = [bytearray(name.encode("utf-8", "surrogateescape") + b"\0") for name in names]
+    pointers = bytearray(array("Q", map(address, texts)).tobytes())
+    flags = _MULTI_RETURN if at_return else 0
+    extra = struct.pack("=IIQQQ", flags, len(names), address(pointers), 0, 0)
+    try:
+        return attached.create(fd, 0, attach_type, what, extra=extra)
+    except NotAttached as e:
+        if e.errno in (errno.ESRCH, errno.ENOENT):
+            raise NotAttached(
+                f"{what}: {error_name(e.errno)}: this kernel has no such function",
+                code="attach-target-missing",
+                number=e.errno,
+            ) from e
+        raise
+
+
+def functions(pattern: str) -> list[str]:
+    """Return the functions that can be probed and that a pattern with ``*`` and ``?`` names."""
+    try:
+        lines = read(f"{tracefs()}/available_filter_functions").splitlines()
+    except OSError as e:
+        raise NotAttached(
+            f"kprobe {pattern}: {error_name(e.errno)}: this kernel does not list what can be probed",
+            code="kernel-config-missing",
+            number=e.errno or 0,
+        ) from e
+    return sorted({line.split()[0] for line in lines if fnmatch.fnmatchcase(line.split()[0], pattern)})
+
+
+def perf_event(fd: int, target: str) -> Link:
+    """Attach to a software event, ``EVENT[:PERIOD]``, in every task on every processor."""
+    event, _, period_text = target.partition(":")
+    if event not in _SOFTWARE:
+        raise NotAttached(
+            f"perf event {target}: is none of {', '.join(_SOFTWARE)}", code="attach-target-missing", status="failed"
+        )
+    number = _SOFTWARE.index(event)
+    period = int(period_text) if period_text.isdigit() else _CLOCK_PERIOD if number < 2 else 1
+    links: list[Link] = []
+    try:
+        for cpu in range(os.cpu_count() or 1):
+            attributes = abi.perf_event(abi.PERF_TYPE_SOFTWARE, number, period=period)
+            links.append(perf(fd, perf_event_open(attributes, -1, cpu), f"perf event {target}"))
+    except (OSError, NotAttached) as e:
+        for link in links:
+            link.close()
+        raise (e if isinstance(e, NotAttached) else attached.refused(f"perf event {target}", e)) from e
+
+    def undo() -> None:
+        for link in links:
+            link.close()
+
+    return Link(-1, undo)
