@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 
 import nox
@@ -9,7 +10,7 @@ import nox
 KERNELS = "5.10,6.1,6.12,6.1/i386"
 ALL_LAYOUTS = "6.16,6.18,7.1,7.3"  # the archive's three package layouts
 
-nox.options.sessions = ["lint", "typing", "tests", "conformance", "vm", "wheel"]
+nox.options.sessions = ["lint", "typing", "tests", "reference", "vm", "wheel"]
 nox.options.default_venv_backend = "none"
 
 
@@ -89,10 +90,19 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session
-def conformance(session: nox.Session) -> None:
-    """Compare the relocator with libbpf on foreign objects and our own (or on OBJECT… given after --)."""
+def reference(session: nox.Session) -> None:
+    """Compare with libbpf what can be compared in minutes: all relocations, and the loads of our own cases on 6.1."""
     cases(session)
     _python(session, "-m", "pytest", "-m", "conformance", "tests/conformance")
+    _python(session, "-m", "tests.conformance", "relocate")
+    own = sorted(glob.glob("cases/*/build/x86_64/*.o"))
+    _python(session, "-m", "tests.conformance", "load", *own, "--kernels", "6.1")
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Compare relocations and loads with libbpf on foreign objects and our own (or on OBJECT... given after --)."""
+    cases(session)
     _python(session, "-m", "tests.conformance", *session.posargs)
 
 
