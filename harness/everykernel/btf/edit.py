@@ -50,8 +50,12 @@ class Editor:
 
     def add_int(self, name: str, size: int) -> int:
         """Add an unsigned int type and return its id."""
+        return self.add(self.string(name), kinds.INT << 24, size, 8 * size)
+
+    def add(self, *words: int) -> int:
+        """Add a type by its words (name, info, size or type, then what the kind adds) and return its id."""
         self._offsets.append(len(self._words))
-        self._words.extend((self.string(name), kinds.INT << 24, size, 8 * size))
+        self._words.extend(words)
         return self._btf.first + len(self._offsets) - 1
 
     def set_linkage(self, number: int, linkage: int) -> None:

@@ -64,8 +64,9 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
             )
         attributes = _attributes(spec, entries, map_.name, _types(spec, btf_fd))
         map_.fd = _create(attributes._replace(inner_fd=max(inner, 0)))
-        if spec.type == _ARENA and not spec.extra:
+        if spec.type == _ARENA:
             map_.memory = mmap.mmap(map_.fd, entries * mmap.PAGESIZE)
+            map_.memory[: len(spec.content)] = spec.content
     except OSError as e:
         _refused(map_, probes, e)
     finally:

@@ -51,6 +51,10 @@ def reached(entry: Function, functions: Mapping[str, Function]) -> list[Function
         reference = next(walks[-1], None)
         if reference is None:
             walks.pop()
+            if not walks and entry.exception in functions and entry.exception not in names:
+                names.add(entry.exception)
+                found.append(functions[entry.exception])
+                walks.append(iter(found[-1].references))
         elif reference.kind in (CALL, FUNCTION) and reference.name not in names:
             names.add(reference.name)
             found.append(functions[reference.name])

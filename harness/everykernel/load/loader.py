@@ -12,10 +12,10 @@ import time
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel import wire
-from everykernel.btf import sanitise
+from everykernel.btf import Btf, sanitise
 from everykernel.core import Target
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
-from everykernel.load import abi, create, externs, maps, program, reasons, struct_ops, verifier
+from everykernel.load import abi, contexts, create, externs, maps, program, reasons, struct_ops, verifier
 from everykernel.load.kconfig import kernel_version
 from everykernel.load.link import link
 from everykernel.load.loaded import LoadedObject, Program
@@ -26,7 +26,6 @@ from everykernel.object.spec import DATA, EXTERN, EXTERN_CALL, MAP, MapSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from everykernel.btf import Btf
     from everykernel.load.kernel import KernelTypes
     from everykernel.load.link import Linked
     from everykernel.load.reasons import Reason
@@ -125,6 +124,7 @@ class _Load:
         self.externs = externs.Resolution(spec, kernel)
         self.operations: dict[str, tuple[maps.Map, Union[struct_ops.Operations, Reason]]] = {}  # by function
         self.btf_fd = 0
+        self.uploaded: Optional[Btf] = None
         self.notes: list[str] = []
 
     def run(self) -> LoadedObject:
@@ -166,6 +166,7 @@ class _Load:
         if spec.btf is None:
             return
         btf = externs.for_kernel(spec.btf, self.externs.places, len(self.externs.kconfig))
+        self.uploaded = btf
         try:
             self._keep_btf(btf.raw)
         except OSError as e:
@@ -300,12 +301,30 @@ class _Load:
             expected=expected,
         )
         try:
-            fd = loading.load()
+            fd = self._with_contexts(loading, linked, rule.type if rule else "")
         except program.Refused as e:
             self._explain(spec, linked, record, e)
             return -1
         record["verified_insns"] = program.verified_instructions(fd)
         return fd
+
+    def _with_contexts(self, loading: program.Loading, linked: Linked, type_: str) -> int:
+        """Load a program; where it is refused, once more with the struct's name in the place of context tags."""
+        try:
+            return loading.load()
+        except program.Refused:
+            btf = self.uploaded
+            changed = contexts.named(btf, linked.func_info, type_) if btf is not None and self.btf_fd else None
+            if btf is None or changed is None:
+                raise
+        types, func_info = changed
+        known = Btf.parse(types, name=btf.name, pointer_size=btf.pointer_size)
+        features = {f for f in sanitise.needed(known) if self.kernel.probes.btf(f)}
+        try:
+            self._keep_btf(sanitise.sanitise(known, features))
+        except OSError:
+            return loading.load()
+        return loading.again(self.btf_fd, func_info).load()
 
     def _explain(self, spec: ProgramSpec, linked: Linked, record: wire.ProgramRecord, refused: program.Refused) -> None:
         """Write down why the kernel refused a program: code, the lines that matter, source line, the whole log."""

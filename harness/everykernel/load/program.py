@@ -5,6 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import copy
 import errno
 import struct
 from array import array
@@ -132,6 +133,13 @@ class Loading:
             attach_fd=target.btf_fd,
             fd_array=address(self._fds),
         )
+
+    def again(self, btf_fd: int, func_info: bytes) -> Loading:
+        """Return the same program with another BTF of the object, for another attempt."""
+        other = copy.copy(self)
+        other._funcs = bytearray(func_info)
+        other.attributes = self.attributes._replace(btf_fd=btf_fd, func_info=address(other._funcs))
+        return other
 
     def load(self) -> int:
         """Load the program and return its descriptor; raise Refused with the verifier's log."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LDIMM64, CALL_OP = 0x18, 0x85  # BPF_LD | BPF_IMM | BPF_DW, BPF_JMP | BPF_CALL
 PSEUDO_CALL = 1  # src_reg of a call inside the object (BPF_PSEUDO_CALL)
 
+ARENA_SECTION = ".addr_space.1"
+
 
 class Layout(NamedTuple):
     """What the references of code are resolved against."""
@@ -33,6 +35,7 @@ class Layout(NamedTuple):
     data: Mapping[str, DataSection]
     externs: Mapping[str, Extern]
     name: str
+    arena: str = ""  # the map that holds the variables of section ARENA_SECTION
 
 
 class _Places:
@@ -182,6 +185,8 @@ def _reference(
         return Reference(index, MAP, map_name)
     if target.name in layout.data:
         return Reference(index, DATA, target.name, symbol.value + immediate)
+    if target.name == ARENA_SECTION and layout.arena:
+        return Reference(index, DATA, layout.arena, symbol.value + immediate)
     raise ObjectUnsupported(f"refers to section {target.name!r}, which no loader gives to programs", where=where)
 
 

@@ -8,15 +8,17 @@ This module travels to the guest: standard library and pyelftools only, Python 3
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, kinds
 from everykernel.btf import ext as btf_ext
 from everykernel.errors import BtfMalformed, ObjectMalformed
 from everykernel.object import datasecs, elf, maps, struct_ops
-from everykernel.object.code import Layout, functions
+from everykernel.object.code import ARENA_SECTION, Layout, functions
 from everykernel.object.sections import match
 from everykernel.object.spec import Extern, MapSpec, ObjectSpec, ProgramSpec
+from everykernel.object.tags import with_exceptions
 
 if TYPE_CHECKING:
     from everykernel.object.spec import Function
@@ -37,8 +39,11 @@ def read(data: bytes, name: str) -> ObjectSpec:
     declared, places, map_sections = _maps(container, by_name, btf, ids, name, notes)
     data_sections = datasecs.sections(container, ids, btf)
     externs = _externs(container, btf, ids)
-    layout = Layout(container, ext, places, map_sections, data_sections, externs, name)
+    arena = _arena(declared, by_name)
+    layout = Layout(container, ext, places, map_sections, data_sections, externs, name, arena)
     code = functions(layout)
+    if btf is not None:
+        code = with_exceptions(code, btf)
     programs = _programs(container, code, notes)
     return ObjectSpec(
         name=name,
@@ -114,6 +119,14 @@ def _maps(
             raise ObjectMalformed(e.message, where=e.where or name) from e
         places.update({(section.number, place): n for n, (_, place) in here.items()})
     return found, places, holders
+
+
+def _arena(declared: dict[str, MapSpec], by_name: dict[str, elf.Section]) -> str:
+    """Give the variables of an arena to its map, which they lie in from its start on; return the map's name."""
+    name = next((n for n, spec in declared.items() if spec.type == maps.MAP_TYPE["arena"]), "")
+    if name and ARENA_SECTION in by_name:
+        declared[name] = replace(declared[name], content=by_name[ARENA_SECTION].data)
+    return name
 
 
 def _externs(container: elf.Elf, btf: Optional[Btf], ids: dict[str, int]) -> dict[str, Extern]:

@@ -50,6 +50,7 @@ class Function:
         func_info: its own record of .BTF.ext, None without one.
         line_info: its records of .BTF.ext; ``insn_off`` counts from the section's start.
         local: whether the symbol is local (static in C).
+        exception: the function that catches its exceptions, "" without one.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Function:
     func_info: Optional[FuncInfo]
     line_info: tuple[LineInfo, ...] = field(repr=False)
     local: bool = False
+    exception: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class MapSpec:
         inner: what a map of maps holds.
         slots: static initialisers: slot → name of a map or function.
         legacy: from a ``maps`` section, which libbpf 1.x refuses.
+        content: what an arena holds at its start: the object's variables there.
     """
 
     name: str
@@ -113,6 +116,7 @@ class MapSpec:
     inner: Optional[MapSpec] = None
     slots: tuple[tuple[int, str], ...] = ()
     legacy: bool = False
+    content: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
