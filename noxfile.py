@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import sys
+from pathlib import Path
 
 import nox
 
@@ -95,7 +95,7 @@ def reference(session: nox.Session) -> None:
     cases(session)
     _python(session, "-m", "pytest", "-m", "conformance", "tests/conformance")
     _python(session, "-m", "tests.conformance", "relocate")
-    own = sorted(glob.glob("cases/*/build/x86_64/*.o"))
+    own = sorted(map(str, Path("cases").glob("*/build/x86_64/*.o")))
     _python(session, "-m", "tests.conformance", "load", *own, "--kernels", "6.1")
 
 
