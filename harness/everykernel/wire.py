@@ -77,6 +77,7 @@ class ProgramRecord(TypedDict, total=False):
     insns: int  # instructions handed to the kernel
     verified_insns: Optional[int]  # instructions the verifier processed, where the kernel tells
     decides: bool  # whether its refusal fails the stage ("?" sections do not)
+    variant: str  # load: the group of variants that it was tried in, and which: "start: block_io_start"
 
 
 class Stage(TypedDict, total=False):

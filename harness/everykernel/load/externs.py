@@ -76,15 +76,18 @@ class Resolution:
         resolved: by name; missing ones that are not weak have a reason code.
         kconfig: bytes of the .kconfig map (empty: no map is needed).
         descriptors: of modules' BTFs, from index 1 of the kernel's descriptor array on.
+
+    ``settings`` are values of configuration that stand for the kernel's, as its .config would write them.
     """
 
-    def __init__(self, spec: ObjectSpec, kernel: KernelTypes) -> None:
+    def __init__(self, spec: ObjectSpec, kernel: KernelTypes, settings: Optional[Mapping[str, str]] = None) -> None:
         self.resolved: dict[str, Resolved] = {}
         self.kconfig = b""
         self.descriptors: list[int] = []
         self.places: dict[str, int] = {}
         self._config: Optional[Mapping[str, str]] = None
         self._probes = kernel.probes
+        self._settings = settings or {}
         data = bytearray()
         for extern in spec.externs.values():
             if extern.section == ".kconfig" and spec.btf is not None:
@@ -134,6 +137,8 @@ class Resolution:
         self.resolved[extern.name] = Resolved("kconfig", 0, self.places[extern.name])
 
     def _setting(self, name: str) -> Optional[str]:
+        if name in self._settings:
+            return self._settings[name]
         if name == "LINUX_KERNEL_VERSION":
             return str(kernel_version())
         if name == "LINUX_HAS_SYSCALL_WRAPPER":

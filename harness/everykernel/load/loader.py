@@ -16,20 +16,25 @@ from everykernel.btf import Btf, sanitise
 from everykernel.core import Target
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
 from everykernel.load import abi, contexts, create, externs, maps, program, reasons, struct_ops, verifier
+from everykernel.load.decide import decide
 from everykernel.load.kconfig import kernel_version
 from everykernel.load.link import link
 from everykernel.load.loaded import LoadedObject, Program
 from everykernel.load.relocate import Relocated, decides, relocate
 from everykernel.load.syscalls import address, architecture, bpf, error_name
+from everykernel.load.variants import Group
+from everykernel.object import contract as contract_
 from everykernel.object.spec import DATA, EXTERN, EXTERN_CALL, MAP, MapSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from everykernel.load.decide import Decided
     from everykernel.load.kernel import KernelTypes
     from everykernel.load.link import Linked
     from everykernel.load.reasons import Reason
     from everykernel.object import Function, ObjectSpec, ProgramSpec
+    from everykernel.object.contract import Contract
     from everykernel.object.spec import StructOpsSpec
 
 _KCONFIG = ".kconfig"
@@ -49,15 +54,14 @@ def load(
     Args:
         spec: the object.
         kernel: the running kernel's types and probes.
-        programs: load only these.
+        programs: load only these, beside those of the contract's variants; the contract's own list without it.
         btf: relocate against this BTF instead of the kernel's own; ``btf_name`` names it in the record.
-        contract: the loader contract; none of its keys are known yet.
+        contract: the loader contract, in the form of a case.toml's ``[contract]``.
 
     Raises ObjectMalformed for damage that is only found on the way, ObjectUnsupported for an object of the wrong byte
     order, BtfMalformed for a supplied BTF of another byte order or pointer size, UsageError for an unknown name.
     """
-    if contract:
-        raise UsageError(f"the loader contract does not know {sorted(contract)[0]!r}", where=spec.name)
+    agreed = contract_.parse(contract or {}, "contract")
     if spec.byteorder != sys.byteorder:
         raise ObjectUnsupported(
             f"is {spec.byteorder}-endian, this machine {sys.byteorder}-endian",
@@ -65,25 +69,25 @@ def load(
             remedy="compile it with -target bpf on this machine, or with -target bpfel or bpfeb",
         )
     try:
-        return _load(spec, kernel, _chosen(spec, programs), btf, btf_name)
+        return _load(decide(spec, agreed, programs), kernel, agreed, btf, btf_name)
     except BtfMalformed as e:
         if spec.btf is not None and e.where.startswith(spec.btf.name):
             raise ObjectMalformed(e.message, where=e.where) from e
         raise
 
 
-def _load(
-    spec: ObjectSpec, kernel: KernelTypes, chosen: list[ProgramSpec], btf: Optional[Btf], btf_name: str
-) -> LoadedObject:
+def _load(decided: Decided, kernel: KernelTypes, contract: Contract, btf: Optional[Btf], btf_name: str) -> LoadedObject:
+    spec, grouped = decided.spec, contract.grouped
     if btf is not None:
         _check(btf)
         target, used = Target(btf), f"supplied:{btf_name or btf.name}"
     else:
         target, used = kernel.target, "none" if kernel.vmlinux is None else "kernel"
-    relocated = relocate(spec, chosen, target, used)
+    tried = [*decided.programs, *(p for p in spec.programs if p.name in grouped)]
+    relocated = relocate(spec, tried, target, used)
     if btf is not None and any(r["kind"] == "target_type_id" for r in relocated.stage["relocations"]):
         relocated.stage["notes"].append("target type ids are the supplied BTF's: the kernel knows no type by them")
-    return _Load(spec, kernel, relocated, chosen).run()
+    return _Load(decided, kernel, relocated, contract).run()
 
 
 def _check(btf: Btf) -> None:
@@ -98,34 +102,22 @@ def _check(btf: Btf) -> None:
         )
 
 
-def _chosen(spec: ObjectSpec, names: Optional[Sequence[str]]) -> list[ProgramSpec]:
-    if names is None:
-        return list(spec.programs)
-    known = {p.name: p for p in spec.programs}
-    for name in names:
-        if name not in known:
-            raise UsageError(
-                f"there is no program {name!r}", where=spec.name, remedy=f"it has {', '.join(known) or 'none'}"
-            )
-    return [known[name] for name in names]
-
-
 class _Load:
     """The load stage of one object."""
 
-    def __init__(
-        self, spec: ObjectSpec, kernel: KernelTypes, relocated: Relocated, chosen: Iterable[ProgramSpec]
-    ) -> None:
+    def __init__(self, decided: Decided, kernel: KernelTypes, relocated: Relocated, contract: Contract) -> None:
+        spec = decided.spec
         self.spec = spec
         self.kernel = kernel
         self.relocated = relocated
-        self.chosen = chosen
+        self.chosen = decided.programs
+        self.contract = contract
         self.object = LoadedObject(spec, relocated.stage, {})
-        self.externs = externs.Resolution(spec, kernel)
+        self.externs = externs.Resolution(spec, kernel, contract.kconfig)
         self.operations: dict[str, tuple[maps.Map, Union[struct_ops.Operations, Reason]]] = {}  # by function
         self.btf_fd = 0
         self.uploaded: Optional[Btf] = None
-        self.notes: list[str] = []
+        self.notes = decided.notes
 
     def run(self) -> LoadedObject:
         """Do it all; descriptors are closed again if something of ours breaks."""
@@ -135,6 +127,10 @@ class _Load:
             self._create_maps()
             for spec in self.chosen:
                 self._program(spec)
+            for name, variants in self.contract.variants.items():
+                group = Group(name, variants, self.object, self.kernel, self._program)
+                group.keep_first()
+                self.notes += group.notes
             self._fill_slots()
         except BaseException:
             self.object.close()
@@ -225,35 +221,21 @@ class _Load:
         for _, function in declared.programs:
             self.operations.setdefault(function, (made, found))
 
-    def _program(self, spec: ProgramSpec) -> None:
-        """Load one program and keep its record."""
-        record: wire.ProgramRecord = {
-            "name": spec.name,
-            "section": spec.section,
-            "type": spec.rule.type if spec.rule else "",
-            "attach": spec.target,
-            "status": wire.PASSED,
-            "code": "",
-            "errno": None,
-            "message": "",
-            "log": "",
-            "source": "",
-            "insns": 0,
-            "verified_insns": None,
-            "decides": decides(spec),
-        }
+    def _program(self, spec: ProgramSpec, lacks: Optional[Reason] = None) -> None:
+        """Load one program and keep its record; ``lacks``: not at all, for this reason."""
+        record = _record(spec)
         fd = -1
         parts = self.relocated.parts.get(spec.name)
-        if parts is None:
+        if parts is None and lacks is None:
             stage = self.relocated.stage["programs"]
             why = next(r for r in stage if r["name"] == spec.name)
             _verdict(record, wire.NOT_REACHED, why["code"], why["message"])
         else:
-            blocked = self._blocked(spec, parts)
+            blocked = lacks or self._blocked(spec, parts or [])
             if blocked is not None:
                 _verdict(record, wire.FAILED, blocked.code, f"{spec.name}: {blocked.message}")
             else:
-                fd = self._load(spec, parts, record)
+                fd = self._load(spec, parts or [], record)
         self.object.programs[spec.name] = Program(spec, record, fd, self.object)
 
     def _blocked(self, spec: ProgramSpec, parts: list[Function]) -> Optional[Reason]:
@@ -370,6 +352,25 @@ class _Load:
                 except (OSError, UsageError) as e:
                     why = error_name(e.errno) if isinstance(e, OSError) else e.message
                     self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {why}")
+
+
+def _record(spec: ProgramSpec) -> wire.ProgramRecord:
+    """Return the record of a program of which nothing is known yet."""
+    return {
+        "name": spec.name,
+        "section": spec.section,
+        "type": spec.rule.type if spec.rule else "",
+        "attach": spec.target,
+        "status": wire.PASSED,
+        "code": "",
+        "errno": None,
+        "message": "",
+        "log": "",
+        "source": "",
+        "insns": 0,
+        "verified_insns": None,
+        "decides": decides(spec),
+    }
 
 
 def _btf_log(data: bytes) -> str:

@@ -87,6 +87,10 @@ class Probes:
         """Whether the kernel knows a map type: EINVAL may have other reasons, so several shapes are tried."""
         return self._ask(("map", type_), lambda: _map(type_))
 
+    def helper(self, type_: int, number: int) -> bool:
+        """Whether programs of a type can call a helper, asked as libbpf's libbpf_probe_bpf_helper does."""
+        return self._ask(("helper", type_, number), lambda: _helper(type_, number))
+
     def btf(self, feature: str) -> bool:
         """Whether the kernel takes a BTF feature of `btf.sanitise`."""
         return self._ask(("btf", feature), lambda: _btf(sanitise.PROBES[feature]))
@@ -142,14 +146,26 @@ def _map_taken(type_: int) -> bool:
             return _taken(abi.MapAttributes(type_, 4, 4, 1, inner_fd=inner))
         finally:
             os.close(inner)
-    if type_ in _STORAGE:
+    if type_ in _STORAGE or type_ == MAP_TYPE["struct_ops"]:
         data = bytearray(sanitise.PROBES["datasec"])  # its type 1 is an int of 4 bytes
         btf = bpf(abi.BTF_LOAD, abi.btf_load(address(data), len(data)))
         try:
+            if type_ == MAP_TYPE["struct_ops"]:
+                return _knows_struct_ops(btf)
             return _taken(abi.MapAttributes(type_, 4, 4, 0, abi.F_NO_PREALLOC, btf_fd=btf, key_type=1, value_type=1))
         finally:
             os.close(btf)
     return any(_taken(abi.MapAttributes(type_, *shape)) for shape in _SHAPES)
+
+
+def _knows_struct_ops(btf: int) -> bool:
+    """Ask for a map of type 1 of the kernel, which is no operations struct: ENOTSUPP (bpf_struct_ops_map_alloc)."""
+    attributes = abi.MapAttributes(MAP_TYPE["struct_ops"], 4, 64, 1, btf_fd=btf, kernel_value_type=1)
+    try:
+        os.close(bpf(abi.MAP_CREATE, attributes.pack()))
+    except OSError as e:
+        return e.errno == ENOTSUPP
+    return True
 
 
 def _taken(attributes: abi.MapAttributes) -> bool:
@@ -171,6 +187,26 @@ def _loads(type_: int, attach_type: int, code: bytes) -> bool:
     except OSError:
         return False
     os.close(fd)
+    return True
+
+
+_NO_HELPER = (b"invalid func ", b"unknown func ", b"program of this type cannot use helper ")
+
+
+def _helper(type_: int, number: int) -> bool:
+    """Whether the verifier has another objection to a bare call of a helper, if any, than that it is not there."""
+    insns, license_, log = (
+        bytearray(struct.pack("=BBhi", 0x85, 0, 0, number) + _RETURN_0),
+        bytearray(_GPL),
+        bytearray(4096),
+    )
+    attributes = abi.ProgramAttributes(
+        type_, len(insns) // 8, address(insns), address(license_), expected_attach_type=_EXPECTED.get(type_, 0)
+    )
+    try:
+        os.close(bpf(abi.PROG_LOAD, attributes.pack(1, address(log), len(log))))
+    except OSError:
+        return any(log) and not any(words in log for words in _NO_HELPER)
     return True
 
 

@@ -19,6 +19,7 @@ from everykernel.kernels.supplied import Supply
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
 from everykernel.matrix.ranges import KernelRange
+from everykernel.object import contract
 from everykernel.reasons import REASONS
 
 FILENAME = "case.toml"
@@ -48,7 +49,7 @@ class Case:
         btf_always: whether a supplied BTF is used even where the kernel has its own.
         machine: the machine that it needs.
         expect: expectations, the first that matches wins.
-        contract: the loader contract (design: which programs load, map sizes, globals), passed to the loader as it is.
+        contract: the loader contract, checked, and passed to the loader as it is.
     """
 
     name: str
@@ -134,7 +135,7 @@ def read(path: Path) -> Case:
             _expectation(entry, f"{where}: expect {number}")
             for number, entry in enumerate(_value(table, "expect", list, where, []), 1)
         ),
-        contract=tuple(_value(table, "contract", dict, where, {}).items()),
+        contract=_contract(_value(table, "contract", dict, where, {}), where),
     )
 
 
@@ -151,6 +152,11 @@ def _btf(value: Any, folder: Path, where: str) -> tuple[Supply | None, bool]:
     except UsageError as e:
         raise UsageError(e.message, where=f"{where}: {e.where}", remedy=e.remedy) from e
     return Supply(found.path, str(found.path)), always
+
+
+def _contract(table: Mapping[str, Any], where: str) -> tuple[tuple[str, Any], ...]:
+    contract.parse(table, f"{where}: contract")
+    return tuple(table.items())
 
 
 def _machine(table: Mapping[str, Any], where: str) -> MachineSpec:

@@ -120,7 +120,7 @@ class Loader:
             btf: BTF to relocate against where the kernel has none and ``--btf`` supplies none: a file or a folder, as
                 there.
             btf_always: relocate against a supplied BTF even where the kernel has its own.
-            contract: the loader contract.
+            contract: the loader contract, in the form of a case.toml's ``[contract]``.
             check: raise if a stage failed; with False, the test looks at ``.relocate`` and ``.load`` itself.
 
         Raises:
