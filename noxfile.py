@@ -52,12 +52,10 @@ def vm(session: nox.Session) -> None:
 
 
 @nox.session
-def matrix(session: nox.Session) -> None:
+def matrix(session: nox.Session, folder: str = "kernel-report") -> None:
     """Compile the cases, fetch the kernels, build the image, run the matrix and show it."""
     cases(session)
-    _python(
-        session, "-m", "pytest", "--kernels", KERNELS, "--kernel-report", "kernel-report", "cases", *session.posargs
-    )
+    _python(session, "-m", "pytest", "--kernels", KERNELS, "--kernel-report", folder, "cases", *session.posargs)
 
 
 @nox.session
@@ -65,6 +63,14 @@ def i386_btf(session: nox.Session) -> None:
     """Make cases/btf: what the cases need of the BTF that 6.1/i386 lacks, by pahole from its debug package (765 MB)."""
     cases(session)
     _python(session, "-m", "tests.i386_btf")
+
+
+@nox.session
+def support(session: nox.Session) -> None:
+    """Write docs/support.md from a run of the matrix."""
+    folder = session.create_tmp()
+    matrix(session, folder)
+    _python(session, "-m", "tests.report.test_support", f"{folder}/results.json")
 
 
 @nox.session

@@ -8,10 +8,11 @@ SEC("flow_dissector")
 int dissect(struct __sk_buff *skb)
 {
 	struct bpf_flow_keys *keys = skb->flow_keys;
-	__u8 head[24];
+	__u8 *head = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
 	EK_HIT();
-	if (keys->n_proto != bpf_htons(0x0800) || bpf_skb_load_bytes(skb, keys->nhoff, head, sizeof(head)) < 0)
+	head += keys->nhoff;
+	if (keys->n_proto != bpf_htons(0x0800) || head + 24 > end)
 		return BPF_DROP;
 	if (head[0] != 0x45 || head[9] != 17)
 		return BPF_DROP;

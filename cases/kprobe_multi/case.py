@@ -8,10 +8,9 @@ def check(obj):
     obj.globals["ek_pid"] = os.getpid()
     for _ in range(3):
         os.getpgid(0)
-    os.getpgrp()
-    seen = (obj.globals["entered"], obj.globals["left"])
-    attached = obj.programs["on_entry"].attached
-    # getpgrp(3) is getpgrp(2) or getpgid(2), as the C library likes
-    expected = ((4, 3), (4, 4)) if attached else ((0, 0),)
-    assert seen in expected, f"{seen[0]} entered, {seen[1]} left"
-    return {"attached": attached, "entered": seen[0], "left": seen[1]}
+    os.getsid(0)
+    seen = [obj.globals[name] for name in ("entered", "left", "both")]
+    attached = [obj.programs[name].attached for name in ("on_entry", "on_return", "on_both")]
+    expected = [calls if there else 0 for calls, there in zip((4, 3, 6), attached, strict=True)]
+    assert seen == expected, f"{seen[0]} entered, {seen[1]} left, {seen[2]} in sessions, instead of {expected}"
+    return {"attached": attached, "seen": seen}

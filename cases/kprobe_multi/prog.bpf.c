@@ -2,9 +2,9 @@
 /* Counts how often functions are entered and left by the process under test. Needs no relocation. */
 #include <everykernel.h>
 
-__u64 entered, left;
+__u64 entered, left, both;
 
-SEC("kprobe.multi/__x64_sys_getpg*")
+SEC("kprobe.multi/__x64_sys_get[ps]*id")
 int on_entry(void *ctx)
 {
 	if (EK_MINE())
@@ -18,6 +18,14 @@ int on_return(void *ctx)
 	if (EK_MINE())
 		__sync_fetch_and_add(&left, 1);
 	return 0;
+}
+
+SEC("kprobe.session/__x64_sys_getpgid")
+int on_both(void *ctx)
+{
+	if (EK_MINE())
+		__sync_fetch_and_add(&both, 1);
+	return 0; /* and so it runs again at the return */
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

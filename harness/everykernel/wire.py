@@ -80,6 +80,15 @@ class ProgramRecord(TypedDict, total=False):
     variant: str  # load: the group of variants that it was tried in, and which: "start: block_io_start"
 
 
+class ProgramUse(TypedDict):
+    """What became of a program while its object was loaded."""
+
+    name: str
+    attached: bool  # whether it ever was
+    test_runs: int  # how many were asked for and done
+    runs: Optional[int]  # how often the kernel ran it, as it counts itself; None where it does not
+
+
 class Stage(TypedDict, total=False):
     """One of the three stages: relocate, load, run."""
 
@@ -93,6 +102,7 @@ class Stage(TypedDict, total=False):
     programs: list[ProgramRecord]
     notes: list[str]
     evidence: dict[str, Any]  # run: what the check saw
+    uses: list[ProgramUse]  # run: of each program that was loaded
 
 
 # --------------------------------------------------------------------------------------------------------- requests
@@ -337,6 +347,7 @@ class Checked:
     message: str
     where: str
     evidence: Any
+    uses: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass

@@ -20,6 +20,7 @@ SHAPES: list[tuple[type, dict[str, Any]]] = [
     (records.CaseResult, SCHEMA["$defs"]["result"]),
     (records.ProblemRecord, SCHEMA["$defs"]["result"]["properties"]["problems"]["items"]),
     (wire.Stage, SCHEMA["$defs"]["stage"]),
+    (wire.ProgramUse, SCHEMA["$defs"]["use"]),
     (wire.Relocation, SCHEMA["$defs"]["relocation"]),
     (wire.MapRecord, SCHEMA["$defs"]["map"]),
     (wire.ProgramRecord, SCHEMA["$defs"]["program"]),

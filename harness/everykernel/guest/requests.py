@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 from everykernel import load, wire
 from everykernel.btf import Btf
 from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, ObjectUnsupported, UsageError
+from everykernel.load import usage
 from everykernel.load.syscalls import architecture, error_name
 from everykernel.load.variables import Variables
 
@@ -46,6 +47,7 @@ class Requests:
         from everykernel.guest import warm
 
         warm.warm(self._kernel)
+        usage.count()  # as long as the agent lives
         gc.collect()
         gc.freeze()  # what is there now is never garbage: collections need not look at it
 
@@ -150,7 +152,10 @@ class Requests:
         return wire.Value({"samples": samples, "lost": found.lost})
 
     def _check(self, message: wire.Check) -> wire.Message:
-        return run_check(self._object(message.handle), message.source, message.filename)
+        found = self._object(message.handle)
+        checked = run_check(found, message.source, message.filename)
+        checked.uses = [dict(program.use) for program in found.programs.values() if program.fd >= 0]
+        return checked
 
     def _unload(self, message: wire.Unload) -> wire.Message:
         self._object(message.handle).close()

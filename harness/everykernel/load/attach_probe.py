@@ -182,9 +182,7 @@ def uprobe_multi(fd: int, target: str, attach_type: str, *, at_return: bool = Fa
 def kprobe_multi(fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
     """Attach to all functions that a pattern names (Linux commit 0dcac2725406, v5.18); it is one link."""
     what = f"kprobe {target}"
-    names = functions(target) if set("*?[") & set(target) else [target]
-    if not names:
-        raise NotAttached(f"{what}: this kernel has no such function", code="attach-target-missing")
+    names = (functions(target) if set("*?[") & set(target) else []) or [target]  # and what the kernel has not, it says
     texts = [bytearray(name.encode("utf-8", "surrogateescape") + b"\0") for name in names]
     pointers = bytearray(array("Q", map(address, texts)).tobytes())
     flags = _MULTI_RETURN if at_return else 0

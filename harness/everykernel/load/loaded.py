@@ -13,6 +13,7 @@ from everykernel.btf import decode
 from everykernel.errors import RequestFailed, UsageError
 from everykernel.load import attach as attach_
 from everykernel.load import program as program_
+from everykernel.load import usage
 from everykernel.load.attached import Link, NotAttached
 from everykernel.load.maps import PERF_EVENT_ARRAY, Map
 from everykernel.load.syscalls import error_name
@@ -41,6 +42,8 @@ class Program:
         self.fd = fd
         self._owner = owner
         self._links: list[Link] = []
+        self._was_attached = False
+        self._test_runs = 0
 
     def __repr__(self) -> str:
         return f"<Program {self.name}: {self.spec.section}, {self.record.get('status')}>"
@@ -70,6 +73,7 @@ class Program:
         self._owner.open_readers()
         try:
             self._links.append(attach_.attach(self.spec, self.fd, target, self._owner.places))
+            self._was_attached = True
         except NotAttached as e:
             record["status"], record["code"], record["message"] = e.status, e.code, e.message
             record["errno"] = error_name(e.errno) if e.errno else None
@@ -79,6 +83,16 @@ class Program:
     def attached(self) -> bool:
         """Whether it is attached to something."""
         return bool(self._links)
+
+    @property
+    def use(self) -> wire.ProgramUse:
+        """What became of it so far."""
+        return {
+            "name": self.name,
+            "attached": self._was_attached,
+            "test_runs": self._test_runs,
+            "runs": usage.runs(self.fd) if self.fd >= 0 else None,
+        }
 
     def detach(self) -> None:
         """Close its links."""
@@ -111,6 +125,7 @@ class Program:
             raise RequestFailed(
                 f"the kernel refuses a test run: {error_name(e.errno)}", code="attach-type-unsupported", where=self.name
             ) from e
+        self._test_runs += 1
         return wire.TestRan(retval=retval, data=data_out, context=context_out, duration_ns=duration)
 
     def close(self) -> None:

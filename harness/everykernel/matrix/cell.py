@@ -275,6 +275,7 @@ class _Drive:
         reply = self.guest.request(wire.Check(handle, path.read_text(), shown), self.case.timeout)
         assert isinstance(reply, wire.Checked)
         stage["evidence"]["check"] = records.plain(reply.evidence)
+        stage["uses"] = records.plain(reply.uses)
         if not reply.passed:
             message = f"{reply.where}: {reply.message}" if reply.where else reply.message
             stage.update({"status": wire.FAILED, "code": "assertion-failed", "message": message})
