@@ -100,6 +100,7 @@ def _program(type_: int, attach_type: int, flags: int = 0) -> bool:
     """Whether the kernel takes, or has a particular reason not to take, the smallest program of a type."""
     insns, license_, log = bytearray(_RETURN_0), bytearray(_GPL), bytearray(4096)
     wanted = _NEED_TARGET.get(type_, "")
+    extension = type_ == PROGRAM_TYPE["ext"]  # takes no attach type
     if type_ == PROGRAM_TYPE["syscall"]:
         flags |= abi.F_SLEEPABLE  # it takes no others
     attributes = abi.ProgramAttributes(
@@ -108,7 +109,7 @@ def _program(type_: int, attach_type: int, flags: int = 0) -> bool:
         address(insns),
         address(license_),
         flags=flags,
-        expected_attach_type=attach_type or (ATTACH_TYPE["trace_fentry"] if wanted else 0),
+        expected_attach_type=attach_type or (ATTACH_TYPE["trace_fentry"] if wanted and not extension else 0),
         attach_btf_id=1 if wanted else 0,
     )
     try:
@@ -126,7 +127,7 @@ def _program(type_: int, attach_type: int, flags: int = 0) -> bool:
 # Shapes of the smallest maps: key size, value size, entries, flags. Each type that exists takes one of them.
 _SHAPES = (
     (4, 4, 1, 0), (0, 0, 4096, 0), (8, 8, 1, abi.F_NO_PREALLOC), (0, 4, 1, 0), (4, 8, 1, 0), (8, 4, 1, 0),
-    (8, 4, 0, 0), (0, 0, 1, abi.F_MMAPABLE),
+    (8, 4, 0, 0), (0, 0, 1, abi.F_MMAPABLE), (4, 16, 1, 0),
 )  # fmt: skip
 _STORAGE = {MAP_TYPE[name] for name in ("sk_storage", "inode_storage", "task_storage", "cgrp_storage")}
 
