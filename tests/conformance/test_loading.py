@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from tests.conformance import __main__ as conformance
 from tests.conformance import libbpf, loading
 from tests.conformance.foreign import Foreign
 from tests.conformance.loading import BY_KERNEL, BY_LOADER, BY_MAP, LOADED, Answer, Difference, Entry, Tally, Verdict
@@ -111,3 +113,14 @@ def test_the_table_can_be_read() -> None:
     """Each checked-in difference names the functions that decide and why."""
     assert all(entry.decides and entry.why and entry.kernels for entry in loading.table())
     assert Path(loading.TABLE).name == "differences.toml"
+
+
+def test_our_programs_maps_and_externs_get_libbpf_s_verdicts(tmp_path: Path) -> None:
+    """On 6.1, every program of the sources in programs/ comes out as libbpf's, loaded or with the same errno."""
+    objects = [o for o in conformance.own_objects(tmp_path) if o.name.startswith("programs/")]
+    console = Console(quiet=True)
+    tally = loading.run(objects, "6.1", tmp_path, console)
+    assert loading.unexplained(tally.differences, loading.table()) == []
+    assert tally.broken == []
+    assert tally.pairs["loaded by both"] > 100
+    assert tally.pairs["refused by the kernel with the same errno"] > 20
