@@ -189,14 +189,14 @@ def our_answer(obj: Foreign, loaded: wire.Loaded) -> Answer:
 
 
 def _users(obj: Foreign, refused: Mapping[str, Any]) -> dict[str, str]:
-    """Return the programs that use a refused map: name → the first such map in the object's order."""
+    """Return the programs that use a refused map: name → the first such map in its code."""
     spec = read(obj.data, obj.name)
     found = {}
     for program in spec.programs:
         parts = reached(spec.functions[program.function], spec.functions)
-        used = {r.name for part in parts for r in part.references if r.kind in (MAP, DATA)}
-        used |= {s.name for s in spec.struct_ops if program.function in dict(s.programs).values()}
-        names = [name for name in refused if name in used]
+        used = [r.name for part in parts for r in part.references if r.kind in (MAP, DATA)]
+        used += [s.name for s in spec.struct_ops if program.function in dict(s.programs).values()]
+        names = [name for name in used if name in refused]
         if names:
             found[program.name] = names[0]
     return found
