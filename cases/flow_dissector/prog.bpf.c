@@ -9,9 +9,12 @@ int dissect(struct __sk_buff *skb)
 {
 	struct bpf_flow_keys *keys = skb->flow_keys;
 	__u8 *head = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 start = keys->nhoff;
 
 	EK_HIT();
-	head += keys->nhoff;
+	if (start > 64) /* for the verifier: what may lie beyond 65535 bytes it does not let anybody read */
+		return BPF_DROP;
+	head += start;
 	if (keys->n_proto != bpf_htons(0x0800) || head + 24 > end)
 		return BPF_DROP;
 	if (head[0] != 0x45 || head[9] != 17)
