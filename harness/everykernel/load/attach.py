@@ -5,7 +5,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import struct
@@ -13,18 +12,14 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Optional
 
-from everykernel.load import abi, attach_cgroup, attach_net, attach_probe, attached
-from everykernel.load.attach_probe import perf, read
-from everykernel.load.attach_probe import tracefs as tracefs  # others find it here
+from everykernel.load import abi, attach_cgroup, attach_kernel, attach_net, attach_probe, attached
 from everykernel.load.attached import Link, NotAttached, needs
-from everykernel.load.syscalls import ENOTSUPP, address, architecture, bpf, error_name, perf_event_open
+from everykernel.load.syscalls import address, bpf
 from everykernel.object import sections
 
 if TYPE_CHECKING:
     from everykernel.object import ProgramSpec
     from everykernel.object.sections import SectionRule
-
-_PROBES = "/sys/bus/event_source/devices/kprobe"
 
 
 class Places:
@@ -101,140 +96,6 @@ def read_iterator(link: Link, limit: int = 64 << 20) -> bytes:
         os.close(iterator)
 
 
-def _kprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
-    function, _, offset_text = target.partition("+")
-    offset = int(offset_text, 0) if offset_text else 0
-    what = f"{'kretprobe' if at_return else 'kprobe'} {target}"
-    try:
-        type_ = int(read(f"{_PROBES}/type"))
-    except FileNotFoundError:
-        return _legacy_kprobe(fd, function, offset, at_return=at_return)
-    config = 0
-    if at_return:
-        config = attach_probe.retprobe_bit(_PROBES)
-    name = bytearray(function.encode("utf-8", "surrogateescape") + b"\0")
-    try:
-        event = perf_event_open(abi.perf_event(type_, config, one=address(name), two=offset), -1, 0)
-    except OSError as e:
-        raise _no_probe(what, function, e) from e
-    return perf(fd, event, what)
-
-
-def _no_probe(what: str, function: str, error: OSError) -> NotAttached:
-    name = error_name(error.errno)
-    if error.errno == errno.ENOENT:
-        return NotAttached(
-            f"{what}: {name}: this kernel has no function {function}",
-            code="attach-target-missing",
-            number=error.errno or 0,
-        )
-    return NotAttached(f"{what}: {name}: the kernel refuses a probe there", number=error.errno or 0)
-
-
-def _legacy_kprobe(fd: int, function: str, offset: int, *, at_return: bool) -> Link:
-    """Attach through tracefs, where the kernel has no perf PMU for probes (before Linux commit e12f03d7031a, v4.17)."""
-    root = tracefs()
-    kind = "r" if at_return else "p"
-    name = f"everykernel_{os.getpid()}_{fd}_{kind}"
-    what = f"kprobe {function}"
-    try:
-        with open(f"{root}/kprobe_events", "a") as file:  # noqa: PTH123
-            file.write(f"{kind}:{name} {function}+{offset:#x}\n")
-    except OSError as e:
-        raise _no_probe(what, function, e) from e
-
-    def undo() -> None:
-        with contextlib.suppress(OSError), open(f"{root}/kprobe_events", "a") as file:  # noqa: PTH123
-            file.write(f"-:{name}\n")
-
-    try:
-        number = int(read(f"{root}/events/kprobes/{name}/id"))
-        event = perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, number), -1, 0)
-        link = perf(fd, event, what)
-    except (OSError, NotAttached) as e:
-        undo()
-        raise (e if isinstance(e, NotAttached) else attached.refused(what, e)) from e
-
-    def both() -> None:
-        link.close()
-        undo()
-
-    return Link(-1, both)
-
-
-def _syscall(fd: int, target: str, *, at_return: bool = False) -> Link:
-    """Probe a system call's function: with the architecture's prefix, or as kernels without wrappers name it."""
-    try:
-        return _kprobe(fd, f"{architecture().syscall_prefix}sys_{target}", at_return=at_return)
-    except NotAttached as e:
-        if e.code != "attach-target-missing":
-            raise
-    return _kprobe(fd, f"sys_{target}", at_return=at_return)
-
-
-def _tracepoint(fd: int, target: str) -> Link:
-    what = f"tracepoint {target}"
-    category, slash, name = target.partition("/")
-    if not slash:
-        raise NotAttached(f"{what}: is no category/name", status="failed", code="attach-target-missing")
-    try:
-        number = int(read(f"{tracefs()}/events/{category}/{name}/id"))
-    except OSError as e:
-        raise NotAttached(
-            f"{what}: {error_name(e.errno)}: this kernel has no such tracepoint",
-            code="attach-target-missing",
-            number=e.errno or 0,
-        ) from e
-    try:
-        event = perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, number), -1, 0)
-    except OSError as e:
-        raise NotAttached(
-            f"{what}: {error_name(e.errno)}: the kernel opens no event for it", number=e.errno or 0
-        ) from e
-    return perf(fd, event, what)
-
-
-def _raw_tracepoint(fd: int, target: str) -> Link:
-    name = bytearray(target.encode("utf-8", "surrogateescape") + b"\0")
-    try:
-        return Link(bpf(abi.RAW_TRACEPOINT_OPEN, abi.raw_tracepoint(address(name), fd)))
-    except OSError as e:
-        if e.errno == errno.ENOENT:
-            raise NotAttached(
-                f"raw tracepoint {target}: ENOENT: this kernel has no such tracepoint",
-                code="attach-target-missing",
-                number=errno.ENOENT,
-            ) from e
-        raise NotAttached(f"raw tracepoint {target}: {error_name(e.errno)}", number=e.errno or 0) from e
-
-
-def _trace(fd: int, target: str) -> Link:
-    """Attach a program whose target was fixed when it was loaded (fentry, fexit, fmod_ret, tp_btf, LSM)."""
-    try:
-        return Link(bpf(abi.RAW_TRACEPOINT_OPEN, abi.raw_tracepoint(0, fd)))
-    except OSError as e:
-        name = error_name(e.errno)
-        if e.errno in (ENOTSUPP, errno.EOPNOTSUPP):
-            raise NotAttached(
-                f"{target}: {name}: this kernel has no trampolines", code="kernel-config-missing", number=e.errno
-            ) from e
-        raise NotAttached(f"{target}: {name}: the kernel refuses the program there", number=e.errno or 0) from e
-
-
-def _lsm(fd: int, target: str) -> Link:
-    """Attach to a security hook, where the kernel calls BPF there: what would never run is not attached."""
-    try:
-        active = read("/sys/kernel/security/lsm")
-    except OSError:
-        active = ""  # without securityfs nobody can tell
-    if active and "bpf" not in active.split(","):
-        raise NotAttached(
-            f"{target}: bpf is not among the active security modules ({active}): the program would never run",
-            code="kernel-config-missing",
-        )
-    return _trace(fd, target)
-
-
 def _iterator(fd: int, target: str, _: SectionRule, places: Places) -> Link:
     """Make an iterator's link; iterators over a map's elements take ``map:NAME``."""
     if not target.startswith("map:"):
@@ -273,14 +134,14 @@ def _code(
 
 
 _WAYS: dict[str, Callable[[int, str], Link]] = {
-    sections.KPROBE: _kprobe,
-    sections.KRETPROBE: lambda fd, target: _kprobe(fd, target, at_return=True),
-    sections.KSYSCALL: _syscall,
-    sections.KRETSYSCALL: lambda fd, target: _syscall(fd, target, at_return=True),
-    sections.TRACEPOINT: _tracepoint,
-    sections.RAW_TRACEPOINT: _raw_tracepoint,
-    sections.TRACE: _trace,
-    sections.LSM: _lsm,
+    sections.KPROBE: attach_kernel.kprobe,
+    sections.KRETPROBE: lambda fd, target: attach_kernel.kprobe(fd, target, at_return=True),
+    sections.KSYSCALL: attach_kernel.syscall,
+    sections.KRETSYSCALL: lambda fd, target: attach_kernel.syscall(fd, target, at_return=True),
+    sections.TRACEPOINT: attach_kernel.tracepoint,
+    sections.RAW_TRACEPOINT: attach_kernel.raw_tracepoint,
+    sections.TRACE: attach_kernel.trace,
+    sections.LSM: attach_kernel.lsm,
 }
 """By how a section's rule says that it attaches."""
 

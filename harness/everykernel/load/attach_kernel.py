@@ -1,0 +1,154 @@
+"""Attaching to the kernel's own code: probes, tracepoints, trampolines, security hooks.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+
+from everykernel.load import abi, attach_probe, attached
+from everykernel.load.attach_probe import perf, read, tracefs
+from everykernel.load.attached import Link, NotAttached
+from everykernel.load.syscalls import ENOTSUPP, address, architecture, bpf, error_name, perf_event_open
+
+_PROBES = "/sys/bus/event_source/devices/kprobe"
+
+
+def kprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
+    """Attach to ``FUNCTION[+OFFSET]``."""
+    function, _, offset_text = target.partition("+")
+    offset = int(offset_text, 0) if offset_text else 0
+    what = f"{'kretprobe' if at_return else 'kprobe'} {target}"
+    try:
+        type_ = int(read(f"{_PROBES}/type"))
+    except FileNotFoundError:
+        return _legacy_kprobe(fd, function, offset, at_return=at_return)
+    config = 0
+    if at_return:
+        config = attach_probe.retprobe_bit(_PROBES)
+    name = bytearray(function.encode("utf-8", "surrogateescape") + b"\0")
+    try:
+        event = perf_event_open(abi.perf_event(type_, config, one=address(name), two=offset), -1, 0)
+    except OSError as e:
+        raise _no_probe(what, function, e) from e
+    return perf(fd, event, what)
+
+
+def _no_probe(what: str, function: str, error: OSError) -> NotAttached:
+    name = error_name(error.errno)
+    if error.errno == errno.ENOENT:
+        return NotAttached(
+            f"{what}: {name}: this kernel has no function {function}",
+            code="attach-target-missing",
+            number=error.errno or 0,
+        )
+    return NotAttached(f"{what}: {name}: the kernel refuses a probe there", number=error.errno or 0)
+
+
+def _legacy_kprobe(fd: int, function: str, offset: int, *, at_return: bool) -> Link:
+    """Attach through tracefs, where the kernel has no perf PMU for probes (before Linux commit e12f03d7031a, v4.17)."""
+    root = tracefs()
+    kind = "r" if at_return else "p"
+    name = f"everykernel_{os.getpid()}_{fd}_{kind}"
+    what = f"kprobe {function}"
+    try:
+        with open(f"{root}/kprobe_events", "a") as file:  # noqa: PTH123
+            file.write(f"{kind}:{name} {function}+{offset:#x}\n")
+    except OSError as e:
+        raise _no_probe(what, function, e) from e
+
+    def undo() -> None:
+        with contextlib.suppress(OSError), open(f"{root}/kprobe_events", "a") as file:  # noqa: PTH123
+            file.write(f"-:{name}\n")
+
+    try:
+        number = int(read(f"{root}/events/kprobes/{name}/id"))
+        event = perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, number), -1, 0)
+        link = perf(fd, event, what)
+    except (OSError, NotAttached) as e:
+        undo()
+        raise (e if isinstance(e, NotAttached) else attached.refused(what, e)) from e
+
+    def both() -> None:
+        link.close()
+        undo()
+
+    return Link(-1, both)
+
+
+def syscall(fd: int, target: str, *, at_return: bool = False) -> Link:
+    """Probe a system call's function: with the architecture's prefix, or as kernels without wrappers name it."""
+    try:
+        return kprobe(fd, f"{architecture().syscall_prefix}sys_{target}", at_return=at_return)
+    except NotAttached as e:
+        if e.code != "attach-target-missing":
+            raise
+    return kprobe(fd, f"sys_{target}", at_return=at_return)
+
+
+def tracepoint(fd: int, target: str) -> Link:
+    """Attach to ``CATEGORY/NAME`` of tracefs."""
+    what = f"tracepoint {target}"
+    category, slash, name = target.partition("/")
+    if not slash:
+        raise NotAttached(f"{what}: is no category/name", status="failed", code="attach-target-missing")
+    try:
+        number = int(read(f"{tracefs()}/events/{category}/{name}/id"))
+    except OSError as e:
+        raise NotAttached(
+            f"{what}: {error_name(e.errno)}: this kernel has no such tracepoint",
+            code="attach-target-missing",
+            number=e.errno or 0,
+        ) from e
+    try:
+        event = perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, number), -1, 0)
+    except OSError as e:
+        raise NotAttached(
+            f"{what}: {error_name(e.errno)}: the kernel opens no event for it", number=e.errno or 0
+        ) from e
+    return perf(fd, event, what)
+
+
+def raw_tracepoint(fd: int, target: str) -> Link:
+    """Attach to a tracepoint by its name alone, writable or not."""
+    name = bytearray(target.encode("utf-8", "surrogateescape") + b"\0")
+    try:
+        return Link(bpf(abi.RAW_TRACEPOINT_OPEN, abi.raw_tracepoint(address(name), fd)))
+    except OSError as e:
+        if e.errno == errno.ENOENT:
+            raise NotAttached(
+                f"raw tracepoint {target}: ENOENT: this kernel has no such tracepoint",
+                code="attach-target-missing",
+                number=errno.ENOENT,
+            ) from e
+        raise NotAttached(f"raw tracepoint {target}: {error_name(e.errno)}", number=e.errno or 0) from e
+
+
+def trace(fd: int, target: str) -> Link:
+    """Attach a program whose target was fixed when it was loaded (fentry, fexit, fmod_ret, tp_btf, LSM)."""
+    try:
+        return Link(bpf(abi.RAW_TRACEPOINT_OPEN, abi.raw_tracepoint(0, fd)))
+    except OSError as e:
+        name = error_name(e.errno)
+        if e.errno in (ENOTSUPP, errno.EOPNOTSUPP):
+            raise NotAttached(
+                f"{target}: {name}: this kernel has no trampolines", code="kernel-config-missing", number=e.errno
+            ) from e
+        raise NotAttached(f"{target}: {name}: the kernel refuses the program there", number=e.errno or 0) from e
+
+
+def lsm(fd: int, target: str) -> Link:
+    """Attach to a security hook, where the kernel calls BPF there: what would never run is not attached."""
+    try:
+        active = read("/sys/kernel/security/lsm")
+    except OSError:
+        active = ""  # without securityfs nobody can tell
+    if active and "bpf" not in active.split(","):
+        raise NotAttached(
+            f"{target}: bpf is not among the active security modules ({active}): the program would never run",
+            code="kernel-config-missing",
+        )
+    return trace(fd, target)
