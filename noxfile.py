@@ -48,7 +48,7 @@ def tests(session: nox.Session) -> None:
 def vm(session: nox.Session) -> None:
     """Run the tests that boot real kernels."""
     cases(session)
-    _python(session, "-m", "pytest", "-m", "vm", "tests", *session.posargs)
+    _python(session, "-m", "pytest", "-m", "vm", "tests", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session
