@@ -196,13 +196,13 @@ class _Load:
         stem = spec.name.rpartition("/")[2].partition(".")[0]
         for section in spec.data.values():
             found[section.name] = made = create.data_map(section, spec.btf)
-            title = section.name if "." in section.name[1:] else stem[: 15 - len(section.name)] + section.name
+            title = section.name if "." in section.name[1:] else stem[: 15 - max(7, len(section.name))] + section.name
             create.create_data(made, probes, self.btf_fd, title, section.data)
         for operations in spec.struct_ops:
             self._create_operations(operations)
         if self.externs.kconfig:
             data = self.externs.kconfig
-            kconfig = MapSpec(_KCONFIG, maps.ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG)
+            kconfig = MapSpec(_KCONFIG, maps.ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG | abi.F_MMAPABLE)
             found[_KCONFIG] = made = maps.Map(_KCONFIG, kconfig, spec.btf)
             create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
             self.externs.place_kconfig(made.fd)
