@@ -123,3 +123,15 @@ def test_paths_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for wrong, message in {"gone": "gone: there is no such file", ".": "holds no case.toml"}.items():
         with pytest.raises(UsageError, match=message):
             plan.cases([wrong])
+
+
+def test_the_loader_contract_is_checked_and_passed_on(tmp_path: Path) -> None:
+    """``[contract]`` reaches the loader as it is written; a misspelt key is named with its place and the nearest."""
+    text = 'object = "x.o"\n[contract]\nskip = ["a"]\n[[contract.variants.g]]\nprograms = ["b"]\n'
+    found = case.read(write(tmp_path, text))
+    assert dict(found.contract) == {"skip": ["a"], "variants": {"g": [{"programs": ["b"]}]}}
+    with pytest.raises(UsageError) as caught:
+        case.read(write(tmp_path, text.replace("programs", "program")))
+    assert str(caught.value).endswith(
+        "case.toml: contract: variants.g 1: unknown key 'program' [did you mean 'programs'?]"
+    )
