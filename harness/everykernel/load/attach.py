@@ -71,7 +71,7 @@ def attach(program: ProgramSpec, fd: int, target: str, places: Places) -> Link:
         if not target:
             raise needs("its section names no target: give one")
         return how(fd, target)
-    other = _OTHERS.get(rule.stem) or _OTHERS.get(rule.attach_type) or _OTHERS.get(rule.type)
+    other = _OTHERS.get(rule.stem) or _OTHERS.get(rule.attach_type or rule.type)
     if other is None:
         if rule.type in _BY_TEST_RUN:
             raise needs("it attaches to no one thing: run it by test_run, or put it into a map")
@@ -169,14 +169,15 @@ _OTHERS: dict[str, Callable[[int, str, SectionRule, Places], Link]] = {
     "sk_lookup": lambda fd, target, rule, _: attach_net.namespace(fd, target or _NETWORK, rule.attach_type),
     "flow_dissector": lambda fd, target, rule, _: attach_net.namespace(fd, target or _NETWORK, rule.attach_type),
     "socket_filter": lambda fd, target, rule, _: attach_net.by_option(fd, target, rule.type),
-    "sk_reuseport": lambda fd, target, rule, _: attach_net.by_option(fd, target, rule.type),
+    "sk_reuseport_select": lambda fd, target, rule, _: attach_net.by_option(fd, target, rule.type),
+    "sk_reuseport_select_or_migrate": lambda fd, target, rule, _: attach_net.by_option(fd, target, rule.type),
     "sk_msg_verdict": _sockets_of_map,
     "sk_skb_stream_parser": _sockets_of_map,
     "sk_skb_stream_verdict": _sockets_of_map,
     "sk_skb_verdict": _sockets_of_map,
     "netfilter": _netfilter,
 }
-"""The rest, by the section's stem, by attach type, or by program type: the first that is there."""
+"""The rest, by the section's stem, or else by attach type, or by program type where there is no attach type."""
 
 _NETWORK = "/proc/self/ns/net"
 _BY_TEST_RUN = frozenset({"xdp", "sched_cls", "sched_act", "cgroup_skb", "syscall"})

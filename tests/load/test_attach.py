@@ -1,0 +1,143 @@
+"""What a program attaches to, as far as it can be told without attaching anything."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from everykernel.load import attach_net, attach_probe
+from everykernel.load.attach import Places, attach
+from everykernel.load.attached import Link, NotAttached
+from everykernel.object import sections
+
+
+def spec(section: str) -> Any:
+    rule, target = sections.match(section)
+
+    class Spec:
+        pass
+
+    found = Spec()
+    found.__dict__.update(rule=rule, target=target, section=section)
+    return cast("Any", found)
+
+
+def refusal(section: str, target: str = "") -> tuple[str, str, str]:
+    with pytest.raises(NotAttached) as raised:
+        attach(spec(section), -1, target, Places(lambda _: -1))
+    return raised.value.status, raised.value.code, raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("kprobe", "its section names no target: give one"),
+        ("uprobe", "its section names no target: give one"),
+        ("socket", "it attaches to a socket of the caller's: give one as fd:NUMBER"),
+        ("sk_msg", "it attaches to a map: give one of the object's as map:NAME"),
+        ("netfilter", "it attaches to a hook: give one as family/hook[:priority]"),
+        ("xdp/devmap", "it attaches to no one thing: run it by test_run, or put it into a map"),
+    ],
+)
+def test_what_a_caller_must_name_is_passed_over(section: str, message: str) -> None:
+    """A program that attaches only to what a caller names is skipped, and the message tells what to name."""
+    assert refusal(section) == ("skipped", "", message)
+
+
+@pytest.mark.parametrize(
+    ("section", "target", "message"),
+    [
+        ("xdp", "nothere0", "interface nothere0: there is none"),
+        ("cgroup/dev", "/nothere", "cgroup /nothere: there is none"),
+        ("sk_lookup", "/nothere", "network namespace /nothere: there is none"),
+        ("uprobe", "nothere.so.9:f", "nothere.so.9: there is no such program or library"),
+        ("uprobe", "/nothere:f", "/nothere: ENOENT"),
+        ("uprobe", "function", "uprobe function: is no file:function"),
+        ("netfilter", "ipv4/nowhere", "netfilter ipv4/nowhere: is no family/hook[:priority]"),
+    ],
+)
+def test_a_target_that_is_not_there(section: str, target: str, message: str) -> None:
+    """A target that does not exist is `attach-target-missing`, by name."""
+    assert refusal(section, target) == ("failed", "attach-target-missing", message)
+
+
+def test_an_unknown_event() -> None:
+    """A perf event that is none of the software events is refused with their names."""
+    status, code, message = refusal("perf_event", "coffee-breaks")
+    assert (status, code) == ("failed", "attach-target-missing")
+    assert message.startswith("perf event coffee-breaks: is none of cpu-clock, task-clock, page-faults")
+
+
+def test_every_rule_has_a_way_or_a_reason() -> None:
+    """No section attaches to nothing in silence: what has no way yet is skipped as attach-type-unsupported."""
+    from everykernel.load import attach as module
+
+    ways, others = module._WAYS, module._OTHERS
+    without = {
+        rule.stem
+        for rule in sections.RULES
+        if rule.how not in ways and not {rule.stem, rule.attach_type or rule.type} & others.keys()
+    }
+    assert without == {
+        "usdt", "usdt.s", "tc", "classifier", "action", "netkit/primary", "netkit/peer", "freplace", "syscall",
+        "xdp.frags/devmap", "xdp/devmap", "xdp.frags/cpumap", "xdp/cpumap", "lwt_in", "lwt_out", "lwt_xmit",
+        "lwt_seg6local", "sk_skb", "lirc_mode2", "cgroup/skb", "struct_ops", "struct_ops.s",
+    }  # fmt: skip
+
+
+def test_where_a_function_begins() -> None:
+    """A symbol's offset in a file is where nm and the program headers say that it is; targets may add to it."""
+    libc = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libc.so" in line)
+    listing = subprocess.run(["nm", "-D", libc], capture_output=True, text=True, check=True).stdout
+    wanted = next(int(line.split()[0], 16) for line in listing.splitlines() if line.split()[-1].startswith("labs@@"))
+    # the C library's segment of code lies in the file where it lies in memory
+    assert attach_probe.place(f"{libc}:labs") == (libc, wanted)
+    assert attach_probe.place(f"{libc}:labs+0x4") == (libc, wanted + 4)
+    assert attach_probe.place(f"{libc}:0x1234") == (libc, 0x1234)
+    assert attach_probe.place(f"{Path(libc).name}:labs")[1] == wanted
+    with pytest.raises(NotAttached, match="has no function no_such_function"):
+        attach_probe.place(f"{libc}:no_such_function")
+
+
+def test_what_is_no_elf_file(tmp_path: Path) -> None:
+    """A damaged file is told apart from one without the function."""
+    path = tmp_path / "text"
+    path.write_bytes(b"no ELF file")
+    with pytest.raises(NotAttached, match="is no sound ELF file"):
+        attach_probe.place(f"{path}:f")
+
+
+def test_sockets_are_given_by_descriptor() -> None:
+    """fd:NUMBER names a descriptor, and one that is no socket is refused."""
+    assert attach_net.descriptor("fd:7") == 7
+    for wrong in ("7", "fd:", "fd:x", ""):
+        with pytest.raises(NotAttached) as raised:
+            attach_net.descriptor(wrong)
+        assert raised.value.status == "skipped"
+    with open(sys.executable, "rb") as file, pytest.raises(NotAttached, match="it is no socket"):  # noqa: PTH123
+        attach_net.by_option(-1, f"fd:{file.fileno()}", "socket_filter")
+
+
+def test_a_link_closes_once() -> None:
+    """Closing a link closes what belongs to it, then undoes the rest, and never twice."""
+    one, other = socket.socketpair()
+    first, second = one.detach(), other.detach()
+    undone: list[int] = []
+
+    def undo() -> None:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(first)
+        undone.append(1)
+
+    link = Link(first, undo, (second,))
+    link.close()
+    link.close()
+    assert undone == [1]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(second)
