@@ -57,7 +57,7 @@ def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] 
         chosen = [p for p in programs if p.name not in grouped and p.name not in contract.skip]
     else:
         by_name = {p.name: p for p in programs}
-        chosen = [by_name[name] for name in wanted]
+        chosen = [by_name[name] for name in dict.fromkeys(wanted) if name not in grouped]
     taken = {p.name for p in chosen} | set(grouped)
     off = [p.name for p in programs if p.name not in taken]
     if off and (contract.skip or contract.programs is not None):

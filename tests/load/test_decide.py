@@ -1,0 +1,95 @@
+"""What a contract decides becomes part of what the object says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests import elfwriter as e
+from tests.btfwriter import Writer
+
+from everykernel import object as object_
+from everykernel.errors import UsageError
+from everykernel.load import decide as decide_
+from everykernel.load.decide import Decided, decide
+from everykernel.object import MapSpec, ObjectSpec, contract
+
+
+def _spec() -> ObjectSpec:
+    """Three programs, one in a ``?`` section, and a map whose value's type has four bytes."""
+    btf = Writer()
+    integer = btf.integer("int", signed=True)
+    writer = e.ObjectWriter()
+    writer.code("kprobe/old", a=e.MOV0 + e.EXIT)
+    writer.code("xdp", b=e.MOV0 + e.EXIT)
+    writer.code("?tc", c=e.MOV0 + e.EXIT)
+    writer.section(".BTF", btf.image(), flags=0)
+    found = object_.read(writer.build(), "x.o")
+    maps = {"m": MapSpec("m", 1, 4, 4, 0, key_type=integer, value_type=integer)}
+    return ObjectSpec(**{**found.__dict__, "maps": maps})
+
+
+def _decide(names: list[str] | None = None, **table: Any) -> Decided:
+    return decide(_spec(), contract.parse(table, "x"), names)
+
+
+def test_nothing_decided_is_the_object_itself() -> None:
+    """Without a contract every program is tried as the object has it, and nothing is noted."""
+    spec = _spec()
+    found = decide(spec, contract.Contract())
+    assert found.spec is spec
+    assert [p.name for p in found.programs] == ["a", "b", "c"]
+    assert found.notes == []
+
+
+@pytest.mark.parametrize(
+    ("names", "table", "chosen", "notes"),
+    [
+        (None, {"programs": ["b", "a", "b"]}, ["b", "a"], ["switched off by the contract: c"]),
+        (None, {"skip": ["b"]}, ["a", "c"], ["switched off by the contract: b"]),
+        (["c"], {}, ["c"], []),
+        (["c", "a"], {"variants": {"g": [{"programs": ["a"]}]}}, ["c"], []),
+        (None, {"variants": {"g": [{"programs": ["a"]}, {"programs": ["b"]}]}}, ["c"], []),
+    ],
+)
+def test_which_programs_load(names: list[str] | None, table: Any, chosen: list[str], notes: list[str]) -> None:
+    """Those of a list, less those that are skipped; those of variants load only with their group."""
+    found = _decide(names, **table)
+    assert [p.name for p in found.programs] == chosen
+    assert found.notes == notes
+
+
+def test_targets_and_what_may_fail() -> None:
+    """A program has the contract's target, and one that may fail decides no more than one of a ``?`` section."""
+    programs = {p.name: p for p in _decide(targets={"a": "new"}, may_fail=["b"]).spec.programs}
+    assert (programs["a"].target, programs["a"].autoload) == ("new", True)
+    assert [programs[name].autoload for name in "bc"] == [False, False]
+
+
+def test_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map has the contract's sizes, the types only as long as they fit, and the record says what it was before."""
+    monkeypatch.setattr(decide_, "possible_cpus", lambda: 6)
+    found = _decide(maps={"m": {"max_entries": "cpus"}})
+    made = found.spec.maps["m"]
+    assert (made.max_entries, made.key_size, made.value_size) == (6, 4, 4)
+    assert made.value_type != 0
+    assert found.notes == ["map 'm': max_entries 0 -> 6 (cpus), as the contract says"]
+    made = _decide(maps={"m": {"value_size": 16}}).spec.maps["m"]
+    assert (made.value_size, made.key_type, made.value_type) == (16, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"skip": ["d"]}, "x.o: skip: unknown program 'd'"),
+        ({"maps": {"n": {}}}, "x.o: maps: unknown map 'n'"),
+        ({"globals": {"v": 1}}, "x.o: globals: unknown variable 'v'"),
+        ({"kconfig": {"CONFIG_HZ": 1}}, "x.o: kconfig: unknown setting 'CONFIG_HZ'"),
+        ({"variants": {"g": [{"programs": ["d"]}]}}, "x.o: variants: unknown program 'd'"),
+    ],
+)
+def test_what_the_object_does_not_have(table: Any, message: str) -> None:
+    """A name that the object does not have is an error that says where the contract names it."""
+    with pytest.raises(UsageError) as caught:
+        _decide(**table)
+    assert str(caught.value).startswith(message)
