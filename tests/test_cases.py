@@ -18,6 +18,7 @@ from everykernel.matrix.expect import Conditions, find
 
 FOLDERS = sorted(path.parent for path in folders.data("cases").glob("*/case.toml"))
 NEEDS_NO_BTF = {
+    "bloom_filter",
     "cgroup_device",
     "cgroup_skb",
     "cgroup_sock",
@@ -28,6 +29,7 @@ NEEDS_NO_BTF = {
     "flow_dissector",
     "kprobe_multi",
     "kprobe_registers",
+    "map_types",
     "netfilter",
     "percpu_maps",
     "perf_event_faults",
@@ -48,7 +50,7 @@ NEEDS_NO_BTF = {
     "xdp_link",
     "xdp_test_run",
 }
-NEWER = {"kprobe_multi", "netfilter", "tcx", "uprobe_multi"}
+NEWER = {"bloom_filter", "kprobe_multi", "netfilter", "tcx", "uprobe_multi"}
 """Cases of what not every kernel of the matrix has, for other reasons than BTF."""
 every_case = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 

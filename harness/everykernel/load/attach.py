@@ -79,7 +79,12 @@ def attach(program: ProgramSpec, fd: int, target: str, places: Places) -> Link:
         raise NotAttached(
             f"attaching {kind} programs is not implemented", status="skipped", code="attach-type-unsupported"
         )
-    return other(fd, target, rule, places)
+    try:
+        return other(fd, target, rule, places)
+    except NotAttached as e:
+        if not target and e.errno in (errno.EBUSY, errno.EEXIST, errno.E2BIG):  # E2BIG: of a network namespace
+            raise needs(f"{e.message}: another program has the place that stands for none; give one") from e
+        raise
 
 
 def read_iterator(link: Link, limit: int = 64 << 20) -> bytes:
