@@ -26,7 +26,7 @@ def test_only_debians_own_servers_are_named() -> None:
     loaded = catalogue.load()
     for url in (loaded.mirror, loaded.security, loaded.archive):
         assert httpx.URL(url).scheme == "https"
-        assert httpx.URL(url).host in ("deb.debian.org", "security.debian.org", "archive.debian.org", "ftp.debian.org")
+        assert httpx.URL(url).host in ("security.debian.org", "archive.debian.org", "ftp.debian.org")
 
 
 def test_every_row_is_sound() -> None:

@@ -11,8 +11,8 @@ from everykernel.kernels import catalogue
 from everykernel.kernels.mirror import Mirror, choose
 
 DEFAULT = Mirror(
-    "https://deb.debian.org/debian",
-    "https://deb.debian.org/debian-security",
+    "https://ftp.debian.org/debian",
+    "https://security.debian.org/debian-security",
     "https://archive.debian.org",
     "catalogue",
 )
@@ -44,7 +44,7 @@ def test_without_apt_the_catalogue_decides(tmp_path: Path) -> None:
         (
             "http://ftp.de.debian.org/debian",
             "http://ftp.de.debian.org/debian",
-            "https://deb.debian.org/debian-security",
+            "https://security.debian.org/debian-security",
         ),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_list_of_mirrors_gives_its_first(tmp_path: Path) -> None:
 )
 def test_apts_proxy_is_used_with_apts_mirror(tmp_path: Path, text: str) -> None:
     """A site's caching proxy keeps working."""
-    write(tmp_path, "sources.list", "deb http://deb.debian.org/debian bookworm main\n")
+    write(tmp_path, "sources.list", "deb http://ftp.debian.org/debian bookworm main\n")
     write(tmp_path, "apt.conf.d/01proxy", '// Acquire::http::Proxy "http://no.example";\n' + text)
     assert mirror(tmp_path).proxy == "http://proxy.example:3142"
 
@@ -159,7 +159,7 @@ def test_apts_proxy_is_used_with_apts_mirror(tmp_path: Path, text: str) -> None:
 def test_archive_server_comes_second() -> None:
     """A suite is asked for at the mirror, then at the archive server, each with its own archive."""
     assert DEFAULT.bases("bullseye-security") == (
-        "https://deb.debian.org/debian-security",
+        "https://security.debian.org/debian-security",
         "https://archive.debian.org/debian-security",
     )
-    assert DEFAULT.bases("bullseye") == ("https://deb.debian.org/debian", "https://archive.debian.org/debian")
+    assert DEFAULT.bases("bullseye") == ("https://ftp.debian.org/debian", "https://archive.debian.org/debian")

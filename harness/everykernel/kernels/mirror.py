@@ -61,7 +61,7 @@ def _from_setting(setting: str) -> tuple[str, str]:
         raise UsageError(
             f"{setting!r} is not a mirror",
             where=SETTING,
-            remedy="give the archive's URL, like https://deb.debian.org/debian, and debian-security's after a space",
+            remedy="give the archive's URL, like https://ftp.debian.org/debian, and debian-security's after a space",
         )
     debian = urls[0] if urls[0].endswith("/debian") or len(urls) == 2 else f"{urls[0]}/debian"
     return debian, urls[1] if len(urls) == 2 else _sibling(debian)
@@ -70,7 +70,7 @@ def _from_setting(setting: str) -> tuple[str, str]:
 def _sibling(debian: str) -> str:
     """Return the URL of debian-security beside the URL of debian; Debian's own servers have it at one host."""
     if re.match(r"https?://ftp\.([a-z.]+\.)?debian\.org/", debian):
-        return "https://deb.debian.org/debian-security"
+        return "https://security.debian.org/debian-security"
     return f"{debian}-security"
 
 
