@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from tests.test_cases import NEEDS_NO_BTF
 
 from everykernel import folders
 from everykernel.compile import compile_all, jobs
@@ -50,7 +51,7 @@ def named(name: str) -> Case:
 
 
 def core_cases() -> list[str]:
-    return sorted(path.parent.name for path in CASES.glob("*/case.toml") if cases.read(path).expect)
+    return sorted(path.parent.name for path in CASES.glob("*/case.toml") if path.parent.name not in NEEDS_NO_BTF)
 
 
 def spoilt_source(tmp_path: Path, name: str, file: str, old: str, new: str) -> Case:
@@ -82,8 +83,11 @@ def without_relocations(case: Case, tmp_path: Path, kernel: Kernel) -> Case:
 def test_a_case_notices_that_nothing_was_relocated(
     run: Run, columns: dict[str, Kernel], tmp_path: Path, name: str
 ) -> None:
-    """No CO-RE case passes with the offsets, sizes and values of its own declarations."""
-    result = run(without_relocations(named(name), tmp_path, columns["5.10"]), "5.10")
+    """No CO-RE case passes with the offsets, sizes and values of its own declarations on the oldest and the newest."""
+    case = without_relocations(named(name), tmp_path, columns["6.12"])
+    result = run(case, "6.12")
+    if result["outcome"] == "passed":  # it has all that the object was compiled for: the oldest kernel has not
+        result = run(case, "5.10")
     assert result["outcome"] == "failed"
     assert result["stage"] in ("load", "run")
 

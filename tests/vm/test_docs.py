@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import shlex
 import shutil
@@ -17,9 +18,15 @@ ROOT = Path(__file__).parents[2]
 COMMAND = re.compile(r"^    ((?:everykernel|pytest|nox|python3 bootstrap\.py)(?: .*)?)$", re.MULTILINE)
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 SYNOPSIS = re.compile(r"[\[|<]|\.\.\. |SPEC")  # a line that shows a form, not a command
-# What runs elsewhere: the sessions of nox itself, and the whole matrix (test_matrix.py runs it).
-ELSEWHERE = ("python3 bootstrap.py", "nox", "pytest --kernels 5.10,6.1,6.12,6.1/i386")
+# What runs elsewhere: the sessions of nox itself, and the whole matrix (test_cases.py, test_supplied_btf.py).
+ELSEWHERE = (
+    "python3 bootstrap.py",
+    "nox",
+    "pytest --kernels 5.10,6.1,6.12,6.1/i386",
+    "pytest --kernels 6.1/i386 --btf cases/btf cases",
+)
 OBJECTS = ("mytool.bpf.o", "biosnoop.bpf.o")
+BTFS = ("mytool.btf", "whole.btf")
 CHANGED = 1  # the exit code of `btf diff` where something differs
 
 pytestmark = pytest.mark.vm
@@ -39,13 +46,18 @@ def test_pages_have_commands() -> None:
 
 @pytest.mark.parametrize("command", commands())
 def test_command_works(command: str, tmp_path: Path) -> None:
-    """In a folder with an object of that name, the command succeeds."""
+    """In a folder with objects and BTF of those names, the command succeeds."""
     for name in OBJECTS:
         shutil.copy(folders.data("cases") / "exec_event/build/x86_64/prog.bpf.o", tmp_path / name)
+    (i386_btf,) = (folders.data("cases") / "btf").glob("*/*/i386/*.btf")
+    for name in BTFS:
+        shutil.copy(i386_btf, tmp_path / name)
+    (tmp_path / "btf").mkdir()
     tool = tmp_path / "mytool"
     tool.write_text("#!/bin/busybox sh\necho mytool\n")
     tool.chmod(0o755)
-    program, *arguments = shlex.split(command)
+    program, *words = shlex.split(command)
+    arguments = [name for word in words for name in (glob.glob(word, root_dir=tmp_path) or [word])]  # noqa: PTH207 - as a shell does it
     path = Path(sys.executable).with_name(program)
     done = subprocess.run(
         [str(path), *arguments], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

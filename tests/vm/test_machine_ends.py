@@ -183,9 +183,9 @@ time.sleep(60)
 def test_no_qemu_outlives_us(machines: Machines, linux: Kernel, number: signal.Signals) -> None:
     """However the process ends, its guests end with it."""
     machines.prepare(linux)
-    process = subprocess.Popen(
-        [sys.executable, "-c", START], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    # A shell that runs tests in the background has them ignore SIGINT.
+    command = ["env", "--default-signal=INT", sys.executable, "-c", START]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
     assert process.stdout is not None
     with process, process.stdout:
         pids = [int(pid) for pid in process.stdout.readline().split()]

@@ -186,7 +186,9 @@ def test_a_test_that_kills_its_qemu(pytester: pytest.Pytester) -> None:
 def test_ended_half_way(pytester: pytest.Pytester, number: signal.Signals) -> None:
     """However pytest ends, the cells that had ended are in a valid results.json, and no QEMU is left."""
     rows = [case(pytester, f"c{number}", 'trigger = ["sleep", "1"]') for number in range(30)]
-    command = [sys.executable, "-m", "pytest", "-q", "--kernels", "6.1", "--kernel-report", "out", *rows]
+    # A shell that runs tests in the background has them ignore SIGINT.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "pytest", "-q", "--kernels", "6.1"]
+    command += ["--kernel-report", "out", *rows]
     with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
