@@ -106,7 +106,7 @@ class BootFailed(GuestError):
 
 
 class GuestLost(GuestError):
-    """QEMU or the channel ended without the kernel having said why."""
+    """QEMU or the channel ended without the kernel having said why, or the kernel killed the agent."""
 
     code = "guest-lost"
 

@@ -158,8 +158,8 @@ _TABLE = (
     Reason(
         "guest-lost",
         "guest",
-        "QEMU or the channel ended, and the kernel did not say why",
-        "run the cell again; look at QEMU's errors",
+        "QEMU or the channel ended and the kernel did not say why, or the guest ran out of memory",
+        "run the cell again; look at QEMU's errors; give the guest more memory",
     ),
     Reason("harness-error", "guest", "everykernel itself is at fault", "report it, with the traceback"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from everykernel.errors import KernelOops, KernelPanic
+from everykernel.errors import GuestLost, KernelOops, KernelPanic
 from everykernel.machine import console
 
 PANIC = """\
@@ -70,6 +70,41 @@ def test_an_oops_on_the_way_down_does_not_hide_the_panic() -> None:
 def test_a_quiet_end_is_no_death_of_the_kernels() -> None:
     """Without either, the console does not say why."""
     assert console.death("[    1.0] reboot: Restarting system\n", "6.1") is None
+
+
+KILLED = """\
+[   32.657225] python3 invoked oom-killer: gfp_mask=0x140dca(GFP_HIGHUSER_MOVABLE|__GFP_COMP|__GFP_ZERO), order=0\r
+[   32.705332] Out of memory: Killed process 112 (python3) total-vm:146600kB, anon-rss:62244kB, UID:0\r
+Killed\r
+everykernel: the agent ended with code 137\r
+[   33.095772] reboot: Restarting system\r
+"""
+
+
+def test_an_agent_killed_for_memory_is_told() -> None:
+    """The error says that memory ran out and how to have more; the console shows the kill."""
+    error = console.death(KILLED, "6.1")
+    assert isinstance(error, GuestLost)
+    assert str(error) == (
+        "6.1: the guest ran out of memory: the kernel killed its agent "
+        "[give it more: memory = 512 (MiB) in the case's [machine], kernel(memory=512) on a test]"
+    )
+    assert "invoked oom-killer" in error.console
+
+
+def test_another_process_killed_for_memory_is_no_death() -> None:
+    """A kernel that killed a program of the case goes on; an agent that ends later did not run out of memory."""
+    other = KILLED.replace("code 137", "code 1")
+    assert console.death(other, "6.1") is None
+
+
+@pytest.mark.parametrize("line", ["System is deadlocked on memory", "Out of memory: compulsory panic_on_oom"])
+def test_a_panic_for_memory_says_how_to_have_more(line: str) -> None:
+    """Where nothing is left to kill the kernel panics."""
+    error = console.death(f"[    1.0] Kernel panic - not syncing: {line}\n", "6.1")
+    assert isinstance(error, KernelPanic)
+    assert "memory = 512" in error.remedy
+    assert console.death(PANIC, "6.1").remedy == ""  # type: ignore[union-attr]
 
 
 def test_splats_are_found_whole() -> None:

@@ -137,6 +137,17 @@ def test_the_agent_killed(guest: Guest) -> None:
     assert "the agent ended" in caught.value.console
 
 
+def test_out_of_memory(guest: Guest) -> None:
+    """A guest whose agent the kernel killed for memory is lost for that reason, and the error says what to do.
+
+    Another program that takes it all is killed alone, and the guest goes on.
+    """
+    eat = "a = []\nwhile True: a.append(b'x' * (1 << 20))\n"
+    assert guest.run(["python3", "-c", eat]).code == -signal.SIGKILL
+    with pytest.raises(GuestLost, match=r"6.1: the guest ran out of memory: .* its agent \[.*memory = 512"):
+        guest.run(["sh", "-c", f'echo 1000 > /proc/$PPID/oom_score_adj; python3 -c "{eat}"'])
+
+
 def test_warnings(guest: Guest) -> None:
     """A splat in the console of a guest that goes on is found; an ordinary line is not."""
     lines = "WARNING: CPU: 1 PID: 7 at kernel/bpf/x.c:1 f+0x1/0x2\nCall Trace:\n f+0x1\n---[ end trace 1 ]---\nother\n"
