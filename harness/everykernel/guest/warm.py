@@ -31,12 +31,13 @@ _PROGRAM_TYPES = ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "socket_filte
 
 
 def warm(kernel: KernelTypes) -> None:
-    """Import pyelftools, index the kernel's BTF, and ask the probes whose answers most objects need."""
+    """Import pyelftools, index the kernel's BTF, read its symbols, and ask the probes that most objects need."""
     elf.layouts(sys.byteorder == "little")  # imports pyelftools and builds its parsers
     if kernel.vmlinux is not None:
         _ = kernel.vmlinux.index
         _ = kernel.vmlinux.pointer_size
         _ = kernel.target.modules
+    kernel.symbols.read()
     for feature in sanitise.FEATURES:
         kernel.probes.btf(feature)
     for name in _PROGRAM_TYPES:

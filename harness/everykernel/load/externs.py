@@ -9,7 +9,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import re
 import struct
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
@@ -156,22 +155,17 @@ class Resolution:
             return self._function(extern, local, kernel)
         assert local is not None
         if local.kind(local.resolve(local.type(extern.type_id).type)) == kinds.VOID:  # type: ignore[union-attr]
-            found = symbol_address(extern.name)
-            return (
-                Resolved("address", found)
-                if found
-                else _missing(extern, "ksym-missing", "the kernel has no such symbol")
-            )
+            return _address(extern, kernel.symbols.addresses(extern.name))
         if kernel.vmlinux is None:
             return _missing(extern, "btf-missing", f"a typed symbol {NEEDS_OWN_BTF}")
         found_at = find_type(kernel, extern.name, "var")
         if found_at is None:
             return _missing(extern, "ksym-missing", "the kernel's BTF has no such variable")
         btf, number, descriptor = found_at
-        if not _compatible(local, extern, btf, number):
+        difference = _difference(local, extern, btf, number)
+        if difference:
             # weak or not: libbpf's bpf_object__resolve_ksym_var_btf_id makes no difference here
-            text = f"extern {extern.name!r}: its type is not that of the kernel's variable"
-            return Resolved("missing", code="ksym-missing", message=text)
+            return Resolved("missing", code="ksym-missing", message=f"extern {extern.name!r}: {difference}")
         return Resolved("btf", number, btf_fd=descriptor)
 
     def _function(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:
@@ -181,8 +175,10 @@ class Resolution:
         if found is None:
             return _missing(extern, "kfunc-missing", "the kernel has no such function in its BTF")
         btf, number, descriptor = found
-        if local is None or not _compatible(local, extern, btf, number):
-            return _missing(extern, "kfunc-missing", "its parameters or result are not those of the kernel's function")
+        assert local is not None
+        difference = _difference(local, extern, btf, number)
+        if difference:
+            return _missing(extern, "kfunc-missing", difference)
         if not descriptor:
             return Resolved("kfunc", number)
         if descriptor not in self.descriptors:
@@ -190,46 +186,58 @@ class Resolution:
         return Resolved("kfunc", number, slot=self.descriptors.index(descriptor) + 1, btf_fd=descriptor)
 
 
-def _compatible(local: Btf, extern: Extern, btf: Btf, number: int) -> bool:
-    """Whether the type of an extern variable or function can be that of the kernel's (bpf_core_types_are_compat)."""
+def _difference(local: Btf, extern: Extern, btf: Btf, number: int) -> str:
+    """Return why an extern's type cannot be that of the kernel's thing, "" if it can (bpf_core_types_are_compat)."""
+    ours = local.resolve(local.type(extern.type_id).type)  # type: ignore[union-attr]
+    theirs = btf.resolve(btf.type(number).type)  # type: ignore[union-attr]
     try:
-        return compat.types_compatible(
-            local,
-            local.resolve(local.type(extern.type_id).type),  # type: ignore[union-attr]
-            btf,
-            btf.resolve(btf.type(number).type),  # type: ignore[union-attr]
-        )
-    except Refused:
-        return False
+        if compat.types_compatible(local, ours, btf, theirs):
+            return ""
+        where = _where(local, ours, btf, theirs)
+    except Refused as e:
+        return e.message
+    from everykernel.btf import render  # imported late: few objects need it
+
+    name = essential(extern.name)
+    here, there = render.declaration(local, ours, name), render.declaration(btf, theirs, name)
+    return f"the object declares {here!r}, the kernel has {there!r}: {where}"
+
+
+def _where(local: Btf, ours: int, btf: Btf, theirs: int) -> str:
+    """Return in what two types differ that are not compatible."""
+    mine, other = local.type(ours), btf.type(theirs)
+    if not (isinstance(mine, kinds.FuncProto) and isinstance(other, kinds.FuncProto)):
+        return f"they differ in their type ({_kinds(local, ours, btf, theirs)})"
+    if len(mine.params) != len(other.params):
+        return f"they differ in the number of parameters ({len(mine.params)}, not {len(other.params)})"
+    for index, (here, there) in enumerate(zip(mine.params, other.params), 1):
+        if not compat.types_compatible(local, local.resolve(here.type), btf, btf.resolve(there.type)):
+            return f"they differ in parameter {index} ({_kinds(local, here.type, btf, there.type)})"
+    return f"they differ in the result ({_kinds(local, mine.type, btf, other.type)})"
+
+
+def _kinds(local: Btf, ours: int, btf: Btf, theirs: int) -> str:
+    """Return of what kinds two types are, or what they point to: a struct that is only declared is a fwd."""
+    to = ""
+    for _ in range(compat.MAX_DEPTH):
+        mine, other = local.type(local.resolve(ours)), btf.type(btf.resolve(theirs))
+        if not (isinstance(mine, kinds.Ptr) and isinstance(other, kinds.Ptr)):
+            break
+        ours, theirs, to = mine.type, other.type, "pointer to "
+    return f"{to}{mine.kind}, not {other.kind}"
+
+
+def _address(extern: Extern, found: list[int]) -> Resolved:
+    """Return where a symbol without a type is; one name at several addresses is refused (libbpf's kallsyms_cb)."""
+    if len(found) > 1:
+        text = f"extern {extern.name!r}: the kernel has several such symbols, at {found[0]:#x} and {found[1]:#x}"
+        return Resolved("missing", code="ksym-missing", message=text)
+    return Resolved("address", found[0]) if found else _missing(extern, "ksym-missing", "the kernel has no such symbol")
 
 
 def _missing(extern: Extern, code: str, why: str) -> Resolved:
     """A weak extern that is missing is 0; a strong one fails the programs that use it."""
     return Resolved("missing", code="" if extern.weak else code, message=f"extern {extern.name!r}: {why}")
-
-
-_symbols: dict[str, int] = {}
-_CHUNK = 1 << 16
-
-
-def symbol_address(name: str) -> int:
-    """Return a kernel symbol's address from /proc/kallsyms, 0 where there is none.
-
-    The kernel writes the file line by line, which takes seconds for all of it in an emulated machine: reading ends
-    where the symbol is found.
-    """
-    if name not in _symbols:
-        wanted = re.compile(rb"^([0-9a-f]+) . " + re.escape(name.encode("utf-8", "surrogateescape")) + rb"[\t\n]", re.M)
-        rest, found = b"\n", None
-        with open("/proc/kallsyms", "rb", buffering=0) as file:  # noqa: PTH123 - 10 MB, searched as they are
-            while found is None:
-                chunk = file.read(_CHUNK)
-                if not chunk:
-                    break
-                found = wanted.search(rest + chunk)
-                rest = chunk[chunk.rfind(b"\n") :]
-        _symbols[name] = int(found[1], 16) if found else 0
-    return _symbols[name]
 
 
 def for_kernel(btf: Btf, places: Mapping[str, int], size: int) -> Btf:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, kinds
 from everykernel.core import Target
 from everykernel.load import abi
+from everykernel.load.kallsyms import Symbols
 from everykernel.load.probe import Probes
 from everykernel.load.syscalls import address, bpf
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 VMLINUX = "/sys/kernel/btf/vmlinux"
 
@@ -25,13 +29,33 @@ class KernelTypes:
         vmlinux: the kernel's BTF, None where it has none.
         probes: what this kernel can do, each found out once.
         target: what CO-RE relocates against: vmlinux, then the modules in the kernel's order.
+        symbols: the kernel's symbols by name.
+
+    It holds descriptors of modules' BTF; use it as a context manager, or `close` it.
     """
 
     def __init__(self, vmlinux: Optional[Btf]) -> None:
         self.vmlinux = vmlinux
         self.probes = Probes()
         self.target = Target(vmlinux, self._modules)
+        self.symbols = Symbols()
         self._descriptors: dict[str, int] = {}
+
+    def __enter__(self) -> KernelTypes:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the descriptors; it can be used no more for objects that need a module's types."""
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
 
     def module(self, name: str) -> Optional[tuple[Btf, int]]:
         """Return a module's BTF and a descriptor of it that stays open; None if no such module has one."""
