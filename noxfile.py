@@ -118,3 +118,10 @@ def fuzz(session: nox.Session) -> None:
     found = session.create_tmp()
     _python(session, "-m", "tests.fuzz", "--seeds", found)
     _python(session, "-m", "tests.fuzz", found, "tests/fuzz/corpus", "-max_total_time=600", *session.posargs)
+
+
+@nox.session
+def hostile(session: nox.Session) -> None:
+    """Relocate, load and attach 2,000 damaged objects, foreign and our own, in guests of four kernels."""
+    cases(session)
+    _python(session, "-m", "tests.fuzz.hostile", *session.posargs)
