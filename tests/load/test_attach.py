@@ -30,7 +30,7 @@ def spec(section: str) -> Any:
 
 def refusal(section: str, target: str = "") -> tuple[str, str, str]:
     with pytest.raises(NotAttached) as raised:
-        attach(spec(section), -1, target, Places(lambda _: -1))
+        attach(spec(section), -1, target, Places({}, {}))
     return raised.value.status, raised.value.code, raised.value.message
 
 
@@ -39,6 +39,9 @@ def refusal(section: str, target: str = "") -> tuple[str, str, str]:
     [
         ("kprobe", "its section names no target: give one"),
         ("uprobe", "its section names no target: give one"),
+        ("usdt", "its section names no target: give one as file:provider:name"),
+        ("iter/bpf_map_elem", "it prints a map: give one of the object's as map:NAME"),
+        ("struct_ops/init", "no operations struct of the object points to it"),
         ("socket", "it attaches to a socket of the caller's: give one as fd:NUMBER"),
         ("sk_msg", "it attaches to a map: give one of the object's as map:NAME"),
         ("netfilter", "it attaches to a hook: give one as family/hook[:priority]"),
@@ -60,11 +63,26 @@ def test_what_a_caller_must_name_is_passed_over(section: str, message: str) -> N
         ("uprobe", "/nothere:f", "/nothere: ENOENT"),
         ("uprobe", "function", "uprobe function: is no file:function"),
         ("netfilter", "ipv4/nowhere", "netfilter ipv4/nowhere: is no family/hook[:priority]"),
+        (
+            "freplace/f",
+            "",
+            "it replaces a function of another program, and none is given: name both as program:function",
+        ),
+        ("freplace/f", "other:f", "program 'other', whose function it replaces, is not loaded"),
     ],
 )
 def test_a_target_that_is_not_there(section: str, target: str, message: str) -> None:
     """A target that does not exist is `attach-target-missing`, by name."""
     assert refusal(section, target) == ("failed", "attach-target-missing", message)
+
+
+def test_usdt_needs_the_header_s_maps() -> None:
+    """An object without the maps of <bpf/usdt.bpf.h> is told to include it."""
+    assert refusal("usdt/f:p:n") == (
+        "failed",
+        "object-unsupported",
+        "it has no map __bpf_usdt_specs: include <bpf/usdt.bpf.h>",
+    )
 
 
 def test_an_unknown_event() -> None:
@@ -85,9 +103,9 @@ def test_every_rule_has_a_way_or_a_reason() -> None:
         if rule.how not in ways and not {rule.stem, rule.attach_type or rule.type} & others.keys()
     }
     assert without == {
-        "usdt", "usdt.s", "tc", "classifier", "action", "netkit/primary", "netkit/peer", "freplace", "syscall",
+        "tc", "classifier", "action", "netkit/primary", "netkit/peer", "syscall",
         "xdp.frags/devmap", "xdp/devmap", "xdp.frags/cpumap", "xdp/cpumap", "lwt_in", "lwt_out", "lwt_xmit",
-        "lwt_seg6local", "sk_skb", "lirc_mode2", "cgroup/skb", "struct_ops", "struct_ops.s",
+        "lwt_seg6local", "sk_skb", "lirc_mode2", "cgroup/skb",
     }  # fmt: skip
 
 

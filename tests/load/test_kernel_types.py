@@ -37,11 +37,14 @@ def _resolve(
 
 
 def test_members_are_found_by_name() -> None:
-    """A program is told the index of the kernel's member, wherever the object has it."""
-    found = _resolve([("stop", "function"), ("start", "function")], {"stop": "halt"})
+    """A program is told the index of the kernel's member, and data lands where the kernel has it."""
+    data = bytes(8) + (4711).to_bytes(8, "little")
+    found = _resolve([("stop", "function"), ("number", "long")], {"stop": "halt"}, data)
     assert isinstance(found, struct_ops.Operations)
     assert found.indexes == {"halt": 2}
-    assert (found.value_size, found.btf_fd) == (96, 0)
+    assert found.pointers == (("halt", 64 + 16),)
+    assert found.value == bytes(64) + data[8:] + bytes(24)
+    assert found.btf_fd == 0
 
 
 def test_a_member_that_the_kernel_lacks_must_be_zero() -> None:

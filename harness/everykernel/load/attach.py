@@ -9,15 +9,19 @@ import errno
 import os
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Optional
 
-from everykernel.load import abi, attach_cgroup, attach_kernel, attach_net, attach_probe, attached
+from everykernel.load import abi, attach_cgroup, attach_kernel, attach_net, attach_probe, attached, replace
 from everykernel.load.attached import Link, NotAttached, needs
 from everykernel.load.syscalls import address, bpf
 from everykernel.object import sections
 
 if TYPE_CHECKING:
+    from everykernel.load import attach_usdt
+    from everykernel.load.attach_struct_ops import Registration
+    from everykernel.load.loaded import Program
+    from everykernel.load.maps import Map
     from everykernel.object import ProgramSpec
     from everykernel.object.sections import SectionRule
 
@@ -26,12 +30,19 @@ class Places:
     """Where the programs of one object attach to that name no place: made when first asked for, closed with it.
 
     Args:
-        map_fd: returns the descriptor of one of the object's maps by its name, -1 for none.
+        maps: the object's, by name.
+        programs: likewise.
+
+    Attributes:
+        operations: the object's operations structs.
     """
 
-    def __init__(self, map_fd: Callable[[str], int]) -> None:
-        self._map_fd = map_fd
+    def __init__(self, maps: Mapping[str, Map], programs: Mapping[str, Program]) -> None:
+        self.programs = programs
+        self.operations: list[Registration] = []
+        self._maps = maps
         self._cgroup: Optional[attach_cgroup.OwnCgroup] = None
+        self._usdt: Optional[attach_usdt.Manager] = None
 
     def cgroup(self) -> str:
         """Return the path of a cgroup of the object's own, with the calling process in it."""
@@ -42,10 +53,18 @@ class Places:
     def map(self, target: str) -> int:
         """Return the descriptor of the map in ``map:NAME``; raise NotAttached where that is none."""
         word, _, name = target.partition(":")
-        fd = self._map_fd(name) if word == "map" else -1
+        fd = self._maps[name].fd if word == "map" and name in self._maps else -1
         if fd < 0:
             raise needs("it attaches to a map: give one of the object's as map:NAME")
         return fd
+
+    def usdt(self) -> attach_usdt.Manager:
+        """Return what keeps account of the object's USDT probes; raise NotAttached where its maps are not there."""
+        if self._usdt is None:
+            from everykernel.load import attach_usdt
+
+            self._usdt = attach_usdt.Manager(self._maps)
+        return self._usdt
 
     def close(self) -> None:
         """Leave and remove the cgroup."""
@@ -103,6 +122,8 @@ def read_iterator(link: Link, limit: int = 64 << 20) -> bytes:
 
 def _iterator(fd: int, target: str, _: SectionRule, places: Places) -> Link:
     """Make an iterator's link; iterators over a map's elements take ``map:NAME``."""
+    if target in _MAP_ITERATORS:
+        raise needs("it prints a map: give one of the object's as map:NAME")
     if not target.startswith("map:"):
         return attached.create(fd, 0, "trace_iter", f"iterator {target}")
     info = bytearray(places.map(target).to_bytes(4, sys.byteorder))
@@ -113,6 +134,23 @@ def _iterator(fd: int, target: str, _: SectionRule, places: Places) -> Link:
 def _cgroup(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
     path = target if target.startswith("/") else places.cgroup()  # lsm_cgroup's target is the hook
     return attach_cgroup.attach(fd, path, rule.attach_type)
+
+
+def _usdt(fd: int, target: str, _: SectionRule, places: Places) -> Link:
+    if not target:
+        raise needs("its section names no target: give one as file:provider:name")
+    return places.usdt().attach(fd, target)
+
+
+def _replacement(fd: int, target: str, _: SectionRule, places: Places) -> Link:
+    return replace.attach(fd, target, places.programs)
+
+
+def _operations(fd: int, _: str, __: SectionRule, places: Places) -> Link:
+    for operations in places.operations:
+        if operations.holds(fd):
+            return operations.attach()
+    raise needs("no operations struct of the object points to it")
 
 
 def _sockets_of_map(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
@@ -164,6 +202,11 @@ _OTHERS: dict[str, Callable[[int, str, SectionRule, Places], Link]] = {
     "uretprobe.multi.s": _code(attach_probe.uprobe_multi, at_return=True),
     "uprobe.session": _code(attach_probe.uprobe_multi),
     "uprobe.session.s": _code(attach_probe.uprobe_multi),
+    "usdt": _usdt,
+    "usdt.s": _usdt,
+    "freplace": _replacement,
+    "struct_ops": _operations,
+    "struct_ops.s": _operations,
     "perf_event": lambda fd, target, _, __: attach_probe.perf_event(fd, target or "cpu-clock"),
     "trace_iter": _iterator,
     **{name: _cgroup for name in sections.ATTACH_TYPES if name.startswith("cgroup_")},
@@ -184,5 +227,6 @@ _OTHERS: dict[str, Callable[[int, str, SectionRule, Places], Link]] = {
 }
 """The rest, by the section's stem, or else by attach type, or by program type where there is no attach type."""
 
+_MAP_ITERATORS = frozenset({"bpf_map_elem", "bpf_sk_storage_map"})
 _NETWORK = "/proc/self/ns/net"
 _BY_TEST_RUN = frozenset({"xdp", "sched_cls", "sched_act", "cgroup_skb", "syscall"})

@@ -27,6 +27,7 @@ _SOFTWARE = (
     "alignment-faults", "emulation-faults",
 )  # fmt: skip
 _CLOCK_PERIOD = 1_000_000  # ns between two samples of a clock
+_SEMAPHORE_SHIFT = 32  # PERF_UPROBE_REF_CTR_OFFSET_SHIFT: format/ref_ctr_offset says config:32-63
 _MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN and BPF_F_UPROBE_MULTI_RETURN
 
 
@@ -41,16 +42,20 @@ def read(path: str) -> str:
         return file.read().strip()
 
 
-def perf(fd: int, event: int, what: str) -> Link:
+def perf(fd: int, event: int, what: str, cookie: int = 0) -> Link:
     """Let a perf event run a program: by a link (Linux commit b89fbfbb854c, v5.15), or by ioctl(2).
 
+    ``cookie`` is what the program gets from bpf_get_attach_cookie(); such a link has no older way.
     Takes the event over: it is closed with the link, or at once where this raises NotAttached.
     """
     link = -1
     try:
         try:
-            link = bpf(abi.LINK_CREATE, abi.link_create(fd, event, ATTACH_TYPE["perf_event"]))
+            extra = struct.pack("=Q", cookie)
+            link = bpf(abi.LINK_CREATE, abi.link_create(fd, event, ATTACH_TYPE["perf_event"], extra=extra))
         except OSError:  # without links, or refused: the older way tells why
+            if cookie:
+                raise
             fcntl.ioctl(event, abi.PERF_IOC_SET_BPF, fd)
         fcntl.ioctl(event, abi.PERF_IOC_ENABLE, 0)
     except OSError as e:
@@ -109,14 +114,14 @@ def place(target: str) -> tuple[str, int]:
     if not colon:
         raise NotAttached(f"uprobe {target}: is no file:function", code="attach-target-missing")
     if "/" not in path:
-        path = _found(path)
+        path = find_file(path)
     symbol, _, more = rest.partition("+")
     if symbol[:1].isdigit():
         return path, int(symbol, 0)
     return path, symbol_offset(path, symbol) + (int(more, 0) if more else 0)
 
 
-def _found(name: str) -> str:
+def find_file(name: str) -> str:
     """Return the path of a program, or of a library by its soname; raise NotAttached where there is none."""
     libraries = [*glob.glob("/lib/*-linux-gnu*"), *glob.glob("/usr/lib/*-linux-gnu*"), "/lib", "/usr/lib", "/lib64"]  # noqa: PTH207
     for folder in libraries if ".so" in name else os.environ.get("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").split(":"):
@@ -128,18 +133,32 @@ def _found(name: str) -> str:
 def uprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
     """Attach to a function of a program or library, in every process that runs it."""
     path, offset = place(target)
-    what = f"{'uretprobe' if at_return else 'uprobe'} {target}"
+    return at(fd, path, offset, f"{'uretprobe' if at_return else 'uprobe'} {target}", at_return=at_return)
+
+
+def at(
+    fd: int, path: str, offset: int, what: str, *, at_return: bool = False, semaphore: int = 0, cookie: int = 0
+) -> Link:
+    """Attach to an instruction of a file.
+
+    ``semaphore`` is the offset in the file of a counter that the kernel raises meanwhile, in every process (Linux
+    commit a6ca88b241d5, v4.20); ``cookie`` is for kernels that have cookies.
+    """
     try:
         type_ = int(read(f"{_UPROBES}/type"))
     except FileNotFoundError:
+        if semaphore:
+            raise NotAttached(
+                f"{what}: this kernel cannot switch the probe on", code="attach-type-unsupported"
+            ) from None
         return _legacy_uprobe(fd, path, offset, what, at_return=at_return)
     name = bytearray(os.fsencode(path) + b"\0")
-    config = retprobe_bit(_UPROBES) if at_return else 0
+    config = (retprobe_bit(_UPROBES) if at_return else 0) | semaphore << _SEMAPHORE_SHIFT
     try:
         event = perf_event_open(abi.perf_event(type_, config, one=address(name), two=offset), -1, 0)
     except OSError as e:
         raise attached.refused(what, e, "the kernel refuses a probe there") from e
-    return perf(fd, event, what)
+    return perf(fd, event, what, cookie)
 
 
 def _legacy_uprobe(fd: int, path: str, offset: int, what: str, *, at_return: bool) -> Link:

@@ -82,10 +82,10 @@ def create_operations(map_: Map, operations: Operations, probes: Probes, btf_fd:
     The kernel wants the object's BTF too, though the value is a struct of its own.
     """
     spec, record = map_.spec, map_.record
-    record["max_entries"], record["value_size"] = 1, operations.value_size
+    record["max_entries"], record["value_size"] = 1, len(operations.value)
     flags = (abi.F_LINK if link else 0) | (abi.F_VTYPE_BTF_OBJ_FD if operations.btf_fd else 0)
     attributes = _attributes(spec, 1, map_.name, 0)._replace(
-        value_size=operations.value_size,
+        value_size=len(operations.value),
         flags=flags,
         btf_fd=btf_fd,
         kernel_value_type=operations.value_type,
@@ -95,6 +95,17 @@ def create_operations(map_: Map, operations: Operations, probes: Probes, btf_fd:
         map_.fd = bpf(abi.MAP_CREATE, attributes.pack())
     except OSError as e:
         _refused(map_, probes, e)
+        if link and _creates(attributes._replace(flags=flags & ~abi.F_LINK)):
+            record["code"] = "attach-type-unsupported"
+            record["message"] = f"map {map_.name!r}: {record['errno']}: this kernel has no links of operations structs"
+
+
+def _creates(attributes: abi.MapAttributes) -> bool:
+    try:
+        os.close(bpf(abi.MAP_CREATE, attributes.pack()))
+    except OSError:
+        return False
+    return True
 
 
 def absent(map_: Map, reason: Reason) -> None:

@@ -78,9 +78,7 @@ class KernelTypes:
             if not in_kernel or name == "vmlinux":
                 os.close(fd)
                 continue
-            data = bytearray(size)
-            _info(fd, struct.pack("=QIIQII", address(data), size, 0, 0, 0, 0))
-            found.append(Btf.parse(bytes(data), base=self.vmlinux, name=name))
+            found.append(Btf.parse(_bytes(fd, size), base=self.vmlinux, name=name))
             self._descriptors[name] = fd
         return found
 
@@ -110,6 +108,17 @@ def find_type(kernel: KernelTypes, name: str, kind: str) -> Optional[tuple[Btf, 
         if own and found is not None:
             return module, own[0], found[1]
     return None
+
+
+def btf_bytes(fd: int) -> bytes:
+    """Return the BTF behind a descriptor, as the kernel keeps it. Raises OSError."""
+    return _bytes(fd, struct.unpack_from("=I", _info(fd, bytes(16)), 8)[0])
+
+
+def _bytes(fd: int, size: int) -> bytes:
+    data = bytearray(size)
+    _info(fd, struct.pack("=QII", address(data), size, 0))  # what struct bpf_btf_info was before v5.11
+    return bytes(data)
 
 
 def _identifiers() -> list[int]:

@@ -157,7 +157,7 @@ class LoadedObject:
         self.globals: Any = {}
         self.descriptors: list[int] = []  # of the object's BTF
         self._readers_open = False
-        self.places = attach_.Places(lambda name: self.maps[name].fd if name in self.maps else -1)
+        self.places = attach_.Places(self.maps, self.programs)
 
     def __enter__(self) -> LoadedObject:
         return self

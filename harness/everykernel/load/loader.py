@@ -15,7 +15,8 @@ from everykernel import wire
 from everykernel.btf import Btf, sanitise
 from everykernel.core import Target
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
-from everykernel.load import abi, contexts, create, externs, maps, program, reasons, struct_ops, verifier
+from everykernel.load import abi, contexts, create, externs, maps, program, reasons, replace, struct_ops, verifier
+from everykernel.load.attach_struct_ops import Registration
 from everykernel.load.decide import decide
 from everykernel.load.kconfig import kernel_version
 from everykernel.load.link import link
@@ -125,7 +126,7 @@ class _Load:
         try:
             self._upload_btf()
             self._create_maps()
-            for spec in self.chosen:
+            for spec in sorted(self.chosen, key=_replaces):  # what is replaced is loaded first
                 self._program(spec)
             for name, variants in self.contract.variants.items():
                 group = Group(name, variants, self.object, self.kernel, self._program)
@@ -218,6 +219,7 @@ class _Load:
             create.absent(made, found)
         elif declared.autocreate:
             create.create_operations(made, found, self.kernel.probes, self.btf_fd, link=declared.link)
+            self.object.places.operations.append(Registration(made, found, self.object.programs, link=declared.link))
         for _, function in declared.programs:
             self.operations.setdefault(function, (made, found))
 
@@ -259,7 +261,10 @@ class _Load:
         return None
 
     def _load(self, spec: ProgramSpec, parts: list[Function], record: wire.ProgramRecord) -> int:
-        target, missing = program.find_target(spec, spec.target, self.kernel)
+        if _replaces(spec):
+            target, missing = replace.find_target(spec.target, self.object.programs)
+        else:
+            target, missing = program.find_target(spec, spec.target, self.kernel)
         found = self.operations.get(spec.function, (None, None))[1]
         if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, struct_ops.Operations):
             target = program.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
@@ -352,6 +357,10 @@ class _Load:
                 except (OSError, UsageError) as e:
                     why = error_name(e.errno) if isinstance(e, OSError) else e.message
                     self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {why}")
+
+
+def _replaces(spec: ProgramSpec) -> bool:
+    return spec.rule is not None and spec.rule.type == "ext"
 
 
 def _record(spec: ProgramSpec) -> wire.ProgramRecord:

@@ -22,10 +22,11 @@ _GET_ATTACH_COOKIE = struct.pack("=BBhi", 0x85, 0, 0, 174)  # call helper 174, w
 _GPL = b"GPL\0"
 
 # Program types whose smallest program needs an attach target in the kernel's BTF: tried with BTF id 1, a type that is
-# no function; a kernel that knows the program type says so in its log, one that does not says nothing.
+# no function and no typedef; a kernel that knows program and attach type says so in its log, one that does not says
+# nothing.
 _NEED_TARGET = {
-    PROGRAM_TYPE["tracing"]: "attach_btf_id 1 is not a function",
-    PROGRAM_TYPE["lsm"]: "attach_btf_id 1 is not a function",
+    PROGRAM_TYPE["tracing"]: "attach_btf_id 1 is not a ",
+    PROGRAM_TYPE["lsm"]: "attach_btf_id 1 is not a ",
     PROGRAM_TYPE["ext"]: "Cannot replace kernel functions",
 }
 _EXPECTED = {
@@ -54,7 +55,7 @@ class Probes:
 
     def attach_type(self, type_: int, attach_type: int) -> bool:
         """Whether the kernel knows an expected attach type of a program type that it knows."""
-        if type_ in _NEED_TARGET:
+        if type_ == PROGRAM_TYPE["ext"]:
             return True
         return self._ask(("attach", type_, attach_type), lambda: _program(type_, attach_type))
 

@@ -46,6 +46,8 @@ class Refused(Exception):
 class Target(NamedTuple):
     """What a program attaches to by BTF: the type's id, and the descriptor of a module's BTF (0: the kernel's).
 
+    For a program that replaces a function, that of the other program.
+
     ``member`` is the index of the member that a struct_ops program stands for.
     """
 
@@ -60,8 +62,6 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
     assert rule is not None
     if not rule.btf:
         return Target(), None
-    if rule.type == "ext":
-        return Target(), Reason("attach-target-missing", "it replaces a function of another program, and none is given")
     if not target:
         return Target(), Reason("attach-target-missing", "its section names no target")
     if kernel.vmlinux is None:
@@ -191,8 +191,9 @@ def test_run(fd: int, data: bytes, context: bytes, repeat: int) -> tuple[int, by
     except OSError as e:
         if e.errno != errno.EINVAL or not repeat:
             raise
-        # raw_tracepoint and syscall programs take neither data nor repetitions
+        # raw_tracepoint and syscall programs take neither data nor repetitions, and leave the context where it was
         attributes = abi.test_run(fd, (0, 0, 0, 0), (address(ctx), len(ctx), 0, 0), 0)
         bpf(abi.PROG_TEST_RUN, attributes)
+        return abi.RunOut.unpack(attributes).retval, b"", bytes(ctx), 0
     out = abi.RunOut.unpack(attributes)
     return out.retval, bytes(room[: out.size_out]), bytes(ctx_room[: out.ctx_size_out]), out.duration

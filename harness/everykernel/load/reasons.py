@@ -50,6 +50,9 @@ _SAYINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"The address of function \S+ cannot be found", "attach-target-missing"),
         (r"JIT doesn't support calling kernel function|JIT does not support calling", "kernel-config-missing"),
         (r"CONFIG_\w+ is required", "kernel-config-missing"),
+        (r"Only .* programs can be sleepable", "attach-type-unsupported"),
+        (r"Extension programs should be JITed|Can attach to only JITed progs", "kernel-config-missing"),
+        (r"Subprog \S+ doesn't exist", "attach-target-missing"),
     )
 )
 # A number that the kernel has no helper for, and helpers that it has for other program types.

@@ -32,14 +32,18 @@ class Operations(NamedTuple):
         type_id: of the kernel's struct: what its programs attach to.
         value_type: of the struct around it that is the map's value.
         btf_fd: descriptor of the module's BTF that both are of, 0 for the kernel's.
-        value_size: bytes of that struct.
+        value: the map's value: that struct with the object's data in it, and zeros for its programs.
+        pointers: (function, offset in the value) of each program.
+        pointer_size: bytes of these.
         indexes: index of the kernel's member by function: the programs' expected attach type.
     """
 
     type_id: int
     value_type: int
     btf_fd: int
-    value_size: int
+    value: bytes
+    pointers: tuple[tuple[str, int], ...]
+    pointer_size: int
     indexes: Mapping[str, int]
 
 
@@ -59,8 +63,10 @@ def resolve(spec: StructOpsSpec, local: Btf, kernel: KernelTypes) -> Union[Opera
     theirs = btf.type(number)
     assert isinstance(holder, kinds.Struct)
     assert isinstance(theirs, kinds.Struct)
-    if all(m.type != number for m in holder.members):
+    start = next((m.bit_offset // 8 for m in holder.members if m.type == number), None)
+    if start is None:
         return Reason("attach-target-missing", f"struct {_PREFIX + name} does not hold a {name}")
+    value_bytes, pointers = bytearray(holder.size), []
     indexes: dict[str, int] = {}
     programs = dict(spec.programs)
     known = {m.name: (index, m) for index, m in enumerate(theirs.members)}
@@ -74,9 +80,14 @@ def resolve(spec: StructOpsSpec, local: Btf, kernel: KernelTypes) -> Union[Opera
         refusal = _fit(local, member, btf, there, programs)
         if refusal:
             return Reason("attach-target-missing", f"struct {name}, member {member.name}: {refusal}")
+        offset = start + there.bit_offset // 8
         if member.name in programs:
             indexes[programs[member.name]] = index
-    return Operations(number, value[1], descriptor, holder.size, indexes)
+            pointers.append((programs[member.name], offset))
+        elif local.kind(local.resolve(member.type)) != kinds.PTR:
+            content = _content(local, member, spec.data)
+            value_bytes[offset : offset + len(content)] = content
+    return Operations(number, value[1], descriptor, bytes(value_bytes), tuple(pointers), btf.pointer_size, indexes)
 
 
 def _content(local: Btf, member: kinds.Member, data: bytes) -> bytes:
