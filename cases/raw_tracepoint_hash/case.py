@@ -1,24 +1,29 @@
-"""A hash counts the system calls of one process, each kind as often as it was called."""
+"""A hash counts the system calls of one process, each kind as often as it was called, and those that fail."""
 
 import ctypes
 import os
 
 CALLS = {"getpgid": 123, "getsid": 45}
+FAILING = 7  # more calls of getpgid(2)
 # Linux arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl
 NUMBERS = {"x86_64": {"getpgid": 121, "getsid": 124}, "i686": {"getpgid": 132, "getsid": 147}}
 
 
 def check(obj):
-    """Call two system calls a known number of times each."""
+    """Call two system calls a known number of times each, one of them in vain too."""
     libc = ctypes.CDLL(None)
     obj.globals["ek_pid"] = os.getpid()
     for name, times in CALLS.items():
         function = getattr(libc, name)
         for _ in range(times):
             function(0)
+    for _ in range(FAILING):
+        libc.getpgid(0x3FFFFFF)
     obj.globals["ek_pid"] = 0
     counted = dict(obj.maps["calls"].items())
     numbers = NUMBERS[os.uname().machine]
     found = {name: counted.get(numbers[name]) for name in CALLS}
-    assert found == CALLS, f"counted {found} instead of {CALLS}"
+    expected = {**CALLS, "getpgid": CALLS["getpgid"] + FAILING}
+    assert found == expected, f"counted {found} instead of {expected}"
+    assert obj.globals["failed"] == FAILING, f"{obj.globals['failed']} calls seen to fail"
     return found

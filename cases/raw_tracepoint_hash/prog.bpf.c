@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* Counts system calls by number in a hash. The arguments of a raw tracepoint are 64 bits everywhere. No relocation. */
+/* Counts system calls by number in a hash, and those that find no process. The arguments of a raw tracepoint are 64 bits everywhere. No relocation. */
 #include <everykernel.h>
+
+#define ESRCH 3
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -23,6 +25,17 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 		__sync_fetch_and_add(count, 1);
 	else
 		EK_ASSERT(bpf_map_update_elem(&calls, &number, &one, BPF_ANY) == 0);
+	return 0;
+}
+
+int failed;
+
+/* TP_PROTO(struct pt_regs *regs, long ret) */
+SEC("raw_tracepoint/sys_exit")
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	if (EK_MINE() && (int)ctx->args[1] == -ESRCH)
+		__sync_fetch_and_add(&failed, 1);
 	return 0;
 }
 
