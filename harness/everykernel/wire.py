@@ -340,7 +340,10 @@ class TestRan:
 
 @dataclass
 class Checked:
-    """The outcome of a case's own check: ``where`` is file:line of the assertion that failed."""
+    """The outcome of a case's own check: ``where`` is file:line of the assertion that failed.
+
+    ``uses`` has a `ProgramUse` for each program, ``refused`` a `ProgramRecord` for each that could not be attached.
+    """
 
     kind: ClassVar[str] = "checked"
     passed: bool
@@ -348,6 +351,7 @@ class Checked:
     where: str
     evidence: Any
     uses: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass

@@ -154,7 +154,9 @@ class Requests:
     def _check(self, message: wire.Check) -> wire.Message:
         found = self._object(message.handle)
         checked = run_check(found, message.source, message.filename)
-        checked.uses = [dict(program.use) for program in found.programs.values() if program.fd >= 0]
+        programs = [program for program in found.programs.values() if program.fd >= 0]
+        checked.uses = [dict(program.use) for program in programs]
+        checked.refused = [dict(program.refused) for program in programs if program.refused]
         return checked
 
     def _unload(self, message: wire.Unload) -> wire.Message:

@@ -33,6 +33,7 @@ class Program:
         spec: as the object declares it.
         record: what the kernel made of it.
         fd: its descriptor, -1 if it was refused.
+        refused: why it could not be attached, until it is.
     """
 
     def __init__(self, spec: ProgramSpec, record: wire.ProgramRecord, fd: int, owner: LoadedObject) -> None:
@@ -41,6 +42,7 @@ class Program:
         self.record = record
         self.fd = fd
         self._owner = owner
+        self.refused: Optional[wire.ProgramRecord] = None
         self._links: list[Link] = []
         self._was_attached = False
         self._test_runs = 0
@@ -73,10 +75,12 @@ class Program:
         self._owner.open_readers()
         try:
             self._links.append(attach_.attach(self.spec, self.fd, target, self._owner.places))
-            self._was_attached = True
+            self._was_attached, self.refused = True, None
         except NotAttached as e:
             record["status"], record["code"], record["message"] = e.status, e.code, e.message
             record["errno"] = error_name(e.errno) if e.errno else None
+            if e.status == wire.FAILED and not self._was_attached:
+                self.refused = record
         return record
 
     @property
@@ -114,7 +118,7 @@ class Program:
         """Run it by BPF_PROG_TEST_RUN on a packet or context; raise RequestFailed where that is refused."""
         if self.fd < 0:
             raise RequestFailed(
-                f"it was not loaded: {self.record.get('message') or 'it is closed'}",
+                f"it was not loaded: {self.record.get('message')}",
                 code=self.record.get("code") or "load-failed",
                 where=self.name,
             )
@@ -169,13 +173,6 @@ class LoadedObject:
         trace: Optional[TracebackType],
     ) -> None:
         self.close()
-
-    def require(self) -> None:
-        """Raise RequestFailed, with the reason code, if a stage failed: a map or a program that counts was refused."""
-        for stage in (self.relocate, self.load):
-            if stage["status"] != wire.PASSED:
-                where = self.spec.name if self.spec is not None else ""
-                raise RequestFailed(stage["message"], code=stage["code"], where=where)
 
     @property
     def relocations(self) -> list[wire.Relocation]:

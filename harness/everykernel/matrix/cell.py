@@ -276,6 +276,9 @@ class _Drive:
         assert isinstance(reply, wire.Checked)
         stage["evidence"]["check"] = records.plain(reply.evidence)
         stage["uses"] = records.plain(reply.uses)
+        if reply.refused:
+            programs = {p["name"]: p for p in [*stage.get("programs", []), *records.plain(reply.refused)]}
+            stage["programs"] = list(programs.values())
         if not reply.passed:
             message = f"{reply.where}: {reply.message}" if reply.where else reply.message
             stage.update({"status": wire.FAILED, "code": "assertion-failed", "message": message})
