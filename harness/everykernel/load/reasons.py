@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from everykernel.load import helpers
 from everykernel.load.syscalls import ENOTSUPP
 from everykernel.load.verifier import POISON, POISON_KFUNC
-from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE
+from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE, PROGRAM_TYPES
 
 if TYPE_CHECKING:
     from everykernel.load.probe import Probes
@@ -74,6 +74,8 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
             return Reason(code, _helper(verdict) if code == "helper-unsupported" else verdict.lines)
     if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not verdict.reason:
         if not probes.program_type(number):
+            if any(probes.program_type(newer) for newer in range(number + 1, len(PROGRAM_TYPES))):
+                return Reason("kernel-config-missing", f"this kernel is built without program type {rule.type}")
             return Reason("program-type-unsupported", f"this kernel does not know program type {rule.type}")
         if rule.attach_type and not probes.attach_type(number, attach_number(rule.attach_type)):
             return Reason("attach-type-unsupported", f"this kernel does not know attach type {rule.attach_type}")
