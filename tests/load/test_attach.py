@@ -45,6 +45,10 @@ def refusal(section: str, target: str = "") -> tuple[str, str, str]:
         ("socket", "it attaches to a socket of the caller's: give one as fd:NUMBER"),
         ("sk_msg", "it attaches to a map: give one of the object's as map:NAME"),
         ("netfilter", "it attaches to a hook: give one as family/hook[:priority]"),
+        ("tc", "it attaches to one way of an interface: give it as INTERFACE/ingress or INTERFACE/egress"),
+        ("netkit/peer", "it attaches to a netkit interface: give one"),
+        ("lwt_out", "it attaches to a route: give a new one as PREFIX dev INTERFACE"),
+        ("cgroup/skb", "it attaches to one way into or out of a cgroup: give it as [PATH:]ingress or [PATH:]egress"),
         ("xdp/devmap", "it attaches to no one thing: run it by test_run, or put it into a map"),
     ],
 )
@@ -57,6 +61,13 @@ def test_what_a_caller_must_name_is_passed_over(section: str, message: str) -> N
     ("section", "target", "message"),
     [
         ("xdp", "nothere0", "interface nothere0: there is none"),
+        ("tc/egress", "nothere0", "interface nothere0: there is none"),
+        ("action", "nothere0/ingress", "interface nothere0: there is none"),
+        ("netkit/primary", "nothere0", "interface nothere0: there is none"),
+        ("lwt_in", "10.0.0.0/8 dev nothere0", "interface nothere0: there is none"),
+        ("lwt_xmit", "10.0.0.0/x dev lo", "route to 10.0.0.0/x: is no prefix"),
+        ("lwt_xmit", "nowhere/8 dev lo", "route to nowhere/8: is no prefix"),
+        ("cgroup/skb", "/nothere:egress", "cgroup /nothere: there is none"),
         ("cgroup/dev", "/nothere", "cgroup /nothere: there is none"),
         ("sk_lookup", "/nothere", "network namespace /nothere: there is none"),
         ("uprobe", "nothere.so.9:f", "nothere.so.9: there is no such program or library"),
@@ -103,9 +114,7 @@ def test_every_rule_has_a_way_or_a_reason() -> None:
         if rule.how not in ways and not {rule.stem, rule.attach_type or rule.type} & others.keys()
     }
     assert without == {
-        "tc", "classifier", "action", "netkit/primary", "netkit/peer", "syscall",
-        "xdp.frags/devmap", "xdp/devmap", "xdp.frags/cpumap", "xdp/cpumap", "lwt_in", "lwt_out", "lwt_xmit",
-        "lwt_seg6local", "sk_skb", "lirc_mode2", "cgroup/skb",
+        "syscall", "xdp.frags/devmap", "xdp/devmap", "xdp.frags/cpumap", "xdp/cpumap", "lirc_mode2",
     }  # fmt: skip
 
 

@@ -12,7 +12,17 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Optional
 
-from everykernel.load import abi, attach_cgroup, attach_kernel, attach_net, attach_probe, attached, replace
+from everykernel.load import (
+    abi,
+    attach_cgroup,
+    attach_kernel,
+    attach_net,
+    attach_probe,
+    attach_route,
+    attach_traffic,
+    attached,
+    replace,
+)
 from everykernel.load.attached import Link, NotAttached, needs
 from everykernel.load.syscalls import address, bpf
 from everykernel.object import sections
@@ -42,6 +52,7 @@ class Places:
         self.operations: list[Registration] = []
         self._maps = maps
         self._cgroup: Optional[attach_cgroup.OwnCgroup] = None
+        self._clsact: list[Callable[[], None]] = []
         self._usdt: Optional[attach_usdt.Manager] = None
 
     def cgroup(self) -> str:
@@ -49,6 +60,10 @@ class Places:
         if self._cgroup is None:
             self._cgroup = attach_cgroup.OwnCgroup()
         return self._cgroup.path
+
+    def clsact(self, index: int, interface: str) -> None:
+        """Give an interface the queueing discipline that filters hang on, if it has none."""
+        self._clsact.append(attach_traffic.make_clsact(index, interface))
 
     def map(self, target: str) -> int:
         """Return the descriptor of the map in ``map:NAME``; raise NotAttached where that is none."""
@@ -67,7 +82,9 @@ class Places:
         return self._usdt
 
     def close(self) -> None:
-        """Leave and remove the cgroup."""
+        """Leave and remove the cgroup, remove the queueing disciplines."""
+        while self._clsact:
+            self._clsact.pop()()
         if self._cgroup is not None:
             self._cgroup.close()
             self._cgroup = None
@@ -153,8 +170,15 @@ def _operations(fd: int, _: str, __: SectionRule, places: Places) -> Link:
     raise needs("no operations struct of the object points to it")
 
 
+def _cgroup_packets(fd: int, target: str, __: SectionRule, places: Places) -> Link:
+    path, _, way = target.rpartition(":")
+    if way not in ("ingress", "egress"):
+        raise needs("it attaches to one way into or out of a cgroup: give it as [PATH:]ingress or [PATH:]egress")
+    return attach_cgroup.attach(fd, path or places.cgroup(), f"cgroup_inet_{way}")
+
+
 def _sockets_of_map(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
-    return attached.prog_attach(fd, places.map(target), rule.attach_type, target)
+    return attached.prog_attach(fd, places.map(target), rule.attach_type or "sk_skb_stream_verdict", target)
 
 
 def _netfilter(fd: int, target: str, _: SectionRule, __: Places) -> Link:
@@ -210,10 +234,22 @@ _OTHERS: dict[str, Callable[[int, str, SectionRule, Places], Link]] = {
     "perf_event": lambda fd, target, _, __: attach_probe.perf_event(fd, target or "cpu-clock"),
     "trace_iter": _iterator,
     **{name: _cgroup for name in sections.ATTACH_TYPES if name.startswith("cgroup_")},
+    "cgroup/skb": _cgroup_packets,
     "lsm_cgroup": _cgroup,
     "xdp": lambda fd, target, _, __: attach_net.xdp(fd, target or "lo"),
-    "tcx_ingress": lambda fd, target, rule, _: attach_net.traffic(fd, target or "lo", rule.attach_type),
-    "tcx_egress": lambda fd, target, rule, _: attach_net.traffic(fd, target or "lo", rule.attach_type),
+    "tcx/ingress": attach_traffic.link,
+    "tcx/egress": attach_traffic.link,
+    "tc/ingress": attach_traffic.link_or_filter,
+    "tc/egress": attach_traffic.link_or_filter,
+    "tc": attach_traffic.filter_,
+    "classifier": attach_traffic.filter_,
+    "action": attach_traffic.filter_,
+    "netkit_primary": attach_traffic.netkit,
+    "netkit_peer": attach_traffic.netkit,
+    "lwt_in": attach_route.attach,
+    "lwt_out": attach_route.attach,
+    "lwt_xmit": attach_route.attach,
+    "lwt_seg6local": attach_route.attach,
     "sk_lookup": lambda fd, target, rule, _: attach_net.namespace(fd, target or _NETWORK, rule.attach_type),
     "flow_dissector": lambda fd, target, rule, _: attach_net.namespace(fd, target or _NETWORK, rule.attach_type),
     "socket_filter": lambda fd, target, rule, _: attach_net.by_option(fd, target, rule.type),
@@ -223,10 +259,11 @@ _OTHERS: dict[str, Callable[[int, str, SectionRule, Places], Link]] = {
     "sk_skb_stream_parser": _sockets_of_map,
     "sk_skb_stream_verdict": _sockets_of_map,
     "sk_skb_verdict": _sockets_of_map,
+    "sk_skb": _sockets_of_map,
     "netfilter": _netfilter,
 }
 """The rest, by the section's stem, or else by attach type, or by program type where there is no attach type."""
 
 _MAP_ITERATORS = frozenset({"bpf_map_elem", "bpf_sk_storage_map"})
 _NETWORK = "/proc/self/ns/net"
-_BY_TEST_RUN = frozenset({"xdp", "sched_cls", "sched_act", "cgroup_skb", "syscall"})
+_BY_TEST_RUN = frozenset({"xdp", "syscall"})

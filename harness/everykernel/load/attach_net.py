@@ -1,4 +1,4 @@
-"""Attaching to the network: an interface (XDP, tcx), the network namespace, a socket, a map of sockets.
+"""Attaching to the network: an interface (XDP), the network namespace, a socket, a netfilter hook.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -10,17 +10,17 @@ import os
 import socket
 import struct
 
-from everykernel.load import attached
+from everykernel.load import attached, netlink
 from everykernel.load.attached import Link, NotAttached, needs
 
 # Linux include/uapi/asm-generic/socket.h
 _SOCKET_OPTIONS = {"socket_filter": (50, 27), "sk_reuseport": (52, 68)}  # SO_ATTACH_…, SO_DETACH_…
-_RTM_SETLINK, _NLM_F_REQUEST, _NLM_F_ACK, _NLMSG_ERROR = 19, 1, 4, 2
-_IFLA_XDP, _IFLA_XDP_FD, _IFLA_XDP_FLAGS, _NESTED = 43, 1, 3, 0x8000
+_IFLA_XDP, _IFLA_XDP_FD, _IFLA_XDP_FLAGS = 43, 1, 3
 _XDP_FLAGS_UPDATE_IF_NOEXIST = 1
 
 
-def _index(interface: str) -> int:
+def index_of(interface: str) -> int:
+    """Return an interface's index; raise NotAttached where there is none."""
     try:
         return socket.if_nametoindex(interface)
     except OSError as e:
@@ -31,39 +31,29 @@ def _index(interface: str) -> int:
 
 def xdp(fd: int, interface: str) -> Link:
     """Attach an XDP program to an interface by a link, or by netlink before Linux commit aa8d3a716b59 (v5.9)."""
-    index, what = _index(interface), f"interface {interface}"
     try:
-        return attached.create(fd, index, "xdp", what)
+        return attached.create(fd, index_of(interface), "xdp", f"interface {interface}")
     except NotAttached as e:
         if e.errno != errno.EINVAL:
             raise
+    return xdp_by_netlink(fd, interface)
+
+
+def xdp_by_netlink(fd: int, interface: str) -> Link:
+    """Attach an XDP program to an interface that has none, without a link."""
+    index = index_of(interface)
     try:
         _set_xdp(index, fd, _XDP_FLAGS_UPDATE_IF_NOEXIST)
     except OSError as e:
-        raise attached.refused(what, e) from e
+        raise attached.refused(f"interface {interface}", e, str(e.strerror)) from e
     return Link(-1, lambda: _set_xdp(index, -1, 0))
 
 
 def _set_xdp(index: int, fd: int, flags: int) -> None:
     """Set an interface's XDP program (-1: none) by RTM_SETLINK. Raises OSError."""
-    inner = struct.pack("=HHiHHI", 8, _IFLA_XDP_FD, fd, 8, _IFLA_XDP_FLAGS, flags)
-    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
-    body += struct.pack("=HH", 4 + len(inner), _IFLA_XDP | _NESTED) + inner
-    head = struct.pack("=IHHII", 16 + len(body), _RTM_SETLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as channel:
-        channel.sendall(head + body)
-        reply = channel.recv(65536)
-    kind, error = struct.unpack_from("=4xH10xi", reply)
-    if kind == _NLMSG_ERROR and error:
-        raise OSError(-error, os.strerror(-error))
-
-
-def traffic(fd: int, interface: str, attach_type: str) -> Link:
-    """Attach a traffic control program by a tcx or netkit link (Linux commit e420bed02507, v6.6).
-
-    Older kernels run such programs only behind a queueing discipline, which needs modules of its own: not done here.
-    """
-    return attached.create(fd, _index(interface), attach_type, f"interface {interface}")
+    options = netlink.attribute(_IFLA_XDP_FD, fd) + netlink.attribute(_IFLA_XDP_FLAGS, flags)
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0) + netlink.nest(_IFLA_XDP, options)
+    netlink.request(netlink.SETLINK, body)
 
 
 def namespace(fd: int, path: str, attach_type: str) -> Link:

@@ -97,12 +97,27 @@ def _known(fd: int, attach_type: str, flags: int, extra: bytes) -> bool:
     return True
 
 
+def _known_without_link(fd: int, number: int, flags: int) -> bool:
+    """Whether the kernel looks for the target before it refuses the program: EINVAL says that it does not."""
+    try:
+        bpf(abi.PROG_ATTACH, abi.words(NOWHERE, fd, number, flags))
+    except OSError as e:
+        return e.errno != errno.EINVAL
+    return True
+
+
 def prog_attach(fd: int, target: int, attach_type: str, what: str, flags: int = 0) -> Link:
     """Attach without a link, the way that was there before links: the program stays until it is detached."""
     number = ATTACH_TYPE[attach_type]
     try:
         bpf(abi.PROG_ATTACH, abi.words(target, fd, number, flags))
     except OSError as e:
+        if e.errno == errno.EINVAL and not _known_without_link(fd, number, flags):
+            raise NotAttached(
+                f"{what}: EINVAL: this kernel does not know attach type {attach_type}",
+                code="attach-type-unsupported",
+                number=e.errno,
+            ) from e
         raise refused(what, e) from e
     kept, program = os.dup(target) if target else -1, os.dup(fd)
 
