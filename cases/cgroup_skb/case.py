@@ -5,6 +5,11 @@ import socket
 
 def check(obj):
     """Send datagrams over the loopback interface from inside of the cgroup."""
+    both_ways = obj.programs["both_ways"]
+    assert not both_ways.attached, "it attaches to the way that a caller names only"
+    for way in ("ingress", "egress"):
+        record = both_ways.attach(way)
+        assert record["status"] == "passed", record["message"]
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
@@ -28,4 +33,5 @@ def check(obj):
     values = obj.globals
     counted = [values[name] for name in ("packets_out", "bytes_out", "packets_in", "bytes_in")]
     assert counted == [4, sum(map(len, sent))] * 2, f"counted {counted}"
+    assert values["packets_both"] == 8, f"{values['packets_both']} packets both ways"
     return {"counted": counted}

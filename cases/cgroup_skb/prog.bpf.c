@@ -7,7 +7,7 @@
 #define IPPROTO_UDP 17
 
 __u32 wanted_port; /* set by the check */
-__u64 packets_out, bytes_out, packets_in, bytes_in;
+__u64 packets_out, bytes_out, packets_in, bytes_in, packets_both;
 
 /* The packet begins with its IPv4 header. */
 static __always_inline int payload(struct __sk_buff *skb)
@@ -48,6 +48,14 @@ int incoming(struct __sk_buff *skb)
 	__sync_fetch_and_add(&bytes_in, size);
 	bpf_skb_load_bytes(skb, 28, &mark, 1);
 	return mark != '#';
+}
+
+SEC("cgroup/skb")
+int both_ways(struct __sk_buff *skb)
+{
+	if (payload(skb) >= 0)
+		__sync_fetch_and_add(&packets_both, 1);
+	return 1;
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

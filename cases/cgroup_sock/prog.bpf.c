@@ -5,7 +5,7 @@
 #define SOCK_DGRAM 2
 
 __u32 forbidden_port; /* set by the check */
-__u64 made, released;
+__u64 made, also_made, released;
 __u32 bound_port;
 
 SEC("cgroup/sock_create")
@@ -15,6 +15,14 @@ int on_create(struct bpf_sock *sk)
 		sk->mark = 0xe4;
 		__sync_fetch_and_add(&made, 1);
 	}
+	return 1;
+}
+
+SEC("cgroup/sock")
+int also_on_create(struct bpf_sock *sk)
+{
+	if (sk->type == SOCK_DGRAM)
+		__sync_fetch_and_add(&also_made, 1);
 	return 1;
 }
 
