@@ -8,6 +8,7 @@ N of a seed is always the same: ``--first N --count 1`` repeats it. The exit cod
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import sys
@@ -26,6 +27,7 @@ from tests.fuzz.mutate import mutate
 from everykernel import folders, kernels, wire
 from everykernel.errors import CaseTimeout, EverykernelError, GuestError, RequestFailed
 from everykernel.kernels.debian import Archive
+from everykernel.kernels.model import Kernel
 from everykernel.machine import Guest, Machines
 from everykernel.matrix import records
 from everykernel.reasons import REASONS
@@ -109,6 +111,11 @@ def _check(stage: str, record: wire.Stage) -> None:
     assert code != "harness-error", (stage, record)
 
 
+def _on(kernel: Kernel, objects: Sequence[foreign.Foreign], numbers: range, seed: int) -> Iterator[Trial]:
+    with Machines() as machines, contextlib.ExitStack() as started:
+        yield from trials(lambda: started.enter_context(machines.start(kernel)), objects, numbers, seed)
+
+
 def main(words: list[str]) -> int:
     """Run the trials and print what was trouble; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.hostile", description=__doc__)
@@ -126,16 +133,14 @@ def main(words: list[str]) -> int:
     verdicts: Counter[str] = Counter()
     troubles = 0
     for resolved in kernels.resolve(arguments.kernels):
-        kernel = resolved.fetch()
-        with Machines() as machines:
-            tried = trials(lambda: machines.start(kernel), found, numbers, arguments.seed)  # noqa: B023
-            for trial in track(tried, resolved.spec, len(numbers), console=console):
-                verdicts[trial.verdict or "trouble"] += 1
-                if trial.trouble:
-                    troubles += 1
-                    kept = Path(tempfile.gettempdir()) / f"hostile-{arguments.seed}-{trial.number}.bpf.o"
-                    kept.write_bytes(trial.data)
-                    console.print(f"TROUBLE on {resolved.spec}: {trial} (kept as {kept})")
+        tried = _on(resolved.fetch(), found, numbers, arguments.seed)
+        for trial in track(tried, resolved.spec, len(numbers), console=console):
+            verdicts[trial.verdict or "trouble"] += 1
+            if trial.trouble:
+                troubles += 1
+                kept = Path(tempfile.gettempdir()) / f"hostile-{arguments.seed}-{trial.number}.bpf.o"
+                kept.write_bytes(trial.data)
+                console.print(f"TROUBLE on {resolved.spec}: {trial} (kept as {kept})")
     for verdict, count in verdicts.most_common():
         console.print(f"{count:6} {verdict}")
     console.print(f"{sum(verdicts.values())} damaged objects, {troubles} with trouble")

@@ -1,9 +1,11 @@
 """The loader: objects into the running kernel. The only place that makes bpf(2) and perf_event_open(2) calls.
 
-kernel = kernel_btf()
-with load(object.read(data, "prog.bpf.o"), kernel) as loaded:
+with kernel_btf() as kernel, load(object.read(data, "prog.bpf.o"), kernel) as loaded:
+    loaded.require()
     loaded.attach()
     print(loaded.globals["hits"], loaded.maps["counts"].items())
+
+docs/library.md has more.
 """
 
 from everykernel.load.kernel import KernelTypes, kernel_btf

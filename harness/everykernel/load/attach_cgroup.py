@@ -25,14 +25,17 @@ def mount() -> str:
 
 
 class OwnCgroup:
-    """A fresh cgroup with the calling process in it, until `close` puts the process back and removes it."""
+    """A fresh cgroup with the calling process in it, until `close` puts the process back and removes it.
+
+    It is a child of the one where the process was, whose programs go on to see what the process does.
+    """
 
     def __init__(self) -> None:
         root = mount()
         with open("/proc/self/cgroup") as file:  # noqa: PTH123
             before = next((line.split("::", 1)[1].strip() for line in file if line.startswith("0::")), "/")
-        self._before = root + before
-        self.path = f"{root}/everykernel-{os.getpid()}-{id(self):x}"
+        self._before = root + before.rstrip("/")
+        self.path = f"{self._before}/everykernel-{os.getpid()}-{id(self):x}"
         try:
             os.mkdir(self.path)  # noqa: PTH102
             _move(self.path)

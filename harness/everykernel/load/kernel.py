@@ -37,9 +37,9 @@ class KernelTypes:
     def __init__(self, vmlinux: Optional[Btf]) -> None:
         self.vmlinux = vmlinux
         self.probes = Probes()
-        self.target = Target(vmlinux, self._modules)
+        self._modules = _Modules(vmlinux)
+        self.target = Target(vmlinux, self._modules.read)
         self.symbols = Symbols()
-        self._descriptors: dict[str, int] = {}
 
     def __enter__(self) -> KernelTypes:
         return self
@@ -54,20 +54,28 @@ class KernelTypes:
 
     def close(self) -> None:
         """Give back the descriptors; it can be used no more for objects that need a module's types."""
-        while self._descriptors:
-            os.close(self._descriptors.popitem()[1])
+        while self._modules.descriptors:
+            os.close(self._modules.descriptors.popitem()[1])
 
     def module(self, name: str) -> Optional[tuple[Btf, int]]:
         """Return a module's BTF and a descriptor of it that stays open; None if no such module has one."""
         for btf in self.target.modules:
             if btf.name == name:
-                return btf, self._descriptors[name]
+                return btf, self._modules.descriptors[name]
         return None
 
-    def _modules(self) -> list[Btf]:
+
+class _Modules:
+    """The modules' BTF, read when asked for; ``descriptors`` are of those that were read, by name."""
+
+    def __init__(self, vmlinux: Optional[Btf]) -> None:
+        self._vmlinux = vmlinux
+        self.descriptors: dict[str, int] = {}
+
+    def read(self) -> list[Btf]:
         """Read the BTF of every module, in the order in which the kernel numbered them."""
         found: list[Btf] = []
-        if self.vmlinux is None:
+        if self._vmlinux is None:
             return found
         for number in _identifiers():
             try:
@@ -78,8 +86,8 @@ class KernelTypes:
             if not in_kernel or name == "vmlinux":
                 os.close(fd)
                 continue
-            found.append(Btf.parse(_bytes(fd, size), base=self.vmlinux, name=name))
-            self._descriptors[name] = fd
+            found.append(Btf.parse(_bytes(fd, size), base=self._vmlinux, name=name))
+            self.descriptors[name] = fd
         return found
 
 

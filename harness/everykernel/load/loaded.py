@@ -118,7 +118,7 @@ class Program:
         """Run it by BPF_PROG_TEST_RUN on a packet or context; raise RequestFailed where that is refused."""
         if self.fd < 0:
             raise RequestFailed(
-                f"it was not loaded: {self.record.get('message')}",
+                f"it was not loaded: {self.record.get('message') or 'it is closed'}",
                 code=self.record.get("code") or "load-failed",
                 where=self.name,
             )
@@ -173,6 +173,13 @@ class LoadedObject:
         trace: Optional[TracebackType],
     ) -> None:
         self.close()
+
+    def require(self) -> None:
+        """Raise RequestFailed, with the reason code, if a stage failed: a map or a program that counts was refused."""
+        for stage in (self.relocate, self.load):
+            if stage["status"] != wire.PASSED:
+                where = self.spec.name if self.spec is not None else ""
+                raise RequestFailed(stage["message"], code=stage["code"], where=where)
 
     @property
     def relocations(self) -> list[wire.Relocation]:

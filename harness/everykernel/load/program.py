@@ -146,7 +146,7 @@ class Loading:
         try:
             return bpf(abi.PROG_LOAD, self.attributes.pack())
         except OSError as e:
-            first = e
+            first = OSError(e.errno, e.strerror)  # e itself would hold this frame, which holds it, until collected
         size = _LOG_START
         while True:
             log = bytearray(size)
