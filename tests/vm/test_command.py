@@ -72,6 +72,18 @@ def test_run_with_btf_and_without(tmp_path: Path) -> None:
     }
 
 
+def test_run_until_load(tmp_path: Path) -> None:
+    """``--until load`` attaches nothing: a case whose check needs it passes, its run is skipped, and so again."""
+    ran = everykernel(
+        "run", str(CASES / "exec_event"), "--kernels", "6.1", "--until", "load", "--json", "out.json", cwd=tmp_path
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert [s["status"] for s in result["stages"].values()] == ["passed", "passed", "skipped"]
+    assert "programs" not in result["stages"]["run"]
+    assert result["again"].endswith(" --kernels 6.1 --until load")
+
+
 def test_bare_object_that_is_refused(tmp_path: Path) -> None:
     """An object with programs that no kernel takes fails with exit code 1, and names each access."""
     ran = everykernel("run", str(CASES / "unresolved/build/x86_64/prog.bpf.o"), "--kernels", "6.12", cwd=tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from concurrent.futures import Future, wait
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -42,6 +43,13 @@ _INTERVAL = 0.1  # seconds between paints
     help="BTF to relocate against on kernels that have none (on SPEC only: 6.1/i386=PATH): raw, in ELF, or a folder "
     "with RELEASE.btf or DISTRIBUTION/VERSION/ARCH/RELEASE.btf.tar.xz. May be repeated.",
 )
+@click.option(
+    "--until",
+    type=click.Choice(["load", "run"]),
+    default="run",
+    show_default=True,
+    help="The last stage: load neither attaches nor triggers nor checks.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
@@ -52,6 +60,7 @@ def run(
     accel: str,
     timeout: float,
     btf: tuple[str, ...],
+    until: str,
     json_file: Path | None,
     folder: Path | None,
     verbose: int,
@@ -62,7 +71,7 @@ def run(
     3 a guest broke, 4 the harness broke.
     """
     board, talk = Board(), Console(stderr=True, highlight=False)
-    cases = plan.cases(objects)
+    cases = [replace(case, until=until) for case in plan.cases(objects)]
     supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
     if all(column.missing for column in columns):
@@ -124,7 +133,8 @@ def _drive(
 
 def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
     target = str(case.path) if case.path is not None else case.shown
-    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{supply.again(btf, spec)}"
+    until = "" if case.until == "run" else f" --until {case.until}"
+    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{until}{supply.again(btf, spec)}"
 
 
 def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int) -> None:

@@ -44,6 +44,7 @@ class Case:
         trigger: a program that is run in the guest after attaching, with its arguments.
         check: a Python file whose ``check(obj)`` is run in the guest.
         attach: whether programs are attached before the trigger and the check.
+        until: the last stage to be done, ``load`` or ``run``.
         timeout: seconds that trigger and check may take, each.
         btf: BTF to relocate against where the kernel has none and the command line supplies none.
         btf_always: whether a supplied BTF is used even where the kernel has its own.
@@ -60,6 +61,7 @@ class Case:
     trigger: tuple[str, ...] = ()
     check: Path | None = None
     attach: bool = True
+    until: str = "run"
     timeout: float = 10.0
     btf: Supply | None = None
     btf_always: bool = False
