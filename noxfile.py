@@ -82,9 +82,10 @@ def layouts(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure boot, restore, case, matrix and relocations, with ratios against virtme-ng and libbpf in the same run."""
+    """Measure relocations, objects of others, boot, restore, case and matrix, beside libbpf and virtme-ng."""
     cases(session)
     _python(session, "-m", "tests.conformance.bench")
+    _python(session, "-m", "tests.conformance.bench_run")
     _python(session, "-m", "everykernel.bench", *session.posargs)
 
 
