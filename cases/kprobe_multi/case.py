@@ -4,11 +4,12 @@ import os
 
 
 def check(obj):
-    """Make two different system calls, some of them twice."""
+    """Make two system calls that the pattern names, and another."""
     obj.globals["ek_pid"] = os.getpid()
     for _ in range(3):
         os.getpgid(0)
-    os.getsid(0)
+        os.getresgid()
+    os.getresuid()
     seen = [obj.globals[name] for name in ("entered", "left", "both")]
     attached = [obj.programs[name].attached for name in ("on_entry", "on_return", "on_both")]
     expected = [calls if there else 0 for calls, there in zip((4, 3, 6), attached, strict=True)]

@@ -4,7 +4,7 @@
 
 __u64 entered, left, both;
 
-SEC("kprobe.multi/__x64_sys_get[ps]*id")
+SEC("kprobe.multi/__x64_sys_getres?id")
 int on_entry(void *ctx)
 {
 	if (EK_MINE())

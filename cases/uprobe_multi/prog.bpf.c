@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* Counts how often labs(3) is entered and left by the process under test. Needs no relocation. */
+/* Counts how often functions are entered, and one is left, by the process under test. Needs no relocation. */
 #include <everykernel.h>
 
 __u64 entered, left;
 
-SEC("uprobe.multi/libc.so.6:labs")
+SEC("uprobe.multi/libc.so.6:get?gid")
 int on_entry(void *ctx)
 {
 	if (EK_MINE())

@@ -132,6 +132,18 @@ def test_where_a_function_begins() -> None:
         attach_probe.place(f"{libc}:no_such_function")
 
 
+def test_the_functions_that_a_pattern_names() -> None:
+    """A pattern names functions by ``*`` and ``?`` alone, for multi links; one that names none is missing."""
+    libc = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libc.so" in line)
+    found = attach_probe.symbol_offsets(libc, "get?gid")
+    assert sorted(found) == sorted(attach_probe.symbol_offsets(libc, name)[0] for name in ("getpgid", "getegid"))
+    for pattern in ("no_such*", "get[pe]gid*"):
+        with pytest.raises(NotAttached, match="has no function"):
+            attach_probe.symbol_offsets(libc, pattern)
+    with pytest.raises(NotAttached, match="only multi links take patterns"):
+        attach_probe.place(f"{libc}:get?gid")
+
+
 def test_what_is_no_elf_file(tmp_path: Path) -> None:
     """A damaged file is told apart from one without the function."""
     path = tmp_path / "text"

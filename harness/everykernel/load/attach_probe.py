@@ -11,6 +11,7 @@ import fcntl
 import fnmatch
 import glob
 import os
+import re
 import struct
 from array import array
 
@@ -71,12 +72,16 @@ def retprobe_bit(folder: str) -> int:
     return 1 << int(read(f"{folder}/format/retprobe").rpartition(":")[2])
 
 
-def symbol_offset(path: str, symbol: str) -> int:
-    """Return where in an ELF file a function begins; raise NotAttached where it has none of that name."""
+def symbol_offsets(path: str, symbol: str) -> list[int]:
+    """Return where in an ELF file a function begins, or all functions that a pattern with ``*`` and ``?`` names.
+
+    Raises NotAttached where there is none.
+    """
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
-    wanted = symbol.encode("utf-8", "surrogateescape")
+    exact = symbol.encode("utf-8", "surrogateescape") + b"\0"
+    pattern = re.compile(fnmatch.translate(_literal(symbol)).encode()) if _is_pattern(symbol) else None
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             elf = ELFFile(file)
@@ -84,17 +89,33 @@ def symbol_offset(path: str, symbol: str) -> int:
             for section in elf.iter_sections():
                 if section["sh_type"] not in ("SHT_DYNSYM", "SHT_SYMTAB"):
                     continue
+                found = []
                 names = elf.get_section(section["sh_link"]).data()
                 for entry in struct.iter_unpack(shape, section.data()):
                     name, value = entry[0], entry[4] if elf.elfclass == 64 else entry[1]
                     info, index = (entry[1], entry[3]) if elf.elfclass == 64 else (entry[3], entry[5])
-                    if index and info & 15 in (2, 10) and names[name : name + len(wanted) + 1] == wanted + b"\0":
-                        return _in_file(elf, value)
+                    if not index or info & 15 not in (2, 10):
+                        continue
+                    if pattern is None and names[name : name + len(exact)] == exact:
+                        return [_in_file(elf, value)]
+                    if pattern is not None and pattern.match(names, name, names.find(b"\0", name)):
+                        found.append(_in_file(elf, value))
+                if found:  # another table holds them again
+                    return found
     except OSError as e:
         raise NotAttached(f"{path}: {error_name(e.errno)}", code="attach-target-missing", number=e.errno or 0) from e
     except (ELFError, struct.error, AttributeError) as e:
         raise NotAttached(f"{path}: is no sound ELF file: {e}", code="attach-target-missing") from e
     raise NotAttached(f"{path}: has no function {symbol}", code="attach-target-missing")
+
+
+def _is_pattern(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+def _literal(pattern: str) -> str:
+    """Return a pattern in which only ``*`` and ``?`` mean more than themselves, as for libbpf's glob_match."""
+    return pattern.replace("[", "[[]")
 
 
 def _in_file(elf: object, value: int) -> int:
@@ -110,15 +131,21 @@ def place(target: str) -> tuple[str, int]:
 
     A file without a slash is looked for where programs and libraries are.
     """
-    path, colon, rest = target.rpartition(":")
-    if not colon:
-        raise NotAttached(f"uprobe {target}: is no file:function", code="attach-target-missing")
-    if "/" not in path:
-        path = find_file(path)
+    path, rest = _file(target)
     symbol, _, more = rest.partition("+")
     if symbol[:1].isdigit():
         return path, int(symbol, 0)
-    return path, symbol_offset(path, symbol) + (int(more, 0) if more else 0)
+    if _is_pattern(symbol):
+        raise NotAttached(f"uprobe {target}: only multi links take patterns", code="attach-target-missing")
+    return path, symbol_offsets(path, symbol)[0] + (int(more, 0) if more else 0)
+
+
+def _file(target: str) -> tuple[str, str]:
+    """Return the file of a target, and what follows it."""
+    path, colon, rest = target.rpartition(":")
+    if not colon:
+        raise NotAttached(f"uprobe {target}: is no file:function", code="attach-target-missing")
+    return path if "/" in path else find_file(path), rest
 
 
 def find_file(name: str) -> str:
@@ -190,18 +217,19 @@ def _legacy_uprobe(fd: int, path: str, offset: int, what: str, *, at_return: boo
 
 
 def uprobe_multi(fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
-    """Attach to a function by a multi link (Linux commit 89ae89f53d20, v6.6)."""
-    path, offset = place(target)
-    name, offsets = bytearray(os.fsencode(path) + b"\0"), bytearray(struct.pack("=Q", offset))
+    """Attach to a function, or all that a pattern names, by a multi link (Linux commit 89ae89f53d20, v6.6)."""
+    path, rest = _file(target)
+    places = symbol_offsets(path, rest) if _is_pattern(rest) else [place(target)[1]]
+    name, offsets = bytearray(os.fsencode(path) + b"\0"), bytearray(array("Q", places).tobytes())
     flags = _MULTI_RETURN if at_return else 0
-    extra = struct.pack("=QQQQIII", address(name), address(offsets), 0, 0, 1, flags, 0)
+    extra = struct.pack("=QQQQIII", address(name), address(offsets), 0, 0, len(places), flags, 0)
     return attached.create(fd, 0, attach_type, f"uprobe {target}", extra=extra)
 
 
 def kprobe_multi(fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
     """Attach to all functions that a pattern names (Linux commit 0dcac2725406, v5.18); it is one link."""
     what = f"kprobe {target}"
-    names = (functions(target) if set("*?[") & set(target) else []) or [target]  # and what the kernel has not, it says
+    names = (functions(target) if _is_pattern(target) else []) or [target]  # and what the kernel has not, it says
     texts = [bytearray(name.encode("utf-8", "surrogateescape") + b"\0") for name in names]
     pointers = bytearray(array("Q", map(address, texts)).tobytes())
     flags = _MULTI_RETURN if at_return else 0
@@ -228,6 +256,7 @@ def functions(pattern: str) -> list[str]:
             code="kernel-config-missing",
             number=e.errno or 0,
         ) from e
+    pattern = _literal(pattern)
     return sorted({line.split()[0] for line in lines if fnmatch.fnmatchcase(line.split()[0], pattern)})
 
 
