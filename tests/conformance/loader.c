@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Load objects with libbpf, one program at a time: the reference that our loader is compared with, in the same guest.
  *
- *     loader OBJECT… | loader --sections [NAME…] | loader --version
+ *     loader [--attach] OBJECT… | loader --sections [NAME…] | loader --version
  *
  * Each object is opened once for each of its programs, which is then the only one that is loaded. Where the object
  * leaves sizes to the tool that loads it, the rules are those of our loader: a map that needs entries and has none gets
@@ -16,6 +16,7 @@
  *     open ERRNO                          libbpf does not open it
  *     map NAME ERRNO                      the kernel refuses this map
  *     program NAME SECTION ERRNO WHO      WHO decided: loaded, kernel, map (one that the kernel refuses), libbpf
+ *     attach NAME ERRNO                   with --attach: the program that was loaded, to what its section names
  *     log TEXT                            libbpf's last warnings, before the line that they belong to
  *     crashed SIGNAL                      libbpf ended this process
  * --sections prints all names of libbpf's own table, then for each name asked for:
@@ -45,7 +46,7 @@
 
 static char lines[LINES][WIDTH]; /* the last warnings, a ring */
 static unsigned int line_count;
-static bool kernel_refused, slot_failed;
+static bool kernel_refused, slot_failed, attaching;
 static char refused_map[WIDTH]; /* the map that this attempt failed at */
 
 /* The library was built against a newer C library whose scanf family has other names. */
@@ -286,6 +287,15 @@ static struct bpf_program *choose(struct bpf_object *obj, int position)
 	return chosen;
 }
 
+/* Attach a program by what libbpf makes of its section; EOPNOTSUPP where it makes nothing of it. */
+static void attach(struct bpf_program *prog)
+{
+	struct bpf_link *link = bpf_program__attach(prog);
+
+	printf("attach\t%s\t%d\n", bpf_program__name(prog), link ? 0 : errno);
+	bpf_link__destroy(link);
+}
+
 /* Load the program at this position alone; return 0 past the last. */
 static int one(const char *path, int position)
 {
@@ -340,6 +350,8 @@ static int one(const char *path, int position)
 		for (int i = 0; i < count; i++)
 			printf("map\t%s\t%d\n", maps[i].name, maps[i].err);
 		printf("program\t%s\t%s\t%d\t%s\n", bpf_program__name(chosen), bpf_program__section_name(chosen), err, who);
+		if (attaching && !err)
+			attach(chosen);
 		close_object(obj);
 		return 1;
 	}
@@ -402,7 +414,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (argc < 2) {
-		fprintf(stderr, "usage: loader OBJECT… | loader --sections [NAME…] | loader --version\n");
+		fprintf(stderr, "usage: loader [--attach] OBJECT… | loader --sections [NAME…] | loader --version\n");
 		return 2;
 	}
 	libbpf_set_print(print);
@@ -413,7 +425,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	kernel_btf = __real_btf__load_vmlinux_btf();
-	for (int i = 1; i < argc; i++)
+	attaching = !strcmp(argv[1], "--attach");
+	for (int i = 1 + attaching; i < argc; i++)
 		object(argv[i]);
 	return 0;
 }

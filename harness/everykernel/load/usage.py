@@ -10,6 +10,7 @@ from typing import Optional
 
 from everykernel.load import abi
 from everykernel.load.syscalls import address, bpf
+from everykernel.object.sections import PROGRAM_TYPE
 
 _RUNS_AT = 200  # offset of run_cnt in struct bpf_prog_info (Linux commit 492ecee892c2, v5.1)
 
@@ -26,7 +27,10 @@ def count() -> int:
 
 
 def runs(fd: int) -> Optional[int]:
-    """Return how often a program ran while somebody had the kernel count, None where the kernel does not tell."""
+    """Return how often a program ran while somebody had the kernel count, None where the kernel does not tell.
+
+    It does not of one that replaces a function: its runs are part of the other program's.
+    """
     buffer = bytearray(232)
     attributes = abi.info(fd, address(buffer), len(buffer))
     try:
@@ -34,4 +38,6 @@ def runs(fd: int) -> Optional[int]:
     except OSError:
         return None
     filled = struct.unpack_from("=I", attributes, 4)[0]
-    return int(struct.unpack_from("=Q", buffer, _RUNS_AT)[0]) if filled >= _RUNS_AT + 8 else None
+    if filled < _RUNS_AT + 8 or struct.unpack_from("=I", buffer)[0] == PROGRAM_TYPE["ext"]:
+        return None
+    return int(struct.unpack_from("=Q", buffer, _RUNS_AT)[0])
