@@ -113,6 +113,27 @@ def test_split_btf() -> None:
         Btf.parse(writer.image(), name="own")
 
 
+def test_a_module_whose_base_is_indexed_finds_the_same_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of a module's types are found in its own strings, its base's without a search, and inside longer ones."""
+    base_writer = Writer()
+    base_writer.struct("device", 8, [])
+    base_writer.struct("device___old", 8, [])
+    base = base_writer.btf()
+    base.index.build()
+    writer = Writer(base=base)
+    writer.struct("own", 4, [])
+    for name in ("device", "device___old"):
+        writer.add(base_writer.offsets[name], kinds.STRUCT, 16)
+    btf = writer.btf("ext4")
+    monkeypatch.delattr("everykernel.btf.index.StringTable.search")
+    assert btf.own_candidates("device") == [4, 5]
+    assert (btf.own_candidates("own"), btf.own_candidates("old")) == ([3], [])
+    odd = Writer(base=base)
+    odd.add(base_writer.offsets["device"] + 3, kinds.STRUCT, 16)  # "ice"
+    monkeypatch.undo()
+    assert odd.btf("odd").own_candidates("ice") == [3]
+
+
 def test_resolve_and_size() -> None:
     """Typedefs and qualifiers are transparent; arrays multiply; pointers take the size of long."""
     writer = Writer()

@@ -43,6 +43,11 @@ class StringTable:
         self._exact: Optional[dict[bytes, int]] = None
         self._flavours: dict[bytes, list[int]] = {}
 
+    @property
+    def built(self) -> bool:
+        """Whether the dictionaries are there."""
+        return self._exact is not None
+
     def build(self) -> bool:
         """Build the dictionaries; return whether each string stands here once (else only a search finds all)."""
         if self._exact is None:
@@ -128,7 +133,7 @@ class NameIndex:
         if not wanted:
             return []
         self._searches += 1
-        if self._searches > _ENOUGH:
+        if self._searches > _ENOUGH or self._tables[0].built:  # a module need not search its base's strings again
             self.build()
         if self._regular:
             offsets = [o for table in self._tables for o in table.get(wanted, flavours) if o in self._used]
