@@ -50,6 +50,7 @@ NEEDS = (
     Need("qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86"),
     Need("clang-19", "clang-19", "clang", "clang"),
     Need("llvm-strip-19", "llvm-19", "llvm", "llvm"),
+    Need("ld.lld-19", "lld-19", "lld", "lld"),
     Need("/usr/include/bpf/bpf_helpers.h", "libbpf-dev", "libbpf-devel", "libbpf"),
     Need("/usr/include/linux/bpf.h", "linux-libc-dev", "kernel-headers", "linux-api-headers"),
     Need("/usr/include/libelf.h", "libelf-dev", "elfutils-libelf-devel-static", "libelf"),

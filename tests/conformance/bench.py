@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 from tests.conformance import foreign, libbpf
-from tests.conformance.__main__ import KERNELS, readable
+from tests.conformance.relocating import KERNELS, parse
 from tests.conformance.relocations import Tally
 
 from everykernel import core, kernels
@@ -63,11 +63,7 @@ def main() -> None:
         oracle = libbpf.Oracle(archive, folder)
         symbols = folder / "kallsyms"
         symbols.write_text("ffffffff81000000 D init_net\n")
-        parsed = readable(foreign.collect(archive)[0], Tally())
-        objects = []
-        for number, (data, _) in enumerate(list(parsed.values())[:OBJECTS]):
-            objects.append(folder / f"{number}.o")
-            objects[-1].write_bytes(data)
+        objects = [p.path for p in parse(foreign.collect(archive)[0], folder, Tally("bench"))[:OBJECTS]]
         btfs = []
         for resolved in kernels.resolve(KERNELS):
             raw = kernels.btf(resolved.fetch())
@@ -78,7 +74,7 @@ def main() -> None:
         first, btf = objects[0], btfs[1]
         start = one([sys.executable, "-S", "-I", "-c", "pass"])
         ours = one([str(command), "relocate", str(first), "--btf", str(btf), "--format", "jsonl"])
-        theirs = one([*oracle.command(first, btf, symbols)])
+        theirs = one(oracle.command(first, libbpf.Files(btf, symbols)))
         work = statistics.median(seconds(lambda: all_of_ours([first], [btf])) for _ in range(REPEAT))
         out.print(f"one object x one BTF, whole process: {ours * 1e3:.0f} ms, {oracle.version} {theirs * 1e3:.0f} ms")
         out.print(f"  of which Python itself {start * 1e3:.0f} ms, relocating {work * 1e3:.0f} ms "
@@ -90,7 +86,7 @@ def main() -> None:
             count = all_of_ours(objects, btfs)
 
         ours = seconds(in_one_go)
-        theirs = seconds(lambda: [oracle.relocate(o, b, symbols) for o in objects for b in btfs])
+        theirs = seconds(lambda: [oracle.relocate(o, libbpf.Files(b, symbols)) for o in objects for b in btfs])
         out.print(f"{len(objects)} objects x {len(btfs)} BTFs in one go, {count} relocations: {ours:.1f} s, "
                   f"libbpf {theirs:.1f} s: {ours / theirs:.2f} x libbpf")  # fmt: skip
 

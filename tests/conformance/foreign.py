@@ -32,6 +32,8 @@ PACKAGES = (
     ("trixie", "golang-github-cilium-ebpf-dev"),
 )
 
+ENOUGH = 60  # objects of others that are compared on each kernel, at least
+
 _MAGIC = re.compile(rb"\x7fELF\x02[\x01\x02]\x01")
 _EM_BPF = 247
 _EHDR = {"<": struct.Struct("<HHIQQQIHHHHHH"), ">": struct.Struct(">HHIQQQIHHHHHH")}
@@ -41,10 +43,11 @@ _SHT_NOBITS = 8
 
 @dataclass(frozen=True)
 class Foreign:
-    """One object: ``name`` says where it is from (``libbpf-tools 0.31 usr/sbin/execsnoop``)."""
+    """One object: ``name`` says where it is from (``libbpf-tools 0.31 usr/sbin/execsnoop``); ``own`` ones are ours."""
 
     name: str
     data: bytes
+    own: bool = False
 
 
 def carve(data: bytes) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from everykernel.kernels import debian
 
 # Debian's libbpf 1.7.0, of sid, pinned: sid moves.
-LIBBPF = debian.Entry(
+_LIBBPF = debian.Entry(
     name="libbpf-dev",
     version="1:1.7.0-1",
     arch="amd64",
@@ -20,30 +21,47 @@ LIBBPF = debian.Entry(
     size=270780,
     sha256="af4fb0faa65925707de8607aa580d466c9326b99e5f484f080bda2032979fd13",
 )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a program with libbpf runs: the library for it, clang's flags and what runs its programs here."""
+
+    library: debian.Entry
+    flags: tuple[str, ...] = ()
+    runner: tuple[str, ...] = ()
+
+
+NATIVE = Machine(_LIBBPF)
+
 _RELO = re.compile(r"prog '([^']+)': relo #(\d+): failed to (?:relocate|patch)")
 
 
-def unpack(archive: debian.Archive, folder: Path) -> None:
-    """Unpack the pinned library and its headers in ``folder``."""
-    for member, content in debian.unpack(archive.fetch(LIBBPF)):
+def unpack(archive: debian.Archive, entry: debian.Entry, folder: Path) -> None:
+    """Unpack the files of a package in ``folder``."""
+    for member, content in debian.unpack(archive.fetch(entry)):
         if content is not None:
             path = folder / member.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.read())
+            path.chmod(member.mode)
 
 
-def build(folder: Path, name: str, wrapped: Sequence[str]) -> Path:
-    """Return ``name``.c beside this file as a static program with libbpf; ``wrapped`` functions are the source's."""
+def build(folder: Path, name: str, wrapped: Sequence[str], machine: Machine = NATIVE) -> list[str]:
+    """Return the command that runs ``name``.c beside this file, built as a static program with libbpf.
+
+    ``folder`` has the library; ``wrapped`` functions are the source's.
+    """
     source, program = Path(__file__).with_name(f"{name}.c"), folder / name
-    command = ["clang-19", "-O2", "-Wall", "-Werror", "-s", f"-I{folder / 'usr/include'}", str(source)]
+    command = ["clang-19", *machine.flags, "-O2", "-Wall", "-Werror", "-s", f"-I{folder / 'usr/include'}", str(source)]
     command += [str(next(folder.rglob("libbpf.a"))), "-static", *(f"-Wl,--wrap={symbol}" for symbol in wrapped)]
     command += ["-lelf", "-lz", "-lzstd", "-o", str(program)]
     subprocess.run(command, check=True)
-    return program
+    return [*machine.runner, str(program)]
 
 
-def _version(program: Path) -> str:
-    done = subprocess.run([str(program), "--version"], check=True, capture_output=True, text=True)
+def _version(command: Sequence[str]) -> str:
+    done = subprocess.run([*command, "--version"], check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
@@ -67,25 +85,37 @@ class Verdict:
     log: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Files:
+    """A kernel for the oracle: BTF, symbols and configuration, and the split BTFs of modules, in files named like them.
+
+    With modules libbpf takes ``btf`` for the kernel's own, else for one that was supplied.
+    """
+
+    btf: Path
+    kallsyms: Path
+    config: Path | None = None
+    modules: tuple[Path, ...] = ()
+
+
 class Oracle:
     """libbpf, asked through a program built in ``folder``."""
 
-    def __init__(self, archive: debian.Archive, folder: Path) -> None:
-        unpack(archive, folder)
-        self._program = build(folder, "oracle", ("syscall", "open64", "fopen64", "faccessat"))
-        self.version = _version(self._program)
+    def __init__(self, archive: debian.Archive, folder: Path, machine: Machine = NATIVE) -> None:
+        unpack(archive, machine.library, folder)
+        self._command = build(folder, "oracle", ("syscall", "open64", "fopen64", "faccessat"), machine)
+        self.version = _version(self._command)
 
-    def command(self, obj: Path, btf: Path, kallsyms: Path) -> list[str]:
+    def command(self, obj: Path, kernel: Files) -> list[str]:
         """Return the command that relocates one object."""
-        return [str(self._program), str(obj), str(btf), str(kallsyms)]
+        paths = (obj, kernel.btf, kernel.kallsyms, kernel.config or os.devnull, *kernel.modules)
+        return [*self._command, *map(str, paths)]
 
-    def relocate(self, obj: Path, btf: Path, kallsyms: Path, modules: Sequence[Path] = ()) -> list[Verdict] | str:
-        """Return libbpf's verdict on each program of an object, or its last words where it does not open it.
-
-        ``modules`` are files of split BTF, named like the modules: libbpf then takes ``btf`` for the kernel's own.
-        """
-        command = [str(self._program), str(obj), str(btf), str(kallsyms), *map(str, modules)]
-        done = subprocess.run(command, capture_output=True, timeout=300, check=True)
+    def relocate(self, obj: Path, kernel: Files) -> list[Verdict] | str:
+        """Return libbpf's verdict on each program of an object, or its last words where it does not open it."""
+        done = subprocess.run(self.command(obj, kernel), capture_output=True, timeout=300)
+        if done.returncode:
+            return f"libbpf ended with {done.returncode}: {done.stderr.decode('utf-8', 'replace')}"
         verdicts: list[Verdict] = []
         log: list[str] = []
         for line in done.stdout.decode("utf-8", "replace").splitlines():
@@ -115,9 +145,10 @@ class Loader:
     """libbpf as a program that loads objects (loader.c), built in ``folder``."""
 
     def __init__(self, archive: debian.Archive, folder: Path) -> None:
-        unpack(archive, folder)
-        self.program = build(folder, "loader", ("btf__load_vmlinux_btf", "btf__free"))
-        self.version = _version(self.program)
+        unpack(archive, NATIVE.library, folder)
+        command = build(folder, "loader", ("btf__load_vmlinux_btf", "btf__free"))
+        self.program = Path(command[-1])
+        self.version = _version(command)
 
     def section_names(self) -> list[str]:
         """Return the names of libbpf's own table of sections; those that end in ``+`` take ``/…`` behind them."""

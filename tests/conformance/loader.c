@@ -36,6 +36,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include "isoc23.h"
 
 #define LINES 10
 #define WIDTH 512
@@ -48,30 +49,6 @@ static char lines[LINES][WIDTH]; /* the last warnings, a ring */
 static unsigned int line_count;
 static bool kernel_refused, slot_failed, attaching;
 static char refused_map[WIDTH]; /* the map that this attempt failed at */
-
-/* The library was built against a newer C library whose scanf family has other names. */
-int __isoc23_sscanf(const char *s, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	int n = vsscanf(s, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-int __isoc23_fscanf(FILE *f, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	int n = vfscanf(f, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-unsigned long long __isoc23_strtoull(const char *s, char **end, int base)
-{
-	return strtoull(s, end, base);
-}
 
 /* The kernel's BTF is parsed once, by libbpf, for all objects: an emulated machine takes its time for it. */
 static struct btf *kernel_btf;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Ask libbpf how it relocates an object, without loading anything.
  *
- *     oracle OBJECT BTF KALLSYMS [MODULE…]
+ *     oracle OBJECT BTF KALLSYMS CONFIG [MODULE…]
  *
  * With the BTFs of modules, BTF is not supplied to libbpf but read by it as the kernel's own: it then enumerates modules.
  * libbpf relocates OBJECT against BTF, one program autoloaded at a time, up to the point where it would hand the program
  * to the kernel. bpf(2) never reaches the kernel: the linker's --wrap=syscall brings each call here, and this program
- * answers it as a kernel that takes everything. Reads of /sys/kernel/btf/vmlinux get BTF too, and those of /proc/kallsyms
- * get KALLSYMS, so that attach targets and symbols are looked up in the target and not in the host's kernel.
+ * answers it as a kernel that takes everything. Reads of /sys/kernel/btf/vmlinux get BTF too, those of /proc/kallsyms
+ * KALLSYMS and those of the kernel's configuration CONFIG, so that attach targets, symbols and options are looked up in the
+ * target and not on the host.
  *
  * ORACLE_UNKNOWN holds numbers of BTF kinds that the pretended kernel does not take (100: global functions; 101: section
  * names with a question mark); the BTF that it takes last is written to the file ORACLE_BTF.
@@ -31,43 +32,19 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include "isoc23.h"
 
-static const char *target, *symbols;
+#define ARENA 33 /* BPF_MAP_TYPE_ARENA: newer than the oldest headers that this builds with; its entries are pages */
+
+static const char *target, *symbols, *config;
 
 static char **modules; /* files; module N has BTF id N + 2, vmlinux has 1 */
 static int module_count;
-static unsigned int ids[1024]; /* BTF ids by descriptor */
-
-/* The library was built against a newer C library whose scanf family has other names. */
-int __isoc23_sscanf(const char *s, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	int n = vsscanf(s, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-int __isoc23_fscanf(FILE *f, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	int n = vfscanf(f, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-unsigned long long __isoc23_strtoull(const char *s, char **end, int base)
-{
-	return strtoull(s, end, base);
-}
 
 static int a_file(size_t size)
 {
 	int fd = memfd_create("oracle", MFD_CLOEXEC);
 
-	if (fd >= 0 && fd < 1024)
-		ids[fd] = 0;
 	if (fd >= 0 && size && ftruncate(fd, (off_t)size)) {
 		close(fd);
 		return -1;
@@ -151,6 +128,9 @@ static long take(const void *data, unsigned int size)
 	return a_file(0);
 }
 
+/* Modules' BTFs are handed out with numbers past all descriptors (a kernel has more modules than we may open files). */
+#define BTF_FDS (1U << 24)
+
 static long enumerate(int cmd, union bpf_attr *attr)
 {
 	unsigned int fd;
@@ -162,13 +142,10 @@ static long enumerate(int cmd, union bpf_attr *attr)
 		attr->next_id = attr->start_id + 1;
 		return 0;
 	case BPF_BTF_GET_FD_BY_ID:
-		fd = (unsigned int)a_file(0);
-		if (fd < 1024)
-			ids[fd] = attr->btf_id;
-		return fd;
+		return BTF_FDS + attr->btf_id;
 	default:
 		fd = attr->info.bpf_fd;
-		return fd < 1024 && ids[fd] ? describe(ids[fd], (void *)(unsigned long)attr->info.info) : 0;
+		return fd > BTF_FDS ? describe(fd - BTF_FDS, (void *)(unsigned long)attr->info.info) : 0;
 	}
 }
 
@@ -176,10 +153,10 @@ static long answer(int cmd, union bpf_attr *attr)
 {
 	switch (cmd) {
 	case BPF_MAP_CREATE: {
-		size_t value = (attr->value_size + 7UL) & ~7UL;
+		size_t value = attr->map_type == ARENA ? 4096 : (attr->value_size + 7UL) & ~7UL;
 		size_t size = (value * attr->max_entries + 4095) & ~4095UL;
 
-		return a_file(size > (1UL << 30) ? 1UL << 30 : size); /* data sections are mapped from it */
+		return a_file(size > (1UL << 30) ? 1UL << 30 : size); /* data sections and arenas are mapped from it */
 	}
 	case BPF_PROG_LOAD:
 		return a_file(0);
@@ -214,12 +191,24 @@ static const char *redirect(const char *path)
 {
 	if (!strcmp(path, "/sys/kernel/btf/vmlinux"))
 		return target;
+	if (!strncmp(path, "/boot/config-", 13) || !strcmp(path, "/proc/config.gz"))
+		return config;
 	return strcmp(path, "/proc/kallsyms") ? path : symbols;
+}
+
+/* The pretended kernel has two CPUs, also where /sys is not mounted. */
+static int open_cpus(void)
+{
+	int fd = a_file(0);
+
+	return fd < 0 || write(fd, "0-1\n", 4) != 4 || lseek(fd, 0, SEEK_SET) ? -1 : fd;
 }
 
 int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, int mode)
 {
+	if (!strcmp(path, "/sys/devices/system/cpu/possible"))
+		return open_cpus();
 	return __real_open64(redirect(path), flags, mode);
 }
 
@@ -258,6 +247,7 @@ static int one(const char *path, const char *btf, int position)
 {
 	struct bpf_object *obj = open_object(path, btf);
 	struct bpf_program *prog, *chosen = NULL;
+	struct bpf_map *map;
 	int at = 0, err;
 
 	if (!obj) {
@@ -273,6 +263,8 @@ static int one(const char *path, const char *btf, int position)
 		bpf_object__close(obj);
 		return 0;
 	}
+	bpf_object__for_each_map(map, obj)
+		bpf_map__set_pin_path(map, NULL); /* nothing is looked for in the host's bpffs */
 	err = bpf_object__prepare(obj);
 	printf("program\t%s\t%s\t%d\t", bpf_program__name(chosen), bpf_program__section_name(chosen), -err);
 	if (err) {
@@ -294,14 +286,15 @@ int main(int argc, char **argv)
 		printf("libbpf %s\n", libbpf_version_string());
 		return 0;
 	}
-	if (argc < 4) {
-		fprintf(stderr, "usage: oracle OBJECT BTF KALLSYMS [MODULE…] | oracle --version\n");
+	if (argc < 5) {
+		fprintf(stderr, "usage: oracle OBJECT BTF KALLSYMS CONFIG [MODULE…] | oracle --version\n");
 		return 2;
 	}
 	target = argv[2];
 	symbols = argv[3];
-	modules = argv + 4;
-	module_count = argc - 4;
+	config = argv[4];
+	modules = argv + 5;
+	module_count = argc - 5;
 	libbpf_set_print(print);
 	for (int position = 0; one(argv[1], module_count ? NULL : argv[2], position); position++)
 		;

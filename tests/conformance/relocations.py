@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.conformance import left_out
 from tests.conformance.libbpf import Verdict
 
 from everykernel import core
 from everykernel.load.link import reached
 from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, MAP, ObjectSpec, ProgramSpec
+
+_CALL = 0x85  # BPF_JMP | BPF_CALL
 
 
 @dataclass
@@ -18,15 +20,21 @@ class Tally:
     """What was compared, and where the two differ.
 
     Attributes:
+        title: what is printed before the counts.
         outcomes: relocations by outcome (patched, poisoned, failed), of programs that were compared.
         programs: programs compared.
-        left_out: programs or objects that could not be compared, by reason.
+        foreign: objects of others with a program that was compared, by column.
+        left_out: programs or objects that cannot be compared, by a reason of left_out.py.
+        uncompared: those that could not be compared for another reason, one line each.
         differences: one line each.
     """
 
+    title: str
     outcomes: Counter[str] = field(default_factory=Counter)
     programs: int = 0
+    foreign: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    uncompared: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
 
@@ -64,10 +72,10 @@ def _loose(insn: int, kind: str) -> tuple[int, ...]:
     return (insn,) if kind in (CALL, EXTERN_CALL) else ()
 
 
-def compare(spec: ObjectSpec, verdicts: list[Verdict], target: core.Target, tally: Tally, where: str) -> None:
+def compare(spec: ObjectSpec, verdicts: list[Verdict] | str, target: core.Target, tally: Tally, where: str) -> None:
     """Compare our relocation of every program with libbpf's verdicts; add what was found to the tally."""
-    if spec.byteorder != "little":
-        tally.left_out["object of another byte order: libbpf swaps its code"] += 1
+    if isinstance(verdicts, str):
+        _leave_out(verdicts, left_out.OBJECTS + left_out.UNSOUND, tally, where)
         return
     theirs = {(v.program, v.section.removeprefix("?")): v for v in verdicts}
     for program in spec.programs:
@@ -76,23 +84,30 @@ def compare(spec: ObjectSpec, verdicts: list[Verdict], target: core.Target, tall
             tally.differences.append(f"{where}: {program.name}: libbpf has no such program")
             continue
         if verdict.errno and verdict.failed is None:
-            tally.left_out[f"libbpf stops elsewhere: {_last_words(verdict)}"] += 1
+            _leave_out(_last_words(verdict), left_out.PROGRAMS, tally, f"{where}: {program.name}")
             continue
         mine = ours(spec, program, target)
         tally.programs += 1
         tally.outcomes.update(mine.outcomes)
-        difference = _difference(mine, verdict)
+        difference = _difference(mine, verdict, spec.byteorder)
         if difference:
             tally.differences.append(f"{where}: {program.name}: {difference}")
 
 
+def _leave_out(words: str, among: tuple[left_out.Reason, ...], tally: Tally, where: str) -> None:
+    reason = left_out.reason(words.removeprefix("libbpf: "), among)
+    if reason:
+        tally.left_out[reason] += 1
+    else:
+        tally.uncompared.append(f"{where}: {words}")
+
+
 def _last_words(verdict: Verdict) -> str:
-    """Return libbpf's last debug line, which says why it stopped, without names of one object."""
-    last = next((line for line in reversed(verdict.log) if "skipping optional" not in line), f"errno {verdict.errno}")
-    return re.sub(r"'[^']*'|\[\d+\]|#\d+", "…", last.removeprefix("libbpf: "))
+    """Return libbpf's last debug line, which says why it stopped."""
+    return next((line for line in reversed(verdict.log) if "skipping optional" not in line), f"errno {verdict.errno}")
 
 
-def _difference(mine: Ours, verdict: Verdict) -> str:
+def _difference(mine: Ours, verdict: Verdict, byteorder: str) -> str:
     """Return how the two differ, "" if they do not."""
     if mine.failed != verdict.failed:
         return f"first refused record: ours {mine.failed}, libbpf's {verdict.failed}"
@@ -102,11 +117,15 @@ def _difference(mine: Ours, verdict: Verdict) -> str:
         return f"{len(mine.code) // 8} instructions, libbpf has {len(verdict.code) // 8}"
     for insn in range(len(mine.code) // 8):
         a, b = mine.code[insn * 8 : insn * 8 + 8], verdict.code[insn * 8 : insn * 8 + 8]
-        if a != b and not (insn in mine.loose and _same_but_immediate(a, b)):
+        if a != b and not (insn in mine.loose and _same_but_immediate(a, b, byteorder)):
             return f"instruction {insn}: {a.hex()}, libbpf has {b.hex()}"
     return ""
 
 
-def _same_but_immediate(a: bytes, b: bytes) -> bool:
-    """Whether two instructions differ in source register and immediate alone, which name a map, a call or a symbol."""
-    return a[0] == b[0] and a[1] & 0x0F == b[1] & 0x0F and a[2:4] == b[2:4]
+def _same_but_immediate(a: bytes, b: bytes, byteorder: str) -> bool:
+    """Whether two instructions differ in source register and immediate alone, which name a map, a call or a symbol.
+
+    The offset of a call belongs to the loader too: it says which module's BTF a kfunc is in.
+    """
+    destination = 0x0F if byteorder == "little" else 0xF0  # bit-fields of struct bpf_insn
+    return a[0] == b[0] and a[1] & destination == b[1] & destination and (a[0] == _CALL or a[2:4] == b[2:4])

@@ -42,7 +42,7 @@ def compare(oracle: libbpf.Oracle, folder: Path, seed: int) -> tuple[list[str], 
     modules = [folder / f"m{number}" for number in range(len(sample.modules))]
     for path, image in zip(modules, sample.modules, strict=True):
         path.write_bytes(image)
-    verdicts = oracle.relocate(obj, btf, symbols, modules)
+    verdicts = oracle.relocate(obj, libbpf.Files(btf, symbols, modules=tuple(modules)))
     if isinstance(verdicts, str):
         return [f"seed {seed}: libbpf does not open the object: {verdicts}"], Counter()
     differences = []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from tests.conformance import __main__ as conformance
 from tests.conformance import libbpf, loading
-from tests.conformance.foreign import Foreign
+from tests.conformance.foreign import ENOUGH, Foreign
 from tests.conformance.loading import BY_KERNEL, BY_LOADER, BY_MAP, LOADED, Answer, Difference, Entry, Tally, Verdict
 
 from everykernel.kernels.debian import Archive
@@ -107,6 +108,29 @@ def test_a_program_that_one_side_does_not_have_is_a_difference() -> None:
     obj = Foreign("x.o", b"")
     loading.compare(obj, "6.1", Answer({}), Answer({("one", "xdp"): Verdict(LOADED)}), tally)
     assert [d.program for d in tally.differences] == ["one"]
+
+
+def test_an_object_that_neither_opens_for_a_reason_that_nobody_named_fails() -> None:
+    """A guest in which libbpf says nothing of an object fails the session; one that both find unsound does not."""
+    tally = Tally()
+    obj = Foreign("x.o", b"")
+    loading.compare(obj, "6.1", Answer({}, "is no ELF file"), Answer({}, "elf: failed to open /tmp/0.o as ELF"), tally)
+    assert sum(tally.left_out.values()) == 1
+    assert loading.report(tally, [], "6.1", (), Console(quiet=True))
+    loading.compare(obj, "6.1", Answer({}, "is no ELF file"), Answer({}, "no answer: b''"), tally)
+    assert tally.uncompared == ["x.o on 6.1: no answer: b''; ours: is no ELF file"]
+    assert not loading.report(tally, [], "6.1", (), Console(quiet=True))
+
+
+def test_too_few_objects_or_verdicts_fail() -> None:
+    """The default objects have to be loaded and refused, and sixty foreign ones be loaded on every kernel."""
+    pairs = Counter({loading.BOTH_LOADED: 9, loading.SAME_ERRNO: 9})
+    foreign = Counter(dict.fromkeys(loading.KERNELS.split(","), ENOUGH))
+    assert not list(loading.shortfalls(Tally(pairs=pairs, foreign=foreign)))
+    assert list(loading.shortfalls(Tally(pairs=Counter({loading.BOTH_LOADED: 9}), foreign=foreign)))
+    short = list(loading.shortfalls(Tally(pairs=pairs, foreign=foreign - Counter({"6.1": 1}))))
+    assert short == ["only 59 foreign objects were loaded on 6.1, not 60"]
+    assert not loading.report(Tally(), [], "6.1", short, Console(quiet=True))
 
 
 def test_the_table_can_be_read() -> None:

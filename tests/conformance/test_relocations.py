@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from tests.conformance import __main__ as conformance
-from tests.conformance import libbpf, relocations
+from tests.conformance import libbpf, relocating, relocations
+from tests.conformance.foreign import ENOUGH
+from tests.conformance.relocations import Tally
 
 from everykernel import core, kernels
 from everykernel.btf import Btf
@@ -15,20 +19,24 @@ from everykernel.btf.subset import Subset
 from everykernel.core import needed
 from everykernel.kernels.debian import Archive
 from everykernel.object import read
+from everykernel.object.spec import ObjectSpec
 
 pytestmark = pytest.mark.conformance
 
+QUIET = Console(quiet=True)
 
-def _compare(folder: Path) -> relocations.Tally:
+
+def _compare(folder: Path) -> list[Tally]:
     sources = [o for o in conformance.own_objects(folder) if o.name.startswith("sources/")]
-    return conformance.run(sources, "6.1", folder, Console(quiet=True))
+    return relocating.run(sources, "6.1", folder, QUIET)
 
 
 def test_our_relocator_and_libbpf_agree_on_every_kind_and_every_refusal(tmp_path: Path) -> None:
-    """Patched, poisoned and failed records of our own sources come out as libbpf's on 6.1."""
-    tally = _compare(tmp_path)
-    assert not tally.differences
-    assert min(tally.outcomes[o] for o in (core.PATCHED, core.POISONED, core.FAILED)) > 0
+    """Patched, poisoned and failed records of our own sources come out as libbpf's on 6.1, with its modules too."""
+    tallies = _compare(tmp_path)
+    assert relocating.report(tallies, (), QUIET)
+    for tally in tallies[:2]:
+        assert min(tally.outcomes[o] for o in (core.PATCHED, core.POISONED, core.FAILED)) > 0
 
 
 def test_a_wrong_byte_is_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,8 +47,81 @@ def test_a_wrong_byte_is_a_difference(tmp_path: Path, monkeypatch: pytest.Monkey
         code[insn * 8 + 4] ^= 1
 
     monkeypatch.setattr("everykernel.core.program.apply", wrong)
-    tally = _compare(tmp_path)
-    assert any("fields.bpf.c on 6.1: offsets: instruction " in d for d in tally.differences)
+    tallies = _compare(tmp_path)
+    assert any("fields.bpf.c on 6.1: offsets: instruction " in d for d in tallies[0].differences)
+    assert any(" modules: in_several: instruction " in d for d in tallies[1].differences)
+    assert not relocating.report(tallies, (), QUIET)
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> ObjectSpec:
+    """An object with a program."""
+    source = next(o for o in conformance.own_objects(tmp_path) if o.name == "sources/refused_text.bpf.c")
+    return read(source.data, source.name)
+
+
+def _stopped(spec: ObjectSpec, words: str) -> list[libbpf.Verdict]:
+    """Return what libbpf makes of programs that it gives up on with these words."""
+    log = ("libbpf: loading object", f"libbpf: {words}")
+    return [libbpf.Verdict(p.name, p.section, 2, b"", None, log) for p in spec.programs]
+
+
+def test_what_is_left_out_for_a_reason_that_nobody_named_fails(lone: ObjectSpec) -> None:
+    """A map that libbpf cannot create, as where /sys is not mounted, fails the session, whatever else was compared."""
+    words = "map 'events': failed to create: -ENOENT"
+    for verdicts in (_stopped(lone, words), words, "libbpf ended with -7: "):
+        tally = Tally("x")
+        relocations.compare(lone, verdicts, core.Target(None), tally, "tool on 6.1")
+        assert len(tally.uncompared) == (1 if isinstance(verdicts, str) else len(lone.programs))
+        assert not tally.left_out
+        assert not relocating.report([tally], (), QUIET)
+
+
+def test_what_is_left_out_for_a_named_reason_is_counted(lone: ObjectSpec) -> None:
+    """A symbol that the kernel lacks, and maps that libbpf does not take, do not fail the session."""
+    tally = Tally("x")
+    missing = "extern (func ksym) 'scx_bpf_x': not found in kernel or module BTFs"
+    relocations.compare(lone, _stopped(lone, missing), core.Target(None), tally, "tool on 6.1")
+    legacy = "libbpf: elf: legacy map definitions in 'maps' section are not supported by libbpf v1.0+"
+    relocations.compare(lone, legacy, core.Target(None), tally, "tool on 6.1")
+    assert sorted(tally.left_out.values()) == [1, len(lone.programs)]
+    assert relocating.report([tally], (), QUIET)
+
+
+def test_an_object_whose_records_we_do_not_see_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the header of .BTF.ext promises CO-RE records and our reader finds none, the session fails."""
+    source = next(o for o in conformance.own_objects(tmp_path) if o.name == "sources/fields.bpf.c")
+
+    def blind(data: bytes, name: str) -> ObjectSpec:
+        spec = read(data, name)
+        return replace(spec, functions={n: replace(f, core=()) for n, f in spec.functions.items()})
+
+    monkeypatch.setattr(relocating, "read", blind)
+    tally = Tally("x")
+    assert relocating.parse([source], tmp_path, tally) == []
+    assert tally.uncompared == ["sources/fields.bpf.c: its .BTF.ext has CO-RE records, and we see none"]
+
+
+def test_too_few_objects_or_outcomes_fail() -> None:
+    """The default objects have to give all three outcomes in every tally, and sixty foreign objects on every kernel."""
+    full = Counter({core.PATCHED: 1, core.POISONED: 1, core.FAILED: 1})
+    foreign = Counter(dict.fromkeys(relocating.KERNELS.split(","), ENOUGH))
+    assert not list(relocating.shortfalls([Tally("x", full, foreign=foreign), Tally("y", full)]))
+    assert list(relocating.shortfalls([Tally("x", full, foreign=foreign), Tally("y", Counter({core.PATCHED: 9}))]))
+    short = list(relocating.shortfalls([Tally("x", full, foreign=foreign - Counter({"6.1": 1}))]))
+    assert short == ["only 59 foreign objects were compared on 6.1, not 60"]
+    assert not relocating.report([], short, QUIET)
+
+
+def test_the_oracle_says_what_it_makes_of_an_arena(tmp_path: Path) -> None:
+    """Variables in an arena lie in memory of the oracle's own, as the kernel's arena would be mapped."""
+    arena = next(o for o in conformance.own_objects(tmp_path) if o.name == "programs/arena.bpf.c")
+    path, btf, symbols = tmp_path / "arena.o", tmp_path / "vmlinux.btf", tmp_path / "kallsyms"
+    path.write_bytes(arena.data)
+    btf.write_bytes(kernels.btf(kernels.resolve("6.12")[0].fetch()) or b"")
+    symbols.touch()
+    verdicts = libbpf.Oracle(Archive(), tmp_path).relocate(path, libbpf.Files(btf, symbols))
+    assert [(v.program, v.errno) for v in verdicts if isinstance(v, libbpf.Verdict)] == [("counts", 0), ("beside", 0)]
 
 
 def test_libbpf_relocates_against_a_minimised_btf_with_the_same_result(tmp_path: Path) -> None:
@@ -68,7 +149,8 @@ def test_libbpf_relocates_against_a_minimised_btf_with_the_same_result(tmp_path:
     for source in sources:
         path = tmp_path / "source.o"
         path.write_bytes(source.data)
-        for one, two in zip(oracle.relocate(path, whole, symbols), oracle.relocate(path, cut, symbols), strict=True):
+        answers = (oracle.relocate(path, libbpf.Files(btf, symbols)) for btf in (whole, cut))
+        for one, two in zip(*answers, strict=True):
             assert isinstance(one, libbpf.Verdict)
             assert isinstance(two, libbpf.Verdict)
             if one.program != "numbers":

@@ -66,7 +66,7 @@ def test_as_libbpf_does_it(
     kernel.write_bytes(target.image())
     monkeypatch.setenv("ORACLE_UNKNOWN", ",".join(str(n) for feature in missing for n in UNKNOWN[feature]))
     monkeypatch.setenv("ORACLE_BTF", str(taken))
-    assert not isinstance(oracle.relocate(obj, kernel, kernel), str)
+    assert not isinstance(oracle.relocate(obj, libbpf.Files(kernel, kernel)), str)
     theirs = [found for _, found in Btf.parse(taken.read_bytes(), name="libbpf")]
     ours = [found for _, found in Btf.parse(sanitise.sanitise(btf, sanitise.ALL - set(missing)), name="ours")]
     assert ours == theirs

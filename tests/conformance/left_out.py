@@ -1,0 +1,50 @@
+"""What may be left out of the comparison with libbpf, and why. What is left out for any other reason fails the session.
+
+Nothing here is caused by the host: the oracle answers for the kernel, its configuration and its CPUs, so that what it
+says of an object is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an object or a program cannot be compared: ``said`` is found in libbpf's words, ``name`` is printed."""
+
+    name: str
+    said: re.Pattern[str]
+
+
+NO_RECORD = "has no CO-RE record, by the header of its .BTF.ext too"
+
+# A program that libbpf gives up on before it comes to the program's records.
+PROGRAMS = (
+    Reason(
+        "the kernel lacks a symbol that the object asks for: libbpf looks for these before it relocates",
+        re.compile(r"^extern \((func|var) ksym\) .*: not found in kernel"),
+    ),
+)
+
+# An object that libbpf refuses by a choice of its own, whatever the kernel.
+OBJECTS = (
+    Reason(
+        "libbpf takes no legacy maps; ours does",
+        re.compile(r"legacy map definitions|bad map relo against .* in section 'maps/"),
+    ),
+    Reason("libbpf loads no object of another byte order", re.compile(r"endian")),
+    Reason("libbpf takes no object with static programs", re.compile(r"is static and not supported")),
+)
+
+# An object that libbpf does not open, and neither do we.
+UNSOUND = (
+    Reason("an extern has no BTF", re.compile(r"^failed to find BTF for extern")),
+    Reason("no sound object", re.compile(r"^elf: |is not a valid eBPF object file|^Error loading BTF|corrupted")),
+)
+
+
+def reason(words: str, among: tuple[Reason, ...]) -> str:
+    """Return the name of the reason that libbpf's words give, "" if it is none of these."""
+    return next((one.name for one in among if one.said.search(words)), "")

@@ -1,0 +1,191 @@
+"""Relocate many objects as we do and as libbpf does: against kernels' BTFs, with their modules' BTFs, and big-endian.
+
+As libbpf does it, a supplied BTF stands alone, and the kernel's own is searched together with those of its modules:
+these are asked for what vmlinux lacks only, so that objects that vmlinux satisfies are not compared twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from tests.conformance import bigendian, left_out, libbpf, relocations
+from tests.conformance.foreign import ENOUGH, Foreign
+from tests.conformance.relocations import Tally
+
+from everykernel import core, kernels
+from everykernel.btf import Btf, image
+from everykernel.core.refusal import Refused
+from everykernel.errors import EverykernelError
+from everykernel.images.modules import content
+from everykernel.kernels.debian import Archive
+from everykernel.kernels.model import Kernel
+from everykernel.object import read
+from everykernel.object.spec import ObjectSpec
+
+KERNELS = "5.10,6.1,6.12,6.16,6.18,7.3"
+_OUTCOMES = (core.PATCHED, core.POISONED, core.FAILED)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """An object with CO-RE records: where it is for libbpf, and as we read it."""
+
+    object: Foreign
+    path: Path
+    spec: ObjectSpec
+
+
+@dataclass(frozen=True)
+class Column:
+    """A target: for libbpf as files, for us parsed; ``name`` is printed."""
+
+    name: str
+    target: core.Target
+    files: libbpf.Files
+
+
+def parse(objects: Iterable[Foreign], folder: Path, tally: Tally) -> list[Parsed]:
+    """Return the objects that hold CO-RE records, written to ``folder``; count the others."""
+    found: list[Parsed] = []
+    for number, obj in enumerate(objects):
+        try:
+            spec = read(obj.data, obj.name)
+        except EverykernelError as e:
+            tally.uncompared.append(f"{obj.name}: not read by us: {e.message}")
+            continue
+        if any(function.core for function in spec.functions.values()):
+            path = folder / f"{number}.o"
+            path.write_bytes(obj.data)
+            found.append(Parsed(obj, path, spec))
+        elif not _core_length(obj):
+            tally.left_out[left_out.NO_RECORD] += 1
+        else:
+            tally.uncompared.append(f"{obj.name}: its .BTF.ext has CO-RE records, and we see none")
+    return found
+
+
+def _core_length(obj: Foreign) -> int:
+    """Return the size of the CO-RE table that the header of .BTF.ext promises (struct btf_ext_header of libbpf)."""
+    header = image.section(obj.data, ".BTF.ext", name=obj.name) or b""
+    order = "<" if header[:1] == b"\x9f" else ">"
+    if len(header) < 32 or struct.unpack_from(f"{order}I", header, 4)[0] < 32:
+        return 0
+    length: int = struct.unpack_from(f"{order}I", header, 28)[0]
+    return length
+
+
+def modules(kernel: Kernel, folder: Path) -> dict[str, Path]:
+    """Write the BTF of each of a kernel's modules to ``folder``, in files named like the modules; return them."""
+    found: dict[str, Path] = {}
+    folder.mkdir()
+    for path in sorted(kernel.modules.rglob("*.ko*")) if kernel.modules is not None else ():
+        name = path.name.split(".ko")[0].replace("-", "_")
+        raw = image.extract(content(path), name=name)
+        if raw is not None:
+            found[name] = folder / name
+            found[name].write_bytes(raw)
+    return found
+
+
+def asks_modules(spec: ObjectSpec, vmlinux: core.Target) -> bool:
+    """Whether a record of the object is of a type that vmlinux lacks."""
+    assert spec.btf is not None
+    for function in spec.functions.values():
+        for _, record in function.core:
+            with contextlib.suppress(Refused):
+                if not vmlinux.candidates(spec.btf, record.type_id):
+                    return True
+    return False
+
+
+def compare(objects: Sequence[Parsed], column: Column, oracle: libbpf.Oracle, tally: Tally, console: Console) -> None:
+    """Compare objects in one column."""
+    with ThreadPoolExecutor() as pool:
+        answers = pool.map(lambda obj: oracle.relocate(obj.path, column.files), objects)
+        pairs = zip(objects, answers, strict=True)
+        for obj, verdicts in track(pairs, column.name, len(objects), console=console):
+            before = tally.programs
+            relocations.compare(obj.spec, verdicts, column.target, tally, f"{obj.object.name} on {column.name}")
+            if tally.programs > before and not obj.object.own:
+                tally.foreign[column.name] += 1
+
+
+def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) -> list[Tally]:
+    """Compare all objects on all kernels, in ``folder``; return a tally for each way to have BTF."""
+    archive = Archive()
+    alone, together, big = Tally("kernels' BTF"), Tally("with modules' BTF"), Tally("big-endian")
+    parsed = parse(objects, folder, alone)
+    little = [p for p in parsed if p.spec.byteorder == "little"]
+    oracle = libbpf.Oracle(archive, folder)
+    console.print(f"{len(parsed)} objects with CO-RE records, {oracle.version}, kernels {specs}")
+    kallsyms = folder / "kallsyms"
+    names = {e.name for p in parsed for e in p.spec.externs.values() if not e.function}
+    kallsyms.write_text("".join(f"ffffffff81000000 D {name}\n" for name in sorted(names)))
+    for resolved in kernels.resolve(specs):
+        kernel = resolved.fetch()
+        raw = kernels.btf(kernel)
+        if raw is None:
+            raise SystemExit(f"{resolved.spec} has no BTF")
+        btf, vmlinux = folder / f"{resolved.release}.btf", Btf.parse(raw)
+        btf.write_bytes(raw)
+        column = Column(resolved.spec, core.Target(vmlinux), libbpf.Files(btf, kallsyms, kernel.config))
+        compare(little, column, oracle, alone, console)
+        asking = [p for p in little if asks_modules(p.spec, column.target)]
+        found = modules(kernel, folder / resolved.release) if asking else {}
+        if found:
+            vmlinux.index.build()
+            target = core.Target(vmlinux, lambda: _split(found, vmlinux))  # noqa: B023
+            files = libbpf.Files(btf, kallsyms, kernel.config, tuple(found.values()))
+            name = f"{resolved.spec} and {len(found)} modules"
+            compare(asking, Column(name, target, files), oracle, together, console)
+    if len(little) < len(parsed):
+        release, raw = bigendian.btf(archive)
+        btf = folder / f"{release}.btf"
+        btf.write_bytes(raw)
+        column = Column(release, core.Target(Btf.parse(raw)), libbpf.Files(btf, kallsyms))
+        rest = [p for p in parsed if p.spec.byteorder == "big"]
+        compare(rest, column, bigendian.oracle(archive, folder / "s390x"), big, console)
+    return [alone, together, big]
+
+
+def _split(found: Mapping[str, Path], vmlinux: Btf) -> Iterator[Btf]:
+    return (Btf.parse(path.read_bytes(), base=vmlinux, name=name) for name, path in found.items())
+
+
+def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
+    """Yield what a comparison of the default objects on the default kernels has too little of to prove anything."""
+    for tally in tallies:
+        for outcome in _OUTCOMES:
+            if not tally.outcomes[outcome]:
+                yield f"{tally.title}: no relocation that is {outcome} was compared"
+    for spec in KERNELS.split(","):
+        if tallies[0].foreign[spec] < ENOUGH:
+            yield f"only {tallies[0].foreign[spec]} foreign objects were compared on {spec}, not {ENOUGH}"
+
+
+def report(tallies: Sequence[Tally], short: Iterable[str], console: Console) -> bool:
+    """Print what was found; return whether all is well."""
+    well = True
+    for tally in tallies:
+        for reason, count in tally.left_out.most_common():
+            console.print(f"left out: {count:5} {reason}")
+        wrong = [f"DIFFERENCE {d}" for d in tally.differences] + [f"NOT COMPARED {u}" for u in tally.uncompared]
+        for text in wrong:
+            console.print(text)
+        total, counts = sum(tally.outcomes.values()), ", ".join(f"{tally.outcomes[o]} {o}" for o in _OUTCOMES)
+        console.print(
+            f"{tally.title}: {tally.programs} programs, {total} relocations compared ({counts}), "
+            f"{len(tally.differences)} differences"
+        )
+        well = well and not wrong
+    for text in short:
+        console.print(f"TOO LITTLE {text}")
+        well = False
+    return well
