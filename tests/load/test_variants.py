@@ -35,7 +35,7 @@ class Kernel:
             "name": spec.name,
             "status": wire.FAILED if refused else wire.PASSED,
             "code": (lacks.code if lacks else "load-failed") if refused else "",
-            "message": f"{spec.name}: no" if refused else "",
+            "message": "no" if refused else "",
             "decides": False,
         }
         self.object.programs[spec.name] = Program(spec, record, -1, self.object)

@@ -29,6 +29,20 @@ invalid func unknown#195896080
 processed 5 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
 """
 
+# As Linux 7.3 prints it: the registers' states before, the verifier's words about one of them after.
+REGISTER = """1688: (bc) w4 = w9                    ; frame1: R4=scalar(id=186,smin=0) R9=scalar(id=186,smin=0)
+1689: (85) call bpf_xdp_load_bytes#189
+R4 invalid zero-sized read: u64=[0,15]
+processed 2537 insns (limit 1000000) max_states_per_insn 4 total_states 144 peak_states 143 mark_read 0
+"""
+
+# As Linux 5.10 prints it: the state after the last instruction comes on a line of its own.
+EXPECTED = """ R0=inv(id=0) R1_w=inv1 R10=fp0
+2: (85) call bpf_map_lookup_elem#1
+R1 type=inv expected=map_ptr
+processed 3 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"""
+
 # As Linux 6.12 prints a refusal of the whole program, before any instruction.
 WHOLE = """combined stack size of 2 calls is 592. Too large
 verification time 30 usec
@@ -42,6 +56,8 @@ processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
     [
         (REJECTED, 1, "1: (61) r0 = *(u32 *)(r1 +0)", "R1 invalid mem access 'scalar'"),
         (POISONED, 4, "4: (85) call unknown#195896080", "invalid func unknown#195896080"),
+        (REGISTER, 1689, "1689: (85) call bpf_xdp_load_bytes#189", "R4 invalid zero-sized read: u64=[0,15]"),
+        (EXPECTED, 2, "2: (85) call bpf_map_lookup_elem#1", "R1 type=inv expected=map_ptr"),
         (WHOLE, None, "", "combined stack size of 2 calls is 592. Too large"),
         ("", None, "", ""),
     ],
@@ -66,7 +82,11 @@ def test_source_line() -> None:
         functions={"socket": [(0, main)], ".text": [(0, helper)]},
         lines={
             "socket": [(0, "dir/a.c", "int main(void)", 3 << 10), (8, "dir/a.c", "\treturn helper();", 5 << 10 | 9)],
-            ".text": [(0, "dir/a.c", "int helper(void)", 8 << 10), (8, "dir/b.h", "\treturn 0;", 10 << 10 | 2)],
+            ".text": [
+                (0, "dir/a.c", "int helper(void)", 8 << 10),
+                (8, "dir/b.h", "\treturn  0;", 10 << 10 | 2),
+                (8, "dir/b.h", "", 0),  # the compiler's own, of no line
+            ],
         },
     )
     writer = e.ObjectWriter()

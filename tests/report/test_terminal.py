@@ -31,8 +31,17 @@ REFUSED = result(
     outcome="failed",
     stage="load",
     code="relocation-unresolved",
-    message="program 'p': invalid func unknown#195896080",
-    problems=[{"stage": "load", "program": "p", "code": "relocation-unresolved", "message": "…"}],
+    message="program 'p': EINVAL: byte_off struct a.b: struct a has no member 'b' (and 4 more)",
+    problems=[
+        {"stage": "load", "program": program, "code": code, "message": f"program {program!r}: {why}"}
+        for program, code, why in (
+            ("p", "relocation-unresolved", "EINVAL: byte_off struct a.b: struct a has no member 'b'"),
+            ("q", "relocation-unresolved", "EINVAL: byte_off struct a.b: struct a has no member 'b'"),
+            ("r", "map-create-failed", "it needs map 'm': EINVAL: the kernel refuses it"),
+            ("s", "map-create-failed", "it needs map 'm': EINVAL: the kernel refuses it"),
+            ("t", "kfunc-missing", "the kernel has no such function"),
+        )
+    ],
     btf="kernel",
     evidence="cells/moved/5.10",
     again="pytest --kernels 5.10 moved",
@@ -49,8 +58,10 @@ REFUSED = result(
         "load": {
             "status": "failed", "code": "relocation-unresolved", "message": "…",
             "programs": [{"name": "p", "section": "kprobe/x", "status": "failed", "errno": "EINVAL",
-                          "message": "invalid func", "source": "prog.bpf.c:9",
+                          "message": "EINVAL: byte_off struct a.b: struct a has no member 'b'",
                           "log": "\n".join(f"line {n}" for n in range(40))}],
+            "maps": [{"name": "m", "status": "failed", "message": "map 'm': EINVAL: the kernel refuses it"},
+                     {"name": "n", "status": "failed", "message": "map 'n': ENOMEM: no memory"}],
         },
     },
 )  # fmt: skip
@@ -120,18 +131,33 @@ def test_long_notes_are_whole() -> None:
 
 
 def test_block() -> None:
-    """One block says all: code, line, errno, source, the end of the log, the unresolved access, how to run it again."""
+    """One block says all, and nothing twice: code, reasons, the end of the log, refused maps, how to run it again."""
     lines = blocks.lines(REFUSED)
-    assert lines[0] == "moved on 5.10: load: relocation-unresolved: program 'p': invalid func unknown#195896080"
-    assert "  relocate passed   load failed (relocation-unresolved)   run not-reached   BTF: kernel" in lines
-    assert "  p (kprobe/x) EINVAL at prog.bpf.c:9: invalid func" in lines
+    why = "EINVAL: byte_off struct a.b: struct a has no member 'b'"
+    assert lines[0] == f"moved on 5.10: load: relocation-unresolved: program 'p': {why} (and 4 more)"
+    assert [line for line in lines[1:] if not line.startswith("    |")] == [
+        "  relocate passed   load failed (relocation-unresolved)   run not-reached   BTF: kernel",
+        "  for the same reason: q",
+        "  p (kprobe/x): its log",
+        "  also load: map-create-failed: r, s: it needs map 'm': EINVAL: the kernel refuses it",
+        "  also load: kfunc-missing: t: the kernel has no such function",
+        "  map 'n': ENOMEM: no memory",
+        "  hint: guard the access with bpf_core_field_exists, or add a ___flavour for the other layout",
+        "  evidence: cells/moved/5.10",
+        "  again: pytest --kernels 5.10 moved",
+    ]
     assert "    | … 28 lines before" in lines
     assert "    | line 39" in lines
     assert "    | line 0" not in lines
-    assert "  p insn 3: byte_off struct a.b: struct a has no member 'b'" in lines
-    assert not any("a.c" in line for line in lines)
-    assert lines[-2:] == ["  evidence: cells/moved/5.10", "  again: pytest --kernels 5.10 moved"]
     assert "    | line 0" in blocks.lines(REFUSED, verbose=2)
+
+
+def test_block_of_a_fixture() -> None:
+    """Where no title tells of a program, its line does; what a relocation came to is said beside."""
+    lines = blocks.of_stages({name: REFUSED["stages"][name] for name in ("relocate", "load")})
+    assert "  p (kprobe/x): EINVAL: byte_off struct a.b: struct a has no member 'b'" in lines
+    assert "  p insn 3: byte_off struct a.b: struct a has no member 'b'" not in lines
+    assert lines[-2:] == ["  map 'm': EINVAL: the kernel refuses it", "  map 'n': ENOMEM: no memory"]
 
 
 def test_supplied_btf_is_noted() -> None:

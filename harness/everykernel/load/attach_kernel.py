@@ -135,9 +135,11 @@ def trace(fd: int, target: str) -> Link:
         name = error_name(e.errno)
         if e.errno in (ENOTSUPP, errno.EOPNOTSUPP):
             raise NotAttached(
-                f"{target}: {name}: this kernel has no trampolines", code="kernel-config-missing", number=e.errno
+                f"attaching to {target}: {name}: this kernel has no trampolines",
+                code="kernel-config-missing",
+                number=e.errno,
             ) from e
-        raise NotAttached(f"{target}: {name}: the kernel refuses the program there", number=e.errno or 0) from e
+        raise attached.refused(f"attaching to {target}", e) from e
 
 
 def lsm(fd: int, target: str) -> Link:
@@ -148,7 +150,7 @@ def lsm(fd: int, target: str) -> Link:
         active = ""  # without securityfs nobody can tell
     if active and "bpf" not in active.split(","):
         raise NotAttached(
-            f"{target}: bpf is not among the active security modules ({active}): the program would never run",
+            f"attaching to {target}: bpf is not among the active security modules ({active}): it would never run",
             code="kernel-config-missing",
         )
     return trace(fd, target)

@@ -149,7 +149,7 @@ class _Load:
         found.load = {
             "status": status,
             "code": first["code"] if first else "",
-            "message": first["message"] if first else "",
+            "message": _of_stage(first) if first else "",
             "seconds": time.monotonic() - began,
             "maps": map_records,
             "programs": program_records,
@@ -235,7 +235,7 @@ class _Load:
         else:
             blocked = lacks or self._blocked(spec, parts or [])
             if blocked is not None:
-                _verdict(record, wire.FAILED, blocked.code, f"{spec.name}: {blocked.message}")
+                _verdict(record, wire.FAILED, blocked.code, blocked.message)
             else:
                 fd = self._load(spec, parts or [], record)
         self.object.programs[spec.name] = Program(spec, record, fd, self.object)
@@ -269,7 +269,7 @@ class _Load:
         if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, struct_ops.Operations):
             target = program.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
         if missing is not None:
-            _verdict(record, wire.FAILED, missing.code, f"{spec.name}: {missing.message}")
+            _verdict(record, wire.FAILED, missing.code, missing.message)
             return -1
         fds = {name: m.fd for name, m in self.object.maps.items()}
         relocated = self.relocated.programs[spec.name].code
@@ -325,8 +325,8 @@ class _Load:
         else:
             reason = reasons.of_program(refused.error, verdict, refused.log, spec.rule, self.kernel.probes)
         name = error_name(refused.error.errno)
-        place = f" at {source}: {text}" if source else ""
-        _verdict(record, wire.FAILED, reason.code, f"{spec.name}: {name}: {reason.message}{place}")
+        place = f" at {source}: {text}".removesuffix(": ") if source else ""
+        _verdict(record, wire.FAILED, reason.code, f"{name}: {reason.message}{place}")
         record["errno"], record["log"], record["source"] = name, refused.log, source
 
     def _unresolved(self, spec: ProgramSpec, linked: Linked, verdict: verifier.Verdict) -> Reason:
@@ -361,6 +361,11 @@ class _Load:
 
 def _replaces(spec: ProgramSpec) -> bool:
     return spec.rule is not None and spec.rule.type == "ext"
+
+
+def _of_stage(record: Union[wire.MapRecord, wire.ProgramRecord]) -> str:
+    """Return the stage's message for what decided: a map's names it, a program's does not."""
+    return f"{record['name']}: {record['message']}" if "section" in record else record["message"]
 
 
 def _record(spec: ProgramSpec) -> wire.ProgramRecord:

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 _LOG_START, _LOG_LIMIT = 64 << 10, 16 << 20  # bytes; the kernel takes no more than 1 GiB, libbpf stops at 16 MiB too
 _VERIFIED_AT = 216  # offset of verified_insns in struct bpf_prog_info (Linux commit aba64c7da983, v5.16)
 
-# Prefix and kind of the type in the kernel's BTF that stands for a target: libbpf's btf_get_kernel_prefix_kind.
+# Prefix and kind of the type in the kernel's BTF that stands for a target (libbpf's btf_get_kernel_prefix_kind), and
+# what such a target is.
 _TARGETS = {
-    "trace_raw_tp": ("btf_trace_", "typedef"),
-    "lsm_mac": ("bpf_lsm_", "func"),
-    "lsm_cgroup": ("bpf_lsm_", "func"),
-    "trace_iter": ("bpf_iter_", "func"),
+    "trace_raw_tp": ("btf_trace_", "typedef", "tracepoint"),
+    "lsm_mac": ("bpf_lsm_", "func", "security hook"),
+    "lsm_cgroup": ("bpf_lsm_", "func", "security hook"),
+    "trace_iter": ("bpf_iter_", "func", "iterator"),
 }
 
 
@@ -66,7 +67,7 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
         return Target(), Reason("attach-target-missing", "its section names no target")
     if kernel.vmlinux is None:
         return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}")
-    prefix, kind = _TARGETS.get(rule.attach_type, ("", "func"))
+    prefix, kind, what = _TARGETS.get(rule.attach_type, ("", "func", "function"))
     module, colon, function = target.partition(":")
     if not colon or module == "vmlinux":
         number = kernel.vmlinux.find(prefix + (function or target), kind)
@@ -81,8 +82,9 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
         found = kernel.module(btf.name)
         if own and found is not None:
             return Target(own[0], found[1]), None
+    found_by = f" ({kind} {prefix}{target})" if prefix else ""
     return Target(), Reason(
-        "attach-target-missing", f"{program.section}: this kernel's BTF has no {kind} {prefix + target}"
+        "attach-target-missing", f"{program.section}: this kernel's BTF has no {what} {target}{found_by}"
     )
 
 

@@ -68,7 +68,7 @@ class Group:
                     f"variants {self.name!r}: {variant.title} ({number} of {len(self._variants)}) is kept"
                 )
                 return
-            self.notes.append(f"variants {self.name!r}: not {variant.title}: {refused['message']}")
+            self.notes.append(f"variants {self.name!r}: not {variant.title}: {refused['name']}: {refused['message']}")
         if not tried:
             specs = self._specs(self._variants[0])
             tried = self._try(specs, f"{self.name}: {self._variants[0].title}", first)
@@ -98,5 +98,5 @@ class Group:
             if not whole and found.record["status"] == wire.PASSED:
                 found.close()
                 found.record["status"] = wire.SKIPPED
-                found.record["message"] = f"{spec.name}: unloaded again: another program of its variant was refused"
+                found.record["message"] = "unloaded again: another program of its variant was refused"
         return records

@@ -16,7 +16,7 @@ _INSN = re.compile(r"^(\d+): \([0-9a-f]{2}\) ")
 # Lines at the end of a log that say nothing about the reason.
 _TAIL = re.compile(
     r"^(processed \d+ insns|verification time|stack depth|peak_states|max_states_per_insn|total_states|mark_read|"
-    r"insns_processed|-- END|arg#\d+ .* doesn't|R\d+.*=|\d+: R\d+|; |from \d+ to \d+|frame\d+: )"
+    r"insns_processed|-- END|arg#\d+ .* doesn't|R\d+(_\w+)?=|\d+: R\d+|; |from \d+ to \d+|frame\d+: )"
 )
 POISON = "#195896080"  # the call of no helper that stands for what could not be relocated: libbpf's 0xbad2310
 POISON_KFUNC = re.compile(r"#2002\d{6}")
@@ -62,7 +62,8 @@ def source_line(btf: Btf, linked: Linked, insn: int) -> tuple[str, str]:
     for line in function.line_info:
         if line.insn_off > offset:
             break
-        found = line
+        if line.line_col >> 10:  # line 0 stands for no line
+            found = line
     if found is None:
         return "", ""
-    return f"{btf.string(found.file_off)}:{found.line_col >> 10}", btf.string(found.line_off).strip()
+    return f"{btf.string(found.file_off)}:{found.line_col >> 10}", " ".join(btf.string(found.line_off).split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 
 from everykernel import wire
 from everykernel.matrix import records
@@ -28,11 +29,9 @@ def lines(result: CaseResult, *, console: str = "", trace: str = "", verbose: in
     at = f": {stage}" if stage else ""
     found = [f"{title}{at}: {code}: {result.get('message', '')}"]
     keep = _keep(verbose)
-    for problem in result.get("problems", [])[1:]:
-        found.append(f"  also {problem.get('stage')}: {problem.get('code')}: {problem.get('message')}")
     found.extend(_state(result))
-    for problem in result.get("problems", []):
-        found.extend(_program(result, problem, keep))
+    found.extend(_problems(result, keep))
+    found.extend(_maps(result.get("stages", {}), found))
     found.extend(_evidence(result))
     for warning in result.get("warnings", []):
         found.append("  kernel warning:")
@@ -52,6 +51,24 @@ def lines(result: CaseResult, *, console: str = "", trace: str = "", verbose: in
     return found
 
 
+def _problems(result: CaseResult, keep: int) -> list[str]:
+    """Return the evidence of all problems; what several programs failed for is said once, the first in the title."""
+    groups: dict[tuple[str, str, str], list[records.ProblemRecord]] = {}
+    for problem in result.get("problems", []):
+        why = problem.get("message", "").removeprefix(f"program {problem.get('program', '')!r}: ")
+        groups.setdefault((problem.get("stage", ""), problem.get("code", ""), why), []).append(problem)
+    found: list[str] = []
+    for number, ((stage, code, why), members) in enumerate(groups.items()):
+        names = ", ".join(p["program"] for p in (members if number else members[1:]) if p.get("program"))
+        if number:
+            found.append(f"  also {stage}: {code}: {names}{': ' if names else ''}{why}")
+        elif names:
+            found.append(f"  for the same reason: {names}")
+        for problem in members:
+            found.extend(_program(result, problem, keep, told=why))
+    return found
+
+
 def of_stages(stages: dict[str, wire.Stage], *, verbose: int = 0) -> list[str]:
     """Return the evidence for stages that failed, each program and map of them, for a test that loaded an object."""
     part: CaseResult = {"stages": stages}
@@ -60,7 +77,7 @@ def of_stages(stages: dict[str, wire.Stage], *, verbose: int = 0) -> list[str]:
         if stage.get("status") == wire.FAILED:
             problem: records.ProblemRecord = {"stage": name, "code": stage.get("code", "")}
             found.extend(_program(part, problem, _keep(verbose)))
-    return found
+    return found + _maps(stages, found)
 
 
 def _keep(verbose: int) -> int:
@@ -78,31 +95,36 @@ def _state(result: CaseResult) -> list[str]:
     return ["  " + "   ".join(parts) + used]
 
 
-def _program(result: CaseResult, problem: records.ProblemRecord, keep: int) -> list[str]:
-    """Return the evidence for what a problem says about a program, or about all that failed in its stage."""
+def _program(result: CaseResult, problem: records.ProblemRecord, keep: int, *, told: str = "") -> list[str]:
+    """Return the evidence for what a problem says about a program, or about all that failed in its stage.
+
+    ``told`` is a line above, which is not said again.
+    """
     name, stage = problem.get("program", ""), result.get("stages", {}).get(problem.get("stage", ""), {})
     found = []
     for program in stage.get("programs", []):
         if program.get("status") != wire.FAILED or (name and program.get("name") != name):
             continue
-        where = f" at {program['source']}" if program.get("source") else ""
-        errno = f" {program['errno']}" if program.get("errno") else ""
-        found.append(
-            f"  {program.get('name')} ({program.get('section', '')}){errno}{where}: {program.get('message', '')}"
-        )
-        if program.get("log"):
-            found.extend(tail(program["log"], keep))
-    for made in stage.get("maps", []):
-        if made.get("status") == wire.FAILED:
-            found.append(
-                f"  map {made.get('name')} ({made.get('type')}) {made.get('errno') or ''}: {made.get('message', '')}"
-            )
+        message, log = program.get("message", ""), program.get("log", "")
+        new = message not in told
+        if new or log:
+            found.append(f"  {program.get('name')} ({program.get('section', '')}): {message if new else 'its log'}")
+        if log:
+            found.extend(tail(log, keep))
     for relocation in _unresolved(result, name, problem):
-        found.append(
-            f"  {relocation.get('program', '')} insn {relocation.get('insn')}: {relocation.get('kind')}"
-            f" {relocation.get('access')}: {relocation.get('message') or relocation.get('outcome')}"
+        text = (
+            f"{relocation.get('kind')} {relocation.get('access')}: "
+            f"{relocation.get('message') or relocation.get('outcome')}"
         )
+        if not any(text in line for line in (told, *found)):
+            found.append(f"  {relocation.get('program', '')} insn {relocation.get('insn')}: {text}")
     return found
+
+
+def _maps(stages: Mapping[str, wire.Stage], said: Sequence[str]) -> list[str]:
+    """Return a line for each map that was refused, but for those that a line before tells of."""
+    messages = [m.get("message", "") for m in stages.get("load", {}).get("maps", []) if m.get("status") == wire.FAILED]
+    return [f"  {message}" for message in messages if not any(message in line for line in said)]
 
 
 def _unresolved(result: CaseResult, program: str, problem: records.ProblemRecord) -> list[wire.Relocation]:
