@@ -202,11 +202,22 @@ class TestRun:
 
 
 @dataclass
+class Read:
+    """Read an iterator that is attached, to its end. Answer: `Value` with text."""
+
+    kind: ClassVar[str] = "read"
+    handle: int
+    program: str
+
+
+@dataclass
 class MapOp:
     """One operation on a map. Answer: `Value`.
 
-    ``op``: ``lookup`` (key), ``update`` (key, value), ``delete`` (key) or ``items`` (all of them). Keys and values are
-    plain data decoded by the map's BTF types (bytes where it has none); a per-CPU value is a list with one item a CPU.
+    ``op``: ``lookup`` (key), ``update`` (key, value), ``delete`` (key) or ``items`` (all of them); ``lookup_batch`` and
+    ``lookup_and_delete_batch`` (all), ``update_batch`` (value: a list of pairs), ``delete_batch`` (key: a list);
+    ``send`` (value: a list of samples). Keys and values are plain data decoded by the map's BTF types (bytes where it
+    has none); a per-CPU value is a list with one item a CPU.
     """
 
     kind: ClassVar[str] = "map"
@@ -366,7 +377,7 @@ class Failed:
 
 
 Message = Union[
-    Hello, Ping, Run, Push, Pull, Load, Attach, Detach, TestRun, MapOp, Globals, Events, Check, Unload,
+    Hello, Ping, Run, Push, Pull, Load, Attach, Detach, TestRun, Read, MapOp, Globals, Events, Check, Unload,
     Facts, Done, Value, Ran, Loaded, Attached, TestRan, Checked, Failed,
 ]  # fmt: skip
 _KINDS: dict[str, Any] = {m.kind: m for m in Message.__args__}  # type: ignore[attr-defined]

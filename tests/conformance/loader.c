@@ -5,7 +5,7 @@
  *
  * Each object is opened once for each of its programs, which is then the only one that is loaded. Where the object
  * leaves sizes to the tool that loads it, the rules are those of our loader: a map that needs entries and has none gets
- * one, a perf event array one a CPU. Nothing is pinned.
+ * one, a perf event array one a CPU, a stack trace map the deepest stack. Nothing is pinned.
  *
  * libbpf gives up on a whole object for one map that the kernel refuses. Programs are judged on their own merits here,
  * so such a map is left out (bpf_map__set_autocreate) and the program tried again: libbpf puts an invalid call in the
@@ -43,6 +43,7 @@
 #define MAPS 32
 #define POISON_MAP 2001000000 /* POISON_LDIMM64_MAP_BASE of libbpf.c: the call that stands for a map left out */
 #define POISON_MAPS 1000000
+#define DEEPEST_STACK 127 /* PERF_MAX_STACK_DEPTH: /proc/sys/kernel/perf_event_max_stack, unless somebody writes it */
 #define CGRP_STORAGE 32 /* BPF_MAP_TYPE_CGRP_STORAGE: newer than the oldest headers that this builds with */
 
 static char lines[LINES][WIDTH]; /* the last warnings, a ring */
@@ -174,6 +175,8 @@ static void size_map(struct bpf_map *map)
 
 	if (!bpf_map__max_entries(map) && needs_entries(bpf_map__type(map)))
 		bpf_map__set_max_entries(map, 1);
+	if (bpf_map__type(map) == BPF_MAP_TYPE_STACK_TRACE && !bpf_map__value_size(map))
+		bpf_map__set_value_size(map, 8 * DEEPEST_STACK);
 	if (inner && !bpf_map__max_entries(inner) && needs_entries(bpf_map__type(inner)))
 		size_inner(map, inner);
 }

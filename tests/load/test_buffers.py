@@ -12,6 +12,7 @@ import pytest
 from everykernel.load import maps, perfbuf
 from everykernel.load.perfbuf import PerfBuffer
 from everykernel.load.ringbuf import BUSY, DISCARD, RingBuffer
+from everykernel.load.userring import UserRingBuffer
 from everykernel.object import MapSpec
 
 PAGE = mmap.PAGESIZE
@@ -84,6 +85,22 @@ def test_ring_buffer_busy_and_discarded(ring: Ring) -> None:
         struct.pack_into("=I", ring.memory, copy + at % SIZE, 4)
     assert reader.read(9, 0.01) == [b"late", b"last"]
     reader.close()
+
+
+def test_user_ring_buffer(ring: Ring) -> None:
+    """Samples are laid out as the kernel drains them, around the end too; those that have no room stay out."""
+    writer = UserRingBuffer(ring.fd, SIZE)
+    for number in range(20):  # the kernel drains each at once: the consumer's position is its own
+        start = 2 * PAGE + number * 512 % SIZE
+        assert writer.write([bytes([number]) * 500]) == 1
+        assert struct.unpack_from("=II", ring.memory, start) == (500, 0)
+        assert ring.memory[start + 8 : start + 508] == bytes([number]) * 500
+        struct.pack_into("=Q", ring.memory, 0, (number + 1) * 512)
+    assert struct.unpack_from("=Q", ring.memory, PAGE)[0] == 20 * 512
+    assert writer.write([bytes(2000)] * 3) == 2
+    assert writer.write([bytes(64), b"", b""]) == 2  # 80 bytes were left
+    assert writer.write([b""]) == 0
+    writer.close()
 
 
 ROOM = 16 * PAGE  # bytes of data in a perf buffer

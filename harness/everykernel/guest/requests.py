@@ -35,6 +35,7 @@ class Requests:
             wire.Attach: self._attach,
             wire.Detach: self._detach,
             wire.TestRun: self._test_run,
+            wire.Read: self._read,
             wire.MapOp: self._map,
             wire.Globals: self._globals,
             wire.Events: self._events,
@@ -126,19 +127,26 @@ class Requests:
         found = self._object(message.handle).program(message.program)
         return found.test_run(message.data, message.context, message.repeat)
 
+    def _read(self, message: wire.Read) -> wire.Message:
+        return wire.Value(self._object(message.handle).program(message.program).read())
+
     def _map(self, message: wire.MapOp) -> wire.Message:
         found = self._object(message.handle).map(message.map)
-        if message.op == "lookup":
-            return wire.Value(found.lookup(message.key))
-        if message.op == "items":
-            return wire.Value([[key, value] for key, value in found.items()])
-        if message.op == "update":
-            found.update(message.key, message.value)
-        elif message.op == "delete":
-            found.delete(message.key)
-        else:
-            raise UsageError(f"there is no map operation {message.op!r}", remedy="lookup, update, delete, items")
-        return wire.Value(None)
+        operations: dict[str, Callable[[], Any]] = {
+            "lookup": lambda: found.lookup(message.key),
+            "update": lambda: found.update(message.key, message.value),
+            "delete": lambda: found.delete(message.key),
+            "items": found.items,
+            "lookup_batch": found.lookup_batch,
+            "lookup_and_delete_batch": found.lookup_and_delete_batch,
+            "update_batch": lambda: found.update_batch(message.value),
+            "delete_batch": lambda: found.delete_batch(message.key),
+            "send": lambda: found.send(message.value),
+        }
+        operation = operations.get(message.op)
+        if operation is None:
+            raise UsageError(f"there is no map operation {message.op!r}", remedy=", ".join(operations))
+        return wire.Value(operation())
 
     def _globals(self, message: wire.Globals) -> wire.Message:
         variables = self._object(message.handle).globals

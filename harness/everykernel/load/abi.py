@@ -70,6 +70,19 @@ def element(fd: int, key: int, value: int = 0, flags: int = 0) -> bytearray:
     return bytearray(struct.pack("=I4xQQQ", fd, key, value, flags))
 
 
+_BATCH = struct.Struct("=QQQQIIQQ")
+
+
+def batch(fd: int, start: int, following: int, keys: int, values: int, count: int, flags: int = 0) -> bytearray:
+    """Return the attribute of the BPF_MAP_*_BATCH commands; all but ``fd``, ``count`` and ``flags`` are addresses."""
+    return bytearray(_BATCH.pack(start, following, keys, values, count, fd, flags, 0))
+
+
+def batch_count(attributes: bytearray) -> int:
+    """Return how many elements a batch command got through, which it writes into its attribute."""
+    return int(_BATCH.unpack(attributes)[4])
+
+
 class ProgramAttributes(NamedTuple):
     """What BPF_PROG_LOAD takes; the pointers are addresses."""
 

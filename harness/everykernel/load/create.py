@@ -33,7 +33,7 @@ _NO_BTF = frozenset(
         "cpumap", "xskmap", "sockmap", "sockhash", "queue", "stack", "arena", "ringbuf", "user_ringbuf", "prog_array",
     )
 )  # fmt: skip
-_ARENA = MAP_TYPE["arena"]
+_ARENA, _STACK_TRACE = MAP_TYPE["arena"], MAP_TYPE["stack_trace"]
 _NO_ENTRIES = frozenset(
     MAP_TYPE[n]
     for n in (
@@ -47,13 +47,19 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
     """Create a map as declared; its record tells what came of it.
 
     Entries: 0 becomes the number of CPUs for a perf event array and 1 elsewhere, a ring buffer's are rounded up to a
-    power of two pages (libbpf's adjust_ringbuf_sz); both are noted. An arena has to be mapped before programs use it.
+    power of two pages (libbpf's adjust_ringbuf_sz); stacks without a size of their own get room for the deepest that
+    the kernel takes. All is noted. An arena has to be mapped before programs use it.
     """
-    spec, record = map_.spec, map_.record
-    entries, note = entries_of(spec)
+    record = map_.record
+    entries, note = entries_of(map_.spec)
     record["max_entries"] = entries
     if note:
         record["note"] = note
+    if map_.spec.type == _STACK_TRACE and not map_.spec.value_size:
+        size = record["value_size"] = 8 * _stack_depth()
+        map_.spec = replace(map_.spec, value_size=size)
+        record["note"] = ", ".join(filter(None, (note, f"value_size was 0: {size}, the deepest stack of this kernel")))
+    spec = map_.spec
     if spec.pinning and pins.reuse(map_):
         return
     inner = -1
@@ -108,6 +114,11 @@ def _creates(attributes: abi.MapAttributes) -> bool:
     return True
 
 
+def leave_out(map_: Map) -> None:
+    """Write down that a map is not made because the contract says so."""
+    map_.record["status"], map_.record["message"] = wire.SKIPPED, f"map {map_.name!r}: left out by the contract"
+
+
 def absent(map_: Map, reason: Reason) -> None:
     """Write down why a map cannot even be asked for."""
     map_.record["status"], map_.record["code"] = wire.FAILED, reason.code
@@ -135,6 +146,12 @@ def entries_of(spec: MapSpec) -> tuple[int, str]:
         cpus = possible_cpus()
         return cpus, f"max_entries was 0: {cpus}, one a CPU"
     return 1, "max_entries was 0: 1"
+
+
+def _stack_depth() -> int:
+    """Return how many addresses a stack trace may have: the kernel refuses maps with more (stack_map_alloc)."""
+    with open("/proc/sys/kernel/perf_event_max_stack") as file:  # noqa: PTH123 - pathlib costs a tenth of the call here
+        return int(file.read())
 
 
 def _attributes(spec: MapSpec, entries: int, name: str, btf_fd: int) -> abi.MapAttributes:

@@ -9,17 +9,17 @@ import errno
 import mmap
 import os
 import struct
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel import wire
 from everykernel.btf import decode
 from everykernel.errors import BtfMalformed, UsageError
-from everykernel.load import abi
+from everykernel.load import abi, batch
 from everykernel.load.syscalls import address, bpf
 from everykernel.object.maps import MAP_TYPE, MAP_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from everykernel.btf import Btf
     from everykernel.object.spec import MapSpec
@@ -58,6 +58,7 @@ class Map:
         record: what the kernel made of it.
         fd: its descriptor, -1 if it could not be created.
         lost: events lost so far, of a perf event array.
+        memory: an arena's, from its first page on; programs' pointers into it are addresses in this process.
     """
 
     def __init__(self, name: str, spec: MapSpec, btf: Optional[Btf]) -> None:
@@ -69,7 +70,8 @@ class Map:
         self._cpus = possible_cpus() if spec.type in PER_CPU else 0
         self.programs: dict[str, int] = {}  # name → descriptor, for prog_array
         self.reader: Any = None
-        self.memory: Optional[mmap.mmap] = None  # of an arena
+        self._writer: Any = None
+        self.memory: Optional[mmap.mmap] = None
         self.record: wire.MapRecord = {
             "name": name,
             "type": type_name(spec.type),
@@ -122,6 +124,53 @@ class Map:
             found.append((key, self._value(value)))
         return found
 
+    def lookup_batch(self) -> list[tuple[Any, Any]]:
+        """Return what `items` does, by as few system calls as the kernel has for this type of map."""
+        return self._read_batch(delete=False)
+
+    def lookup_and_delete_batch(self) -> list[tuple[Any, Any]]:
+        """Return all keys with their values, and take them out of the map. Raises OSError where they cannot be."""
+        return self._read_batch(delete=True)
+
+    def update_batch(self, items: Iterable[tuple[Any, Any]], flags: int = _ANY) -> None:
+        """Set many values; those before one that is refused (OSError) stay set."""
+        pairs = [(self._key(key), self._packed(value)) for key, value in items]
+        try:
+            batch.update(self._open(), [key for key, _ in pairs], [value for _, value in pairs], flags)
+        except batch.NoBatch:
+            for key, value in pairs:
+                bpf(abi.MAP_UPDATE_ELEM, abi.element(self.fd, address(key), address(value), flags))
+
+    def delete_batch(self, keys: Iterable[Any]) -> None:
+        """Delete many keys; those before one that is not there (OSError, ENOENT) are gone."""
+        packed = [self._key(key) for key in keys]
+        try:
+            batch.delete(self._open(), packed)
+        except batch.NoBatch:
+            for key in packed:
+                bpf(abi.MAP_DELETE_ELEM, abi.element(self.fd, address(key)))
+
+    def _read_batch(self, *, delete: bool) -> list[tuple[Any, Any]]:
+        try:
+            packed = batch.read(self._open(), self.spec.key_size, self._room(), delete=delete)
+        except batch.NoBatch:
+            found = self.items()
+            for key, _ in found if delete else ():
+                self.delete(key)
+            return found
+        key_type = self.spec.key_type
+        return [(decode_value(self._btf, key_type, key), self._value(value)) for key, value in packed]
+
+    def send(self, samples: Sequence[bytes]) -> int:
+        """Put samples into a user ring buffer, for programs to drain; return how many had room, the first ones."""
+        if self.spec.type != MAP_TYPE["user_ringbuf"]:
+            raise UsageError(f"a map of type {self.record['type']} takes no samples", where=f"map {self.name!r}")
+        if self._writer is None:
+            from everykernel.load.userring import UserRingBuffer
+
+            self._writer = UserRingBuffer(self._open(), int(self.record["max_entries"]))
+        return int(self._writer.write(samples))
+
     def events(self, count: int = 1, timeout: float = 1.0) -> list[bytes]:
         """Return the next ``count`` samples of a ring or perf buffer, or what came in ``timeout`` seconds."""
         reader = self.open_reader()
@@ -146,13 +195,11 @@ class Map:
         return self.reader
 
     def close(self) -> None:
-        """Close its reader and descriptor."""
-        if self.reader is not None:
-            self.reader.close()
-            self.reader = None
-        if self.memory is not None:
-            self.memory.close()
-            self.memory = None
+        """Close its reader, its writer and its descriptor, and unmap its memory."""
+        for held in (self.reader, self._writer, self.memory):
+            if held is not None:
+                held.close()
+        self.reader = self._writer = self.memory = None
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -187,7 +234,7 @@ class Map:
         parts = (encode_value(self._btf, spec.value_type, spec.value_size, v, where).ljust(step, b"\0") for v in value)
         return bytearray(b"".join(parts))
 
-    def _value(self, data: bytearray) -> Any:
+    def _value(self, data: Union[bytes, bytearray]) -> Any:
         spec = self.spec
         if not self._cpus:
             return decode_value(self._btf, spec.value_type, bytes(data))

@@ -15,6 +15,7 @@ from everykernel.errors import UsageError
 from everykernel.load import abi
 from everykernel.load.maps import decode_value, encode_value
 from everykernel.load.syscalls import address, bpf
+from everykernel.object.code import ARENA_SECTION
 
 if TYPE_CHECKING:
     from everykernel.btf import Btf
@@ -23,27 +24,30 @@ if TYPE_CHECKING:
 
 
 class Variable(NamedTuple):
-    """Where a variable is: section, byte offset, size, BTF type."""
+    """Where a variable is: map, byte offset, size, BTF type."""
 
-    section: str
+    section: str  # the map's name: the section's, or an arena's
     offset: int
     size: int
     type: int
 
 
 def places(spec: ObjectSpec) -> dict[str, Variable]:
-    """Return the variables of all data sections by name; of two static ones with one name, the first."""
+    """Return the variables of all data sections and arenas by name; of two static ones with one name, the first."""
     found: dict[str, Variable] = {}
     btf = spec.btf
     if btf is None:
         return found
-    for section in spec.data.values():
-        if not section.type_id:
+    held = [(s.name, s.size, s.type_id) for s in spec.data.values()]
+    arenas = [m for m in spec.maps.values() if m.content]
+    held += [(m.name, len(m.content), btf.find(ARENA_SECTION, "datasec") or 0) for m in arenas]
+    for name, size, type_id in held:
+        if not type_id:
             continue
-        for entry in btf.type(section.type_id).variables:  # type: ignore[union-attr]
+        for entry in btf.type(type_id).variables:  # type: ignore[union-attr]
             variable = btf.type(entry.type)
-            if isinstance(variable, kinds.Var) and entry.offset + entry.size <= section.size:
-                found.setdefault(variable.name, Variable(section.name, entry.offset, entry.size, variable.type))
+            if isinstance(variable, kinds.Var) and entry.offset + entry.size <= size:
+                found.setdefault(variable.name, Variable(name, entry.offset, entry.size, variable.type))
     return found
 
 
@@ -120,6 +124,8 @@ class Variables(MutableMapping[str, Any]):
 
     def _mapped(self, map_: Map) -> Optional[mmap.mmap]:
         """Return a section's memory where the kernel maps it: writing one variable then leaves the others alone."""
+        if map_.memory is not None:
+            return map_.memory
         if not map_.spec.flags & abi.F_MMAPABLE:
             return None
         found = self._memory.get(map_.name)
@@ -134,7 +140,7 @@ class Variables(MutableMapping[str, Any]):
         if not map_.spec.flags & abi.F_RDONLY_PROG:
             memory = self._mapped(map_)
             if memory is not None:
-                return memory[: map_.spec.value_size]
+                return memory[: map_.spec.value_size or len(map_.spec.content)]
         key, value = bytearray(struct.pack("=I", 0)), bytearray(map_.spec.value_size)
         bpf(abi.MAP_LOOKUP_ELEM, abi.element(map_.fd, address(key), address(value)))
         return bytes(value)

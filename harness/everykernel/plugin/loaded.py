@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -144,6 +144,12 @@ class Program:
         assert isinstance(reply, wire.TestRan)
         return reply
 
+    def read(self) -> str:
+        """Return the text that it prints, an iterator that is attached; raise RequestFailed for any other program."""
+        reply = self._guest.request(wire.Read(self._handle, self.name))
+        assert isinstance(reply, wire.Value)
+        return str(reply.value)
+
 
 def _attach(guest: Guest, request: wire.Attach, where: str) -> list[wire.ProgramRecord]:
     """Attach, and return the records; raise AttachFailed for a program that had to attach and did not."""
@@ -185,6 +191,26 @@ class Map:
     def items(self) -> list[tuple[Any, Any]]:
         """Return all keys with their values."""
         return [(key, value) for key, value in self._ask("items")]
+
+    def lookup_batch(self) -> list[tuple[Any, Any]]:
+        """Return what `items` does, by as few system calls as the kernel has for this type of map."""
+        return [(key, value) for key, value in self._ask("lookup_batch")]
+
+    def lookup_and_delete_batch(self) -> list[tuple[Any, Any]]:
+        """Return all keys with their values, and take them out of the map."""
+        return [(key, value) for key, value in self._ask("lookup_and_delete_batch")]
+
+    def update_batch(self, items: Iterable[tuple[Any, Any]]) -> None:
+        """Set many values."""
+        self._ask("update_batch", value=[list(item) for item in items])
+
+    def delete_batch(self, keys: Iterable[Any]) -> None:
+        """Delete many keys."""
+        self._ask("delete_batch", list(keys))
+
+    def send(self, samples: Iterable[bytes]) -> int:
+        """Put samples into a user ring buffer, for programs to drain; return how many had room, the first ones."""
+        return int(self._ask("send", value=list(samples)))
 
     def events(self, count: int = 1, timeout: float = 1.0) -> list[bytes]:
         """Read samples of a ring buffer or perf event array until there are ``count``, or ``timeout`` seconds over."""
