@@ -10,7 +10,8 @@ from tests.btfwriter import Writer
 from everykernel import object as object_
 from everykernel.load.externs import Resolved
 from everykernel.load.link import link, reached
-from everykernel.object import ObjectSpec
+from everykernel.object import Function, ObjectSpec
+from everykernel.object.spec import MAP, Reference
 
 
 def _spec() -> ObjectSpec:
@@ -107,3 +108,10 @@ def test_recursion_ends() -> None:
     writer.symbol("other", "socket", 8, 16)
     spec = object_.read(writer.build(), "x.o")
     assert [f.name for f in reached(spec.functions["main"], spec.functions)] == ["main", "other"]
+
+
+def test_a_map_that_is_not_there_becomes_calls_of_no_helper() -> None:
+    """Both halves of the load call what no kernel has: libbpf's number and the map's place among the maps."""
+    load = Function("f", "socket", 0, e.load64() + e.EXIT, (Reference(0, MAP, "gone"),), (), None, ())
+    code = bytes(link([load], {"f": load.code}, {"there": 5, "gone": -1}, {}).code)
+    assert code == 2 * struct.pack("<BBhi", 0x85, 0, 0, 2001000001) + e.EXIT

@@ -102,3 +102,13 @@ def test_source_line() -> None:
     assert verifier.source_line(spec.btf, linked, 1) == ("dir/a.c:5", "return helper();")
     assert verifier.source_line(spec.btf, linked, 2) == ("dir/a.c:8", "int helper(void)")
     assert verifier.source_line(spec.btf, linked, 3) == ("dir/b.h:10", "return 0;")
+
+
+def test_a_map_that_was_left_out_is_named() -> None:
+    """libbpf's words take the place of the call of no helper; other logs stay as they are."""
+    log = "4: (85) call unknown#2001000001\ninvalid func unknown#2001000001\nprocessed 5 insns\n"
+    assert verifier.name_map(log, ["first", "second"]) == (
+        "4: <invalid BPF map reference>\nBPF map 'second' is referenced but wasn't created\nprocessed 5 insns\n",
+        "second",
+    )
+    assert verifier.name_map(POISONED, ["first"]) == (POISONED, "")

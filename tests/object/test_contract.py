@@ -8,14 +8,18 @@ import pytest
 
 from everykernel.errors import UsageError
 from everykernel.object import contract
-from everykernel.object.contract import Sizes, Variant
+from everykernel.object.contract import MapTerms, Variant
 
 FULL: dict[str, Any] = {
     "programs": ["a", "b"],
     "skip": ["c"],
     "may_fail": ["b"],
     "targets": {"a": "vfs_read"},
-    "maps": {"m": {"max_entries": "64 pages"}, "n": {"key_size": 4, "value_size": 8, "max_entries": 0}},
+    "maps": {
+        "m": {"max_entries": "64 pages"},
+        "n": {"key_size": 4, "value_size": 8, "max_entries": 0, "type": "array"},
+        "o": {"create": False},
+    },
     "globals": {"pid": 7, "names": ["x"]},
     "kconfig": {"CONFIG_A": True, "CONFIG_B": 100, "CONFIG_C": "text", "CONFIG_D": "m"},
     "variants": {
@@ -33,7 +37,7 @@ def test_everything_is_read() -> None:
     found = contract.parse(FULL, "x")
     assert (found.programs, found.skip, found.may_fail) == (("a", "b"), ("c",), ("b",))
     assert (found.targets, found.globals) == ({"a": "vfs_read"}, {"pid": 7, "names": ["x"]})
-    assert found.maps == {"m": Sizes("64 pages"), "n": Sizes(0, 4, 8)}
+    assert found.maps == {"m": MapTerms("64 pages"), "n": MapTerms(0, 4, 8, "array"), "o": MapTerms(create=False)}
     assert found.kconfig == {"CONFIG_A": "y", "CONFIG_B": "100", "CONFIG_C": '"text"', "CONFIG_D": "m"}
     first, second, third = found.variants["start"]
     assert first == Variant(("d",), {}, {"helper": "loop", "tracepoint": "block/x"})
@@ -51,7 +55,7 @@ def test_nothing_is_decided_without_a_contract() -> None:
 )
 def test_sizes(told: Any, entries: int | None) -> None:
     """A size may depend on the machine that loads."""
-    assert Sizes(told).entries(2, 4096, 32768) == entries
+    assert MapTerms(told).entries(2, 4096, 32768) == entries
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,12 @@ def test_sizes(told: Any, entries: int | None) -> None:
         ({"globals": 3}, "x: globals = 3 is not a table"),
         ({"maps": {"m": {"entries": 1}}}, "x: maps.m: unknown key 'entries' [did you mean 'max_entries'?]"),
         ({"maps": {"m": 4}}, 'x: maps.m: 4 is not a table [write {max_entries = "cpus"}]'),
+        ({"maps": {"m": {"create": 0}}}, "x: maps.m: create = 0 is neither true nor false"),
+        ({"maps": {"m": {"create": False, "key_size": 4}}}, "x: maps.m: says more of a map that it leaves out"),
+        (
+            {"maps": {"m": {"type": "hsh"}}},
+            "x: maps.m: type: unknown map type 'hsh' [did you mean 'hash'?]",
+        ),
         ({"maps": {"m": {"key_size": -1}}}, "x: maps.m: key_size = -1 is not a number of 32 bits"),
         (
             {"maps": {"m": {"max_entries": "cpu"}}},

@@ -140,9 +140,51 @@ def test_values_that_switch_code_on(fresh: Guest, data: bytes) -> None:
     assert "no_such_member_ever" in found.programs["guarded"]["message"]
 
 
+def test_a_map_that_is_left_out(fresh: Guest, data: bytes) -> None:
+    """What uses it loads where the verifier does not come to it; elsewhere the log names the map, in libbpf's words."""
+    left_out = {"wide": {"create": False}, "counts": {"create": False}, ".bss": {"create": False}}
+    found = Tried(fresh, data, {"programs": ["spared", "stores"], "maps": left_out, "globals": {"limit": 40}})
+    assert {m: found.maps[m]["status"] for m in left_out} == dict.fromkeys(left_out, "skipped")
+    assert found.maps["ring"]["status"] == "passed"
+    assert "map 'wide' is left out, as the contract says" in found.notes
+    assert found.result("spared") == 9
+    stores = found.programs["stores"]
+    assert (found.load["status"], stores["code"], stores["errno"]) == ("failed", "verifier-rejected", "EINVAL")
+    assert stores["message"].startswith("EINVAL: it needs map 'wide': left out by the contract at ")
+    assert "<invalid BPF map reference>\nBPF map 'wide' is referenced but wasn't created\n" in stores["log"]
+    fresh.request(wire.Unload(found.handle))
+    found = Tried(fresh, data, {"programs": ["spared"], "maps": left_out})
+    assert "BPF map 'counts' is referenced but wasn't created" in found.programs["spared"]["log"]
+    fresh.request(wire.Unload(found.handle))
+    found = Tried(fresh, data, {"programs": ["on_open"], "maps": left_out})
+    assert "BPF map '.bss' is referenced but wasn't created" in found.programs["on_open"]["log"]
+    fresh.request(wire.Unload(found.handle))
+
+
+def test_a_map_of_another_type(fresh: Guest, data: bytes) -> None:
+    """The map is what the contract makes of it: a hash for each processor."""
+    terms = {"counts": {"type": "percpu_hash", "max_entries": 2}}
+    found = Tried(fresh, data, {"programs": ["on_open"], "targets": WHOLE["targets"], "maps": terms})
+    assert found.maps["counts"]["type"] == "percpu_hash"
+    assert "map 'counts': type hash -> percpu_hash, as the contract says" in found.notes
+    fresh.request(wire.Attach(found.handle, "on_open"))
+    fresh.run(["/bin/cat", "/proc/version"])
+    rows = fresh.request(wire.MapOp(found.handle, "counts", "items"))
+    assert isinstance(rows, wire.Value)
+    [(key, values)] = rows.value
+    assert (key, len(values)) == (1, fresh.facts.cpus)
+    assert max(values) > 0
+    fresh.request(wire.Unload(found.handle))
+
+
 @pytest.mark.parametrize(
     ("contract", "message"),
     [
+        (
+            {"maps": {"counts": {"type": "percpu_has"}}},
+            r"unknown map type 'percpu_has' \[did you mean 'percpu_hash'\?\]",
+        ),
+        ({"maps": {".bss": {"type": "hash"}}}, "unknown map '.bss'"),
         ({"program": ["guarded"]}, r"unknown key 'program' \[did you mean 'programs'\?\]"),
         ({"globals": {"limits": 1}}, r"unknown variable 'limits' \[did you mean 'limit'\?\]"),
         ({"globals": {"limit": "text"}}, "does not fit"),

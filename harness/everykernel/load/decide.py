@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 from everykernel.btf import SizeUnknown
 from everykernel.load.maps import encode_value, possible_cpus
 from everykernel.load.variables import places
-from everykernel.object.contract import Contract, Sizes, known
+from everykernel.object.contract import Contract, MapTerms, known
+from everykernel.object.maps import MAP_TYPE, MAP_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from everykernel.btf import Btf
     from everykernel.object import MapSpec, ObjectSpec, ProgramSpec
-    from everykernel.object.spec import DataSection
 
 
 _NOTHING = Contract()
@@ -52,7 +52,11 @@ def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] 
     _check(spec, contract, wanted)
     if contract == _NOTHING and wanted is None:
         return Decided(spec, list(spec.programs), notes)  # as most objects are loaded, many in a row
-    programs = [_program(p, contract, optional=p.name in grouped) for p in spec.programs]
+    left_out = {name for name, terms in contract.maps.items() if not terms.create}
+    notes += [f"map {name!r} is left out, as the contract says" for name in sorted(left_out)]
+    idle = {f for o in spec.struct_ops if o.name in left_out for _, f in o.programs}
+    idle -= {f for o in spec.struct_ops if o.name not in left_out for _, f in o.programs}
+    programs = [_program(p, contract, optional=p.name in grouped or p.function in idle) for p in spec.programs]
     if wanted is None:
         chosen = [p for p in programs if p.name not in grouped and p.name not in contract.skip]
     else:
@@ -62,11 +66,14 @@ def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] 
     off = [p.name for p in programs if p.name not in taken]
     if off and (contract.skip or contract.programs is not None):
         notes.append(f"switched off by the contract: {', '.join(off)}")
+    maps = {name: _map(m, contract.maps.get(name), spec.btf, notes) for name, m in spec.maps.items()}
+    values = _values(spec, contract.globals, notes)
     decided = replace(
         spec,
         programs=tuple(programs),
-        maps={name: _map(m, contract.maps.get(name), spec.btf, notes) for name, m in spec.maps.items()},
-        data=_data(spec, contract.globals, notes),
+        maps={name: replace(m, content=values[name]) if name in values else m for name, m in maps.items()},
+        data={name: replace(s, data=values[name]) if name in values else s for name, s in spec.data.items()},
+        struct_ops=tuple(replace(o, autocreate=o.autocreate and o.name not in left_out) for o in spec.struct_ops),
     )
     for name, value in contract.kconfig.items():
         notes.append(f"setting {name}: {value}, as the contract says")
@@ -86,8 +93,9 @@ def _check(spec: ObjectSpec, contract: Contract, wanted: Optional[Sequence[str]]
     for key, names in named.items():
         for name in names:
             known(name, programs, f"{spec.name}: {key}", "program")
-    for name in contract.maps:
-        known(name, spec.maps, f"{spec.name}: maps", "map")
+    for name, terms in contract.maps.items():
+        others = () if terms.create else (*spec.data, *(o.name for o in spec.struct_ops))
+        known(name, (*spec.maps, *others), f"{spec.name}: maps", "map")
     for name in contract.kconfig:
         settings = [e.name for e in spec.externs.values() if e.section == ".kconfig"]
         known(name, settings, f"{spec.name}: kconfig", "setting")
@@ -99,15 +107,18 @@ def _program(program: ProgramSpec, contract: Contract, *, optional: bool) -> Pro
     return replace(program, target=target, autoload=decides)
 
 
-def _map(spec: MapSpec, sizes: Optional[Sizes], btf: Optional[Btf], notes: list[str]) -> MapSpec:
-    if sizes is None:
+def _map(spec: MapSpec, terms: Optional[MapTerms], btf: Optional[Btf], notes: list[str]) -> MapSpec:
+    if terms is None:
         return spec
-    entries = sizes.entries(possible_cpus(), mmap.PAGESIZE, _pid_max() if sizes.max_entries == "pid_max" else 0)
-    changes = {"max_entries": entries, "key_size": sizes.key_size, "value_size": sizes.value_size}
+    entries = terms.entries(possible_cpus(), mmap.PAGESIZE, _pid_max() if terms.max_entries == "pid_max" else 0)
+    changes = {"max_entries": entries, "key_size": terms.key_size, "value_size": terms.value_size}
     changes = {key: value for key, value in changes.items() if value is not None}
     for key, value in changes.items():
-        told = f" ({sizes.max_entries})" if key == "max_entries" and isinstance(sizes.max_entries, str) else ""
+        told = f" ({terms.max_entries})" if key == "max_entries" and isinstance(terms.max_entries, str) else ""
         notes.append(f"map {spec.name!r}: {key} {getattr(spec, key)} -> {value}{told}, as the contract says")
+    if terms.type is not None:
+        notes.append(f"map {spec.name!r}: type {MAP_TYPES[spec.type]} -> {terms.type}, as the contract says")
+        changes["type"] = MAP_TYPE[terms.type]
     made = replace(spec, **changes)  # type: ignore[arg-type]
     if not (_fits(btf, made.key_type, made.key_size) and _fits(btf, made.value_type, made.value_size)):
         made = replace(made, key_type=0, value_type=0)  # the kernel would refuse the types, libbpf drops them then
@@ -128,18 +139,19 @@ def _pid_max() -> int:
         return int(file.read())
 
 
-def _data(spec: ObjectSpec, values: Mapping[str, object], notes: list[str]) -> dict[str, DataSection]:
-    """Return the data sections with the initial values in them."""
-    sections = dict(spec.data)
+def _values(spec: ObjectSpec, values: Mapping[str, object], notes: list[str]) -> dict[str, bytes]:
+    """Return the bytes of the data sections (and arenas, by the map's name) that have other initial values."""
+    found: dict[str, bytes] = {}
     variables = places(spec) if values else {}
     for name, value in values.items():
         known(name, variables, f"{spec.name}: globals", "variable")
         assert spec.btf is not None
         place = variables[name]
-        section = sections[place.section]
-        data = bytearray(section.data.ljust(section.size, b"\0"))
+        section = spec.data.get(place.section)
+        declared = section.data.ljust(section.size, b"\0") if section else spec.maps[place.section].content
+        data = bytearray(found.get(place.section, declared))
         packed = encode_value(spec.btf, place.type, place.size, value, f"{spec.name}: globals: {name}")
         data[place.offset : place.offset + place.size] = packed
-        sections[place.section] = replace(section, data=bytes(data))
+        found[place.section] = bytes(data)
         notes.append(f"variable {name!r} = {value!r}, as the contract says")
-    return sections
+    return found

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from everykernel.object.spec import Function, Reference
 
 PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, PSEUDO_BTF_ID, PSEUDO_FUNC, PSEUDO_CALL, PSEUDO_KFUNC_CALL = 1, 2, 3, 4, 1, 2
+POISON_MAP = 2001000000  # libbpf's POISON_LDIMM64_MAP_BASE: the call of no helper that stands for a map's use
 _IMM = struct.Struct("=i")
 
 
@@ -70,7 +71,8 @@ def link(
     Args:
         parts: the entry function first.
         code_of: each function's instructions, CO-RE applied, by name.
-        fds: descriptors of maps and data sections by name.
+        fds: descriptors of maps and data sections by name; -1 for one that is not there: what uses it becomes two
+            calls of no helper, POISON_MAP and the map's number (poison_map_ldimm64, libbpf 1.7).
         externs: what the externs came to.
     """
     code = bytearray()
@@ -101,6 +103,8 @@ def _resolve(
         _IMM.pack_into(code, at + 4, starts[reference.name] - insn - 1)
     elif kind == FUNCTION:
         _load(code, at, PSEUDO_FUNC, starts[reference.name] - insn - 1, 0)
+    elif kind in (MAP, DATA) and fds[reference.name] < 0:
+        code[at : at + 2 * INSN] = 2 * struct.pack("=BBhi", 0x85, 0, 0, POISON_MAP + list(fds).index(reference.name))
     elif kind == MAP:
         _load(code, at, PSEUDO_MAP_FD, fds[reference.name], 0)
     elif kind == DATA:

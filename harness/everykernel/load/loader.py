@@ -193,10 +193,14 @@ class _Load:
         spec, probes, found = self.spec, self.kernel.probes, self.object.maps
         for declared in spec.maps.values():
             found[declared.name] = made = maps.Map(declared.name, declared, spec.btf)
+            if self._left_out(made):
+                continue
             create.create(made, probes, self.btf_fd)
         stem = spec.name.rpartition("/")[2].partition(".")[0]
         for section in spec.data.values():
             found[section.name] = made = create.data_map(section, spec.btf)
+            if self._left_out(made):
+                continue
             title = section.name if "." in section.name[1:] else stem[: 15 - max(7, len(section.name))] + section.name
             create.create_data(made, probes, self.btf_fd, title, section.data)
         for operations in spec.struct_ops:
@@ -207,6 +211,14 @@ class _Load:
             found[_KCONFIG] = made = maps.Map(_KCONFIG, kconfig, spec.btf)
             create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
             self.externs.place_kconfig(made.fd)
+
+    def _left_out(self, made: maps.Map) -> bool:
+        """Whether the contract leaves a map out, which its record then says."""
+        terms = self.contract.maps.get(made.name)
+        if terms is None or terms.create:
+            return False
+        create.leave_out(made)
+        return True
 
     def _create_operations(self, declared: StructOpsSpec) -> None:
         """Find what an operations struct is in this kernel, and create its map."""
@@ -320,14 +332,17 @@ class _Load:
         if verdict.insn is not None and verdict.insn < len(linked.code) // 8 and self.spec.btf is not None:
             source, text = verifier.source_line(self.spec.btf, linked, verdict.insn)
         assert spec.rule is not None
-        if reasons.poisoned(verdict, refused.log):
+        log, left_out = verifier.name_map(refused.log, list(self.object.maps))
+        if left_out:
+            reason = reasons.Reason("verifier-rejected", f"it needs {self.object.maps[left_out].record['message']}")
+        elif reasons.poisoned(verdict, log):
             reason = self._unresolved(spec, linked, verdict)
         else:
-            reason = reasons.of_program(refused.error, verdict, refused.log, spec.rule, self.kernel.probes)
+            reason = reasons.of_program(refused.error, verdict, log, spec.rule, self.kernel.probes)
         name = error_name(refused.error.errno)
         place = f" at {source}: {text}".removesuffix(": ") if source else ""
         _verdict(record, wire.FAILED, reason.code, f"{name}: {reason.message}{place}")
-        record["errno"], record["log"], record["source"] = name, refused.log, source
+        record["errno"], record["log"], record["source"] = name, log, source
 
     def _unresolved(self, spec: ProgramSpec, linked: Linked, verdict: verifier.Verdict) -> Reason:
         """Return the relocation that poisoned the instruction at which the verifier stopped."""

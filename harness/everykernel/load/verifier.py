@@ -9,6 +9,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from everykernel.btf import Btf
     from everykernel.load.link import Linked
 
@@ -20,6 +22,7 @@ _TAIL = re.compile(
 )
 POISON = "#195896080"  # the call of no helper that stands for what could not be relocated: libbpf's 0xbad2310
 POISON_KFUNC = re.compile(r"#2002\d{6}")
+_POISON_MAP = re.compile(r"(\d+): \(85\) call (unknown#200100(\d{4}))\ninvalid func \2\n")
 
 
 class Verdict(NamedTuple):
@@ -52,6 +55,20 @@ def parse(log: str) -> Verdict:
             break
     reasons = [line for line in lines[at + 1 :] if line.strip() and not _TAIL.match(line)]
     return Verdict(insn, text.split(" ; ")[0].rstrip(), reasons[0].strip() if reasons else "")
+
+
+def name_map(log: str, maps: Sequence[str]) -> tuple[str, str]:
+    """Return a log with the name of the map that was not created and is used, if that ended it; and the name, or "".
+
+    The words are those of libbpf 1.7 (fixup_log_missing_map_load). ``maps`` are in the order in which they were linked.
+    """
+    at = log.rfind("(85) call unknown#200100")  # logs are long: the pattern is for the lines there
+    found = _POISON_MAP.search(log, max(0, at - 10)) if at >= 0 else None
+    if found is None:
+        return log, ""
+    name = maps[int(found[3])]
+    said = f"{found[1]}: <invalid BPF map reference>\nBPF map {name!r} is referenced but wasn't created\n"
+    return log[: found.start()] + said + log[found.end() :], name
 
 
 def source_line(btf: Btf, linked: Linked, insn: int) -> tuple[str, str]:

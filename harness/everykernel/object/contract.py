@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel.errors import UsageError
+from everykernel.object.maps import MAP_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,21 +21,27 @@ KEYS = ("programs", "skip", "may_fail", "targets", "maps", "globals", "kconfig",
 NEEDS = ("helper", "function", "tracepoint", "btf", "map_type", "program_type")
 """What a variant can ask of a kernel, each found out by a probe (`load.needs`)."""
 
-_MAP_KEYS = ("max_entries", "key_size", "value_size")
+_MAP_KEYS = ("create", "type", "max_entries", "key_size", "value_size")
 _VARIANT_KEYS = ("programs", "targets", "needs")
 _CPUS, _PID_MAX, _PAGES = "cpus", "pid_max", " pages"
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """The sizes of one map; None: as declared.
+class MapTerms:
+    """What is decided about one map; None: as declared.
 
-    ``max_entries`` is a number, ``cpus`` (one a possible CPU), ``pid_max`` (the kernel's setting) or ``N pages``.
+    Attributes:
+        max_entries: a number, ``cpus`` (one a possible CPU), ``pid_max`` (the kernel's setting) or ``N pages``.
+        key_size, value_size: in bytes.
+        type: the name of another map type.
+        create: False: it is left out, and what refers to it is an invalid instruction.
     """
 
     max_entries: Optional[Union[int, str]] = None
     key_size: Optional[int] = None
     value_size: Optional[int] = None
+    type: Optional[str] = None
+    create: bool = True
 
     def entries(self, cpus: int, page: int, pid_max: int) -> Optional[int]:
         """Return ``max_entries`` as a number on a machine with so many CPUs, so large pages and this ``pid_max``."""
@@ -74,7 +81,7 @@ class Contract:
         skip: these do not.
         may_fail: these are tried, and their refusal fails nothing.
         targets: what programs attach to instead of what their sections name.
-        maps: sizes by the maps' names.
+        maps: what is decided about maps, by their names.
         globals: initial values of global variables, by name.
         kconfig: values of configuration externs, as text of a kernel's .config, by name.
         variants: groups, by name: of each, the first variant that the kernel takes is kept.
@@ -84,7 +91,7 @@ class Contract:
     skip: tuple[str, ...] = ()
     may_fail: tuple[str, ...] = ()
     targets: Mapping[str, str] = field(default_factory=dict)
-    maps: Mapping[str, Sizes] = field(default_factory=dict)
+    maps: Mapping[str, MapTerms] = field(default_factory=dict)
     globals: Mapping[str, Any] = field(default_factory=dict)
     kconfig: Mapping[str, str] = field(default_factory=dict)
     variants: Mapping[str, tuple[Variant, ...]] = field(default_factory=dict)
@@ -103,7 +110,7 @@ def parse(table: Mapping[str, Any], where: str) -> Contract:
         skip=_names(table, "skip", where),
         may_fail=_names(table, "may_fail", where),
         targets=_texts(table, "targets", where),
-        maps={name: _sizes(sizes, f"{where}: maps.{name}") for name, sizes in _table(table, "maps", where).items()},
+        maps={name: _terms(terms, f"{where}: maps.{name}") for name, terms in _table(table, "maps", where).items()},
         globals=dict(_table(table, "globals", where)),
         kconfig={name: _setting(name, v, where) for name, v in _table(table, "kconfig", where).items()},
         variants={g: _group(v, f"{where}: variants.{g}") for g, v in _table(table, "variants", where).items()},
@@ -145,7 +152,7 @@ def _variant(table: Mapping[str, Any], where: str) -> Variant:
     return Variant(programs, targets, needs)
 
 
-def _sizes(table: Any, where: str) -> Sizes:
+def _terms(table: Any, where: str) -> MapTerms:
     if not _is_table(table):
         raise UsageError(f"{table!r} is not a table", where=where, remedy='write {max_entries = "cpus"}')
     _keys(table, _MAP_KEYS, where)
@@ -157,7 +164,14 @@ def _sizes(table: Any, where: str) -> Sizes:
             raise UsageError(f"max_entries = {entries!r} is no size", where=where, remedy=remedy)
     elif entries is not None:
         entries = _size(table, "max_entries", where)
-    return Sizes(entries, _size(table, "key_size", where), _size(table, "value_size", where))
+    create, type_ = table.get("create", True), table.get("type")
+    if not isinstance(create, bool):
+        raise UsageError(f"create = {create!r} is neither true nor false", where=where)
+    if not create and len(table) > 1:
+        raise UsageError("says more of a map that it leaves out", where=where)
+    if type_ is not None:
+        known(type_, MAP_TYPES[1:], f"{where}: type", "map type")
+    return MapTerms(entries, _size(table, "key_size", where), _size(table, "value_size", where), type_, create)
 
 
 def _size(table: Mapping[str, Any], key: str, where: str) -> Optional[int]:
