@@ -105,7 +105,10 @@ _TABLE = (
         "kconfig-missing", "load", "a strong .kconfig extern is not in the kernel's configuration", "declare it __weak"
     ),
     Reason(
-        "module-missing", "load", "a kernel module that the case needs is not in this kernel", "ask for another flavour"
+        "module-missing",
+        "load",
+        "a kernel module that is needed is not in this kernel, or was not loaded",
+        "name it in the case's machine, or ask for another flavour",
     ),
     Reason(
         "kernel-config-missing",

@@ -15,12 +15,12 @@ from everykernel.reasons import REASONS
 class Answers(Probes):
     """Probes that answer without a kernel."""
 
-    def __init__(self, *, program: bool = True, attach: bool = True) -> None:
+    def __init__(self, *, program: bool = True, attach: bool = True, newer: bool = False) -> None:
         super().__init__()
-        self._program, self._attach = program, attach
+        self._program, self._attach, self._newer = program, attach, newer
 
     def program_type(self, type_: int) -> bool:
-        return self._program
+        return self._program or (self._newer and type_ == sections.PROGRAM_TYPE["sk_lookup"])
 
     def attach_type(self, type_: int, attach_type: int) -> bool:
         return self._attach
@@ -60,6 +60,14 @@ def test_unknown_program_type() -> None:
     """EINVAL without a word, and a smallest program that is refused too: the kernel does not know the type."""
     found = _reason(errno.EINVAL, "", "netfilter", Answers(program=False))
     assert found == ("program-type-unsupported", "this kernel does not know program type netfilter")
+
+
+def test_a_program_type_that_was_left_out() -> None:
+    """Where the kernel knows a type that came later, it was built without this one."""
+    found = _reason(errno.EINVAL, "", "lirc_mode2", Answers(program=False, newer=True))
+    assert found == ("kernel-config-missing", "this kernel is built without program type lirc_mode2")
+    found = _reason(errno.EINVAL, "", "netfilter", Answers(program=False, newer=True))
+    assert found.code == "program-type-unsupported"
 
 
 def test_unknown_attach_type() -> None:

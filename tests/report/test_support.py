@@ -14,7 +14,9 @@ from everykernel.reasons import REASONS
 from everykernel.report import support
 
 PAGE = Path(__file__).parents[2] / "docs" / "support.md"
-CELL = re.compile(r"-|created(, used)?|loads|loads, (attaches|attaches, runs|runs by test_run)|(loads, )?`(.*)`")
+CELL = re.compile(
+    r"-|created(, used)?|loads|loads, (attaches|attaches, runs|runs by test_run|runs from a map)|(loads, )?`(.*)`"
+)
 KERNELS = cast("list[KernelRecord]", [{"spec": "6.1", "release": "6.1.0-x"}, {"spec": "5.10", "release": "5.10.0-x"}])
 
 
@@ -47,6 +49,9 @@ def test_a_cell_says_what_the_results_say() -> None:
     assert cell(result("6.1", programs=loaded(), run=idle)) == "loads, attaches"
     tested = {"status": "passed", "uses": [use(test_runs=1, runs=1)]}
     assert cell(result("6.1", programs=loaded(), run=tested)) == "loads, runs by test_run"
+    held = {"status": "passed", "uses": [use(runs=1)]}
+    assert cell(result("6.1", programs=loaded(), run=held)) == "loads, runs from a map"
+    assert cell(result("6.1", programs=loaded(), run={"status": "passed", "uses": [use()]})) == "loads"
     refused = {"status": "passed", "programs": [{"name": "p", "status": "failed", "code": "attach-type-unsupported"}]}
     assert cell(result("6.1", programs=loaded(), run=refused)) == "loads, `attach-type-unsupported`"
     missing = loaded("failed", "program-type-unsupported")

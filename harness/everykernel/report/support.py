@@ -18,10 +18,10 @@ _INTRODUCTION = """# What runs where
 
 Written by `nox -s support` from the results of the project's own cases; no cell is filled by hand. A program **loads**
 where the kernel took it, **attaches** where it was attached in a run, and **runs** where the case passed and the kernel
-counted runs of the program meanwhile (by `test_run` if it was never attached; of one that replaces a function it counts
-none, and the case alone tells). A map is **created** where the kernel took it, and **used** where the case whose
-programs use it passed. A code says why not ([reason codes](reason-codes.md)); kinds that no case tries are listed
-below each table.
+counted runs of the program meanwhile (by `test_run`, or from a map that holds it, if it was never attached; of one that
+replaces a function it counts none, and the case alone tells). A map is **created** where the kernel took it, and
+**used** where the case whose programs use it passed. A code says why not ([reason codes](reason-codes.md)); kinds that
+no case tries are listed below each table.
 """
 
 
@@ -104,6 +104,8 @@ def _cell(
         return 2, f"loads, `{attached.get('code')}`"
     if use is not None and use["test_runs"] and ran:
         return 4, "loads, runs by test_run"
+    if use is not None and use["runs"] and ran:
+        return 4, "loads, runs from a map"
     return 2, "loads"
 
 
