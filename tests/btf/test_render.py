@@ -6,6 +6,7 @@ import pytest
 from tests.btfwriter import Writer
 
 from everykernel.btf import render
+from everykernel.btf.naming import printable
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,10 @@ def test_hostile_types_end() -> None:
     assert "…" in render.declaration(btf, 1, "x")
     assert "…" in render.declaration(btf, number, "x")
     assert render.layout(btf, writer.next - 1)
+
+
+def test_names_that_are_no_text() -> None:
+    """Bytes that are no UTF-8 and control characters are shown as escapes, all else as it is."""
+    name = b"a\xff\x1b[1m\n\xc3\xa9".decode("utf-8", "surrogateescape")
+    assert printable(name) == r"a\xff\x1b[1m\né"
+    assert printable("task_struct") == "task_struct"

@@ -75,7 +75,7 @@ def trials(
             trouble = f"{e.code}: {e}\n{getattr(e, 'console', '')}"
             guest.close()
             guest = None
-        except (EverykernelError, AssertionError) as e:
+        except (EverykernelError, AssertionError, UnicodeError) as e:
             trouble = f"{type(e).__name__}: {e}"
         yield Trial(number, f"{whole.name}, {part}", data, verdict, trouble, time.monotonic() - began)
 

@@ -15,7 +15,7 @@ _EXECINSTR, _NOBITS = 4, 8
 _HEADERS = "section headers"
 _LIMITS = (0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 # How often a part is chosen: the parts that the loader itself works on most.
-_WEIGHTS = {".BTF": 8, ".BTF.ext": 4, ".symtab": 3, ".maps": 2, "maps": 2, ".strtab": 1, _HEADERS: 2}
+_WEIGHTS = {".BTF": 8, ".BTF.ext": 4, ".symtab": 3, ".maps": 2, "maps": 2, ".strtab": 3, _HEADERS: 2}
 _CODE, _RELOCATIONS, _OTHER = 6, 4, 1
 _INSN = 8
 

@@ -187,3 +187,9 @@ def test_markdown() -> None:
     assert "| moved | ✓✗· | ○·· | missing |" in text
     assert "- 6.1/i386: this kernel (6.1.0-50-686-pae) has no BTF of its own" in text
     assert "```text\nmoved on 5.10: load: relocation-unresolved" in text
+
+
+def test_names_cannot_steer_a_terminal() -> None:
+    """Control characters in what an object is called, and in what is said of it, are shown as escapes."""
+    lines = blocks.lines(result("x", "6.1", code="load-failed", message="program 'a\x1b[31m\x07': no"))
+    assert lines[0] == r"x on 6.1: load-failed: program 'a\x1b[31m\x07': no"

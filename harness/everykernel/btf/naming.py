@@ -31,5 +31,8 @@ def title(btf: Btf, number: int) -> str:
 
 
 def printable(name: str) -> str:
-    """Return a name with bytes that are no UTF-8 shown as escapes."""
-    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return a name with what is no text (bytes that are no UTF-8, control characters) shown as escapes."""
+    if name.isprintable():
+        return name
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

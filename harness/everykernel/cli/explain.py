@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from everykernel import core
+from everykernel.btf.naming import printable
 from everykernel.cli import choices
 from everykernel.cli.sources import Source, read_object
 from everykernel.core.explain import explain as explain_fixup
@@ -57,7 +58,7 @@ def _subjects(spec: ObjectSpec, found: list[Source]) -> dict[Ask, report.Subject
                 fixup = applied.fixup
                 ask = Ask(fixup.kind, fixup.access)
                 subject = subjects.setdefault(ask, report.Subject(str(ask)))
-                subject.programs.append(applied.function.name)
+                subject.programs.append(printable(applied.function.name))
                 if ask not in explained:
                     explained.add(ask)
                     words = Answer(fixup.outcome, fixup.target).text(fixup.kind)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
+from everykernel.btf.naming import printable
 from everykernel.core.compute import Session, compute
 from everykernel.core.fixup import FAILED, Fixup, apply
 from everykernel.core.patch import SIZE, length
@@ -33,8 +34,8 @@ class Applied(NamedTuple):
         """Return the record of this relocation."""
         function, insn, fixup = self
         found: wire.Relocation = {
-            "section": function.section,
-            "program": function.name,
+            "section": printable(function.section),
+            "program": printable(function.name),
             "index": fixup.index,
             "insn": insn,
             "kind": fixup.kind,

@@ -5,6 +5,7 @@ report/schema.json says the same to other programs; a test compares the two. Fie
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypedDict
 
 from everykernel import wire
@@ -144,17 +145,25 @@ def is_breakage(code: str) -> bool:
     return reason is None or reason.stage == "guest"
 
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
 def plain(value: Any) -> Any:
-    """Return ``value`` as JSON can hold it: bytes become ``{"hex": …}``, keys strings, tuples lists."""
+    """Return ``value`` as JSON can hold it: bytes become ``{"hex": …}``, keys strings, tuples lists.
+
+    Names in objects may hold any bytes: those that are no UTF-8, which came as lone surrogates, become escapes.
+    """
+    if isinstance(value, str):
+        return _SURROGATES.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", value)
     if isinstance(value, (bytes, bytearray)):
         return {"hex": bytes(value).hex()}
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {plain(str(k)): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [plain(v) for v in value]
-    if value is None or isinstance(value, (str, int, float, bool)):
+    if value is None or isinstance(value, (int, float, bool)):
         return value
-    return str(value)
+    return plain(str(value))
 
 
 def note_accelerator(kernel: KernelRecord, verdict: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +13,7 @@ from everykernel.matrix.records import CaseResult
 from everykernel.reasons import REASONS
 
 _WIDE = 400  # characters of a piece of evidence that are shown
+_CONTROL = re.compile(r"[^\t\n\x20-\x7e\xa0-\U0010ffff]")  # what an object's names may do to a terminal
 _TAIL = 12  # lines of a log or console that are shown; the whole is in the report folder
 
 
@@ -48,7 +50,7 @@ def lines(result: CaseResult, *, console: str = "", trace: str = "", verbose: in
         found.append(f"  evidence: {result['evidence']}")
     if result.get("again"):
         found.append(f"  again: {result['again']}")
-    return found
+    return [_CONTROL.sub(lambda c: c[0].encode("unicode_escape").decode(), line) for line in found]
 
 
 def _problems(result: CaseResult, keep: int) -> list[str]:

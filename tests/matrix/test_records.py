@@ -1,0 +1,20 @@
+"""What a guest sends becomes what a results file can hold."""
+
+from __future__ import annotations
+
+import json
+
+from everykernel.matrix import records
+
+
+def test_plain() -> None:
+    """Bytes, tuples and keys become JSON's; a name's bytes that are no UTF-8 become escapes, other text is kept."""
+    name = b"mi\xffs".decode("utf-8", "surrogateescape")
+    found = records.plain({"name": name, 1: (b"\x01", None, 2.5), "log": "a\r\n\tb é", name: {name}})
+    assert found == {
+        "name": r"mi\xffs",
+        "1": [{"hex": "01"}, None, 2.5],
+        "log": "a\r\n\tb é",
+        r"mi\xffs": [r"mi\xffs"],
+    }
+    assert json.loads(json.dumps(found, ensure_ascii=False).encode()) == found
