@@ -11,7 +11,8 @@
  * target and not on the host.
  *
  * ORACLE_UNKNOWN holds numbers of BTF kinds that the pretended kernel does not take (100: global functions; 101: section
- * names with a question mark); the BTF that it takes last is written to the file ORACLE_BTF.
+ * names with a question mark); the BTF that it takes last is written to the file ORACLE_BTF. ORACLE_LEFT_OUT names a map
+ * that is not created.
  *
  * Prints one line of text a program, fields separated by tabs:
  *     program NAME SECTION ERRNO HEX      HEX is the instructions after relocation, linking included ("-" after an error)
@@ -248,6 +249,7 @@ static int one(const char *path, const char *btf, int position)
 	struct bpf_object *obj = open_object(path, btf);
 	struct bpf_program *prog, *chosen = NULL;
 	struct bpf_map *map;
+	const char *left_out = getenv("ORACLE_LEFT_OUT");
 	int at = 0, err;
 
 	if (!obj) {
@@ -263,8 +265,11 @@ static int one(const char *path, const char *btf, int position)
 		bpf_object__close(obj);
 		return 0;
 	}
-	bpf_object__for_each_map(map, obj)
+	bpf_object__for_each_map(map, obj) {
 		bpf_map__set_pin_path(map, NULL); /* nothing is looked for in the host's bpffs */
+		if (left_out && !strcmp(bpf_map__name(map), left_out))
+			bpf_map__set_autocreate(map, false);
+	}
 	err = bpf_object__prepare(obj);
 	printf("program\t%s\t%s\t%d\t", bpf_program__name(chosen), bpf_program__section_name(chosen), -err);
 	if (err) {

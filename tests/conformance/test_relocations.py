@@ -14,10 +14,13 @@ from tests.conformance.foreign import ENOUGH
 from tests.conformance.relocations import Tally
 
 from everykernel import core, kernels
+from everykernel.architectures import DEFAULT
 from everykernel.btf import Btf
 from everykernel.btf.subset import Subset
+from everykernel.compile import Job, compile_one
 from everykernel.core import needed
 from everykernel.kernels.debian import Archive
+from everykernel.load.link import link
 from everykernel.object import read
 from everykernel.object.spec import ObjectSpec
 
@@ -122,6 +125,22 @@ def test_the_oracle_says_what_it_makes_of_an_arena(tmp_path: Path) -> None:
     symbols.touch()
     verdicts = libbpf.Oracle(Archive(), tmp_path).relocate(path, libbpf.Files(btf, symbols))
     assert [(v.program, v.errno) for v in verdicts if isinstance(v, libbpf.Verdict)] == [("counts", 0), ("beside", 0)]
+
+
+def test_what_uses_a_map_that_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calls that take the place of a map's use are libbpf's, byte for byte."""
+    path, btf, symbols = tmp_path / "maps.o", tmp_path / "vmlinux.btf", tmp_path / "kallsyms"
+    compile_one(Job(Path(__file__).parent.parent / "vm" / "objects" / "contract.bpf.c", DEFAULT, path))
+    btf.write_bytes(kernels.btf(kernels.resolve("6.12")[0].fetch()) or b"")
+    symbols.touch()
+    monkeypatch.setenv("ORACLE_LEFT_OUT", "wide")
+    verdicts = libbpf.Oracle(Archive(), tmp_path).relocate(path, libbpf.Files(btf, symbols))
+    theirs = next(v for v in verdicts if isinstance(v, libbpf.Verdict) and v.program == "stores")
+    spec = read(path.read_bytes(), "maps.o")
+    stores = spec.functions["stores"]
+    ours = link([stores], {"stores": stores.code}, {name: -1 if name == "wide" else 3 for name in spec.maps}, {})
+    assert theirs.errno == 0
+    assert bytes(ours.code) == theirs.code
 
 
 def test_libbpf_relocates_against_a_minimised_btf_with_the_same_result(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from tests.btfwriter import Writer
 
 from everykernel.errors import UsageError
 from everykernel.load import abi, create, kconfig, maps
+from everykernel.load.probe import Probes
 from everykernel.object import MapSpec
 from everykernel.object.maps import MAP_TYPE
 
@@ -60,6 +61,14 @@ def test_untyped_values() -> None:
 def test_entries(type_: str, given: int, entries: int, note: str) -> None:
     """What the loader decides by itself about sizes is noted."""
     assert create.entries_of(MapSpec("m", MAP_TYPE[type_], max_entries=given)) == (entries, note)
+
+
+def test_an_arena_too_small_for_its_variables() -> None:
+    """It is refused before the kernel is asked."""
+    arena = maps.Map("a", MapSpec("a", MAP_TYPE["arena"], max_entries=1, content=bytes(5000)), None)
+    create.create(arena, Probes(), 0)
+    assert (arena.fd, arena.record["status"], arena.record["code"]) == (-1, "failed", "limit-exceeded")
+    assert arena.record["message"] == "map 'a': its variables take 5000 bytes, its 1 pages have fewer"
 
 
 def test_a_map_that_was_not_created_says_so() -> None:

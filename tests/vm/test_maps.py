@@ -156,6 +156,8 @@ def test_samples_are_sent_to_programs(newest: Guest) -> None:
     assert loaded.maps["commands"].send(samples) == 3
     assert loaded.programs["drain"].test_run(bytes(64)).retval == 3
     assert (loaded.globals["sum"], loaded.globals["last"]) == (18, 3)
+    with pytest.raises(RequestFailed, match="a sample is bytes"):
+        loaded.maps["commands"].send(["text"])  # type: ignore[list-item]
     with pytest.raises(RequestFailed, match="a map of type array takes no samples"):
         loaded.maps[".data"].send(samples)
 
@@ -168,3 +170,11 @@ def test_variables_in_an_arena(newest: Guest) -> None:
     loaded.globals["total"] = 7
     assert loaded.programs["walk"].test_run().retval == 0
     assert loaded.globals["total"] == 7
+
+
+def test_stacks_without_a_size(newest: Guest) -> None:
+    """They have room for the deepest stack that the kernel takes, and the record says so."""
+    [record] = [m for m in of_case(newest, "stack_trace").load["maps"] if m["name"] == "stacks"]
+    deepest = int(newest.run(["cat", "/proc/sys/kernel/perf_event_max_stack"]).stdout)
+    assert record["value_size"] == 8 * deepest
+    assert record["note"] == f"value_size was 0: {8 * deepest}, the deepest stack of this kernel"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Optional
 from everykernel import wire
 from everykernel.load import abi, pins
 from everykernel.load.maps import ARRAY, PERF_EVENT_ARRAY, Map, possible_cpus
+from everykernel.load.reasons import Reason
 from everykernel.load.syscalls import ENOTSUPP, address, bpf, error_name
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.spec import DataSection, MapSpec
@@ -21,7 +22,6 @@ from everykernel.object.spec import DataSection, MapSpec
 if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.load.probe import Probes
-    from everykernel.load.reasons import Reason
     from everykernel.load.struct_ops import Operations
 
 RING_BUFFERS = frozenset({MAP_TYPE["ringbuf"], MAP_TYPE["user_ringbuf"]})
@@ -61,6 +61,10 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
         record["note"] = ", ".join(filter(None, (note, f"value_size was 0: {size}, the deepest stack of this kernel")))
     spec = map_.spec
     if spec.pinning and pins.reuse(map_):
+        return
+    if spec.type == _ARENA and len(spec.content) > entries * mmap.PAGESIZE:
+        told = f"its variables take {len(spec.content)} bytes, its {entries} pages have fewer"
+        absent(map_, Reason("limit-exceeded", told))
         return
     inner = -1
     try:
@@ -150,8 +154,11 @@ def entries_of(spec: MapSpec) -> tuple[int, str]:
 
 def _stack_depth() -> int:
     """Return how many addresses a stack trace may have: the kernel refuses maps with more (stack_map_alloc)."""
-    with open("/proc/sys/kernel/perf_event_max_stack") as file:  # noqa: PTH123 - pathlib costs a tenth of the call here
-        return int(file.read())
+    try:
+        with open("/proc/sys/kernel/perf_event_max_stack") as file:  # noqa: PTH123 - pathlib costs a tenth of this
+            return int(file.read())
+    except FileNotFoundError:  # a kernel without perf events, and so without such maps
+        return 127  # PERF_MAX_STACK_DEPTH
 
 
 def _attributes(spec: MapSpec, entries: int, name: str, btf_fd: int) -> abi.MapAttributes:

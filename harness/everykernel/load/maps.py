@@ -165,6 +165,8 @@ class Map:
         """Put samples into a user ring buffer, for programs to drain; return how many had room, the first ones."""
         if self.spec.type != MAP_TYPE["user_ringbuf"]:
             raise UsageError(f"a map of type {self.record['type']} takes no samples", where=f"map {self.name!r}")
+        if not all(isinstance(sample, (bytes, bytearray)) for sample in samples):
+            raise UsageError("a sample is bytes", where=f"map {self.name!r}")
         if self._writer is None:
             from everykernel.load.userring import UserRingBuffer
 
