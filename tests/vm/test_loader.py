@@ -199,13 +199,20 @@ def test_unreadable_objects(machines: Machines, linux: Kernel, compiled: Compile
 
 
 def test_supplied_btf(machines: Machines, columns: dict[str, Kernel], compiled: Compiled) -> None:
-    """A BTF of another pointer size is rejected; one that is damaged too."""
+    """A BTF of another pointer size is rejected, a damaged one too; what has no CO-RE records loads all the same."""
     with machines.start(columns["6.1/i386"]) as guest, machines.start(columns["6.1"]) as other:
         foreign = other.pull("/sys/kernel/btf/vmlinux")
-        loaded = Loaded(guest, "features.bpf.o", compiled("features", "i386"), btf=foreign, btf_name="6.1.btf")
-        assert _verdict(loaded.relocate) == ("failed", "btf-rejected")
-        loaded = Loaded(guest, "features.bpf.o", compiled("features", "i386"), btf=foreign[:100], btf_name="6.1.btf")
-        assert _verdict(loaded.relocate) == ("failed", "btf-rejected")
+        for btf in (foreign, foreign[:100]):
+            loaded = Loaded(guest, "own_btf.bpf.o", compiled("own_btf", "i386"), btf=btf, btf_name="6.1.btf")
+            assert _verdict(loaded.relocate) == ("failed", "btf-rejected")
+            assert loaded.relocate["btf"] == "supplied:6.1.btf"
+            rejected = {p["name"] for p in loaded.relocate["programs"] if p["code"] == "btf-rejected"}
+            assert rejected == {"relocated", "sized", "by_fentry", "by_tp_btf", "by_lsm"}
+            assert rejected == {n for n, p in loaded.programs.items() if p["status"] == "not-reached"}
+            loaded = Loaded(guest, "features.bpf.o", compiled("features", "i386"), btf=btf, btf_name="6.1.btf")
+            assert _verdict(loaded.relocate) == ("passed", "")
+            assert loaded.relocate["notes"][-1].startswith("the supplied BTF is rejected: 6.1.btf")
+            assert loaded.test_run("caller") == 1234
 
 
 def test_checks(machines: Machines, linux: Kernel, compiled: Compiled) -> None:

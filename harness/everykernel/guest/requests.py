@@ -10,13 +10,12 @@ import sys
 import traceback
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Optional, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from everykernel import load, wire
-from everykernel.btf import Btf
 from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, ObjectUnsupported, UsageError
 from everykernel.load import usage
-from everykernel.load.syscalls import architecture, error_name
+from everykernel.load.syscalls import error_name
 from everykernel.load.variables import Variables
 
 if TYPE_CHECKING:
@@ -93,22 +92,16 @@ class Requests:
 
         try:
             spec = object_.read(message.data, message.name)
-            btf: Optional[Btf] = None
-            if message.btf is not None:
-                size = architecture().pointer_size  # of a BTF that does not tell
-                btf = Btf.parse(message.btf, name=message.btf_name or "supplied", pointer_size=size)
             loaded = load.load(
                 spec,
                 self._kernel,
                 programs=message.programs,
-                btf=btf,
+                btf=message.btf,
                 btf_name=message.btf_name,
                 contract=message.contract,
             )
-        except (ObjectMalformed, ObjectUnsupported) as e:
+        except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
             return self._keep(_unreadable(e))
-        except BtfMalformed as e:
-            return self._keep(_unreadable(e, f"supplied:{message.btf_name}" if message.btf is not None else ""))
         return self._keep(loaded)
 
     def _attach(self, message: wire.Attach) -> wire.Message:
@@ -173,11 +166,9 @@ class Requests:
         return wire.Done()
 
 
-def _unreadable(error: EverykernelError, btf: str = "") -> LoadedObject:
-    """Return an object that could not be read, or not against this BTF: relocate failed, load was not reached."""
+def _unreadable(error: EverykernelError) -> LoadedObject:
+    """Return an object that could not be read: relocate failed, load was not reached."""
     relocate = {"status": wire.FAILED, "code": error.code, "message": str(error), "seconds": 0.0, "relocations": []}
-    if btf:
-        relocate["btf"] = btf
     stage = {"status": wire.NOT_REACHED, "code": error.code, "message": "", "seconds": 0.0, "maps": [], "programs": []}
     return load.LoadedObject(None, cast("wire.Stage", relocate), cast("wire.Stage", stage))
 

@@ -46,7 +46,7 @@ def load(
     kernel: KernelTypes,
     *,
     programs: Optional[Sequence[str]] = None,
-    btf: Optional[Btf] = None,
+    btf: Optional[Union[Btf, bytes]] = None,
     btf_name: str = "",
     contract: Optional[Mapping[str, Any]] = None,
 ) -> LoadedObject:
@@ -56,11 +56,12 @@ def load(
         spec: the object.
         kernel: the running kernel's types and probes.
         programs: load only these, beside those of the contract's variants; the contract's own list without it.
-        btf: relocate against this BTF instead of the kernel's own; ``btf_name`` names it in the record.
+        btf: relocate against this BTF instead of the kernel's own; ``btf_name`` names it in the record. Where it is
+            damaged or of another kind of machine, the programs that have CO-RE records end in ``btf-rejected``.
         contract: the loader contract, in the form of a case.toml's ``[contract]``.
 
     Raises ObjectMalformed for damage that is only found on the way, ObjectUnsupported for an object of the wrong byte
-    order, BtfMalformed for a supplied BTF of another byte order or pointer size, UsageError for an unknown name.
+    order, UsageError for an unknown name.
     """
     agreed = contract_.parse(contract or {}, "contract")
     if spec.byteorder != sys.byteorder:
@@ -77,23 +78,29 @@ def load(
         raise
 
 
-def _load(decided: Decided, kernel: KernelTypes, contract: Contract, btf: Optional[Btf], btf_name: str) -> LoadedObject:
+def _load(
+    decided: Decided, kernel: KernelTypes, contract: Contract, btf: Optional[Union[Btf, bytes]], btf_name: str
+) -> LoadedObject:
     spec, grouped = decided.spec, contract.grouped
+    target, used, rejected = kernel.target, "none" if kernel.vmlinux is None else "kernel", ""
     if btf is not None:
-        _check(btf)
-        target, used = Target(btf), f"supplied:{btf_name or btf.name}"
-    else:
-        target, used = kernel.target, "none" if kernel.vmlinux is None else "kernel"
+        name = btf_name or (btf.name if isinstance(btf, Btf) else "supplied")
+        try:
+            target, used = Target(_supplied(btf, name)), f"supplied:{name}"
+        except BtfMalformed as e:
+            target, used, rejected = Target(None), f"supplied:{name}", str(e)
     tried = [*decided.programs, *(p for p in spec.programs if p.name in grouped)]
-    relocated = relocate(spec, tried, target, used)
+    relocated = relocate(spec, tried, target, used, rejected)
     if btf is not None and any(r["kind"] == "target_type_id" for r in relocated.stage["relocations"]):
         relocated.stage["notes"].append("target type ids are the supplied BTF's: the kernel knows no type by them")
     return _Load(decided, kernel, relocated, contract).run()
 
 
-def _check(btf: Btf) -> None:
-    """Refuse a supplied BTF that cannot be of this kernel."""
+def _supplied(btf: Union[Btf, bytes], name: str) -> Btf:
+    """Return a supplied BTF; raise BtfMalformed for one that is damaged or cannot be of this kernel."""
     here = architecture()
+    if not isinstance(btf, Btf):
+        btf = Btf.parse(btf, name=name, pointer_size=here.pointer_size)  # of a BTF that does not tell
     if (btf.byteorder, btf.pointer_size) != (here.byteorder, here.pointer_size):
         raise BtfMalformed(
             f"is of a {8 * btf.pointer_size}-bit {btf.byteorder}-endian kernel, "
@@ -101,6 +108,7 @@ def _check(btf: Btf) -> None:
             where=btf.name,
             remedy="supply the BTF of exactly this kernel",
         )
+    return btf
 
 
 class _Load:

@@ -33,8 +33,13 @@ class Relocated:
         self.parts: dict[str, list[Function]] = {}
 
 
-def relocate(spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, btf_name: str) -> Relocated:
-    """Relocate these programs of an object against a kernel's types; ``btf_name`` names them in the record."""
+def relocate(
+    spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, btf_name: str, rejected: str = ""
+) -> Relocated:
+    """Relocate these programs of an object against a kernel's types; ``btf_name`` names them in the record.
+
+    ``rejected``: why there are none, where a BTF was supplied that cannot serve.
+    """
     began = time.monotonic()
     done = Relocated()
     relocations: dict[tuple[str, int], wire.Relocation] = {}
@@ -45,7 +50,8 @@ def relocate(spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, 
         code, message = "", ""
         number = sum(len(f.core) for f in parts)
         if session is None and number:
-            code, message = "btf-missing", f"it has {number} CO-RE records, and the kernel has no BTF"
+            code = "btf-rejected" if rejected else "btf-missing"
+            message = f"it has {number} CO-RE records, and {rejected or 'the kernel has no BTF'}"
         else:
             found = core.relocate_program(spec, program, session) if session else core.RelocatedProgram({}, [], None)
             for applied in found.applied:
@@ -65,7 +71,7 @@ def relocate(spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, 
         "btf": btf_name,
         "relocations": list(relocations.values()),
         "programs": records,
-        "notes": list(spec.notes),
+        "notes": [*spec.notes, *([f"the supplied BTF is rejected: {rejected}"] if rejected else [])],
     }
     return done
 
