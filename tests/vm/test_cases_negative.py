@@ -100,6 +100,29 @@ def test_a_case_notices_an_object_made_for_another_target(run: Run, name: str) -
     assert result["outcome"] == "failed"
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("freplace", "return number * number;", "return number;"),
+        ("iter_map", "*value += 1;", "*value += 2;"),
+        ("ksyscall", "result = (ek_long)PT_REGS_RC(ctx);", "result = 0;"),
+        ("lsm_cgroup", "return type != forbidden_type;", "return 1;"),
+        ("sleepable", "return changed_result;", "return 0;"),
+        ("struct_ops", "ek_plain", "ek_other"),
+        ("struct_ops_test_run", "state->val *= 3;", "state->val *= 4;"),
+        ("syscall", "max_entries = ctx->max_entries;", "max_entries = 1;"),
+        ("usdt", "collected = number;", "collected = number + 1;"),
+        ("usdt_sites", "&places[number & (PLACES - 1)]", "&places[0]"),
+    ],
+)
+def test_a_case_notices_a_program_that_does_something_else(
+    run: Run, tmp_path: Path, name: str, old: str, new: str
+) -> None:
+    """A program with one line changed attaches as before, and what the rest of the guest knows tells on it."""
+    result = run(spoilt_source(tmp_path, name, "prog.bpf.c", old, new), "6.12")
+    assert (result["outcome"], result["stage"], result["code"]) == ("failed", "run", "assertion-failed")
+
+
 def test_an_assertion_in_the_program_names_its_line(run: Run, tmp_path: Path) -> None:
     """The report says cases/<name>/prog.bpf.c and the line of the assertion that failed in the kernel."""
     case = spoilt_source(tmp_path, "helpers_agree", "prog.bpf.c", "EK_ASSERT(i > 0);", "EK_ASSERT(i > 16);")
