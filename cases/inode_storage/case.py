@@ -14,6 +14,9 @@ def check(obj):
     for name in ("one", "link", "one", "other"):
         os.close(os.open(f"/tmp/{name}", os.O_RDONLY))
     obj.globals["ek_pid"] = 0
+    if not obj.programs["on_open"].attached:
+        assert files.lookup(one) is None, "a file has storage without the program"
+        return {"opened": obj.globals["ek_hits"]}
     for descriptor, times in ((one, 3), (other, 1)):
         found = files.lookup(descriptor)
         assert found == {"inode": os.fstat(descriptor).st_ino, "times": times}, f"{found}, opened {times} times"

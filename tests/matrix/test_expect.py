@@ -93,6 +93,13 @@ def test_refused_programs_as_expected_pass_the_stage() -> None:
     assert stage["programs"][0]["expected"]["status"] == "failed"
 
 
+def test_a_check_that_failed_is_not_excused() -> None:
+    """A run that failed in its check fails, though a program was not attached, as expected."""
+    stage: Any = failed("assertion-failed", programs=[{"name": "p", **failed("attach-type-unsupported")}])
+    [problem] = judge("run", stage, [Expectation("run", "failed", "attach-type-unsupported", program="p")], HERE)
+    assert (problem.code, stage["status"]) == ("assertion-failed", "failed")
+
+
 def test_map_that_failed_is_not_excused() -> None:
     """A map that could not be made fails the stage even where its programs fail as expected."""
     stage: Any = failed("map-create-failed", programs=[{"name": "p", **failed()}], maps=[{"name": "m", **failed()}])

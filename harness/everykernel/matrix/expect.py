@@ -93,7 +93,7 @@ def judge(name: str, stage: wire.Stage, expectations: Sequence[Expectation], con
     """Compare a stage that ended with what is expected of it, and return what is wrong.
 
     The stage's record is annotated: ``expected`` on the stage or program that an expectation speaks for. A stage that
-    failed only in programs that are expected to fail becomes ``passed``, with a note that names them.
+    failed for what programs are expected to fail for, and for nothing else, becomes ``passed``, with a note.
     """
     entry = find(expectations, conditions, name)
     problems, refused = _judge_programs(name, stage, expectations, conditions, whole=entry is not None)
@@ -103,9 +103,13 @@ def judge(name: str, stage: wire.Stage, expectations: Sequence[Expectation], con
         return problems + ([Problem(name, wrong[0], wrong[1])] if wrong else [])
     if stage.get("status") != wire.FAILED:
         return problems
-    if refused and not problems and not any(m.get("status") == wire.FAILED for m in stage.get("maps", [])):
+    maps = any(m.get("status") == wire.FAILED for m in stage.get("maps", []))
+    if stage.get("code") in refused.values() and not problems and not maps:
         stage["status"], stage["code"], stage["message"] = wire.PASSED, "", ""
-        stage["notes"] = [*stage.get("notes", []), "refused, as the case expects: " + ", ".join(refused)]
+        stage["notes"] = [
+            *stage.get("notes", []),
+            "refused, as the case expects: " + ", ".join(f"{p} ({code})" for p, code in refused.items()),
+        ]
         return []
     if problems:
         return problems
@@ -114,13 +118,13 @@ def judge(name: str, stage: wire.Stage, expectations: Sequence[Expectation], con
 
 def _judge_programs(
     name: str, stage: wire.Stage, expectations: Sequence[Expectation], conditions: Conditions, *, whole: bool
-) -> tuple[list[Problem], list[str]]:
-    """Judge each program of a stage; return problems, and the programs that failed as expected, with their codes.
+) -> tuple[list[Problem], dict[str, str]]:
+    """Judge each program of a stage; return problems, and the codes of programs that failed as expected, by name.
 
     ``whole``: an expectation speaks for the stage as a whole, so a failed program without one is no problem.
     """
     problems: list[Problem] = []
-    refused: list[str] = []
+    refused: dict[str, str] = {}
     seen = set()
     for program in stage.get("programs", []):
         label = program.get("name", "")
@@ -133,7 +137,7 @@ def _judge_programs(
             if wrong:
                 problems.append(Problem(name, *wrong, program=label))
             elif status == wire.FAILED:
-                refused.append(f"{label} ({code})")
+                refused[label] = code
         elif status == wire.FAILED and program.get("decides", True) and not whole:
             problems.append(Problem(name, code, f"program {label!r}: {message}", program=label))
     if stage.get("status") != wire.NOT_REACHED:
