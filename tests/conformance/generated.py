@@ -55,18 +55,24 @@ class Types:
     """Appends random types to a writer; ``noise`` makes changes to what ``rng`` alone decides."""
 
     def __init__(
-        self, rng: random.Random, *, size: int, noise: random.Random | None = None, base: Types | None = None
+        self,
+        rng: random.Random,
+        *,
+        size: int,
+        noise: random.Random | None = None,
+        base: Types | None = None,
+        big: bool = False,
     ) -> None:
         self.rng = rng
         self.noise = noise
         if base is None:
-            self.writer = Writer()
+            self.writer = Writer(big=big)
             for name, width, signed in INTS:
                 self.writer.integer(name, width, signed=signed)
             self.sized = list(range(1, self.writer.next))
             self.fields = list(self.sized)  # types that a bitfield may have
         else:
-            self.writer = Writer(base=base.writer.btf())
+            self.writer = Writer(big=big, base=base.writer.btf())
             self.sized = list(base.sized)
             self.fields = list(base.fields)
         self.whole = list(range(1, self.writer.next))
@@ -168,19 +174,20 @@ class Types:
         self.fields.append(number)
 
 
-def sample(seed: int, *, programs: int = 40) -> Sample:
-    """Return the object and the kernel BTF that belong to a seed."""
+def sample(seed: int, *, programs: int = 40, big: bool = False) -> Sample:
+    """Return the object and the kernel BTF that belong to a seed; ``big`` ones are big-endian."""
     rng = random.Random(seed)
     size = rng.choice((5, 20, 60))
-    ours = Types(random.Random(seed), size=size)
+    ours = Types(random.Random(seed), size=size, big=big)
     if rng.random() < 0.5:
-        theirs = Types(random.Random(seed), size=size, noise=rng)
+        theirs = Types(random.Random(seed), size=size, noise=rng, big=big)
     else:
-        theirs = Types(rng, size=rng.choice((5, 20, 60, 200)))
+        theirs = Types(rng, size=rng.choice((5, 20, 60, 200)), big=big)
     split = []
     if rng.random() < 0.3:
-        theirs = Types(rng, size=rng.choice((0, 5)))
-        split = [Types(rng, size=rng.choice((5, 20, 60)), base=theirs) for _ in range(rng.randrange(1, 4))]
+        theirs = Types(rng, size=rng.choice((0, 5)), big=big)
+        count = rng.randrange(1, 4)
+        split = [Types(rng, size=rng.choice((5, 20, 60)), base=theirs, big=big) for _ in range(count)]
     local, kernel = ours.writer.btf("o"), theirs.writer.image()
     modules = [types.writer.image() for types in split]
     made = [_program(rng, local, target_of(kernel, modules)) for _ in range(programs)]
@@ -193,7 +200,9 @@ def sample(seed: int, *, programs: int = 40) -> Sample:
     )
     data = {"license": b"GPL\0", ".BTF": ours.writer.image(), ".BTF.ext": ext}
     functions = [(f"p{n}", name, 0, len(text)) for n, (name, text) in enumerate(code.items())]
-    return Sample(bpf_object(code, functions, data), Btf.parse(data[".BTF"], name="o"), ext, kernel, modules, made)
+    return Sample(
+        bpf_object(code, functions, data, big=big), Btf.parse(data[".BTF"], name="o"), ext, kernel, modules, made
+    )
 
 
 def target_of(kernel: bytes, modules: list[bytes]) -> core.Target:
@@ -212,14 +221,22 @@ def _program(rng: random.Random, local: Btf, target: core.Target) -> Program:
         if len(records) == wanted:
             break
         record = _record(rng, local, len(code))
-        insn = _instruction(rng, local, record)
+        insn = _ordered(_instruction(rng, local, record), local)
         refused = core.compute(record, 0, local, target, insn).outcome == core.FAILED
         if not refused or rng.random() < (0.1 if wanted == 1 else 0.02):
             records.append(record)
             code += insn
     if not records:
         records, code = [record], insn
-    return Program(code + EXIT, records)
+    return Program(code + _ordered(EXIT, local), records)
+
+
+def _ordered(code: bytes, local: Btf) -> bytes:
+    """Return little-endian instructions in the byte order of a BTF."""
+    if local.byteorder == "little":
+        return code
+    slots = (struct.unpack("<BBhi", code[at : at + 8]) for at in range(0, len(code), 8))
+    return b"".join(struct.pack(">BBhi", op, regs >> 4 | (regs & 15) << 4, off, imm) for op, regs, off, imm in slots)
 
 
 def _record(rng: random.Random, local: Btf, at: int) -> CoreRecord:

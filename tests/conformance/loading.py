@@ -37,7 +37,7 @@ KERNELS = "5.10,6.1,6.12,6.18,7.3"
 TABLE = Path(__file__).with_name("differences.toml")
 ALLOWED = 0.01  # of the pairs may be in the table
 _BATCH = 8  # objects a guest
-_PATIENCE = 300.0  # seconds for a batch
+_PATIENCE = 900.0  # seconds for a batch: a million instructions take an emulated verifier minutes
 _MACHINE = MachineSpec(memory=512)  # one object after the other: the kernel frees large maps when it finds the time
 _LOADER = "/tmp/libbpf-loader"
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.conformance import generated, libbpf
+from tests.conformance import bigendian, generated, libbpf
 
 from everykernel import core
 from everykernel.kernels.debian import Archive
@@ -14,6 +14,7 @@ from everykernel.kernels.debian import Archive
 pytestmark = pytest.mark.conformance
 
 SEEDS = 150
+BIG_SEEDS = 30  # emulated
 
 
 def relocated(sample: generated.Sample, program: generated.Program) -> tuple[bytes | None, Counter[str]]:
@@ -32,9 +33,9 @@ def relocated(sample: generated.Sample, program: generated.Program) -> tuple[byt
     return bytes(code), outcomes
 
 
-def compare(oracle: libbpf.Oracle, folder: Path, seed: int) -> tuple[list[str], Counter[str]]:
+def compare(oracle: libbpf.Oracle, folder: Path, seed: int, *, big: bool) -> tuple[list[str], Counter[str]]:
     """Return how we differ from libbpf on the sample of a seed, and the outcomes."""
-    sample = generated.sample(seed)
+    sample = generated.sample(seed, big=big)
     obj, btf, symbols = folder / "sample.o", folder / "sample.btf", folder / "kallsyms"
     obj.write_bytes(sample.object)
     btf.write_bytes(sample.target)
@@ -56,12 +57,23 @@ def compare(oracle: libbpf.Oracle, folder: Path, seed: int) -> tuple[list[str], 
     return differences, total
 
 
-def test_random_objects_come_out_as_libbpfs(tmp_path: Path) -> None:
-    """Thousands of records of every kind, over types that agree, differ and contradict, give libbpf's bytes."""
-    oracle = libbpf.Oracle(Archive(), tmp_path)
+def _all_alike(oracle: libbpf.Oracle, folder: Path, seeds: int, *, big: bool) -> Counter[str]:
+    """Compare the samples of many seeds; return the outcomes."""
     total: Counter[str] = Counter()
-    for seed in range(SEEDS):
-        differences, outcomes = compare(oracle, tmp_path, seed)
+    for seed in range(seeds):
+        differences, outcomes = compare(oracle, folder, seed, big=big)
         assert not differences
         total += outcomes
+    return total
+
+
+def test_random_objects_come_out_as_libbpfs(tmp_path: Path) -> None:
+    """Thousands of records of every kind, over types that agree, differ and contradict, give libbpf's bytes."""
+    total = _all_alike(libbpf.Oracle(Archive(), tmp_path), tmp_path, SEEDS, big=False)
     assert min(total[outcome] for outcome in (core.PATCHED, core.POISONED, core.FAILED)) > 500
+
+
+def test_random_big_endian_objects_come_out_as_libbpfs(tmp_path: Path) -> None:
+    """The same where bytes, bit-fields and registers are the other way round: libbpf runs as a program for s390x."""
+    total = _all_alike(bigendian.oracle(Archive(), tmp_path / "s390x"), tmp_path, BIG_SEEDS, big=True)
+    assert min(total[outcome] for outcome in (core.PATCHED, core.POISONED, core.FAILED)) > 100
