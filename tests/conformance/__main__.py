@@ -74,6 +74,10 @@ def main(words: list[str]) -> int:
                 tally = loading.run(objects, specs, folder, console)
                 short = loading.shortfalls(tally) if whole else ()
                 well &= loading.report(tally, objects, specs, short, console)
+                if whole:
+                    own = [o for o in objects if o.own]
+                    tally = loading.run(own, loading.GENERIC, folder, console)
+                    well &= loading.report(tally, own, loading.GENERIC, (), console)
     return 0 if well else 1
 
 

@@ -24,6 +24,7 @@ from tests.conformance.foreign import ENOUGH, Foreign
 
 from everykernel import kernels, wire
 from everykernel.errors import CaseTimeout, EverykernelError, GuestError
+from everykernel.images.modules import Tree
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.model import Kernel
 from everykernel.load.link import reached
@@ -34,11 +35,12 @@ from everykernel.object import read
 from everykernel.object.spec import DATA, MAP
 
 KERNELS = "5.10,6.1,6.12,6.18,7.3"
+GENERIC = "7.3+generic"  # what the cloud flavours leave out, for our own objects: input devices
 TABLE = Path(__file__).with_name("differences.toml")
 ALLOWED = 0.01  # of the pairs may be in the table
 _BATCH = 8  # objects a guest
 _PATIENCE = 900.0  # seconds for a batch: a million instructions take an emulated verifier minutes
-_MACHINE = MachineSpec(memory=512)  # one object after the other: the kernel frees large maps when it finds the time
+_MODULES = ("nf_conntrack", "nf_flow_table", "hid")  # whose functions and types objects ask for
 _LOADER = "/tmp/libbpf-loader"
 
 # Who decided: the kernel about the program, the kernel about a map that it uses, or the loader before it asked.
@@ -251,17 +253,23 @@ def _ask(guest: Guest, program: bytes, batch: Sequence[Foreign]) -> list[tuple[A
     return answers
 
 
+def _machine(kernel: Kernel) -> MachineSpec:
+    """Return the guest for one object after the other: the kernel frees large maps when it finds the time."""
+    tree = Tree(kernel)
+    return MachineSpec(memory=512, modules=tuple(name for name in _MODULES if tree.has_file(name)))
+
+
 def _batch(
-    machines: Machines, kernel: Kernel, program: bytes, batch: Sequence[Foreign]
+    machines: Machines, kernel: Kernel, machine: MachineSpec, program: bytes, batch: Sequence[Foreign]
 ) -> list[tuple[Foreign, tuple[Answer, Answer] | EverykernelError]]:
     """Ask about a batch in one guest; if that breaks, about each object in a guest of its own."""
     try:
-        with slots.slot(), machines.start(kernel, _MACHINE) as guest:
+        with slots.slot(), machines.start(kernel, machine) as guest:
             return list(zip(batch, _ask(guest, program, batch), strict=True))
     except (GuestError, CaseTimeout) as e:
         if len(batch) == 1:
             return [(batch[0], e)]
-    return [item for obj in batch for item in _batch(machines, kernel, program, [obj])]
+    return [item for obj in batch for item in _batch(machines, kernel, machine, program, [obj])]
 
 
 def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) -> Tally:
@@ -274,8 +282,9 @@ def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) 
     with Machines() as machines, ThreadPoolExecutor(slots.cores()) as pool:
         for resolved in kernels.resolve(specs):
             kernel = resolved.fetch()
-            machines.prepare(kernel, _MACHINE)
-            answered = pool.map(lambda batch: _batch(machines, kernel, program, batch), batches)  # noqa: B023
+            machine = _machine(kernel)
+            machines.prepare(kernel, machine)
+            answered = pool.map(lambda batch: _batch(machines, kernel, machine, program, batch), batches)  # noqa: B023
             for batch in track(answered, resolved.spec, len(batches), console=console):
                 for obj, found in batch:
                     if isinstance(found, EverykernelError):
