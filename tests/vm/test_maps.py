@@ -172,6 +172,16 @@ def test_variables_in_an_arena(newest: Guest) -> None:
     assert loaded.globals["total"] == 7
 
 
+def test_more_than_there_is_memory_for(newest: Guest) -> None:
+    """The message says that memory was short, and not the kernel's limits."""
+    compile_all(jobs(["map_types"]))
+    data = (folders.data("cases") / "map_types/build/x86_64/prog.bpf.o").read_bytes()
+    reply = newest.request(wire.Load("maps.o", data, contract={"maps": {"hash": {"max_entries": 50_000_000}}}))
+    assert isinstance(reply, wire.Loaded)
+    assert (reply.load["status"], reply.load["code"]) == ("failed", "limit-exceeded")
+    assert reply.load["message"] == "map 'hash': ENOMEM: there is no memory for 50000000 entries of 8 bytes"
+
+
 def test_stacks_without_a_size(newest: Guest) -> None:
     """They have room for the deepest stack that the kernel takes, and the record says so."""
     [record] = [m for m in of_case(newest, "stack_trace").load["maps"] if m["name"] == "stacks"]

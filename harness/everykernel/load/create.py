@@ -197,10 +197,9 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
     elif error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not probes.map_type(map_.spec.type):
         record["code"], why = "map-type-unsupported", f"this kernel does not know map type {kind}"
     elif error.errno in (errno.E2BIG, errno.ENOMEM):
-        record["code"], why = (
-            "limit-exceeded",
-            f"{record['max_entries']} entries of {map_.spec.value_size} bytes are too many",
-        )
+        sizes = f"{record['max_entries']} entries of {map_.spec.value_size} bytes"
+        record["code"] = "limit-exceeded"
+        why = f"there is no memory for {sizes}" if error.errno == errno.ENOMEM else f"{sizes} are too many"
     else:
         spec = map_.spec
         record["code"] = "map-create-failed"
