@@ -135,6 +135,24 @@ class Run:
 
 
 @dataclass
+class Start:
+    """Start a program in the guest; `Follow` tells what it writes. Answer: `Value` (its number)."""
+
+    kind: ClassVar[str] = "start"
+    argv: list[str]
+    stdin: bytes = b""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Follow:
+    """Wait for a started program to write or to end, for some seconds. Answer: `Output`."""
+
+    kind: ClassVar[str] = "follow"
+    number: int
+
+
+@dataclass
 class Push:
     """Write a file in the guest, making its folders. Answer: `Done`."""
 
@@ -320,6 +338,16 @@ class Ran:
 
 
 @dataclass
+class Output:
+    """What a started program wrote since it was last asked; ``code`` is as in `Ran`, None while it runs."""
+
+    kind: ClassVar[str] = "output"
+    stdout: bytes
+    stderr: bytes
+    code: Optional[int] = None
+
+
+@dataclass
 class Loaded:
     """An object was relocated and loaded as far as the kernel let it."""
 
@@ -377,8 +405,8 @@ class Failed:
 
 
 Message = Union[
-    Hello, Ping, Run, Push, Pull, Load, Attach, Detach, TestRun, Read, MapOp, Globals, Events, Check, Unload,
-    Facts, Done, Value, Ran, Loaded, Attached, TestRan, Checked, Failed,
+    Hello, Ping, Run, Start, Follow, Push, Pull, Load, Attach, Detach, TestRun, Read, MapOp, Globals, Events, Check,
+    Unload, Facts, Done, Value, Ran, Output, Loaded, Attached, TestRan, Checked, Failed,
 ]  # fmt: skip
 _KINDS: dict[str, Any] = {m.kind: m for m in Message.__args__}  # type: ignore[attr-defined]
 

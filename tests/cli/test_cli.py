@@ -165,7 +165,13 @@ def test_shell_passes_the_exit_code_on(monkeypatch: pytest.MonkeyPatch, capfdbin
     class World(faking.World):
         def __init__(self, *arguments: Any) -> None:
             super().__init__()
-            self.answer(wire.Run, lambda m: wire.Ran(int(m.argv[-1]), b"out\xff" + m.stdin, b"err"))
+            self.answer(wire.Start, self._start)
+            self.answer(wire.Follow, lambda _: self.outputs.pop(0))
+
+        def _start(self, message: Any) -> wire.Value:
+            code = int(message.argv[-1])
+            self.outputs = [wire.Output(b"out\xff", b""), wire.Output(message.stdin, b"err", code)]
+            return wire.Value(1)
 
     monkeypatch.setattr("everykernel.machine.Machines", World)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"in")))

@@ -97,6 +97,24 @@ def test_programs(agent: Agent) -> None:
     assert isinstance(agent.ask(wire.Run([])), wire.Failed)
 
 
+def test_programs_are_followed(agent: Agent, tmp_path: Path) -> None:
+    """What a program writes is told while it runs, its end with the last; after that there is nothing to follow."""
+    os.mkfifo(tmp_path / "fifo")
+    script = 'cat; read line < "$FIFO"; echo $line >&2; kill -9 $$'
+    started = agent.ask(wire.Start(["sh", "-c", script], b"in", {"FIFO": str(tmp_path / "fifo")}))
+    assert isinstance(started, wire.Value)
+    assert agent.ask(wire.Follow(started.value)) == wire.Output(b"in", b"", None)
+    (tmp_path / "fifo").write_text("go\n")
+    found = [agent.ask(wire.Follow(started.value))]
+    while isinstance(found[-1], wire.Output) and found[-1].code is None:
+        found.append(agent.ask(wire.Follow(started.value)))
+    assert isinstance(found[-1], wire.Output)
+    assert found[-1].code == -9
+    assert b"".join(o.stderr for o in found if isinstance(o, wire.Output)) == b"go\n"
+    assert isinstance(agent.ask(wire.Follow(started.value)), wire.Failed)
+    assert agent.ask(wire.Start(["/no/such"])) == wire.Failed("load-failed", "no such file or directory", "/no/such")
+
+
 def test_a_ping_is_answered_while_a_request_runs(agent: Agent) -> None:
     """The reader answers it at once; the request's own answer comes later."""
     deadline = time.monotonic() + 20

@@ -37,6 +37,16 @@ def test_shell_runs_a_command() -> None:
     assert ran.stderr.endswith("oh\n")
 
 
+def test_shell_shows_output_as_it_comes() -> None:
+    """What a command writes is there before it ends."""
+    argv = [sys.executable, "-m", "everykernel", "shell", "6.1", "--", "sh", "-c", "echo begun; sleep 600"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        assert process.poll() is None
+        process.terminate()
+
+
 def test_shell_prompt_keeps_its_state() -> None:
     """Lines of a prompt share folder and exported variables; the last exit code is the command's."""
     ran = everykernel("shell", "6.1", stdin="cd /sys/kernel\nexport X='a  b'\necho \"$X in $(pwd)\"\nfalse\n")

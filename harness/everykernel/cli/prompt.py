@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from everykernel.errors import CaseError
 from everykernel.machine.guest import Guest
@@ -17,7 +18,18 @@ eval "$1"
 """
 
 
-def prompt(guest: Guest, title: str, *, timeout: float = 3600.0) -> int:
+def follow(guest: Guest, argv: Sequence[str], stdin: bytes = b"") -> int:
+    """Run a program in ``guest``, its output on ours as it comes; return its exit code, 128 + N for signal N."""
+    code = 0
+    for output in guest.follow(argv, stdin=stdin):
+        for stream, data in ((sys.stdout, output.stdout), (sys.stderr, output.stderr)):
+            stream.buffer.write(data)
+            stream.flush()
+        code = output.code or 0
+    return code if code >= 0 else 128 - code
+
+
+def prompt(guest: Guest, title: str) -> int:
     """Read lines from standard input and run them in ``guest``; return the exit code of the last.
 
     ``exit [CODE]`` or the end of input leaves. Talk goes to standard error. Raises GuestError if the guest breaks.
@@ -39,19 +51,15 @@ def prompt(guest: Guest, title: str, *, timeout: float = 3600.0) -> int:
             continue
         if words[0] == "exit":
             return int(words[1]) if len(words) > 1 and words[1].isdigit() else code
-        code = _line(guest, line, timeout)
+        code = _line(guest, line)
 
 
-def _line(guest: Guest, line: str, timeout: float) -> int:
+def _line(guest: Guest, line: str) -> int:
     try:
-        ran = guest.run(["sh", "-c", _SCRIPT, "sh", line], timeout=timeout)
+        return follow(guest, ["sh", "-c", _SCRIPT, "sh", line])
     except CaseError as e:
         _say(f"everykernel: {e}\n")
         return 1
-    sys.stdout.write(ran.stdout.decode(errors="replace"))
-    sys.stdout.flush()
-    _say(ran.stderr.decode(errors="replace"))
-    return ran.code if ran.code >= 0 else 128 - ran.code
 
 
 def _say(text: str) -> None:

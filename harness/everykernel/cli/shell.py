@@ -13,7 +13,7 @@ from rich.text import Text
 
 from everykernel import machine
 from everykernel.cli import choices
-from everykernel.cli.prompt import prompt
+from everykernel.cli.prompt import follow, prompt
 from everykernel.machine import Guest, MachineSpec
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.plan import columns
@@ -59,7 +59,7 @@ def shell(
                 source, _, target = pair.partition(":")
                 guest.push(target or f"/root/{Path(source).name}", Path(source).read_bytes(), mode=0o755)
             if command:
-                return _run(guest, command, sys.stdin.buffer.read() if takes_input else b"")
+                return follow(guest, command, sys.stdin.buffer.read() if takes_input else b"")
             return prompt(guest, f"{guest.kernel.spec}: {guest.facts.release}")
 
 
@@ -81,12 +81,3 @@ def _start(campaign: Campaign, spec: str, machine: MachineSpec, talk: Console) -
             if talk.is_terminal:
                 live.update(Text("\n".join(campaign.board.lines())), refresh=True)
     return guest
-
-
-def _run(guest: Guest, command: tuple[str, ...], data: bytes) -> int:
-    ran = guest.run(command, stdin=data, timeout=24 * 3600.0)
-    sys.stdout.buffer.write(ran.stdout)
-    sys.stdout.buffer.flush()
-    sys.stderr.buffer.write(ran.stderr)
-    sys.stderr.buffer.flush()
-    return ran.code if ran.code >= 0 else 128 - ran.code

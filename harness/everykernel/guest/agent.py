@@ -18,6 +18,7 @@ from typing import Any, Optional
 from everykernel import wire
 from everykernel.errors import EverykernelError
 from everykernel.guest import probes, stage0, system
+from everykernel.guest.programs import Programs
 
 Job = tuple[int, wire.Message]  # a request's number, and the request
 
@@ -52,9 +53,12 @@ class Agent:
         self.facts = probes.facts()
         self._requests = Requests(load.kernel_btf())
         self._requests.warm()
+        programs = Programs()
         self._own: dict[str, Callable[[Any], wire.Message]] = {
             wire.Hello.kind: self._hello,
             wire.Run.kind: system.run,
+            wire.Start.kind: programs.start,
+            wire.Follow.kind: programs.follow,
             wire.Push.kind: system.push,
             wire.Pull.kind: system.pull,
         }

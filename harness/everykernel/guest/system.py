@@ -45,7 +45,7 @@ def run(message: wire.Run) -> wire.Message:
             check=False,
         )
     except (OSError, ValueError) as e:
-        return _failed(e, " ".join(message.argv[:1]) or "run")
+        return refused(e, " ".join(message.argv[:1]) or "run")
     return wire.Ran(done.returncode, done.stdout, done.stderr)
 
 
@@ -59,7 +59,7 @@ def push(message: wire.Push) -> wire.Message:
             file.write(message.data)
         os.chmod(message.path, message.mode)
     except OSError as e:
-        return _failed(e, message.path)
+        return refused(e, message.path)
     return wire.Done()
 
 
@@ -69,10 +69,11 @@ def pull(message: wire.Pull) -> wire.Message:
         with open(message.path, "rb") as file:
             return wire.Value(file.read())
     except OSError as e:
-        return _failed(e, message.path)
+        return refused(e, message.path)
 
 
-def _failed(error: Exception, where: str) -> wire.Failed:
+def refused(error: Exception, where: str) -> wire.Failed:
+    """Return the reply that says why the system did not do what was asked."""
     number = getattr(error, "errno", None)
     code = "permission-denied" if number in (errno.EACCES, errno.EPERM) else "load-failed"
     return wire.Failed(code=code, message=str(getattr(error, "strerror", None) or error).lower(), where=where)

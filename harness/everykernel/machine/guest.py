@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
@@ -70,6 +70,22 @@ class Guest(ABC):
         reply = self.request(wire.Run(list(argv), stdin, dict(env or {})), timeout)
         assert isinstance(reply, wire.Ran)
         return reply
+
+    def follow(
+        self, argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> Iterator[wire.Output]:
+        """Run a program and yield what it writes as it comes; the last says how it ended.
+
+        Raises RequestFailed if it cannot be started.
+        """
+        started = self.request(wire.Start(list(argv), stdin, dict(env or {})))
+        assert isinstance(started, wire.Value)
+        while True:
+            output = self.request(wire.Follow(started.value))
+            assert isinstance(output, wire.Output)
+            yield output
+            if output.code is not None:
+                return
 
     def push(self, path: str, data: bytes, *, mode: int = 0o644, timeout: float | None = None) -> None:
         """Write a file in the guest, making its folders."""

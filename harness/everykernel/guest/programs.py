@@ -1,0 +1,79 @@
+"""Programs that run on while the host asks, again and again, what they wrote.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import tempfile
+from typing import IO, NamedTuple
+
+from everykernel import wire
+from everykernel.errors import UsageError
+from everykernel.guest.system import refused
+
+_PATIENCE = 1000  # milliseconds that an answer waits for output
+_CHUNK = 1 << 16
+
+
+class _Program(NamedTuple):
+    process: subprocess.Popen[bytes]
+    pipes: dict[int, IO[bytes]]  # not at their end yet, by descriptor
+
+
+class Programs:
+    """The programs that were started and have not ended, by number."""
+
+    def __init__(self) -> None:
+        self._programs: dict[int, _Program] = {}
+        self._last = 0
+
+    def start(self, message: wire.Start) -> wire.Message:
+        """Start a program and return its number."""
+        with tempfile.TemporaryFile() as given:
+            given.write(message.stdin)
+            given.seek(0)
+            try:
+                process = subprocess.Popen(
+                    message.argv,
+                    bufsize=0,
+                    stdin=given,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={**os.environ, **message.env},
+                )
+            except (OSError, ValueError) as e:
+                return refused(e, " ".join(message.argv[:1]) or "start")
+        self._last += 1
+        pipes = {pipe.fileno(): pipe for pipe in (process.stdout, process.stderr) if pipe is not None}
+        self._programs[self._last] = _Program(process, pipes)
+        return wire.Value(self._last)
+
+    def follow(self, message: wire.Follow) -> wire.Message:
+        """Wait a while for output, and return what there is; with the program's end once both pipes are at theirs."""
+        found = self._programs.get(message.number)
+        if found is None:
+            raise UsageError(f"there is no started program {message.number}")
+        process, pipes = found
+        assert process.stdout is not None
+        assert process.stderr is not None
+        written = {process.stdout.fileno(): b"", process.stderr.fileno(): b""}
+        poll = select.poll()
+        for descriptor in pipes:
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, _ in poll.poll(_PATIENCE):
+            data = os.read(descriptor, _CHUNK)
+            written[descriptor] = data
+            if not data:
+                del pipes[descriptor]
+        code = None
+        if not pipes:
+            code = process.wait()
+            process.stdout.close()
+            process.stderr.close()
+            del self._programs[message.number]
+        out, err = written.values()
+        return wire.Output(out, err, code)
