@@ -103,16 +103,27 @@ def test_a_case_notices_an_object_made_for_another_target(run: Run, name: str) -
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
+        ("arena", "page[i].next = ours;", "page[i].next = NULL;"),
+        ("cgroup_maps", "*many += 1;", "*many += 2;"),
+        ("cgroup_maps", "*own += 1;", "*own += 2;"),
+        ("cgroup_maps", "&cgroups, 1)", "&cgroups, 0)"),
+        ("cgrp_storage", "__sync_fetch_and_add(calls, 1)", "__sync_fetch_and_add(calls, 2)"),
         ("freplace", "return number * number;", "return number;"),
+        ("inode_storage", "opened->times++;", "opened->times = 1;"),
         ("iter_map", "*value += 1;", "*value += 2;"),
         ("ksyscall", "result = (ek_long)PT_REGS_RC(ctx);", "result = 0;"),
         ("lsm_cgroup", "return type != forbidden_type;", "return 1;"),
         ("sleepable", "return changed_result;", "return 0;"),
+        ("sockhash", "return bpf_msg_redirect_hash(ctx, &sockets, mark, BPF_F_INGRESS);", "return SK_PASS;"),
+        ("stack_trace", "bpf_get_stackid(ctx, &stacks, 0)", "bpf_get_stackid(ctx, &stacks, 1)"),
         ("struct_ops", "ek_plain", "ek_other"),
         ("struct_ops_test_run", "state->val *= 3;", "state->val *= 4;"),
         ("syscall", "max_entries = ctx->max_entries;", "max_entries = 1;"),
+        ("task_storage", "calls->count++;", "calls->count += 2;"),
         ("usdt", "collected = number;", "collected = number + 1;"),
         ("usdt_sites", "&places[number & (PLACES - 1)]", "&places[0]"),
+        ("user_ringbuf", "last = command.number;", "last = 0;"),
+        ("xskmap", "return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP);", "return XDP_PASS;"),
     ],
 )
 def test_a_case_notices_a_program_that_does_something_else(
