@@ -112,3 +112,4 @@ def test_a_map_that_was_left_out_is_named() -> None:
         "second",
     )
     assert verifier.name_map(POISONED, ["first"]) == (POISONED, "")
+    assert verifier.name_map(log, ["first", ""]) == verifier.name_map(log, ["first"]) == (log, "")

@@ -168,6 +168,8 @@ def test_variables_in_an_arena(newest: Guest) -> None:
     assert (loaded.globals["total"], loaded.globals["theirs"], loaded.globals["asked"]) == (5, 0, 0)
     assert "variable 'total' = 5, as the contract says" in loaded.load["notes"]
     loaded.globals["total"] = 7
+    with pytest.raises(RequestFailed, match="the kernel refuses it"):
+        loaded.maps["arena"].lookup_batch()  # it has no elements
     assert loaded.programs["walk"].test_run().retval == 0
     assert loaded.globals["total"] == 7
 

@@ -32,7 +32,7 @@ def read(fd: int, key_size: int, value_size: int, *, delete: bool) -> list[tuple
     command = abi.MAP_LOOKUP_AND_DELETE_BATCH if delete else abi.MAP_LOOKUP_BATCH
     found: list[tuple[bytes, bytes]] = []
     place: Optional[bytearray] = None  # where the walk goes on: a key, or a number of 4 bytes
-    count = max(1, _ROOM // (key_size + value_size))
+    count = max(1, _ROOM // max(1, key_size + value_size))
     while True:
         keys, values = bytearray(count * key_size), bytearray(count * value_size)
         following = bytearray(max(key_size, 4))

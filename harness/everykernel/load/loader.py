@@ -340,7 +340,7 @@ class _Load:
         if verdict.insn is not None and verdict.insn < len(linked.code) // 8 and self.spec.btf is not None:
             source, text = verifier.source_line(self.spec.btf, linked, verdict.insn)
         assert spec.rule is not None
-        log, left_out = verifier.name_map(refused.log, list(self.object.maps))
+        log, left_out = verifier.name_map(refused.log, [m.name if m.fd < 0 else "" for m in self.object.maps.values()])
         if left_out:
             reason = reasons.Reason("verifier-rejected", f"it needs {self.object.maps[left_out].record['message']}")
         elif reasons.poisoned(verdict, log):

@@ -60,13 +60,15 @@ def parse(log: str) -> Verdict:
 def name_map(log: str, maps: Sequence[str]) -> tuple[str, str]:
     """Return a log with the name of the map that was not created and is used, if that ended it; and the name, or "".
 
-    The words are those of libbpf 1.7 (fixup_log_missing_map_load). ``maps`` are in the order in which they were linked.
+    The words are those of libbpf 1.7 (fixup_log_missing_map_load). ``maps`` are names in the order in which they were
+    linked, "" for those that were created.
     """
     at = log.rfind("(85) call unknown#200100")  # logs are long: the pattern is for the lines there
     found = _POISON_MAP.search(log, max(0, at - 10)) if at >= 0 else None
-    if found is None:
+    number = int(found[3]) if found else len(maps)
+    if found is None or number >= len(maps) or not maps[number]:  # an object may make such a call of its own
         return log, ""
-    name = maps[int(found[3])]
+    name = maps[number]
     said = f"{found[1]}: <invalid BPF map reference>\nBPF map {name!r} is referenced but wasn't created\n"
     return log[: found.start()] + said + log[found.end() :], name
 
