@@ -59,7 +59,8 @@ def test_codes(number: int, log: str, code: str) -> None:
 def test_unknown_program_type() -> None:
     """EINVAL without a word, and a smallest program that is refused too: the kernel does not know the type."""
     found = _reason(errno.EINVAL, "", "netfilter", Answers(program=False))
-    assert found == ("program-type-unsupported", "this kernel does not know program type netfilter")
+    text = "this kernel does not know program type netfilter (Linux has it since v6.4)"
+    assert found == ("program-type-unsupported", text)
 
 
 def test_a_program_type_that_was_left_out() -> None:
@@ -93,8 +94,10 @@ def test_poison_is_seen() -> None:
 def test_helpers_have_names() -> None:
     """A helper that the kernel knows by its number only is named, and it is told whether the type is to blame."""
     found = _reason(errno.EINVAL, "3: (85) call unknown#160\ninvalid func unknown#160\n")
-    assert found.message.startswith("this kernel does not have helper bpf_ktime_get_coarse_ns (3: (85) call")
+    assert found.message.startswith(
+        "this kernel does not have helper bpf_ktime_get_coarse_ns (Linux has it since v5.11): 3: "
+    )
     found = _reason(errno.EINVAL, "0: (85) call bpf_probe_read#4\nunknown func bpf_probe_read#4\n")
-    assert found.message.startswith("this kernel does not have helper bpf_probe_read for this program type (0: ")
+    assert found.message.startswith("this kernel does not have helper bpf_probe_read for this program type: 0: ")
     found = _reason(errno.EINVAL, "0: (85) call unknown#9999\ninvalid func unknown#9999\n")
-    assert found.message.startswith("this kernel does not have helper unknown (0: ")
+    assert found.message.startswith("this kernel does not have helper unknown: 0: ")

@@ -21,5 +21,6 @@ def test_damaged_objects(machines: Machines, columns: dict[str, Kernel], series:
         before = guest.run(count).stdout
         found = list(trials(lambda: guest, own_objects(), range(COUNT), seed=ord(series[0])))
         assert [str(trial) for trial in found if trial.trouble] == []
-        assert len({trial.verdict for trial in found}) > 5
+        told = " ".join(trial.verdict for trial in found)
+        assert all(verdict in told for verdict in ("object-malformed", "verifier-rejected", "load passed"))
         assert guest.run(count).stdout == before

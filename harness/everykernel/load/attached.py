@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Optional
 
 from everykernel.load import abi
+from everykernel.load.releases import since
 from everykernel.load.syscalls import ENOTSUPP, bpf, error_name
 from everykernel.object.sections import ATTACH_TYPE
 
@@ -72,12 +73,14 @@ def create(fd: int, target: int, attach_type: str, what: str, *, flags: int = 0,
                 f"{what}: {name}: this kernel is built without it", code="kernel-config-missing", number=e.errno
             ) from e
         if e.errno in _UNKNOWN and not _known(fd, attach_type, flags, extra):
-            raise NotAttached(
-                f"{what}: {error_name(e.errno)}: this kernel does not know attach type {attach_type}",
-                code="attach-type-unsupported",
-                number=e.errno,
-            ) from e
+            raise _unknown(what, attach_type, e) from e
         raise refused(what, e) from e
+
+
+def _unknown(what: str, attach_type: str, error: OSError) -> NotAttached:
+    known = since("attach", ATTACH_TYPE[attach_type])
+    text = f"{what}: {error_name(error.errno)}: this kernel does not know attach type {attach_type}{known}"
+    return NotAttached(text, code="attach-type-unsupported", number=error.errno or 0)
 
 
 def _known(fd: int, attach_type: str, flags: int, extra: bytes) -> bool:
@@ -113,11 +116,7 @@ def prog_attach(fd: int, target: int, attach_type: str, what: str, flags: int = 
         bpf(abi.PROG_ATTACH, abi.words(target, fd, number, flags))
     except OSError as e:
         if e.errno == errno.EINVAL and not _known_without_link(fd, number, flags):
-            raise NotAttached(
-                f"{what}: EINVAL: this kernel does not know attach type {attach_type}",
-                code="attach-type-unsupported",
-                number=e.errno,
-            ) from e
+            raise _unknown(what, attach_type, e) from e
         raise refused(what, e) from e
     kept, program = os.dup(target) if target else -1, os.dup(fd)
 

@@ -15,6 +15,7 @@ from everykernel import wire
 from everykernel.load import abi, pins
 from everykernel.load.maps import ARRAY, PERF_EVENT_ARRAY, Map, possible_cpus
 from everykernel.load.reasons import Reason
+from everykernel.load.releases import since
 from everykernel.load.syscalls import ENOTSUPP, address, bpf, error_name
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.spec import DataSection, MapSpec
@@ -195,7 +196,10 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
     if error.errno == errno.EPERM:
         record["code"], why = "permission-denied", "the kernel denies it to this caller"
     elif error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not probes.map_type(map_.spec.type):
-        record["code"], why = "map-type-unsupported", f"this kernel does not know map type {kind}"
+        record["code"], why = (
+            "map-type-unsupported",
+            f"this kernel does not know map type {kind}{since('map', map_.spec.type)}",
+        )
     elif error.errno in (errno.E2BIG, errno.ENOMEM):
         sizes = f"{record['max_entries']} entries of {map_.spec.value_size} bytes"
         record["code"] = "limit-exceeded"

@@ -13,6 +13,7 @@ from everykernel.load import attach_probe, probe
 from everykernel.load.helpers import HELPERS
 from everykernel.load.kernel import find_type
 from everykernel.load.reasons import Reason
+from everykernel.load.releases import since
 from everykernel.object.contract import Variant, known
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.sections import PROGRAM_TYPE
@@ -43,8 +44,10 @@ def _lacks(key: str, name: str, program: Optional[ProgramSpec], kernel: KernelTy
         known(short, HELPERS, "needs", "helper")
         type_ = program.rule.type if program is not None and program.rule is not None else "kprobe"
         number = PROGRAM_TYPE["kprobe" if type_ in _TRACED else type_]
-        there = kernel.probes.helper(number, HELPERS.index(short))
-        return None if there else Reason("helper-unsupported", f"this kernel has no helper bpf_{short}")
+        helper = HELPERS.index(short)
+        there = kernel.probes.helper(number, helper)
+        text = f"this kernel has no helper bpf_{short}{since('helper', helper)}"
+        return None if there else Reason("helper-unsupported", text)
     if key == "function":
         there = probe.kprobe_exists(name)
         return None if there else Reason("attach-target-missing", f"this kernel has no function {name} to probe")
@@ -53,12 +56,14 @@ def _lacks(key: str, name: str, program: Optional[ProgramSpec], kernel: KernelTy
         return None if there else Reason("attach-target-missing", f"this kernel has no tracepoint {name}")
     if key == "map_type":
         known(name, MAP_TYPE, "needs", "map type")
-        there = kernel.probes.map_type(MAP_TYPE[name])
-        return None if there else Reason("map-type-unsupported", f"this kernel does not know map type {name}")
+        number = MAP_TYPE[name]
+        text = f"this kernel does not know map type {name}{since('map', number)}"
+        return None if kernel.probes.map_type(number) else Reason("map-type-unsupported", text)
     if key == "program_type":
         known(name, PROGRAM_TYPE, "needs", "program type")
-        there = kernel.probes.program_type(PROGRAM_TYPE[name])
-        return None if there else Reason("program-type-unsupported", f"this kernel does not know program type {name}")
+        number = PROGRAM_TYPE[name]
+        text = f"this kernel does not know program type {name}{since('program', number)}"
+        return None if kernel.probes.program_type(number) else Reason("program-type-unsupported", text)
     return _lacks_type(name, kernel)
 
 

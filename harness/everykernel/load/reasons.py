@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from everykernel.load import helpers
+from everykernel.load.releases import since
 from everykernel.load.syscalls import ENOTSUPP
 from everykernel.load.verifier import POISON, POISON_KFUNC
 from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE, PROGRAM_TYPES
@@ -56,7 +57,7 @@ _SAYINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 # A number that the kernel has no helper for, and helpers that it has for other program types.
-_HELPER = re.compile(r"invalid func (\S+)|unknown func (\S+)|cannot use helper (\S+)")
+_HELPER = re.compile(r"(invalid func|unknown func|cannot use helper) (\w+)#(\d+)")
 
 
 def poisoned(verdict: Verdict, log: str) -> bool:
@@ -76,10 +77,15 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
         if not probes.program_type(number):
             if any(probes.program_type(newer) for newer in range(number + 1, len(PROGRAM_TYPES))):
                 return Reason("kernel-config-missing", f"this kernel is built without program type {rule.type}")
-            return Reason("program-type-unsupported", f"this kernel does not know program type {rule.type}")
-        if rule.attach_type and not probes.attach_type(number, attach_number(rule.attach_type)):
-            return Reason("attach-type-unsupported", f"this kernel does not know attach type {rule.attach_type}")
-        if rule.flags and not probes.flags(number, attach_number(rule.attach_type), rule.flags):
+            return Reason(
+                "program-type-unsupported",
+                f"this kernel does not know program type {rule.type}{since('program', number)}",
+            )
+        attach = attach_number(rule.attach_type)
+        if rule.attach_type and not probes.attach_type(number, attach):
+            known = since("attach", attach)
+            return Reason("attach-type-unsupported", f"this kernel does not know attach type {rule.attach_type}{known}")
+        if rule.flags and not probes.flags(number, attach, rule.flags):
             what = "fragmented packets" if rule.frags else "programs that may sleep"
             return Reason("attach-type-unsupported", f"this kernel does not know {what} for {rule.type}")
     if error.errno == errno.E2BIG:
@@ -105,6 +111,5 @@ def _helper(verdict: Verdict) -> str:
     found = _HELPER.search(helpers.named(verdict.reason))
     if found is None:
         return verdict.lines
-    name = (found[1] or found[2] or found[3]).partition("#")[0]
-    where = "" if found[1] else " for this program type"
-    return f"this kernel does not have helper {name}{where} ({verdict.lines})"
+    where = since("helper", int(found[3])) if found[1] == "invalid func" else " for this program type"
+    return f"this kernel does not have helper {found[2]}{where}: {verdict.lines}"
