@@ -37,7 +37,7 @@ def _led(obj, suffix, peer, size):
     values = obj.globals
     values["arrived"] = 0
     with _open("ek0") as one, _open(peer) as other:
-        # to devices the kernel leads only one buffer before Linux commit 718a18a0c8a6 (v6.3)
+        # to devices the kernel leads only one buffer before Linux commit b9d460c92455 (v6.3)
         for goal, receiver, done, length in ((b"d", one, 1, 100), (b"p", other, 2, size), (b"-", other, 0, size)):
             body = (goal + b"\0").ljust(length, b".")
             one.send(b"\xff" * 6 + bytes(6) + struct.pack("!H", ETHERTYPE) + body)
