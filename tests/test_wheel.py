@@ -62,6 +62,16 @@ def test_the_readmes_test_passes_with_the_wheel_alone(installed: Path, tmp_path:
     assert "1 passed" in done.stdout
 
 
+def test_the_loader_is_a_library(installed: Path, tmp_path: Path) -> None:
+    """The imports of docs/library.md work from the wheel, and from the file that its command writes, by itself."""
+    imports = "from everykernel.load import kernel_btf, load; from everykernel.object import read"
+    assert run(installed / "python", "-c", imports, cwd=tmp_path).returncode == 0
+    assert run(installed / "everykernel", "library", "everykernel.pyz", cwd=tmp_path).returncode == 0
+    alone = f"import sys; sys.path[:0] = ['everykernel.pyz']; {imports}"
+    done = run(sys.executable, "-S", "-I", "-c", alone, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
 def test_an_object_needs_no_test_file(installed: Path, tmp_path: Path) -> None:
     """`pytest --kernels 5.10,6.12 some.bpf.o` relocates and loads it in a folder with nothing else."""
     (tmp_path / "some.bpf.o").write_bytes((ROOT / "cases/exec_event/build/x86_64/prog.bpf.o").read_bytes())
