@@ -30,6 +30,7 @@ from everykernel.object import read
 from everykernel.object.spec import ObjectSpec
 
 KERNELS = "5.10,6.1,6.12,6.16,6.18,7.3"
+MOST = 0.02  # of the programs that are compared may be left out beside them
 _OUTCOMES = (core.PATCHED, core.POISONED, core.FAILED)
 
 
@@ -85,12 +86,13 @@ def modules(kernel: Kernel, folder: Path) -> dict[str, Path]:
     """Write the BTF of each of a kernel's modules to ``folder``, in files named like the modules; return them."""
     found: dict[str, Path] = {}
     folder.mkdir()
-    for path in sorted(kernel.modules.rglob("*.ko*")) if kernel.modules is not None else ():
-        name = path.name.split(".ko")[0].replace("-", "_")
-        raw = image.extract(content(path), name=name)
-        if raw is not None:
-            found[name] = folder / name
-            found[name].write_bytes(raw)
+    paths = sorted(kernel.modules.rglob("*.ko*")) if kernel.modules is not None else []
+    with ThreadPoolExecutor() as pool:  # most of them are compressed
+        for path, raw in zip(paths, pool.map(lambda p: image.extract(content(p), name=str(p)), paths), strict=True):
+            if raw is not None:
+                name = path.name.split(".ko")[0].replace("-", "_")
+                found[name] = folder / name
+                found[name].write_bytes(raw)
     return found
 
 
@@ -165,6 +167,9 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
         for outcome in _OUTCOMES:
             if not tally.outcomes[outcome]:
                 yield f"{tally.title}: no relocation that is {outcome} was compared"
+        without = sum(tally.left_out[reason.name] for reason in left_out.PROGRAMS)
+        if without > MOST * tally.programs:
+            yield f"{tally.title}: {without} programs were left out, and {tally.programs} compared"
     for spec in KERNELS.split(","):
         if tallies[0].foreign[spec] < ENOUGH:
             yield f"only {tallies[0].foreign[spec]} foreign objects were compared on {spec}, not {ENOUGH}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from tests.conformance import __main__ as conformance
-from tests.conformance import libbpf, relocating, relocations
+from tests.conformance import left_out, libbpf, relocating, relocations
 from tests.conformance.foreign import ENOUGH
 from tests.conformance.relocations import Tally
 
@@ -106,7 +106,10 @@ def test_an_object_whose_records_we_do_not_see_is_not_left_out(tmp_path: Path, m
 
 
 def test_too_few_objects_or_outcomes_fail() -> None:
-    """The default objects have to give all three outcomes in every tally, and sixty foreign objects on every kernel."""
+    """The default objects have to give all three outcomes in every tally, and sixty foreign objects on every kernel.
+
+    Of the programs few may be left out, also for a named reason.
+    """
     full = Counter({core.PATCHED: 1, core.POISONED: 1, core.FAILED: 1})
     foreign = Counter(dict.fromkeys(relocating.KERNELS.split(","), ENOUGH))
     assert not list(relocating.shortfalls([Tally("x", full, foreign=foreign), Tally("y", full)]))
@@ -114,6 +117,10 @@ def test_too_few_objects_or_outcomes_fail() -> None:
     short = list(relocating.shortfalls([Tally("x", full, foreign=foreign - Counter({"6.1": 1}))]))
     assert short == ["only 59 foreign objects were compared on 6.1, not 60"]
     assert not relocating.report([], short, QUIET)
+    missing = Counter({left_out.PROGRAMS[0].name: 3})
+    assert list(relocating.shortfalls([Tally("x", full, 100, foreign, missing)])) == [
+        "x: 3 programs were left out, and 100 compared"
+    ]
 
 
 def test_the_oracle_says_what_it_makes_of_an_arena(tmp_path: Path) -> None:
