@@ -117,6 +117,7 @@ def conformance(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Fuzz objects, BTF and CO-RE records for ten minutes, from the corpus that the tests replay."""
     found = session.create_tmp()
+    _python(session, "-m", "pip", "install", "-q", "-e", ".[fuzz]")
     _python(session, "-m", "tests.fuzz", "--seeds", found)
     _python(session, "-m", "tests.fuzz", found, "tests/fuzz/corpus", "-max_total_time=600", *session.posargs)
 
