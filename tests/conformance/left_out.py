@@ -44,6 +44,10 @@ UNSOUND = (
     Reason("no sound object", re.compile(r"^elf: |is not a valid eBPF object file|^Error loading BTF|corrupted")),
 )
 
+# libbpf resolves the externs of all programs, whichever are loaded; we refuse the programs that use one.
+OTHERS_EXTERN = "libbpf refuses the object for an extern that this program does not use; ours refuses those that do"
+EXTERN = re.compile(r"extern (?:\((?:func|var) ksym\) )?'(?P<name>[^']+)'")
+
 
 def reason(words: str, among: tuple[Reason, ...]) -> str:
     """Return the name of the reason that libbpf's words give, "" if it is none of these."""

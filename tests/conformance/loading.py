@@ -226,8 +226,18 @@ def compare(obj: Foreign, kernel: str, ours: Answer, theirs: Answer, tally: Tall
         same = agreement(mine, his)
         if same:
             tally.pairs[same] += 1
+        elif mine.loaded and _for_others_extern(ours, his):
+            tally.left_out[f"program on kernel: {left_out.OTHERS_EXTERN}"] += 1
         else:
             tally.differences.append(Difference(obj.name, key[0], kernel, mine, his))
+
+
+def _for_others_extern(ours: Answer, theirs: Verdict) -> bool:
+    """Whether libbpf gave up for an extern for which we refuse another program of the object."""
+    found = left_out.EXTERN.search(theirs.words) if theirs.who == BY_LOADER else None
+    return found is not None and any(
+        verdict.who == BY_LOADER and found["name"] in verdict.words for verdict in ours.programs.values()
+    )
 
 
 def incomparable(theirs: Answer) -> str:

@@ -110,6 +110,18 @@ def test_a_program_that_one_side_does_not_have_is_a_difference() -> None:
     assert [d.program for d in tally.differences] == ["one"]
 
 
+def test_an_extern_of_another_program_is_left_out_only_where_ours_refuses_its_users() -> None:
+    """libbpf refuses all programs for an extern that one needs: compared is whether ours refuses that one for it."""
+    words = "extern (func ksym) 'gone': not found in kernel or module BTFs"
+    theirs = Answer({(name, "tc"): Verdict(BY_LOADER, "", words) for name in ("user", "other")})
+    refused = Verdict(BY_LOADER, "", "kfunc-missing: user: the kernel has no function gone")
+    obj, tally = Foreign("o", b""), Tally()
+    loading.compare(obj, "6.12", Answer({("user", "tc"): refused, ("other", "tc"): Verdict(LOADED)}), theirs, tally)
+    assert (tally.differences, sum(tally.left_out.values()), tally.compared) == ([], 1, 1)
+    loading.compare(obj, "6.12", Answer({(n, "tc"): Verdict(LOADED) for n in ("user", "other")}), theirs, tally)
+    assert len(tally.differences) == 2
+
+
 def test_an_object_that_neither_opens_for_a_reason_that_nobody_named_fails() -> None:
     """A guest in which libbpf says nothing of an object fails the session; one that both find unsound does not."""
     tally = Tally()
