@@ -30,15 +30,16 @@ def own_objects(folder: Path) -> list[foreign.Foreign]:
     """Return this project's cases for x86_64 and what lies beside this file, compiled in ``folder``."""
     paths = sorted(folders.data("cases").glob("*/build/x86_64/*.o"))
     found = [foreign.Foreign(f"cases/{path.parts[-4]}/{path.name}", path.read_bytes(), own=True) for path in paths]
-    return found + [_compile(source, folder, "bpf") for source in sorted([*SOURCES.glob("*.c"), *PROGRAMS.glob("*.c")])]
+    return found + [compiled(source, folder, "bpf") for source in sorted([*SOURCES.glob("*.c"), *PROGRAMS.glob("*.c")])]
 
 
 def big_endian_sources(folder: Path) -> list[foreign.Foreign]:
     """Return the sources of CO-RE records, compiled big-endian in ``folder``."""
-    return [_compile(source, folder, "bpfeb") for source in sorted(SOURCES.glob("*.c"))]
+    return [compiled(source, folder, "bpfeb") for source in sorted(SOURCES.glob("*.c"))]
 
 
-def _compile(source: Path, folder: Path, target: str) -> foreign.Foreign:
+def compiled(source: Path, folder: Path, target: str) -> foreign.Foreign:
+    """Return a C source, compiled in ``folder``."""
     out = folder / source.with_suffix(f".{target}.o").name
     flags = ["-target", target, "-g", "-O2", "-I/usr/include/x86_64-linux-gnu"]
     subprocess.run(["clang-19", *flags, "-c", str(source), "-o", str(out)], check=True)

@@ -11,11 +11,10 @@ import errno
 import fnmatch
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -32,7 +31,7 @@ from everykernel.machine import Machines, slots
 from everykernel.machine.guest import Guest
 from everykernel.machine.spec import MachineSpec
 from everykernel.object import read
-from everykernel.object.spec import DATA, MAP
+from everykernel.object.spec import DATA, EXTERN, EXTERN_CALL, MAP
 
 KERNELS = "5.10,6.1,6.12,6.18,7.3"
 GENERIC = "7.3+generic"  # what the cloud flavours leave out, for our own objects: input devices
@@ -174,7 +173,7 @@ def our_answer(obj: Foreign, loaded: wire.Loaded) -> Answer:
     if stage["status"] == wire.NOT_REACHED and not stage["programs"]:
         return Answer({}, loaded.relocate["message"] or loaded.relocate["code"])
     refused = {m["name"]: m["errno"] for m in stage["maps"] if m["status"] == wire.FAILED and m["errno"]}
-    users = _users(obj, refused) if refused else {}
+    users = _programs_with(obj, (MAP, DATA), refused) if refused else {}
     programs = {}
     for record in stage["programs"]:
         if record["status"] == wire.PASSED:
@@ -189,15 +188,15 @@ def our_answer(obj: Foreign, loaded: wire.Loaded) -> Answer:
     return Answer(programs)
 
 
-def _users(obj: Foreign, refused: Mapping[str, Any]) -> dict[str, str]:
-    """Return the programs that use a refused map: name → the first such map in its code."""
+def _programs_with(obj: Foreign, kinds: Sequence[str], wanted: Collection[str]) -> dict[str, str]:
+    """Return the programs that use any of some maps or externs: name → the first of them in its code."""
     spec = read(obj.data, obj.name)
     found = {}
     for program in spec.programs:
         parts = reached(spec.functions[program.function], spec.functions)
-        used = [r.name for part in parts for r in part.references if r.kind in (MAP, DATA)]
+        used = [r.name for part in parts for r in part.references if r.kind in kinds]
         used += [s.name for s in spec.struct_ops if program.function in dict(s.programs).values()]
-        names = [name for name in used if name in refused]
+        names = [name for name in used if name in wanted]
         if names:
             found[program.name] = names[0]
     return found
@@ -226,18 +225,20 @@ def compare(obj: Foreign, kernel: str, ours: Answer, theirs: Answer, tally: Tall
         same = agreement(mine, his)
         if same:
             tally.pairs[same] += 1
-        elif mine.loaded and _for_others_extern(ours, his):
+        elif mine.loaded and _for_others_extern(obj, key[0], ours, his):
             tally.left_out[f"program on kernel: {left_out.OTHERS_EXTERN}"] += 1
         else:
             tally.differences.append(Difference(obj.name, key[0], kernel, mine, his))
 
 
-def _for_others_extern(ours: Answer, theirs: Verdict) -> bool:
-    """Whether libbpf gave up for an extern for which we refuse another program of the object."""
+def _for_others_extern(obj: Foreign, program: str, ours: Answer, theirs: Verdict) -> bool:
+    """Whether libbpf gave up for an extern that this program does not use, and we refuse those that do."""
     found = left_out.EXTERN.search(theirs.words) if theirs.who == BY_LOADER else None
-    return found is not None and any(
-        verdict.who == BY_LOADER and found["name"] in verdict.words for verdict in ours.programs.values()
-    )
+    if found is None:
+        return False
+    users = _programs_with(obj, (EXTERN, EXTERN_CALL), [found["name"]])
+    refused = {name for (name, _), verdict in ours.programs.items() if verdict.who == BY_LOADER}
+    return program not in users and bool(users) and refused.issuperset(users)
 
 
 def incomparable(theirs: Answer) -> str:
