@@ -63,7 +63,7 @@ def main() -> None:
         oracle = libbpf.Oracle(archive, folder)
         symbols = folder / "kallsyms"
         symbols.write_text("ffffffff81000000 D init_net\n")
-        objects = [p.path for p in parse(foreign.collect(archive)[0], folder, Tally("bench"))[:OBJECTS]]
+        objects = [p.path for p in parse(foreign.collect(archive)[0], folder, oracle, Tally("bench"))[:OBJECTS]]
         btfs = []
         for resolved in kernels.resolve(KERNELS):
             raw = kernels.btf(resolved.fetch())

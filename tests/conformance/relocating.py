@@ -7,6 +7,7 @@ these are asked for what vmlinux lacks only, so that objects that vmlinux satisf
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,18 +53,21 @@ class Column:
     files: libbpf.Files
 
 
-def parse(objects: Iterable[Foreign], folder: Path, tally: Tally) -> list[Parsed]:
+def parse(objects: Iterable[Foreign], folder: Path, oracle: libbpf.Oracle, tally: Tally) -> list[Parsed]:
     """Return the objects that hold CO-RE records, written to ``folder``; count the others."""
     found: list[Parsed] = []
+    nothing = Path(os.devnull)
     for number, obj in enumerate(objects):
+        path = folder / f"{number}.o"
+        path.write_bytes(obj.data)
         try:
             spec = read(obj.data, obj.name)
         except EverykernelError as e:
-            tally.uncompared.append(f"{obj.name}: not read by us: {e.message}")
+            verdicts = oracle.relocate(path, libbpf.Files(nothing, nothing))
+            words = verdicts if isinstance(verdicts, str) else f"libbpf opens it, and we do not: {e.message}"
+            relocations.leave_out(words, left_out.OBJECTS + left_out.UNSOUND, tally, obj.name)
             continue
         if any(function.core for function in spec.functions.values()):
-            path = folder / f"{number}.o"
-            path.write_bytes(obj.data)
             found.append(Parsed(obj, path, spec))
         elif not _core_length(obj):
             tally.left_out[left_out.NO_RECORD] += 1
@@ -123,9 +127,9 @@ def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) 
     """Compare all objects on all kernels, in ``folder``; return a tally for each way to have BTF."""
     archive = Archive()
     alone, together, big = Tally("kernels' BTF"), Tally("with modules' BTF"), Tally("big-endian")
-    parsed = parse(objects, folder, alone)
-    little = [p for p in parsed if p.spec.byteorder == "little"]
     oracle = libbpf.Oracle(archive, folder)
+    parsed = parse(objects, folder, oracle, alone)
+    little = [p for p in parsed if p.spec.byteorder == "little"]
     console.print(f"{len(parsed)} objects with CO-RE records, {oracle.version}, kernels {specs}")
     kallsyms = folder / "kallsyms"
     names = {e.name for p in parsed for e in p.spec.externs.values() if not e.function}

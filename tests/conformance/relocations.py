@@ -75,7 +75,7 @@ def _loose(insn: int, kind: str) -> tuple[int, ...]:
 def compare(spec: ObjectSpec, verdicts: list[Verdict] | str, target: core.Target, tally: Tally, where: str) -> None:
     """Compare our relocation of every program with libbpf's verdicts; add what was found to the tally."""
     if isinstance(verdicts, str):
-        _leave_out(verdicts, left_out.OBJECTS + left_out.UNSOUND, tally, where)
+        leave_out(verdicts, left_out.OBJECTS + left_out.UNSOUND, tally, where)
         return
     theirs = {(v.program, v.section.removeprefix("?")): v for v in verdicts}
     for program in spec.programs:
@@ -84,7 +84,7 @@ def compare(spec: ObjectSpec, verdicts: list[Verdict] | str, target: core.Target
             tally.differences.append(f"{where}: {program.name}: libbpf has no such program")
             continue
         if verdict.errno and verdict.failed is None:
-            _leave_out(_last_words(verdict), left_out.PROGRAMS, tally, f"{where}: {program.name}")
+            leave_out(_last_words(verdict), left_out.PROGRAMS, tally, f"{where}: {program.name}")
             continue
         mine = ours(spec, program, target)
         tally.programs += 1
@@ -94,7 +94,8 @@ def compare(spec: ObjectSpec, verdicts: list[Verdict] | str, target: core.Target
             tally.differences.append(f"{where}: {program.name}: {difference}")
 
 
-def _leave_out(words: str, among: tuple[left_out.Reason, ...], tally: Tally, where: str) -> None:
+def leave_out(words: str, among: tuple[left_out.Reason, ...], tally: Tally, where: str) -> None:
+    """Count what libbpf's words give a known reason for not comparing; note anything else."""
     reason = left_out.reason(words.removeprefix("libbpf: "), among)
     if reason:
         tally.left_out[reason] += 1

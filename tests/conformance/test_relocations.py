@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from tests.conformance import __main__ as conformance
 from tests.conformance import left_out, libbpf, relocating, relocations
-from tests.conformance.foreign import ENOUGH
+from tests.conformance.foreign import ENOUGH, Foreign
 from tests.conformance.relocations import Tally
 
 from everykernel import core, kernels
@@ -19,6 +19,7 @@ from everykernel.btf import Btf
 from everykernel.btf.subset import Subset
 from everykernel.compile import Job, compile_one
 from everykernel.core import needed
+from everykernel.errors import ObjectMalformed
 from everykernel.kernels.debian import Archive
 from everykernel.load.link import link
 from everykernel.object import read
@@ -101,8 +102,24 @@ def test_an_object_whose_records_we_do_not_see_is_not_left_out(tmp_path: Path, m
 
     monkeypatch.setattr(relocating, "read", blind)
     tally = Tally("x")
-    assert relocating.parse([source], tmp_path, tally) == []
+    assert relocating.parse([source], tmp_path, libbpf.Oracle(Archive(), tmp_path), tally) == []
     assert tally.uncompared == ["sources/fields.bpf.c: its .BTF.ext has CO-RE records, and we see none"]
+
+
+def test_an_object_that_only_libbpf_reads_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What both find unsound is counted; what libbpf opens and we do not fails the session."""
+    oracle, tally = libbpf.Oracle(Archive(), tmp_path), Tally("x")
+    source = next(o for o in conformance.own_objects(tmp_path) if o.name == "sources/fields.bpf.c")
+    assert relocating.parse([Foreign("cut.o", source.data[:100])], tmp_path, oracle, tally) == []
+    assert sum(tally.left_out.values()) == 1
+    assert not tally.uncompared
+
+    def strict(data: bytes, name: str) -> ObjectSpec:
+        raise ObjectMalformed("is not to our taste", where=name)
+
+    monkeypatch.setattr(relocating, "read", strict)
+    assert relocating.parse([source], tmp_path, oracle, tally) == []
+    assert tally.uncompared == ["sources/fields.bpf.c: libbpf opens it, and we do not: is not to our taste"]
 
 
 def test_too_few_objects_or_outcomes_fail() -> None:
