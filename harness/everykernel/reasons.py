@@ -123,7 +123,10 @@ _TABLE = (
         "read the failing instruction and its source line",
     ),
     Reason(
-        "limit-exceeded", "load", "the program or map is past a limit of this kernel", "make it smaller, or split it"
+        "limit-exceeded",
+        "load",
+        "the program or map is past a limit of this kernel",
+        "make it smaller, or split it; where memory is short, give the guest more",
     ),
     Reason(
         "permission-denied",

@@ -87,7 +87,7 @@ def test_an_agent_killed_for_memory_is_told() -> None:
     assert isinstance(error, GuestLost)
     assert str(error) == (
         "6.1: the guest ran out of memory: the kernel killed its agent "
-        "[give it more: memory = 512 (MiB) in the case's [machine], kernel(memory=512) on a test]"
+        "[give it more: run --memory 512 (MiB), memory = 512 in a case's [machine], kernel(memory=512) on a test]"
     )
     assert "invoked oom-killer" in error.console
 

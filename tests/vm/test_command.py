@@ -85,13 +85,15 @@ def test_run_with_btf_and_without(tmp_path: Path) -> None:
 def test_run_until_load(tmp_path: Path) -> None:
     """``--until load`` attaches nothing: a case whose check needs it passes, its run is skipped, and so again."""
     ran = everykernel(
-        "run", str(CASES / "exec_event"), "--kernels", "6.1", "--until", "load", "--json", "out.json", cwd=tmp_path
-    )
+        "run", str(CASES / "exec_event"), "--kernels", "6.1", "--until", "load", "--memory", "300",
+        "--json", "out.json", cwd=tmp_path,
+    )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
     assert [s["status"] for s in result["stages"].values()] == ["passed", "passed", "skipped"]
     assert "programs" not in result["stages"]["run"]
-    assert result["again"].endswith(" --kernels 6.1 --until load")
+    assert result["machine"]["memory"] == 300
+    assert result["again"].endswith(" --kernels 6.1 --until load --memory 300")
 
 
 def test_bare_object_that_is_refused(tmp_path: Path) -> None:

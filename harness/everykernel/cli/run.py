@@ -18,7 +18,7 @@ from everykernel.architectures import DEFAULT
 from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
 from everykernel.kernels.supplied import Supply
-from everykernel.machine import process, slots
+from everykernel.machine import MachineSpec, process, slots
 from everykernel.matrix import plan, records, supply
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
@@ -50,6 +50,14 @@ _INTERVAL = 0.1  # seconds between paints
     show_default=True,
     help="The last stage: load neither attaches nor triggers nor checks.",
 )
+@click.option(
+    "--memory",
+    type=click.IntRange(256, 65536),
+    default=256,
+    show_default=True,
+    metavar="MIB",
+    help="Memory of each guest, where a case does not ask for more.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
@@ -61,6 +69,7 @@ def run(
     timeout: float,
     btf: tuple[str, ...],
     until: str,
+    memory: int,
     json_file: Path | None,
     folder: Path | None,
     verbose: int,
@@ -71,7 +80,7 @@ def run(
     3 a guest broke, 4 the harness broke.
     """
     board, talk = Board(), Console(stderr=True, highlight=False)
-    cases = [replace(case, until=until) for case in plan.cases(objects)]
+    cases = [_adapt(case, until, memory) for case in plan.cases(objects)]
     supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
     if all(column.missing for column in columns):
@@ -104,6 +113,11 @@ def run(
     return exit_code(ledger.results)
 
 
+def _adapt(case: Case, until: str, memory: int) -> Case:
+    machine = replace(case.machine, memory=max(memory, case.machine.memory))
+    return replace(case, until=until, machine=machine)
+
+
 def _drive(
     campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Console, btf: tuple[str, ...]
 ) -> list[CellReport]:
@@ -133,8 +147,10 @@ def _drive(
 
 def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
     target = str(case.path) if case.path is not None else case.shown
-    until = "" if case.until == "run" else f" --until {case.until}"
-    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{until}{supply.again(btf, spec)}"
+    options = "" if case.until == "run" else f" --until {case.until}"
+    if case.machine.memory != MachineSpec.memory:
+        options += f" --memory {case.machine.memory}"
+    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}{supply.again(btf, spec)}"
 
 
 def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int) -> None:

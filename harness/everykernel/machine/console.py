@@ -14,7 +14,7 @@ OOPS = re.compile(
 # Linux mm/oom_kill.c (an error: always on the console), then our init: the process that was killed was the agent.
 _AGENT_KILLED = re.compile(r"Out of memory: Killed process \d+ .*\n(.*\n)*?everykernel: the agent ended with code 137")
 _NO_MEMORY = re.compile(r"out of memory|deadlocked on memory", re.IGNORECASE)  # the panics of mm/oom_kill.c
-_MORE_MEMORY = "give it more: memory = 512 (MiB) in the case's [machine], kernel(memory=512) on a test"
+_MORE_MEMORY = "give it more: run --memory 512 (MiB), memory = 512 in a case's [machine], kernel(memory=512) on a test"
 # How a splat begins, one a row: the kernel goes on after it.
 SPLATS = (
     "WARNING: CPU: ",  # WARN(): kernel/panic.c
