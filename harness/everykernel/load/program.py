@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import mmap
 import struct
 from array import array
 from typing import TYPE_CHECKING, NamedTuple, Optional
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from everykernel.load.link import Linked
     from everykernel.object import ProgramSpec
 
-_LOG_START, _LOG_LIMIT = 64 << 10, 16 << 20  # bytes; the kernel takes no more than 1 GiB, libbpf stops at 16 MiB too
+_LOG_SIZE = 0xFFFFFFFF >> 8  # bytes: what kernels before v5.13 take, and libbpf's BPF_LOG_BUF_SIZE
 _VERIFIED_AT = 216  # offset of verified_insns in struct bpf_prog_info (Linux commit aba64c7da983, v5.16)
 
 # Prefix and kind of the type in the kernel's BTF that stands for a target (libbpf's btf_get_kernel_prefix_kind), and
@@ -149,17 +150,12 @@ class Loading:
             return bpf(abi.PROG_LOAD, self.attributes.pack())
         except OSError as e:
             first = OSError(e.errno, e.strerror)  # e itself would hold this frame, which holds it, until collected
-        size = _LOG_START
-        while True:
-            log = bytearray(size)
-            try:
-                return bpf(abi.PROG_LOAD, self.attributes.pack(1, address(log), size))
-            except OSError as e:
-                if e.errno == errno.ENOSPC and size < _LOG_LIMIT:
-                    size *= 4
-                    continue
-                text = log[: log.find(0)].decode("utf-8", "replace")
-                raise Refused(first if e.errno == errno.ENOSPC else e, text) from e
+        log = mmap.mmap(-1, _LOG_SIZE)  # takes memory only where the kernel writes
+        try:
+            return bpf(abi.PROG_LOAD, self.attributes.pack(1, address(log), _LOG_SIZE))
+        except OSError as e:
+            text = log[: log.find(b"\0")].decode("utf-8", "replace")
+            raise Refused(first if e.errno == errno.ENOSPC else e, text) from e
 
 
 def verified_instructions(fd: int) -> Optional[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import resource
 from typing import Optional, Union
@@ -42,7 +43,7 @@ def _number(index: int) -> int:
     return _numbers[index]
 
 
-def address(buffer: bytearray) -> int:
+def address(buffer: Union[bytearray, mmap.mmap]) -> int:
     """Return where a buffer's bytes are (0 for an empty one); the caller keeps it alive and unresized."""
     return ctypes.addressof(_CHAR.from_buffer(buffer)) if buffer else 0
 
