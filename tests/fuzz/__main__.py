@@ -13,12 +13,15 @@ from pathlib import Path
 
 PARTS = 24
 OBJECTS = 8
+SMALL = 6000  # bytes: libFuzzer changes small inputs faster, and these hold maps, variables and operations structs
 
 
 def write_seeds(folder: Path) -> None:
-    """Write small sound inputs of both forms, and our compiled sources if there are any."""
+    """Write small sound inputs of both forms, and our smaller cases where they were compiled."""
     from tests.conformance import generated
     from tests.fuzz.exercise import pack
+
+    from everykernel import folders
 
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(PARTS):
@@ -26,6 +29,9 @@ def write_seeds(folder: Path) -> None:
         (folder / f"parts-{seed}").write_bytes(pack(sample.local.raw, sample.extension, sample.target))
     for seed in range(OBJECTS):
         (folder / f"object-{seed}").write_bytes(b"\0" + generated.sample(seed, programs=2).object)
+    for path in folders.data("cases").glob("*/build/x86_64/*.o"):
+        if path.stat().st_size <= SMALL:
+            (folder / f"case-{path.parts[-4]}").write_bytes(b"\0" + path.read_bytes())
 
 
 def main(arguments: list[str]) -> None:

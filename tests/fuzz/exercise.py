@@ -7,10 +7,13 @@ object's .BTF, its .BTF.ext, and a kernel's BTF, relocated over the bytes of the
 from __future__ import annotations
 
 import struct
+from itertools import islice
 
 from everykernel import core
-from everykernel.btf import Btf, SizeUnknown, decode, ext, render, sanitise
+from everykernel.btf import Btf, SizeUnknown, decode, diff, ext, render, sanitise
 from everykernel.btf.ext import BtfExt
+from everykernel.btf.subset import Subset
+from everykernel.core import needed
 from everykernel.core.explain import explain
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported
 from everykernel.object import read
@@ -49,6 +52,8 @@ def _object(data: bytes) -> None:
             code = bytearray(function.code)
             fixup = core.compute(record, index, spec.btf, session.target, bytes(code[at : at + 16]), session)
             _apply(fixup, code, at // 8)
+    for program in spec.programs[:_RECORDS]:
+        assert all(applied.describe() for applied in core.relocate_program(spec, program, session).applied)
     use(spec.btf)
 
 
@@ -61,7 +66,17 @@ def _parts(data: bytes) -> None:
     kernel = Btf.parse(data[end:]) if len(data) > end else local
     use(local)
     use(kernel)
-    _relocate(ext.parse(data[middle:end], local, name="fuzz.o"), local, core.Target(kernel), data)
+    assert all(str(change) for change in islice(diff.everything(local, kernel), _TYPES))
+    records = ext.parse(data[middle:end], local, name="fuzz.o")
+    _minimise(records, local, kernel)
+    _relocate(records, local, core.Target(kernel), data)
+
+
+def _minimise(records: BtfExt, local: Btf, kernel: Btf) -> None:
+    subset, target = Subset(kernel), core.Target(kernel)
+    for section in records.core.values():
+        needed.keep(section[:_RECORDS], local, target, subset)
+    Btf.parse(subset.image(), pointer_size=kernel.pointer_size)
 
 
 def _relocate(records: BtfExt, local: Btf, target: core.Target, code: bytes) -> None:
