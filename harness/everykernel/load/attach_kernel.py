@@ -9,12 +9,15 @@ import contextlib
 import errno
 import os
 
+from everykernel.btf import kinds
 from everykernel.load import abi, attach_probe, attached
 from everykernel.load.attach_probe import perf, read, tracefs
 from everykernel.load.attached import Link, NotAttached
+from everykernel.load.kernel import find_type, kernel_btf
 from everykernel.load.syscalls import ENOTSUPP, address, architecture, bpf, error_name, perf_event_open
 
 _PROBES = "/sys/bus/event_source/devices/kprobe"
+_FEW = 6  # arguments that a trampoline passed on before Linux commit 473e3150e30a (v6.6)
 
 
 def kprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
@@ -45,7 +48,21 @@ def _no_probe(what: str, function: str, error: OSError) -> NotAttached:
             code="attach-target-missing",
             number=error.errno or 0,
         )
-    return NotAttached(f"{what}: {name}: the kernel refuses a probe there", number=error.errno or 0)
+    why = (error.errno == errno.EINVAL and _untraceable(function)) or "the kernel refuses a probe there"
+    return attached.refused(what, error, why)
+
+
+def _untraceable(function: str) -> str:
+    """Return why nothing attaches to a function's entry where ftrace does not list it, "" where it does."""
+    try:
+        with open(f"{tracefs()}/available_filter_functions", "rb") as file:  # noqa: PTH123
+            listed = file.read()
+    except (OSError, NotAttached):
+        return ""
+    name = b"\n" + function.encode("utf-8", "surrogateescape")
+    if not listed or any(name + end in b"\n" + listed for end in (b"\n", b" [")):
+        return ""
+    return f"{function} cannot be traced in this kernel: it is not in available_filter_functions"
 
 
 def _legacy_kprobe(fd: int, function: str, offset: int, *, at_return: bool) -> Link:
@@ -132,14 +149,25 @@ def trace(fd: int, target: str) -> Link:
     try:
         return Link(bpf(abi.RAW_TRACEPOINT_OPEN, abi.raw_tracepoint(0, fd)))
     except OSError as e:
-        name = error_name(e.errno)
         if e.errno in (ENOTSUPP, errno.EOPNOTSUPP):
-            raise NotAttached(
-                f"attaching to {target}: {name}: this kernel has no trampolines",
-                code="kernel-config-missing",
-                number=e.errno,
-            ) from e
+            count = _arguments(target)
+            code, why = (
+                ("limit-exceeded", f"it has {count} arguments, this kernel's trampolines take {_FEW} (12 since v6.6)")
+                if count > _FEW
+                else ("kernel-config-missing", "this kernel has no trampolines")
+            )
+            raise NotAttached(f"attaching to {target}: {error_name(e.errno)}: {why}", code=code, number=e.errno) from e
+        if e.errno == errno.EBUSY and (why := _untraceable(target)):  # its first bytes are no call that was left out
+            raise attached.refused(f"attaching to {target}", e, why) from e
         raise attached.refused(f"attaching to {target}", e) from e
+
+
+def _arguments(function: str) -> int:
+    """Return how many arguments a function of the kernel has by its BTF, 0 where that does not tell."""
+    with kernel_btf() as kernel:
+        found = find_type(kernel, function, "func") if kernel.vmlinux is not None else None
+        proto = found and found[0].type(found[0].type(found[1]).type)  # type: ignore[union-attr]
+        return len(proto.params) if isinstance(proto, kinds.FuncProto) else 0
 
 
 def lsm(fd: int, target: str) -> Link:
