@@ -72,7 +72,7 @@ def test_what_a_caller_must_name_is_passed_over(section: str, message: str) -> N
         ("sk_lookup", "/nothere", "network namespace /nothere: there is none"),
         ("uprobe", "nothere.so.9:f", "nothere.so.9: there is no such program or library"),
         ("uprobe", "/nothere:f", "/nothere: ENOENT"),
-        ("uprobe", "function", "uprobe function: is no file:function"),
+        ("uprobe", "function", "uprobe function: names no file: give file:function"),
         ("netfilter", "ipv4/nowhere", "netfilter ipv4/nowhere: is no family/hook[:priority]"),
         (
             "freplace/f",

@@ -144,7 +144,7 @@ def _file(target: str) -> tuple[str, str]:
     """Return the file of a target, and what follows it."""
     path, colon, rest = target.rpartition(":")
     if not colon:
-        raise NotAttached(f"uprobe {target}: is no file:function", code="attach-target-missing")
+        raise NotAttached(f"uprobe {target}: names no file: give file:function", code="attach-target-missing")
     return path if "/" in path else find_file(path), rest
 
 

@@ -31,8 +31,22 @@ class Reason(NamedTuple):
 # What follows the name of something that is found by BTF, with the code btf-missing.
 NEEDS_OWN_BTF = "needs the kernel's own BTF, and there is none (a supplied one serves relocation only)"
 
-# What a kernel says to a call of a kernel function that has no such calls (Linux commit e6ac2450d6de, v5.13).
-_NO_KFUNCS = "BPF_CALL uses reserved fields"
+# What a verifier says to instructions that it does not know, and what they are. Linux commits e6ac2450d6de (calls of
+# kernel functions), 5ca419f2864a (atomic instructions with a result), 69c087ba6225 (callbacks).
+_UNKNOWN = {
+    "BPF_CALL uses reserved fields": (
+        "kfunc-missing",
+        "this kernel lets no program call its functions (Linux does since v5.13)",
+    ),
+    "BPF_STX uses reserved fields": (
+        "verifier-rejected",
+        "this kernel's one atomic instruction is an addition without result (Linux has others since v5.12)",
+    ),
+    "number of funcs in func_info doesn't match number of subprogs": (
+        "verifier-rejected",
+        "this kernel knows no callbacks, functions whose address is taken (Linux does since v5.13)",
+    ),
+}
 
 # What the verifier says, and what it means. The first that matches wins. Sources: check_helper_call,
 # check_kfunc_call, check_max_stack_depth and bpf_check of kernel/bpf/verifier.c, Linux 5.10 to 6.18.
@@ -52,7 +66,6 @@ _SAYINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"back-edge from insn|infinite loop detected", "verifier-rejected"),
         (r"The address of function \S+ cannot be found", "attach-target-missing"),
-        (_NO_KFUNCS, "kfunc-missing"),
         (r"JIT doesn't support calling kernel function|JIT does not support calling", "kernel-config-missing"),
         (r"CONFIG_\w+ is required", "kernel-config-missing"),
         (r"Only .* programs can be sleepable", "attach-type-unsupported"),
@@ -76,7 +89,10 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
         if pattern.search(verdict.reason) or (not verdict.reason and pattern.search(log)):
             if POISON_KFUNC.search(verdict.text + verdict.reason):
                 return Reason("kfunc-missing", verdict.lines)
-            return Reason(code, _words(code, verdict))
+            return Reason(code, _helper(verdict) if code == "helper-unsupported" else verdict.lines)
+    if verdict.reason in _UNKNOWN:
+        code, what = _UNKNOWN[verdict.reason]
+        return Reason(code, f"{what}: {verdict.lines}")
     if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not verdict.reason:
         if not probes.program_type(number):
             if any(probes.program_type(newer) for newer in range(number + 1, len(PROGRAM_TYPES))):
@@ -108,14 +124,6 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
 def attach_number(name: str) -> int:
     """Return the number of an attach type by its name in `ATTACH_TYPES`."""
     return ATTACH_TYPE.get(name, len(ATTACH_TYPES))
-
-
-def _words(code: str, verdict: Verdict) -> str:
-    if code == "helper-unsupported":
-        return _helper(verdict)
-    if verdict.reason == _NO_KFUNCS:
-        return f"this kernel lets no program call its functions (Linux does since v5.13): {verdict.lines}"
-    return verdict.lines
 
 
 def _helper(verdict: Verdict) -> str:
