@@ -23,6 +23,8 @@ def _kernel() -> Btf:
     array = w.array(number, 4)
     w.struct("s", 64, [("gone", number, 0), ("", inner, 64), ("list", array, 128), ("next", w.ptr(inner), 256)])
     w.enum("e", {"A": 1, "B": 7, "C": 9})
+    wrong = w.struct("", 24, [("x", number, 0), ("y", number, 32), ("z", number, 64), ("q", inner, 128)])
+    w.struct("t", 32, [("", wrong, 0), ("q", number, 192)])
     return w.btf()
 
 
@@ -31,7 +33,7 @@ def _object() -> tuple[Btf, dict[str, int]]:
     number = w.integer("int", signed=True)
     array = w.array(number, 4)
     fields = [("q", number, 0), ("list", array, 32), ("next", w.ptr(0), 192)]
-    ids = {"s": w.struct("s", 32, fields), "e": w.enum("e", {"B": 0})}
+    ids = {"s": w.struct("s", 32, fields), "e": w.enum("e", {"B": 0}), "t": w.struct("t", 4, [("q", number, 0)])}
     return w.btf("prog.bpf.o"), ids
 
 
@@ -45,6 +47,7 @@ def _object() -> tuple[Btf, dict[str, int]]:
         ("s", "0", rk.TYPE_SIZE),
         ("s", "0", rk.TYPE_EXISTS),
         ("e", "0", rk.ENUMVAL_VALUE),
+        ("t", "0:0", rk.FIELD_BYTE_OFFSET),  # a member of that name and another type comes first
     ],
 )
 def test_a_record_comes_to_the_same_against_the_subset(root: str, access: str, kind: int) -> None:

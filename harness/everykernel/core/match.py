@@ -141,6 +141,7 @@ class _Search:
         if compat.fields_compatible(self.local, self.wanted.type, spec.btf, member.type):
             spec.accessors.append(Accessor(number, index, member.name))
             return True
+        spec.stray = True
         there, here = (
             title(spec.btf, spec.btf.resolve(member.type)),
             title(self.local, self.local.resolve(self.wanted.type)),

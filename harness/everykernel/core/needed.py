@@ -47,7 +47,7 @@ def keep(records: Iterable[CoreRecord], local: Btf, target: Target, subset: Subs
 
 def _keep_path(path: Spec, subset: Subset) -> None:
     btf, number = path.btf, path.root
-    if path.kind in relokinds.TYPE_BASED:
+    if path.kind in relokinds.TYPE_BASED or path.stray:
         subset.deep(number)
         return
     subset.type(number)

@@ -39,7 +39,10 @@ class Accessor(NamedTuple):
 
 @dataclass
 class Spec:
-    """A path through the types of one BTF; ``raw`` counts every step, ``bit_offset`` is where it leads (32 bits)."""
+    """A path through the types of one BTF; ``raw`` counts every step, ``bit_offset`` is where it leads (32 bits).
+
+    ``stray``: ``raw`` and ``bit_offset`` hold steps to a member of the right name and the wrong type as well.
+    """
 
     btf: Btf
     root: int
@@ -47,6 +50,7 @@ class Spec:
     accessors: list[Accessor] = field(default_factory=list)
     raw: list[int] = field(default_factory=list)
     bit_offset: int = 0
+    stray: bool = False
 
 
 def parse(record: CoreRecord, btf: Btf) -> Spec:
