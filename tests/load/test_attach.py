@@ -60,6 +60,16 @@ def test_what_a_caller_must_name_is_passed_over(section: str, message: str) -> N
 @pytest.mark.parametrize(
     ("section", "target", "message"),
     [
+        ("kprobe/f+x", "", "kprobe f+x: 'x' is no number for it"),
+        (
+            "kprobe",
+            "f+18446744073709551616",
+            "kprobe f+18446744073709551616: '18446744073709551616' is no number for it",
+        ),
+        ("uprobe", "/bin/true:0y", "uprobe /bin/true:0y: '0y' is no number for it"),
+        ("netfilter", "ipv4/local_in:first", "netfilter ipv4/local_in:first: 'first' is no number for it"),
+        ("socket", "fd:4294967296", "fd:4294967296: '4294967296' is no number for it"),
+        ("perf_event", "cpu-clock:0", "perf event cpu-clock:0: '0' is no number for it"),
         ("xdp", "nothere0", "interface nothere0: there is none"),
         ("tc/egress", "nothere0", "interface nothere0: there is none"),
         ("action", "nothere0/ingress", "interface nothere0: there is none"),

@@ -5,9 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 
 from everykernel.btf import kinds
 from everykernel.load import abi, attach_probe, attached
@@ -23,12 +21,12 @@ _FEW = 6  # arguments that a trampoline passed on before Linux commit 473e3150e3
 def kprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
     """Attach to ``FUNCTION[+OFFSET]``."""
     function, _, offset_text = target.partition("+")
-    offset = int(offset_text, 0) if offset_text else 0
     what = f"{'kretprobe' if at_return else 'kprobe'} {target}"
+    offset = attached.number(offset_text or "0", what)
     try:
         type_ = int(read(f"{_PROBES}/type"))
     except FileNotFoundError:
-        return _legacy_kprobe(fd, function, offset, at_return=at_return)
+        return kprobe_by_tracefs(fd, function, offset, at_return=at_return)
     config = 0
     if at_return:
         config = attach_probe.retprobe_bit(_PROBES)
@@ -41,12 +39,9 @@ def kprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
 
 
 def _no_probe(what: str, function: str, error: OSError) -> NotAttached:
-    name = error_name(error.errno)
     if error.errno == errno.ENOENT:
         return NotAttached(
-            f"{what}: {name}: this kernel has no function {function}",
-            code="attach-target-missing",
-            number=error.errno or 0,
+            f"{what}: ENOENT: this kernel has no function {function}", code="attach-target-missing", number=errno.ENOENT
         )
     why = (error.errno == errno.EINVAL and _untraceable(function)) or "the kernel refuses a probe there"
     return attached.refused(what, error, why)
@@ -57,7 +52,7 @@ def _untraceable(function: str) -> str:
     try:
         with open(f"{tracefs()}/available_filter_functions", "rb") as file:  # noqa: PTH123
             listed = file.read()
-    except (OSError, NotAttached):
+    except OSError:
         return ""
     name = b"\n" + function.encode("utf-8", "surrogateescape")
     if not listed or any(name + end in b"\n" + listed for end in (b"\n", b" [")):
@@ -65,35 +60,13 @@ def _untraceable(function: str) -> str:
     return f"{function} cannot be traced in this kernel: it is not in available_filter_functions"
 
 
-def _legacy_kprobe(fd: int, function: str, offset: int, *, at_return: bool) -> Link:
-    """Attach through tracefs, where the kernel has no perf PMU for probes (before Linux commit e12f03d7031a, v4.17)."""
-    root = tracefs()
-    kind = "r" if at_return else "p"
-    name = f"everykernel_{os.getpid()}_{fd}_{kind}"
-    what = f"kprobe {function}"
+def kprobe_by_tracefs(fd: int, function: str, offset: int = 0, *, at_return: bool = False) -> Link:
+    """Attach to an instruction of a function where the kernel has no perf PMU for it."""
+    what = f"{'kretprobe' if at_return else 'kprobe'} {function}"
     try:
-        with open(f"{root}/kprobe_events", "a") as file:  # noqa: PTH123
-            file.write(f"{kind}:{name} {function}+{offset:#x}\n")
+        return attach_probe.by_tracefs(fd, "kprobe", f"{function}+{offset:#x}", what, at_return=at_return)
     except OSError as e:
         raise _no_probe(what, function, e) from e
-
-    def undo() -> None:
-        with contextlib.suppress(OSError), open(f"{root}/kprobe_events", "a") as file:  # noqa: PTH123
-            file.write(f"-:{name}\n")
-
-    try:
-        number = int(read(f"{root}/events/kprobes/{name}/id"))
-        event = perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, number), -1, 0)
-        link = perf(fd, event, what)
-    except (OSError, NotAttached) as e:
-        undo()
-        raise (e if isinstance(e, NotAttached) else attached.refused(what, e)) from e
-
-    def both() -> None:
-        link.close()
-        undo()
-
-    return Link(-1, both)
 
 
 def syscall(fd: int, target: str, *, at_return: bool = False) -> Link:
@@ -123,9 +96,7 @@ def tracepoint(fd: int, target: str) -> Link:
     try:
         event = perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, number), -1, 0)
     except OSError as e:
-        raise NotAttached(
-            f"{what}: {error_name(e.errno)}: the kernel opens no event for it", number=e.errno or 0
-        ) from e
+        raise attached.refused(what, e, "the kernel opens no event for it") from e
     return perf(fd, event, what)
 
 
@@ -141,7 +112,7 @@ def raw_tracepoint(fd: int, target: str) -> Link:
                 code="attach-target-missing",
                 number=errno.ENOENT,
             ) from e
-        raise NotAttached(f"raw tracepoint {target}: {error_name(e.errno)}", number=e.errno or 0) from e
+        raise attached.refused(f"raw tracepoint {target}", e) from e
 
 
 def trace(fd: int, target: str) -> Link:

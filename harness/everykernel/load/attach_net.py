@@ -77,9 +77,9 @@ def namespace(fd: int, path: str, attach_type: str) -> Link:
 def descriptor(target: str) -> int:
     """Return the number in ``fd:NUMBER``; raise NotAttached for anything else."""
     word, _, number = target.partition(":")
-    if word != "fd" or not number.isdigit():
+    if word != "fd" or not number.isdecimal():
         raise needs("it attaches to a socket of the caller's: give one as fd:NUMBER")
-    return int(number)
+    return attached.number(number, target, range(1 << 31))
 
 
 def by_option(fd: int, target: str, type_: str) -> Link:
@@ -119,5 +119,6 @@ def netfilter(fd: int, target: str) -> Link:
     family, _, name = hook.partition("/")
     if family not in _FAMILIES or name not in _HOOKS:
         raise NotAttached(f"netfilter {target}: is no family/hook[:priority]", code="attach-target-missing")
-    extra = struct.pack("=IIiI", _FAMILIES[family], _HOOKS.index(name), int(priority or -128), 0)
+    order = attached.number(priority or "-128", f"netfilter {target}", range(-1 << 31, 1 << 31))
+    extra = struct.pack("=IIiI", _FAMILIES[family], _HOOKS.index(name), order, 0)
     return attached.create(fd, 0, "netfilter", f"netfilter {target}", extra=extra)

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import fnmatch
 import glob
+import itertools
 import os
 import re
 import struct
@@ -30,6 +31,7 @@ _SOFTWARE = (
 _CLOCK_PERIOD = 1_000_000  # ns between two samples of a clock
 _SEMAPHORE_SHIFT = 32  # PERF_UPROBE_REF_CTR_OFFSET_SHIFT: format/ref_ctr_offset says config:32-63
 _MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN and BPF_F_UPROBE_MULTI_RETURN
+_numbers = itertools.count(1)  # probes in tracefs have names
 
 
 def tracefs() -> str:
@@ -70,6 +72,42 @@ def perf(fd: int, event: int, what: str, cookie: int = 0) -> Link:
 def retprobe_bit(folder: str) -> int:
     """Return the config of a probe at a function's return, as the kernel's description of the events says."""
     return 1 << int(read(f"{folder}/format/retprobe").rpartition(":")[2])
+
+
+def by_tracefs(fd: int, kind: str, place: str, what: str, *, at_return: bool) -> Link:
+    """Attach through tracefs: the way before perf PMUs for probes (Linux commits e12f03d7031a, 33ea4b24277b, v4.17).
+
+    ``kind`` is kprobe or uprobe, ``place`` is written as tracefs takes it. Raises OSError where the kernel takes no
+    such probe, NotAttached where it lets no program run there.
+    """
+    root, letter, name = tracefs(), "r" if at_return else "p", f"everykernel_{os.getpid()}_{next(_numbers)}"
+    _append(f"{root}/{kind}_events", f"{letter}:{name} {place}\n")
+
+    def undo() -> None:
+        with contextlib.suppress(OSError):
+            _append(f"{root}/{kind}_events", f"-:{name}\n")
+
+    try:
+        event = int(read(f"{root}/events/{kind}s/{name}/id"))
+        link = perf(fd, perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, event), -1, 0), what)
+    except (OSError, NotAttached):
+        undo()
+        raise
+
+    def both() -> None:
+        link.close()
+        undo()
+
+    return Link(-1, both)
+
+
+def _append(path: str, line: str) -> None:
+    """Add a line to a file of tracefs, which refuses to seek to its end, as open() does for "a"."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(file, line.encode("utf-8", "surrogateescape"))
+    finally:
+        os.close(file)
 
 
 def symbol_offsets(path: str, symbol: str) -> list[int]:
@@ -134,10 +172,10 @@ def place(target: str) -> tuple[str, int]:
     path, rest = _file(target)
     symbol, _, more = rest.partition("+")
     if symbol[:1].isdigit():
-        return path, int(symbol, 0)
+        return path, attached.number(symbol, f"uprobe {target}")
     if _is_pattern(symbol):
         raise NotAttached(f"uprobe {target}: only multi links take patterns", code="attach-target-missing")
-    return path, symbol_offsets(path, symbol)[0] + (int(more, 0) if more else 0)
+    return path, symbol_offsets(path, symbol)[0] + attached.number(more or "0", f"uprobe {target}")
 
 
 def _file(target: str) -> tuple[str, str]:
@@ -178,7 +216,7 @@ def at(
             raise NotAttached(
                 f"{what}: this kernel cannot switch the probe on", code="attach-type-unsupported"
             ) from None
-        return _legacy_uprobe(fd, path, offset, what, at_return=at_return)
+        return uprobe_by_tracefs(fd, path, offset, what, at_return=at_return)
     name = bytearray(os.fsencode(path) + b"\0")
     config = (retprobe_bit(_UPROBES) if at_return else 0) | semaphore << _SEMAPHORE_SHIFT
     try:
@@ -188,32 +226,12 @@ def at(
     return perf(fd, event, what, cookie)
 
 
-def _legacy_uprobe(fd: int, path: str, offset: int, what: str, *, at_return: bool) -> Link:
-    """Attach through tracefs, where the kernel has no perf PMU for it (before Linux commit 33ea4b24277b, v4.17)."""
-    root, kind = tracefs(), "r" if at_return else "p"
-    name = f"everykernel_{os.getpid()}_{fd}_{kind}"
+def uprobe_by_tracefs(fd: int, path: str, offset: int, what: str, *, at_return: bool = False) -> Link:
+    """Attach to an instruction of a file where the kernel has no perf PMU for it."""
     try:
-        with open(f"{root}/uprobe_events", "a") as file:  # noqa: PTH123
-            file.write(f"{kind}:{name} {path}:{offset:#x}\n")
+        return by_tracefs(fd, "uprobe", f"{path}:{offset:#x}", what, at_return=at_return)
     except OSError as e:
         raise attached.refused(what, e, "the kernel refuses a probe there") from e
-
-    def undo() -> None:
-        with contextlib.suppress(OSError), open(f"{root}/uprobe_events", "a") as file:  # noqa: PTH123
-            file.write(f"-:{name}\n")
-
-    try:
-        number = int(read(f"{root}/events/uprobes/{name}/id"))
-        link = perf(fd, perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, number), -1, 0), what)
-    except (OSError, NotAttached) as e:
-        undo()
-        raise (e if isinstance(e, NotAttached) else attached.refused(what, e)) from e
-
-    def both() -> None:
-        link.close()
-        undo()
-
-    return Link(-1, both)
 
 
 def uprobe_multi(fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
@@ -268,7 +286,9 @@ def perf_event(fd: int, target: str) -> Link:
             f"perf event {target}: is none of {', '.join(_SOFTWARE)}", code="attach-target-missing", status="failed"
         )
     number = _SOFTWARE.index(event)
-    period = int(period_text) if period_text.isdigit() else _CLOCK_PERIOD if number < 2 else 1
+    period = _CLOCK_PERIOD if number < 2 else 1
+    if period_text:
+        period = attached.number(period_text, f"perf event {target}", range(1, 1 << 63))
     links: list[Link] = []
     try:
         for cpu in range(os.cpu_count() or 1):

@@ -38,6 +38,17 @@ def refused(what: str, error: OSError, why: str = "the kernel refuses the progra
     return NotAttached(f"{what}: {error_name(error.errno)}: {why}", number=error.errno or 0)
 
 
+def number(text: str, what: str, among: range = range(1 << 63)) -> int:
+    """Return a number that a target holds, decimal or with a prefix; raise NotAttached for what is none of these."""
+    try:
+        found = int(text, 0)
+    except ValueError:
+        found = among.stop
+    if found not in among:
+        raise NotAttached(f"{what}: {text!r} is no number for it", code="attach-target-missing")
+    return found
+
+
 class Link:
     """What holds a program attached; closing it detaches.
 
