@@ -51,10 +51,6 @@ class Requests:
         gc.collect()
         gc.freeze()  # what is there now is never garbage: collections need not look at it
 
-    def serves(self, message: wire.Message) -> bool:
-        """Whether this request is one of its own."""
-        return type(message) in self._served
-
     def serve(self, message: wire.Message) -> wire.Message:
         """Return the reply to a request; what goes wrong is a `wire.Failed`, never an exception."""
         serve = self._served.get(type(message))
@@ -69,12 +65,6 @@ class Requests:
             return wire.Failed("load-failed", text, message.kind, traceback.format_exc())
         except Exception as e:
             return wire.Failed("harness-error", f"{type(e).__name__}: {e}", message.kind, traceback.format_exc())
-
-    def close(self) -> None:
-        """Unload everything."""
-        for found in self._objects.values():
-            found.close()
-        self._objects.clear()
 
     def _object(self, handle: int) -> LoadedObject:
         found = self._objects.get(handle)

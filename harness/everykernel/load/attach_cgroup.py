@@ -40,6 +40,7 @@ class OwnCgroup:
             os.mkdir(self.path)  # noqa: PTH102
             _move(self.path)
         except OSError as e:
+            self.close()
             raise attached.refused(f"cgroup {self.path}", e, "it cannot be made or entered") from e
 
     def close(self) -> None:

@@ -243,9 +243,7 @@ def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes)
             try:
                 bpf(abi.MAP_FREEZE, abi.words(map_.fd))
             except OSError as e:
-                if (
-                    e.errno != errno.EINVAL
-                ):  # before Linux commit 87df15de441b ("bpf: add syscall side map freeze", v5.2)
+                if e.errno != errno.EINVAL:  # it freezes no maps: before Linux commit 87df15de441b (v5.2)
                     raise
     except OSError as e:
         _refused(map_, probes, e)

@@ -5,6 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -99,9 +100,11 @@ class Program:
         }
 
     def detach(self) -> None:
-        """Close its links."""
-        while self._links:
-            self._links.pop().close()
+        """Close its links, all of them, also where one cannot be detached. Raises OSError for that."""
+        links, self._links = self._links, []
+        with contextlib.ExitStack() as stack:
+            for link in links:
+                stack.callback(link.close)
 
     def read(self) -> str:
         """Return the text that an attached iterator prints, all of it; raise RequestFailed for any other program."""
@@ -134,10 +137,12 @@ class Program:
 
     def close(self) -> None:
         """Detach it and close its descriptor."""
-        self.detach()
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        try:
+            self.detach()
+        finally:
+            if self.fd >= 0:
+                os.close(self.fd)
+                self.fd = -1
 
 
 class LoadedObject:
@@ -234,13 +239,14 @@ class LoadedObject:
             self.globals = Variables(places(self.spec), self.maps, self.spec.btf)
 
     def close(self) -> None:
-        """Detach everything, and give back every descriptor."""
-        for program in self.programs.values():
-            program.close()
-        self.places.close()
-        if isinstance(self.globals, Variables):
-            self.globals.close()
-        for found in self.maps.values():
-            found.close()
-        while self.descriptors:
-            os.close(self.descriptors.pop())
+        """Detach everything, and give back every descriptor, also where something cannot be detached (OSError)."""
+        with contextlib.ExitStack() as stack:  # what is put on it last is done first
+            while self.descriptors:
+                stack.callback(os.close, self.descriptors.pop())
+            for found in self.maps.values():
+                stack.callback(found.close)
+            if isinstance(self.globals, Variables):
+                stack.callback(self.globals.close)
+            stack.callback(self.places.close)
+            for program in self.programs.values():
+                stack.callback(program.close)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from everykernel.load.loaded import Program
 
 _BTF_ID_AT = 128  # offset of btf_id in struct bpf_prog_info (Linux commit 838e96904ff3, v5.0)
+_NO_ATTACH_TYPE = "cgroup_inet_ingress"  # number 0, which is what programs of this type are loaded with
 
 
 def find_target(target: str, programs: Mapping[str, Program]) -> tuple[Target, Optional[Reason]]:
@@ -53,9 +54,6 @@ def attach(fd: int, target: str, programs: Mapping[str, Program]) -> Link:
         raise NotAttached(missing.message, code=missing.code)
     extra = struct.pack("=I", place.type_id)
     return attached.create(fd, place.btf_fd, _NO_ATTACH_TYPE, f"freplace {target}", extra=extra)
-
-
-_NO_ATTACH_TYPE = "cgroup_inet_ingress"  # number 0, which is what programs of this type are loaded with
 
 
 def _function(fd: int, name: str) -> int:
