@@ -14,14 +14,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from everykernel.btf import sanitise
-from everykernel.load import attach, perfbuf, ringbuf
+from everykernel.load import attach, attach_usdt, perfbuf, ringbuf, userring
 from everykernel.object import elf
 from everykernel.object.sections import PROGRAM_TYPE
 
 if TYPE_CHECKING:
     from everykernel.load import KernelTypes
 
-_MODULES = (attach, perfbuf, ringbuf, elf, fcntl, mmap, select)  # imported late elsewhere
+_MODULES = (attach, attach_usdt, perfbuf, ringbuf, userring, elf, fcntl, mmap, select)  # imported late elsewhere
 
 # What checks of cases import as a rule: a second and a half under TCG, spent once here instead of in each cell.
 _OF_CHECKS = ("ctypes", "pathlib", "re", "shutil", "signal", "socket", "struct", "subprocess", "tempfile", "threading")
@@ -33,6 +33,7 @@ _PROGRAM_TYPES = ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "socket_filte
 def warm(kernel: KernelTypes) -> None:
     """Import pyelftools, index the kernel's BTF, read its symbols, and ask the probes that most objects need."""
     elf.layouts(sys.byteorder == "little")  # imports pyelftools and builds its parsers
+    importlib.import_module("elftools.elf.elffile")  # programs and libraries with probes are read by it
     if kernel.vmlinux is not None:
         _ = kernel.vmlinux.index
         _ = kernel.vmlinux.pointer_size
