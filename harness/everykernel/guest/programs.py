@@ -5,6 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
@@ -15,7 +16,7 @@ from everykernel import wire
 from everykernel.errors import UsageError
 from everykernel.guest.system import refused
 
-_PATIENCE = 1000  # milliseconds that an answer waits for output
+_PATIENCE = 1.0  # seconds that an answer waits for output, or for the end
 _CHUNK = 1 << 16
 
 
@@ -53,7 +54,10 @@ class Programs:
         return wire.Value(self._last)
 
     def follow(self, message: wire.Follow) -> wire.Message:
-        """Wait a while for output, and return what there is; with the program's end once both pipes are at theirs."""
+        """Wait a while for output, and return what there is; with the program's end once both pipes are at theirs.
+
+        A program that closes both and runs on is waited for too.
+        """
         found = self._programs.get(message.number)
         if found is None:
             raise UsageError(f"there is no started program {message.number}")
@@ -64,14 +68,16 @@ class Programs:
         poll = select.poll()
         for descriptor in pipes:
             poll.register(descriptor, select.POLLIN)
-        for descriptor, _ in poll.poll(_PATIENCE):
+        for descriptor, _ in poll.poll(_PATIENCE * 1000) if pipes else ():
             data = os.read(descriptor, _CHUNK)
             written[descriptor] = data
             if not data:
                 del pipes[descriptor]
         code = None
         if not pipes:
-            code = process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(_PATIENCE)
+        if code is not None:
             process.stdout.close()
             process.stderr.close()
             del self._programs[message.number]

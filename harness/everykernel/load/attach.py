@@ -93,8 +93,9 @@ class Places:
 def attach(program: ProgramSpec, fd: int, target: str, places: Places) -> Link:
     """Attach a loaded program to ``target``, to what its section names, or to what stands for that by default.
 
-    By default: cgroup programs to a fresh cgroup with the calling process in it, XDP and tcx programs to the loopback
-    interface, programs of a network namespace to the caller's, perf event programs to the clock of every processor.
+    By default: cgroup programs to a fresh cgroup with the calling process in it, XDP, tcx, tc/ingress and tc/egress
+    programs to the loopback interface, programs of a network namespace to the caller's, perf event programs to the
+    clock of every processor.
 
     Raises NotAttached, with status ``skipped`` for programs that attach only to what a caller names.
     """

@@ -142,7 +142,7 @@ def symbol_offsets(path: str, symbol: str) -> list[int]:
                     return found
     except OSError as e:
         raise NotAttached(f"{path}: {error_name(e.errno)}", code="attach-target-missing", number=e.errno or 0) from e
-    except (ELFError, struct.error, AttributeError) as e:
+    except (ELFError, struct.error, ValueError, AttributeError) as e:
         raise NotAttached(f"{path}: is no sound ELF file: {e}", code="attach-target-missing") from e
     raise NotAttached(f"{path}: has no function {symbol}", code="attach-target-missing")
 
