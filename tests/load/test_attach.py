@@ -169,8 +169,11 @@ def test_sockets_are_given_by_descriptor() -> None:
         with pytest.raises(NotAttached) as raised:
             attach_net.descriptor(wrong)
         assert raised.value.status == "skipped"
-    with open(sys.executable, "rb") as file, pytest.raises(NotAttached, match="it is no socket"):  # noqa: PTH123
-        attach_net.by_option(-1, f"fd:{file.fileno()}", "socket_filter")
+    with open(sys.executable, "rb") as file:  # noqa: PTH123
+        before = os.listdir("/proc/self/fd")  # noqa: PTH208
+        with pytest.raises(NotAttached, match="it is no socket"):
+            attach_net.by_option(-1, f"fd:{file.fileno()}", "socket_filter")
+        assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
 
 
 def test_a_link_closes_once() -> None:

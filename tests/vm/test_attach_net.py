@@ -1,4 +1,4 @@
-"""Attaching to the network by netlink: what it leaves behind, and what it says where the kernel lacks something."""
+"""Attaching to the network without links: what it leaves behind, and what it says where the kernel lacks something."""
 
 from __future__ import annotations
 
@@ -36,10 +36,45 @@ def check(obj):
         return {"got": [*got, receiver.recv(10)], "refusal": refusal}
 """
 
+DISSECTOR_WITHOUT_LINK = """
+from everykernel.load import attached
+
+def check(obj):
+    program = obj.programs["dissect"]
+    link = attached.prog_attach(program.fd, 0, "flow_dissector", "the namespace")
+    meanwhile = program.attach()["status"]
+    link.close()
+    return [meanwhile, program.attach()["status"]]
+"""
+
+CGROUP_WITHOUT_LINK = """
+import os
+import socket
+
+from everykernel.load import attach_cgroup, attached
+
+def check(obj):
+    own = attach_cgroup.OwnCgroup()
+    target = os.open(own.path, os.O_RDONLY)
+    link = attached.prog_attach(obj.programs["both_ways"].fd, target, "cgroup_inet_egress", own.path, 2)
+    os.close(target)
+    counted = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        obj.globals["wanted_port"] = receiver.getsockname()[1]
+        receiver.sendto(b"seen", receiver.getsockname())
+        counted.append(obj.globals["packets_both"])
+        link.close()
+        receiver.sendto(b"not seen", receiver.getsockname())
+        counted.append(obj.globals["packets_both"])
+    own.close()
+    return [*counted, os.path.exists(own.path)]
+"""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled() -> None:
-    compile_all(jobs(["clsact", "xdp_link"]))
+    compile_all(jobs(["cgroup_skb", "clsact", "flow_dissector", "xdp_link"]))
 
 
 def load(guest: Guest, name: str) -> int:
@@ -59,6 +94,25 @@ def test_xdp_by_netlink(machines: Machines, columns: dict[str, Kernel], spec: st
         assert checked.passed, checked.message
         assert checked.evidence["got"] == [b"two", b"#three"]
         assert checked.evidence["refusal"] == "interface lo: EBUSY: XDP program already attached"
+
+
+@pytest.mark.parametrize("spec", ["5.10", "6.12"])
+@pytest.mark.parametrize(
+    ("name", "source", "evidence"),
+    [
+        ("flow_dissector", DISSECTOR_WITHOUT_LINK, ["skipped", "passed"]),
+        ("cgroup_skb", CGROUP_WITHOUT_LINK, [1, 1, False]),
+    ],
+)
+def test_the_way_before_links(
+    machines: Machines, columns: dict[str, Kernel], spec: str, name: str, source: str, evidence: list[object]
+) -> None:
+    """A program that is attached by BPF_PROG_ATTACH has its place, and runs, until what attached it is closed."""
+    with machines.start(columns[spec]) as guest:
+        checked = guest.request(wire.Check(load(guest, name), source, "check.py"))
+        assert isinstance(checked, wire.Checked)
+        assert checked.passed, checked.message
+        assert checked.evidence == evidence
 
 
 def test_filters_need_modules(machines: Machines, columns: dict[str, Kernel]) -> None:

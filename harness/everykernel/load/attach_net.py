@@ -86,9 +86,13 @@ def by_option(fd: int, target: str, type_: str) -> Link:
     """Attach to a socket (``fd:NUMBER``), which keeps the program until it is closed, or the link is."""
     number = descriptor(target)
     attach, detach = _SOCKET_OPTIONS[type_]
+    kept = -1
     try:
-        own = socket.socket(fileno=os.dup(number))
+        kept = os.dup(number)
+        own = socket.socket(fileno=kept)
     except OSError as e:
+        if kept >= 0:
+            os.close(kept)
         raise attached.refused(target, e, "it is no socket") from e
     try:
         own.setsockopt(socket.SOL_SOCKET, attach, fd)
