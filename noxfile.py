@@ -8,6 +8,7 @@ from pathlib import Path
 import nox
 
 KERNELS = "5.10,6.1,6.12,6.1/i386"
+NEWEST = "6.18,7.3"
 ALL_LAYOUTS = "6.16,6.18,7.1,7.3"  # the archive's three package layouts
 
 nox.options.sessions = ["lint", "typing", "tests", "reference", "vm", "wheel"]
@@ -52,10 +53,10 @@ def vm(session: nox.Session) -> None:
 
 
 @nox.session
-def matrix(session: nox.Session, folder: str = "kernel-report") -> None:
+def matrix(session: nox.Session, kernels: str = KERNELS, folder: str = "kernel-report") -> None:
     """Compile the cases, fetch the kernels, build the image, run the matrix and show it."""
     cases(session)
-    _python(session, "-m", "pytest", "--kernels", KERNELS, "--kernel-report", folder, "cases", *session.posargs)
+    _python(session, "-m", "pytest", "--kernels", kernels, "--kernel-report", folder, "cases", *session.posargs)
 
 
 @nox.session
@@ -67,9 +68,9 @@ def i386_btf(session: nox.Session) -> None:
 
 @nox.session
 def support(session: nox.Session) -> None:
-    """Write docs/support.md from a run of the matrix."""
+    """Write docs/support.md from a run of the matrix, and of the newest kernels."""
     folder = session.create_tmp()
-    matrix(session, folder)
+    matrix(session, f"{KERNELS},{NEWEST}", folder)
     _python(session, "-m", "tests.report.test_support", f"{folder}/results.json")
 
 
