@@ -4,6 +4,7 @@ import socket
 import struct
 import subprocess
 import time
+from pathlib import Path
 
 OK, DROP = 0, 2  # Linux include/uapi/linux/bpf.h: enum bpf_ret_code
 PROGRAMS = {"on_input": "in", "on_output": "out", "on_xmit": "xmit"}
@@ -42,8 +43,7 @@ def _segments(obj):
     before = {name for _, name in socket.if_nameindex()}
     subprocess.run(["ip", "link", "add", "ek0", "type", "veth"], check=True)
     (peer,) = {name for _, name in socket.if_nameindex()} - before - {"ek0"}
-    for name in ("ek0", peer):
-        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    _up("ek0", peer)
     record = obj.programs["on_segment"].attach(f"{SEGMENT} dev ek0")
     assert record["status"] == "passed", record["message"]
     here, other = (socket.inet_pton(socket.AF_INET6, address) for address in (SEGMENT, "fd77::1"))
@@ -73,3 +73,12 @@ def _refused():
             except PermissionError:
                 refused.append(size)
     return refused
+
+
+def _up(*names):
+    """Bring interfaces up, and wait for the kernel to send by them: until its work queue comes to it, it drops all."""
+    for name in names:
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    while any(Path(f"/sys/class/net/{name}/operstate").read_text() != "up\n" for name in names):
+        time.sleep(0.01)
+    subprocess.run(["ip", "link", "set", names[0], "up"], check=True)  # waits for the lock that it is done under

@@ -2,6 +2,8 @@
 
 import socket
 import subprocess
+import time
+from pathlib import Path
 
 ETH_P_IP = 0x0800
 
@@ -15,8 +17,7 @@ def check(obj):
         assert not any(program.attach("lo")["status"] == "passed" for program in programs)
         return {"netkit": made.stderr.strip()}
     (peer,) = {name for _, name in socket.if_nameindex()} - before - {"ek0"}
-    for name in ("ek0", peer):
-        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    _up("ek0", peer)
     for program in programs:
         assert program.attach()["status"] == "skipped", "it attaches to what a caller names only"
         record = program.attach("ek0")
@@ -41,3 +42,12 @@ def _open(interface):
     found.bind((interface, ETH_P_IP))
     found.settimeout(5)
     return found
+
+
+def _up(*names):
+    """Bring interfaces up, and wait for the kernel to send by them: until its work queue comes to it, it drops all."""
+    for name in names:
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    while any(Path(f"/sys/class/net/{name}/operstate").read_text() != "up\n" for name in names):
+        time.sleep(0.01)
+    subprocess.run(["ip", "link", "set", names[0], "up"], check=True)  # waits for the lock that it is done under

@@ -3,6 +3,8 @@
 import socket
 import struct
 import subprocess
+import time
+from pathlib import Path
 
 ETHERTYPE = 0x88B5  # IEEE 802: for experiments
 
@@ -12,8 +14,7 @@ def check(obj):
     before = {name for _, name in socket.if_nameindex()}
     subprocess.run(["ip", "link", "add", "ek0", "type", "veth"], check=True)
     (peer,) = {name for _, name in socket.if_nameindex()} - before - {"ek0"}
-    for name in ("ek0", peer):
-        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    _up("ek0", peer)
     seen = {"one buffer": _led(obj, "", peer, 100)}
     if obj.programs["lead_frags"].fd >= 0:
         for name in ("ek0", peer):
@@ -56,3 +57,12 @@ def _open(interface):
     found.bind((interface, ETHERTYPE))
     found.settimeout(5)
     return found
+
+
+def _up(*names):
+    """Bring interfaces up, and wait for the kernel to send by them: until its work queue comes to it, it drops all."""
+    for name in names:
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    while any(Path(f"/sys/class/net/{name}/operstate").read_text() != "up\n" for name in names):
+        time.sleep(0.01)
+    subprocess.run(["ip", "link", "set", names[0], "up"], check=True)  # waits for the lock that it is done under
