@@ -54,8 +54,7 @@ class KernelTypes:
 
     def close(self) -> None:
         """Give back the descriptors; it can be used no more for objects that need a module's types."""
-        while self._modules.descriptors:
-            os.close(self._modules.descriptors.popitem()[1])
+        self._modules.close()
 
     def module(self, name: str) -> Optional[tuple[Btf, int]]:
         """Return a module's BTF and a descriptor of it that stays open; None if no such module has one."""
@@ -74,6 +73,7 @@ class _Modules:
 
     def read(self) -> list[Btf]:
         """Read the BTF of every module, in the order in which the kernel numbered them."""
+        self.close()  # what an attempt left that met a damaged one
         found: list[Btf] = []
         if self._vmlinux is None:
             return found
@@ -86,9 +86,14 @@ class _Modules:
             if not in_kernel or name == "vmlinux":
                 os.close(fd)
                 continue
-            found.append(Btf.parse(_bytes(fd, size), base=self._vmlinux, name=name))
             self.descriptors[name] = fd
+            found.append(Btf.parse(_bytes(fd, size), base=self._vmlinux, name=name))
         return found
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        while self.descriptors:
+            os.close(self.descriptors.popitem()[1])
 
 
 def kernel_btf() -> KernelTypes:
