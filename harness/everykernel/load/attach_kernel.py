@@ -50,12 +50,10 @@ def _no_probe(what: str, function: str, error: OSError) -> NotAttached:
 def _untraceable(function: str) -> str:
     """Return why nothing attaches to a function's entry where ftrace does not list it, "" where it does."""
     try:
-        with open(f"{tracefs()}/available_filter_functions", "rb") as file:  # noqa: PTH123
-            listed = file.read()
-    except OSError:
+        listed = attach_probe.traceable()
+    except (OSError, NotAttached):
         return ""
-    name = b"\n" + function.encode("utf-8", "surrogateescape")
-    if not listed or any(name + end in b"\n" + listed for end in (b"\n", b" [")):
+    if not listed or function in listed:
         return ""
     return f"{function} cannot be traced in this kernel: it is not in available_filter_functions"
 

@@ -267,7 +267,7 @@ def kprobe_multi(fd: int, target: str, attach_type: str, *, at_return: bool = Fa
 def functions(pattern: str) -> list[str]:
     """Return the functions that can be probed and that a pattern with ``*`` and ``?`` names."""
     try:
-        lines = read(f"{tracefs()}/available_filter_functions").splitlines()
+        names = traceable()
     except OSError as e:
         raise NotAttached(
             f"kprobe {pattern}: {error_name(e.errno)}: this kernel does not list what can be probed",
@@ -275,7 +275,12 @@ def functions(pattern: str) -> list[str]:
             number=e.errno or 0,
         ) from e
     pattern = _literal(pattern)
-    return sorted({line.split()[0] for line in lines if fnmatch.fnmatchcase(line.split()[0], pattern)})
+    return sorted(name for name in names if fnmatch.fnmatchcase(name, pattern))
+
+
+def traceable() -> set[str]:
+    """Return the functions that ftrace lists. Raises OSError where it lists none, NotAttached without tracefs."""
+    return {line.split()[0] for line in read(f"{tracefs()}/available_filter_functions").splitlines()}
 
 
 def perf_event(fd: int, target: str) -> Link:

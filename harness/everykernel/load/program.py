@@ -160,14 +160,19 @@ class Loading:
 
 def verified_instructions(fd: int) -> Optional[int]:
     """Return how many instructions the verifier processed for a program, where the kernel tells (v5.16)."""
+    found = info(fd)
+    return struct.unpack_from("=I", found, _VERIFIED_AT)[0] if len(found) >= _VERIFIED_AT + 4 else None
+
+
+def info(fd: int) -> bytes:
+    """Return a program's struct bpf_prog_info as far as the kernel fills it, nothing where it does not tell."""
     buffer = bytearray(232)
     attributes = abi.info(fd, address(buffer), len(buffer))
     try:
         bpf(abi.OBJ_GET_INFO_BY_FD, attributes)
     except OSError:
-        return None
-    filled = struct.unpack_from("=I", attributes, 4)[0]
-    return struct.unpack_from("=I", buffer, _VERIFIED_AT)[0] if filled >= _VERIFIED_AT + 4 else None
+        return b""
+    return bytes(buffer[: struct.unpack_from("=I", attributes, 4)[0]])
 
 
 def test_run(fd: int, data: bytes, context: bytes, repeat: int) -> tuple[int, bytes, bytes, int]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from typing import Optional
 
-from everykernel.load import abi
-from everykernel.load.syscalls import address, bpf
+from everykernel.load import abi, program
+from everykernel.load.syscalls import bpf
 from everykernel.object.sections import PROGRAM_TYPE
 
 _RUNS_AT = 200  # offset of run_cnt in struct bpf_prog_info (Linux commit 492ecee892c2, v5.1)
@@ -31,13 +31,7 @@ def runs(fd: int) -> Optional[int]:
 
     It does not of one that replaces a function: its runs are part of the other program's.
     """
-    buffer = bytearray(232)
-    attributes = abi.info(fd, address(buffer), len(buffer))
-    try:
-        bpf(abi.OBJ_GET_INFO_BY_FD, attributes)
-    except OSError:
+    found = program.info(fd)
+    if len(found) < _RUNS_AT + 8 or struct.unpack_from("=I", found)[0] == PROGRAM_TYPE["ext"]:
         return None
-    filled = struct.unpack_from("=I", attributes, 4)[0]
-    if filled < _RUNS_AT + 8 or struct.unpack_from("=I", buffer)[0] == PROGRAM_TYPE["ext"]:
-        return None
-    return int(struct.unpack_from("=Q", buffer, _RUNS_AT)[0])
+    return int(struct.unpack_from("=Q", found, _RUNS_AT)[0])
