@@ -69,6 +69,7 @@ class _Resolved:
     candidates: tuple[str, ...]  # that were considered
     matching: tuple[Candidate, ...]
     message: str
+    paths: tuple[Spec, ...] = ()
 
 
 def compute(
@@ -155,6 +156,7 @@ def _resolve_anew(record: CoreRecord, spec: Spec, considered: tuple[Candidate, .
     first: Optional[tuple[values_.Value, Spec]] = None
     matching: list[Candidate] = []
     misses: list[str] = []
+    paths = [spec]
     for candidate in considered:
         there_spec = match(spec, candidate.btf, candidate.number)
         if isinstance(there_spec, Miss):
@@ -167,6 +169,7 @@ def _resolve_anew(record: CoreRecord, spec: Spec, considered: tuple[Candidate, .
         else:
             _agree(first, (there, there_spec), matching[0], candidate)
         matching.append(candidate)
+        paths.append(there_spec)
     here = here or values_.value(kind, spec)
     names = tuple(map(str, considered))
     if first is None:
@@ -178,7 +181,8 @@ def _resolve_anew(record: CoreRecord, spec: Spec, considered: tuple[Candidate, .
         return _Resolved(None, here.number, None, names, tuple(matching), message)
     adjustable = first is None or _adjustable(here, spec, there, first[1])
     change = Change(here.number, there.number, here.exact, here.size, there.size, adjustable)
-    return _Resolved(change, here.number, there.number, names, tuple(matching), message)
+    found = tuple(paths) if matching else ()
+    return _Resolved(change, here.number, there.number, names, tuple(matching), message, found)
 
 
 def _agree(
@@ -237,5 +241,5 @@ def _fixup(
         )  # fmt: skip
     return Fixup(
         record, index, kind, access, PATCHED, resolved.local, resolved.target, done.old, done.new, done.mem_size,
-        candidates, btf, resolved.message, insn=done.code,
+        candidates, btf, resolved.message, insn=done.code, paths=resolved.paths,
     )  # fmt: skip

@@ -5,13 +5,14 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.errors import ObjectMalformed
 
 if TYPE_CHECKING:
     from everykernel.btf.ext import CoreRecord
+    from everykernel.core.spec import Spec
 
 PATCHED, POISONED, FAILED = "patched", "poisoned", "failed"
 
@@ -37,6 +38,7 @@ class Fixup:
         message: why it is poisoned or failed.
         code: reason code when failed.
         insn: the instruction's new bytes; empty when failed.
+        paths: the access in the object's types, then in each of the kernel's that matches; empty where none does.
     """
 
     record: CoreRecord
@@ -54,6 +56,7 @@ class Fixup:
     message: str = ""
     code: str = ""
     insn: bytes = b""
+    paths: tuple[Spec, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         """Return one line: ``byte_off struct task_struct.mm 2336->2200``."""
