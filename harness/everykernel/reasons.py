@@ -144,6 +144,12 @@ _TABLE = (
         "assertion-failed", "run", "the program ran, and what it saw is not what the case expects", "read the evidence"
     ),
     Reason(
+        "misread",
+        "run",
+        "a program that was loaded reads other bytes than its author meant, and strict reads were asked for",
+        "read the field by its size (bpf_core_field_size, BPF_CORE_READ_BITFIELD_PROBED), or guard the access",
+    ),
+    Reason(
         "timeout",
         "run",
         "it did not end by its deadline, while the guest still answers",

@@ -376,6 +376,7 @@ class Loaded:
     handle: int
     relocate: dict[str, Any]  # a Stage
     load: dict[str, Any]  # a Stage
+    misreads: list[dict[str, Any]] = field(default_factory=list)  # Misreads
 
 
 @dataclass

@@ -58,6 +58,7 @@ _INTERVAL = 0.1  # seconds between paints
     metavar="MIB",
     help="Memory of each guest, where a case does not ask for more.",
 )
+@click.option("--strict-reads", is_flag=True, help="Fail what loads and reads other bytes than its author meant (≠).")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
@@ -70,6 +71,7 @@ def run(
     btf: tuple[str, ...],
     until: str,
     memory: int,
+    strict_reads: bool,
     json_file: Path | None,
     folder: Path | None,
     verbose: int,
@@ -80,7 +82,7 @@ def run(
     3 a guest broke, 4 the harness broke.
     """
     board, talk = Board(), Console(stderr=True, highlight=False)
-    cases = [_adapt(case, until, memory) for case in plan.cases(objects)]
+    cases = [_adapt(case, until, memory, strict_reads) for case in plan.cases(objects)]
     supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
     if all(column.missing for column in columns):
@@ -113,9 +115,9 @@ def run(
     return exit_code(ledger.results)
 
 
-def _adapt(case: Case, until: str, memory: int) -> Case:
+def _adapt(case: Case, until: str, memory: int, strict_reads: bool) -> Case:
     machine = replace(case.machine, memory=max(memory, case.machine.memory))
-    return replace(case, until=until, machine=machine)
+    return replace(case, until=until, machine=machine, strict_reads=strict_reads or case.strict_reads)
 
 
 def _drive(
@@ -150,6 +152,8 @@ def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
     options = "" if case.until == "run" else f" --until {case.until}"
     if case.machine.memory != MachineSpec.memory:
         options += f" --memory {case.machine.memory}"
+    if case.strict_reads:
+        options += " --strict-reads"
     return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}{supply.again(btf, spec)}"
 
 

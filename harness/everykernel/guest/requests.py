@@ -75,7 +75,8 @@ class Requests:
     def _keep(self, loaded: LoadedObject) -> wire.Loaded:
         self._last += 1
         self._objects[self._last] = loaded
-        return wire.Loaded(self._last, dict(loaded.relocate), dict(loaded.load))
+        misreads = [dict(misread) for misread in loaded.misreads]
+        return wire.Loaded(self._last, dict(loaded.relocate), dict(loaded.load), misreads)
 
     def _load(self, message: wire.Load) -> wire.Message:
         from everykernel import object as object_

@@ -6,6 +6,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -23,6 +24,7 @@ from everykernel.load.variables import Variables, places
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from everykernel.load.misreads import Misreads
     from everykernel.object import ObjectSpec, ProgramSpec
 
 
@@ -78,11 +80,19 @@ class Program:
             self._links.append(attach_.attach(self.spec, self.fd, target, self._owner.places))
             self._was_attached, self.refused = True, None
         except NotAttached as e:
-            record["status"], record["code"], record["message"] = e.status, e.code, e.message
+            record["status"], record["code"], record["message"] = e.status, e.code, e.message + self._why(e)
             record["errno"] = error_name(e.errno) if e.errno else None
             if e.status == wire.FAILED and not self._was_attached:
                 self.refused = record
         return record
+
+    def _why(self, refused: NotAttached) -> str:
+        """Return what the kernel does not say about a tracepoint that it refuses, as the end of a message."""
+        looking = self._owner.looking
+        if refused.errno != errno.EACCES or looking is None or self.record.get("type") != "tracepoint":
+            return ""
+        why = looking.past_the_end(self.spec)
+        return f": {why}" if why else ""
 
     @property
     def attached(self) -> bool:
@@ -155,6 +165,8 @@ class LoadedObject:
         maps: by name; a section of global variables has its own name (``.bss``).
         globals: the global variables by name.
         places: where programs attach that name no place.
+        misreads: what programs that were loaded read, and take for something else.
+        looking: what found them; None where nothing was looked at.
     """
 
     def __init__(self, spec: Optional[ObjectSpec], relocate: wire.Stage, load: wire.Stage) -> None:
@@ -166,6 +178,8 @@ class LoadedObject:
         self.globals: Any = {}
         self.descriptors: list[int] = []  # of the object's BTF
         self._readers_open = False
+        self.misreads: list[wire.Misread] = []
+        self.looking: Optional[Misreads] = None
         self.places = attach_.Places(self.maps, self.programs)
 
     def __enter__(self) -> LoadedObject:

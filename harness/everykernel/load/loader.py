@@ -21,6 +21,7 @@ from everykernel.load.decide import decide
 from everykernel.load.kconfig import kernel_version
 from everykernel.load.link import link
 from everykernel.load.loaded import LoadedObject, Program
+from everykernel.load.misreads import Misreads
 from everykernel.load.relocate import Relocated, decides, relocate
 from everykernel.load.syscalls import address, architecture, bpf, error_name
 from everykernel.load.variants import Group
@@ -146,6 +147,7 @@ class _Load:
             raise
         found = self.object
         found.keep_variables()
+        self._find_misreads()
         map_records = [m.record for m in found.maps.values()]
         program_records = [p.record for p in found.programs.values()]
         failed = next((r for r in map_records if r["status"] == wire.FAILED), None)
@@ -164,6 +166,15 @@ class _Load:
             "notes": self.notes,
         }
         return found
+
+    def _find_misreads(self) -> None:
+        """Find what the programs that were loaded read, and take for something else."""
+        if self.spec.btf is None:
+            return
+        found = self.object
+        looking = found.looking = Misreads(self.spec, self.relocated, self.externs)
+        loaded = [p.spec for p in found.programs.values() if p.fd >= 0 and p.name in self.relocated.parts]
+        found.misreads = [misread for spec in loaded for misread in looking.of(spec)]
 
     def _upload_btf(self) -> None:
         """Hand the object's BTF to the kernel, less the kinds that it does not know; go on where it takes none."""

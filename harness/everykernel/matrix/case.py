@@ -24,7 +24,10 @@ from everykernel.reasons import REASONS
 
 FILENAME = "case.toml"
 
-_CASE_KEYS = ("object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract")
+_CASE_KEYS = (
+    "object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
+    "strict-reads",
+)  # fmt: skip
 _BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
 _EXPECT_KEYS = ("kernels", "arch", "btf", "program", "stage", "status", "code", "reason")
@@ -51,6 +54,7 @@ class Case:
         machine: the machine that it needs.
         expect: expectations, the first that matches wins.
         contract: the loader contract, checked, and passed to the loader as it is.
+        strict_reads: whether a misread fails the run stage.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Case:
     machine: MachineSpec = field(default_factory=MachineSpec)
     expect: tuple[Expectation, ...] = ()
     contract: tuple[tuple[str, Any], ...] = ()
+    strict_reads: bool = False
 
     @property
     def folder(self) -> Path:
@@ -138,6 +143,7 @@ def read(path: Path) -> Case:
             for number, entry in enumerate(_value(table, "expect", list, where, []), 1)
         ),
         contract=_contract(_value(table, "contract", dict, where, {}), where),
+        strict_reads=_value(table, "strict-reads", bool, where, False),
     )
 
 

@@ -154,6 +154,9 @@ class _Drive:
             return
         if self.case.until == "load":
             self.stages["run"] = records.skipped("not asked for")
+            self._strictly(self.stages["run"])
+            if self.stages["run"]["status"] == wire.FAILED:
+                self._judge("run")
             return
         failed = next((n for n in ("relocate", "load") if self.stages[n].get("status") == wire.FAILED), "")
         if failed:
@@ -202,6 +205,7 @@ class _Drive:
         reply = self.guest.request(request, self.timeout)
         assert isinstance(reply, wire.Loaded)
         self.stages["relocate"], self.stages["load"] = _stage(reply.relocate), _stage(reply.load)
+        self.result["misreads"] = records.plain(reply.misreads)
         if used := self.stages["relocate"].get("btf"):
             self.result["btf"] = used
             self.conditions = Conditions(self.conditions.release, self.conditions.arch, used)
@@ -225,6 +229,16 @@ class _Drive:
             return
         if FAILED_LINE.encode() in self.data:
             self._assertions(stage, handle)
+        self._strictly(stage)
+
+    def _strictly(self, stage: wire.Stage) -> None:
+        """Fail the run stage for what is misread, where that was asked for and nothing else failed it."""
+        found = self.result["misreads"]
+        if not self.case.strict_reads or not found or stage["status"] == wire.FAILED:
+            return
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        message = f"program {found[0]['program']!r}: {records.in_words(found[0])}{more}"
+        stage.update({"status": wire.FAILED, "code": "misread", "message": message})
 
     def _attach(self, stage: wire.Stage, handle: int) -> bool:
         reply = self.guest.request(wire.Attach(handle), self.timeout)

@@ -163,6 +163,11 @@ def row(result: CaseResult) -> str:
     return result.get("case") or result.get("object") or "?"
 
 
+def in_words(misread: wire.Misread) -> str:
+    """Return one misread: ``task_struct.on_cpu is taken for int on_cpu, 4 bytes; the kernel has u8 on_cpu, 1 byte``."""
+    return f"{misread['access']} is taken for {misread['taken']}; the kernel has {misread['kernel']}"
+
+
 def not_reached(message: str = "") -> wire.Stage:
     """Return the record of a stage that was not reached."""
     return {"status": wire.NOT_REACHED, "code": "", "message": message, "seconds": 0.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
 
     node = f"{_relative(path, config)}::{name}"
     btf = supply.again(session_of(config).settings.btf, spec)
-    return f"pytest --kernels {shlex.quote(spec)}{btf} {shlex.quote(node)}"
+    strict = " --kernel-strict-reads" if session_of(config).settings.strict_reads else ""
+    return f"pytest --kernels {shlex.quote(spec)}{btf}{strict} {shlex.quote(node)}"
 
 
 def _relative(path: Path, config: pytest.Config) -> str:
@@ -45,6 +47,8 @@ class CaseFile(pytest.File):
             specs = session_of(self.config).specs()
         except UsageError as e:
             raise self.CollectError(str(e)) from e
+        if session_of(self.config).settings.strict_reads:
+            found = replace(found, strict_reads=True)
         stem = found.name.removesuffix(".bpf.o").removesuffix(".o")
         for spec in specs or [NO_KERNELS]:
             name = f"{stem}[{spec}]"

@@ -20,6 +20,12 @@ class LoadFailed(CaseError):
         self.stages = stages
 
 
+class MisreadFound(CaseError):
+    """A program that was loaded reads other bytes than its author meant, and strict reads were asked for."""
+
+    code = "misread"
+
+
 class AttachFailed(CaseError):
     """A program was not attached; ``code`` is its reason code, ``record`` what the kernel said."""
 
@@ -36,6 +42,7 @@ class LoadedObject:
         name: its path as the test gave it.
         relocate: the record of the relocate stage.
         load: the record of the load stage.
+        misreads: what programs that were loaded read, and take for something else.
         programs: by name.
         maps: by name.
         globals: the global variables of .data, .bss and .rodata, by name; assignments are written.
@@ -45,6 +52,7 @@ class LoadedObject:
         self.name = name
         self.relocate: wire.Stage = loaded.relocate  # type: ignore[assignment]
         self.load: wire.Stage = loaded.load  # type: ignore[assignment]
+        self.misreads: list[wire.Misread] = loaded.misreads  # type: ignore[assignment]
         self._guest = guest
         self._handle = loaded.handle
         self._data = data

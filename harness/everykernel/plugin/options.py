@@ -25,6 +25,7 @@ class Settings:
         report: the report folder, or None.
         skip_missing: whether a kernel that no source serves is a column that says so, instead of an error.
         keep: whether a shell is opened in the guest of a failure.
+        strict_reads: whether what is misread fails the run stage.
         dry: whether only collection was asked for: nothing may be downloaded or booted.
     """
 
@@ -35,6 +36,7 @@ class Settings:
     report: Path | None
     skip_missing: bool
     keep: bool
+    strict_reads: bool
     dry: bool
 
 
@@ -79,6 +81,11 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--kernel-keep", action="store_true", help="open a shell in the guest of a failure, before it is thrown away"
     )
+    group.addoption(
+        "--kernel-strict-reads",
+        action="store_true",
+        help="fail what loads and reads other bytes than its author meant (≠)",
+    )
     parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
     parser.addini("kernel_objects", "globs of .bpf.o files to collect from test folders", type="args", default=[])
 
@@ -96,6 +103,7 @@ def read(config: pytest.Config) -> Settings:
         report=config.getoption("--kernel-report"),
         skip_missing=config.getoption("--kernels-missing") == "skip",
         keep=config.getoption("--kernel-keep"),
+        strict_reads=config.getoption("--kernel-strict-reads"),
         dry=config.option.collectonly,
     )
 

@@ -13,8 +13,9 @@ import pytest
 from everykernel import wire
 from everykernel.errors import UsageError
 from everykernel.machine.guest import Guest
+from everykernel.matrix import records
 from everykernel.plugin import lend
-from everykernel.plugin.loaded import LoadedObject, LoadFailed
+from everykernel.plugin.loaded import LoadedObject, LoadFailed, MisreadFound
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import no_kernels, session_of
 from everykernel.plugin.verdict import UNDER_TEST
@@ -95,8 +96,17 @@ class KernelUnderTest:
 class Loader:
     """Loads objects on the kernel under test; see the fixture ``load``."""
 
-    def __init__(self, under: KernelUnderTest, folder: Path, timeout: float, btf: Sequence[Supply] = ()) -> None:
+    def __init__(
+        self,
+        under: KernelUnderTest,
+        folder: Path,
+        timeout: float,
+        btf: Sequence[Supply] = (),
+        *,
+        strict_reads: bool = False,
+    ) -> None:
         self._under = under
+        self._strict_reads = strict_reads
         self._folder = folder
         self._timeout = timeout
         self._btf = btf
@@ -125,6 +135,7 @@ class Loader:
 
         Raises:
             LoadFailed: a stage failed, and ``check`` was not False.
+            MisreadFound: strict reads were asked for, and a program misreads something.
             UsageError: there is no such file, or a folder of BTF has none for this kernel.
         """
         found = self._find(path)
@@ -145,6 +156,8 @@ class Loader:
         self._under.sha256 = hashlib.sha256(data).hexdigest()
         if check:
             _raise_if_failed(loaded)
+        if self._strict_reads and loaded.misreads:
+            raise MisreadFound(records.in_words(loaded.misreads[0]), where=loaded.misreads[0]["program"])
         return loaded
 
     def _supplied(self, btf: str | Path | None, always: bool) -> Supplied | None:
@@ -191,4 +204,5 @@ def lend_kernel(request: pytest.FixtureRequest) -> KernelUnderTest:
 def make_loader(kernel: KernelUnderTest, request: pytest.FixtureRequest) -> Loader:
     """Return what loads objects on a kernel."""
     session = session_of(request.config)
-    return Loader(kernel, request.path.parent, session.settings.timeout, session.btf)
+    settings = session.settings
+    return Loader(kernel, request.path.parent, settings.timeout, session.btf, strict_reads=settings.strict_reads)

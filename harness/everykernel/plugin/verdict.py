@@ -92,6 +92,7 @@ def _of_test(
         "code": code,
         "message": message,
         "problems": [{"stage": "run", "program": "", "code": code, "message": message}] if error is not None else [],
+        "misreads": records.plain(loaded.misreads) if loaded is not None else [],
         "seconds": round(seconds, 4),
         "start": guest.start_kind,
         "warnings": guest.warnings(),

@@ -33,6 +33,7 @@ EXPECTED = Mark("○", "o", "refused or failed, as the case expects", "yellow")
 ERROR = Mark("‼", "E", "the guest or the harness broke", "bold magenta")
 SKIPPED = Mark("–", "-", "skipped", "dim")  # noqa: RUF001 - a dash is meant
 NOT_REACHED = Mark("·", ".", "not reached", "dim")
+MISREAD = Mark("≠", "#", "loaded, and reads other bytes than its author meant", "yellow")
 WARNED = Mark("!", "!", "the kernel printed a warning", "yellow")
 
 _OF_STATUS = {wire.PASSED: PASSED, wire.SKIPPED: SKIPPED, wire.NOT_REACHED: NOT_REACHED}
@@ -59,10 +60,12 @@ def _deciding(stage: wire.Stage) -> list[wire.ProgramRecord]:
 
 
 def of_result(result: CaseResult) -> list[Mark]:
-    """Return the marks of a cell: three stages, and one more where the guest broke between them, or warned."""
+    """Return the marks of a cell: three stages, and more where the guest broke between them, misreads, or warned."""
     marks = [of_stage(result, name) for name in STAGES]
     if result.get("outcome") == records.ERROR and ERROR not in marks:
         marks.append(ERROR)
+    if result.get("misreads"):
+        marks.append(MISREAD)
     if result.get("warnings"):
         marks.append(WARNED)
     return marks

@@ -15,11 +15,14 @@ from rich.text import Text
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, KernelRecord
-from everykernel.report import blocks, columns, marks
+from everykernel.report import blocks, columns, marks, misreads
 from everykernel.report.columns import Grid
 from everykernel.report.marks import Mark
 
-_LEGEND = (marks.PASSED, marks.FAILED, marks.EXPECTED, marks.ERROR, marks.SKIPPED, marks.NOT_REACHED, marks.WARNED)
+_LEGEND = (
+    marks.PASSED, marks.FAILED, marks.EXPECTED, marks.ERROR, marks.SKIPPED, marks.NOT_REACHED, marks.MISREAD,
+    marks.WARNED,
+)  # fmt: skip
 _ROW_WIDTH = 34  # the widest name of a row that is shown whole
 _PADDING = 3  # between columns
 
@@ -60,6 +63,7 @@ def matrix(
         parts.append(Text(""))
     parts.append(_legend(drawn, unicode))
     parts.extend(Text(line, no_wrap=True, overflow="ignore") for line in notes(drawn))
+    parts.extend(Text(f"{_symbol(marks.MISREAD, unicode)} {line}") for line in misreads.of_results(results))
     parts.append(Text(counts(results)))
     return Group(*parts)
 

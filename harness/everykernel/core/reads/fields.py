@@ -108,7 +108,7 @@ def differ(here: Form, there: Form) -> bool:
 
 
 def misread(here: Form, there: Form, size: int) -> bool:
-    """Whether ``size`` bytes read as ``here``, a field without bits, are not what they are taken for, read of ``there``.
+    """Whether ``size`` bytes read as ``here``, a field without bits, mean something else, read of ``there``.
 
     Whoever reads fewer bytes than the field has meant to, and whoever reads more, too: both are let pass.
     """

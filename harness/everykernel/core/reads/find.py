@@ -1,4 +1,4 @@
-"""`find`: what a program that was relocated reads of a kernel, and takes for something else.
+"""`Finder`: what the programs of an object, once relocated, read of a kernel and take for something else.
 
 CO-RE relocates where a field is. How many bytes a probed read copies, what a hand-made struct says of a tracepoint's
 context, and which number an enumerator has stay as they were compiled. A misread is only told where the walk over the
@@ -10,246 +10,201 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
-from everykernel.btf import kinds
-from everykernel.btf.index import essential
-from everykernel.btf.naming import printable
-from everykernel.core import relokinds
+from everykernel.btf.naming import title
 from everykernel.core.fixup import PATCHED
-from everykernel.core.reads import fields
-from everykernel.core.reads.flow import Compared, Program, Read, Record, walk
-from everykernel.core.reads.values import Address
+from everykernel.core.reads import context, formats
+from everykernel.core.reads.flow import STRINGS, Program, Read, Record, Walked, walk
+from everykernel.core.reads.judge import Access, Forms, Judge, Misread, adapts, forms, is_offset
+from everykernel.core.reads.values import Context
+from everykernel.core.refusal import Refused
+from everykernel.errors import BtfMalformed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from everykernel.core.program import Applied, RelocatedProgram
     from everykernel.core.spec import Spec
     from everykernel.object.spec import Function, ObjectSpec, ProgramSpec
 
-_ADAPTS = frozenset({
-    relokinds.FIELD_BYTE_SIZE, relokinds.FIELD_SIGNED, relokinds.FIELD_LSHIFT_U64, relokinds.FIELD_RSHIFT_U64,
-})  # fmt: skip
-
-
-class Misread(NamedTuple):
-    """One read that is taken for something else.
-
-    Attributes:
-        function, insn: the instruction that reads.
-        access: what the object asks for, in C.
-        taken: what the object takes it for.
-        kernel: what this kernel has.
-        what: ``width``, ``sign``, ``bits``, ``pointer``, ``context`` or ``enumerator``.
-    """
-
-    function: str
-    insn: int
-    access: str
-    taken: str
-    kernel: str
-    what: str
-
 
 @dataclass
 class Found:
-    """What was found in a program: ``looked_at`` accesses, of which ``unjudged`` may be read wrongly, or not."""
+    """What was found in a program.
+
+    Attributes:
+        misreads: each once, in the order of the instructions.
+        looked_at: how many accesses were looked at: relocated offsets, and reads of a tracepoint's context.
+        unjudged: accesses of which this does not know whether they are misread.
+        event: whether the layout of the program's tracepoint was known; True for any other program.
+    """
 
     misreads: list[Misread] = field(default_factory=list)
     looked_at: int = 0
     unjudged: list[str] = field(default_factory=list)
+    event: bool = True
 
 
-class _Access(NamedTuple):
-    """An access that was relocated, and its form here and in each candidate of the kernel."""
-
-    applied: Applied
-    here: Spec
-    form: fields.Form
-    there: tuple[tuple[Spec, fields.Form], ...]
-
-    @property
-    def text(self) -> str:
-        return self.applied.fixup.access
-
-
-def find(
-    spec: ObjectSpec,
-    program: ProgramSpec,
-    parts: Sequence[Function],
-    relocated: RelocatedProgram,
-    settings: Optional[Mapping[str, int]] = None,
-) -> Found:
-    """Return what a program misreads.
+class Finder:
+    """Looks at the programs of one object against one kernel.
 
     Args:
         spec: the object.
-        program: a program of it that libbpf would load.
-        parts: its functions, the entry function first.
-        relocated: the program relocated against the kernel.
-        settings: externs whose value is known; where a branch depends on another, nothing is judged.
+        settings: the bytes of the kernel's configuration and version, by the name of the extern.
+        symbols: whether an extern symbol or function is there.
+        events: gives the fields of an event ``CATEGORY/NAME``, None where they are not known.
+        count: walk also where nothing can be wrong, so that every read of a context is counted.
     """
-    found = Found()
-    names = {function.name for function in parts}
-    applied = [a for a in relocated.applied if a.function.name in names]
-    accesses = [a for a in map(_access, applied) if a is not None]
-    found.looked_at = len(accesses)
-    doubtful = {number for number, access in enumerate(accesses) if _doubtful(access)}
-    if not doubtful:
+
+    def __init__(
+        self,
+        spec: ObjectSpec,
+        *,
+        settings: Optional[Mapping[str, bytes]] = None,
+        symbols: Optional[Mapping[str, bool]] = None,
+        events: Callable[[str], Optional[formats.Format]] = lambda _: None,
+        count: bool = False,
+    ) -> None:
+        self._spec = spec
+        self._settings = settings or {}
+        self._symbols = symbols or {}
+        self._count = count
+        self._events = events
+        self._constants = {s.name: s.data for s in spec.data.values() if s.read_only}
+        self._forms: dict[int, tuple[tuple[Spec, ...], Optional[Forms]]] = {}
+
+    def find(self, program: ProgramSpec, parts: Sequence[Function], relocated: RelocatedProgram) -> Found:
+        """Return what a program misreads.
+
+        Args:
+            program: one that libbpf would load.
+            parts: its functions, the entry function first.
+            relocated: the program relocated against the kernel.
+        """
+        try:
+            return self._find(program, parts, relocated)
+        except (BtfMalformed, Refused):  # types that are damaged where nothing else looked
+            return Found(unjudged=["damaged types"])
+
+    def _find(self, program: ProgramSpec, parts: Sequence[Function], relocated: RelocatedProgram) -> Found:
+        found = Found()
+        applied, accesses = self._accesses(parts, relocated)
+        found.looked_at = len(accesses)
+        doubtful = {number for number, access in enumerate(accesses) if access.forms.doubtful}
+        traced = program.rule is not None and program.rule.type == "tracepoint"
+        if not doubtful and not (traced and (self._count or self._moved(program, parts[0]))):
+            return found
+        walked = walk(self._program(parts, relocated, applied, accesses, context=traced))
+        if walked is None:
+            found.unjudged = sorted({accesses[number].text for number in doubtful})
+            found.event = not traced
+            return found
+        self._fields(found, accesses, doubtful & walked.reached, applied, walked)  # what is not reached is dead code
+        if traced:
+            self._context(found, program, parts[0], walked)
+        if not walked.settled:
+            found.unjudged += [misread.access for misread in found.misreads]
+            found.misreads = []
         return found
-    walked = walk(_program(spec, program, parts, relocated, applied, accesses, settings or {}))
-    if walked is None or not walked.settled:
-        found.unjudged = sorted({accesses[number].text for number in doubtful})
-        return found
-    doubtful &= walked.reached  # the others are dead code on this kernel
-    judge = _Judge(accesses, doubtful, _adapted(applied))
-    for read in walked.reads:
-        judge.read(read)
-    for compared in walked.compared:
-        judge.compared(compared)
-    found.misreads = list(dict.fromkeys(judge.misreads))
-    found.unjudged = sorted({accesses[number].text for number in doubtful - judge.settled})
-    return found
 
+    def walked(self, parts: Sequence[Function], relocated: RelocatedProgram) -> tuple[list[Access], Optional[Walked]]:
+        """Return a program's accesses by their numbers, and what it reads of them and of a context in r1."""
+        applied, accesses = self._accesses(parts, relocated)
+        return accesses, walk(self._program(parts, relocated, applied, accesses, context=True))
 
-def _access(applied: Applied) -> Optional[_Access]:
-    """Return a relocated offset as an access whose forms are known; None for any other record."""
-    fixup = applied.fixup
-    if fixup.record.kind != relokinds.FIELD_BYTE_OFFSET or fixup.outcome != PATCHED or not fixup.paths:
-        return None
-    here, *there = fixup.paths
-    form = fields.form(here)
-    forms = [(path, fields.form(path)) for path in there]
-    if form is None or any(f is None for _, f in forms):
-        return None
-    return _Access(applied, here, form, tuple((path, f) for path, f in forms if f is not None))
+    def reach(self, parts: Sequence[Function], relocated: RelocatedProgram) -> int:
+        """Return how many bytes of its context a program reads, from the start; 0 where that is not known."""
+        _, walked = self.walked(parts, relocated)
+        return max((read.reach for read in walked.reads), default=0) if walked is not None else 0
 
+    def _accesses(self, parts: Sequence[Function], relocated: RelocatedProgram) -> tuple[list[Applied], list[Access]]:
+        """Return the records of a program's functions, and the accesses among them."""
+        names = {function.name for function in parts}
+        applied = [a for a in relocated.applied if a.function.name in names]
+        return applied, [a for a in map(self._access, applied) if a is not None]
 
-def _doubtful(access: _Access) -> bool:
-    return all(fields.differ(access.form, form) or _renumbered(access, path, form) for path, form in access.there)
+    def _access(self, applied: Applied) -> Optional[Access]:
+        """Return a relocated offset as an access whose forms are known; None for any other record."""
+        if not is_offset(applied):
+            return None
+        paths = applied.fixup.paths
+        known = self._forms.get(id(paths))  # records that ask the same share their paths
+        if known is None:
+            known = self._forms[id(paths)] = (paths, forms(paths))
+        return Access(applied, known[1]) if known[1] is not None else None
 
+    def _program(
+        self,
+        parts: Sequence[Function],
+        relocated: RelocatedProgram,
+        applied: Sequence[Applied],
+        accesses: Sequence[Access],
+        *,
+        context: bool,
+    ) -> Program:
+        """Return what is walked over."""
+        numbers = {id(access.applied): number for number, access in enumerate(accesses)}
+        records: dict[tuple[str, int], Record] = {}
+        for one in applied:
+            place, number = (one.function.name, one.insn), numbers.get(id(one), -1)
+            if place not in records or number >= 0:
+                records[place] = Record(number, number >= 0, adapts(one), one.fixup.outcome == PATCHED)
+        code = {f.name: relocated.code.get(f.name, f.code) for f in parts}
+        order = self._spec.byteorder
+        return Program(parts, code, records, self._constants, self._settings, self._symbols, order, context)
 
-def _renumbered(access: _Access, path: Spec, form: fields.Form) -> dict[int, tuple[str, int]]:
-    """Return the local enumerators that have another value in the kernel: number here → name, number there."""
-    ours, theirs = access.here.btf.type(access.form.type), path.btf.type(form.type)
-    if not isinstance(ours, kinds.Enum) or not isinstance(theirs, kinds.Enum):
-        return {}
-    there = {value.name: value.value for value in theirs.values}
-    names: dict[int, list[str]] = {}
-    for value in ours.values:
-        names.setdefault(value.value, []).append(essential(value.name))
-    found = {}
-    for number, same in names.items():
-        if all(there.get(name, number) != number for name in same):
-            found[number] = (same[0], there[same[0]])
-    return found
+    def _fields(
+        self, found: Found, accesses: Sequence[Access], doubtful: set[int], applied: Sequence[Applied], walked: Walked
+    ) -> None:
+        judge = Judge(accesses, doubtful, applied)
+        for read in walked.reads:
+            judge.read(read)
+        for compared in walked.compared:
+            judge.compared(compared)
+        found.misreads = list(dict.fromkeys(judge.misreads))
+        found.unjudged = sorted({accesses[number].text for number in doubtful - judge.settled})
 
+    def _struct(self, entry: Function) -> Optional[int]:
+        """Return the struct that an entry function's context is, as the object sees it."""
+        return context.struct_of(entry, self._spec.btf) if self._spec.btf is not None else None
 
-def _adapted(applied: Sequence[Applied]) -> set[tuple[str, str]]:
-    """Return (function, access without flavours) of what a program also asks the size, the sign or the shifts of."""
-    return {(a.function.name, _plain(a.fixup.access)) for a in applied if a.fixup.record.kind in _ADAPTS}
+    def _moved(self, program: ProgramSpec, entry: Function) -> bool:
+        """Whether a member of the struct that a program takes its context for is not where the event has it."""
+        struct, event = self._struct(entry), self._events(program.target)
+        if struct is None or event is None or self._spec.btf is None:
+            return False
+        members = context.members(self._spec.btf, struct)
+        return any(context.judge(m, m.offset, m.size, event, "") not in (None, context.RIGHT) for m in members)
 
-
-def _plain(access: str) -> str:
-    root, dot, path = access.partition(".")
-    return essential(root) + dot + path
-
-
-def _program(
-    spec: ObjectSpec,
-    program: ProgramSpec,
-    parts: Sequence[Function],
-    relocated: RelocatedProgram,
-    applied: Sequence[Applied],
-    accesses: Sequence[_Access],
-    settings: Mapping[str, int],
-) -> Program:
-    """Return what is walked over."""
-    numbers = {id(access.applied): number for number, access in enumerate(accesses)}
-    records: dict[tuple[str, int], Record] = {}
-    for one in applied:
-        kind, place = one.fixup.record.kind, (one.function.name, one.insn)
-        number = numbers.get(id(one))
-        patched = one.fixup.outcome == PATCHED
-        if place not in records or number is not None:
-            records[place] = Record(number if number is not None else -1, number is not None, kind in _ADAPTS, patched)
-    return Program(
-        functions=parts,
-        code={f.name: relocated.code.get(f.name, f.code) for f in parts},
-        records=records,
-        constants={s.name: s.data for s in spec.data.values() if s.read_only},
-        settings=settings,
-        byteorder=spec.byteorder,
-        context=program.rule is not None and program.rule.type == "tracepoint",
-    )
-
-
-class _Judge:
-    """Compares what was read with what the kernel has; ``settled`` are the accesses of which a read was judged."""
-
-    def __init__(self, accesses: Sequence[_Access], doubtful: set[int], adapted: set[tuple[str, str]]) -> None:
-        self.accesses = accesses
-        self.doubtful = doubtful
-        self.adapted = adapted
-        self.misreads: list[Misread] = []
-        self.settled: set[int] = set()
-
-    def read(self, read: Read) -> None:
-        """Judge one read of an access."""
-        source = read.source
-        if not isinstance(source, Address) or source.access not in self.doubtful:
+    def _context(self, found: Found, program: ProgramSpec, entry: Function, walked: Walked) -> None:
+        """Judge what a program reads of its tracepoint's context without a record."""
+        reads = [r for r in walked.reads if isinstance(r.source, Context) and r.source.offset >= formats.COMMON]
+        if not reads:
             return
-        access = self.accesses[source.access]
-        if read.adapted or (access.applied.function.name, _plain(access.text)) in self.adapted:
-            self.settled.add(source.access)
-            return
-        if source.delta or read.size is None:
-            return
-        self.settled.add(source.access)
-        if read.record:
-            what = self._loaded(access, read)
-        else:
-            wrong = all(fields.misread(access.form, form, read.size) for _, form in access.there)
-            what = _what(access.form, access.there[0][1]) if wrong else ""
-        if what:
-            self._add(access, read.function, read.insn, what)
+        found.looked_at += len(reads)
+        event = self._events(program.target)
+        found.event = event is not None
+        struct = self._struct(entry)
+        for read in reads:
+            wrong = self._wrong(read, entry, struct, event)
+            if wrong is None:
+                found.unjudged.append(f"byte {getattr(read.source, 'offset', 0)} of the context")
+            elif wrong.access:
+                misread = Misread(read.function, read.insn, wrong.access, wrong.taken, wrong.kernel)
+                found.misreads += [misread] if misread not in found.misreads else []
 
-    def _loaded(self, access: _Access, read: Read) -> str:
-        """Return what is wrong with a load that CO-RE has adjusted: a bitfield's shifts behind it are not, nor its sign."""
-        fixup = access.applied.fixup
-        if fixup.old is None or fixup.new is None or fixup.mem_size is not None:
-            return ""
-        if not access.form.bits:
-            same = all(fields.misread(access.form, form, read.size or 0) for _, form in access.there)
-            return "sign" if same else ""
-        before = access.form.bit - 8 * fixup.old
-        moved = all((form.bit - 8 * fixup.new, form.bits) != (before, access.form.bits) for _, form in access.there)
-        return "bits" if moved else ""
-
-    def compared(self, compared: Compared) -> None:
-        """Judge one comparison with an enumerator."""
-        if compared.access not in self.doubtful:
-            return
-        access = self.accesses[compared.access]
-        path, form = access.there[0]
-        found = _renumbered(access, path, form).get(compared.number)
-        if found is None or len(access.there) > 1:
-            return
-        name, number = found
-        text = f"{access.text} == {printable(name)}"
-        taken, kernel = f"{printable(name)} = {compared.number}", f"{printable(name)} = {number}"
-        self.misreads.append(Misread(compared.function, compared.insn, text, taken, kernel, "enumerator"))
-
-    def _add(self, access: _Access, function: str, insn: int, what: str) -> None:
-        path, form = access.there[0]
-        taken, kernel = fields.words(access.here, access.form), fields.words(path, form)
-        self.misreads.append(Misread(function, insn, access.text, taken, kernel, what))
-
-
-def _what(here: fields.Form, there: fields.Form) -> str:
-    if there.bits or here.bits:
-        return "bits"
-    if here.what != there.what:
-        return "pointer"
-    return "width" if (here.size, here.element) != (there.size, there.element) else "sign"
+    def _wrong(
+        self, read: Read, entry: Function, struct: Optional[int], event: Optional[formats.Format]
+    ) -> Optional[context.Wrong]:
+        """Return what is wrong with a read of the context, `context.RIGHT` if nothing is, None if that is unknown."""
+        btf = self._spec.btf
+        if struct is None or btf is None or event is None or read.function != entry.name:
+            return None
+        assert isinstance(read.source, Context)
+        size = 1 if read.how in STRINGS.values() else read.size
+        at = read.source.offset
+        member = next((m for m in context.members(btf, struct) if m.offset <= at < m.offset + m.size), None)
+        if member is None or size is None:
+            return None
+        return context.judge(member, at, size, event, title(btf, struct))

@@ -15,9 +15,21 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.core.reads import arithmetic
 from everykernel.core.reads.values import (
-    U64, Address, Const, Context, Data, Extern, Held, Offset, Stack, Unsettled, Value, joined, signed,
-)  # fmt: skip
-from everykernel.object.spec import CALL, DATA, EXTERN, FUNCTION, INSN
+    U64,
+    Address,
+    Const,
+    Context,
+    Data,
+    Extern,
+    Held,
+    Offset,
+    Stack,
+    Unsettled,
+    Value,
+    joined,
+    signed,
+)
+from everykernel.object.spec import CALL, DATA, EXTERN, FUNCTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,6 +65,7 @@ class Read(NamedTuple):
         how: name of the helper; "" for a load.
         adapted: whether CO-RE put the size in.
         record: whether the load itself is relocated.
+        reach: how many bytes of the context are read with it, from its start; 0 where it is not the context's.
     """
 
     function: str
@@ -62,6 +75,7 @@ class Read(NamedTuple):
     how: str
     adapted: bool = False
     record: bool = False
+    reach: int = 0
 
 
 class Compared(NamedTuple):
@@ -96,7 +110,8 @@ class Program(NamedTuple):
         code: each function's relocated instructions, by name.
         records: what CO-RE did, by function and instruction.
         constants: the bytes of read-only data sections, by name.
-        settings: externs whose value is known, by name; an address is any number but 0.
+        settings: externs whose bytes are known, by name: those of the kernel's configuration.
+        symbols: externs of the kernel's symbols and functions: whether they are there.
         byteorder: ``little`` or ``big``.
         context: whether r1 of the entry function is the program's context.
     """
@@ -105,7 +120,8 @@ class Program(NamedTuple):
     code: Mapping[str, bytes]
     records: Mapping[tuple[str, int], Record]
     constants: Mapping[str, bytes]
-    settings: Mapping[str, int]
+    settings: Mapping[str, bytes]
+    symbols: Mapping[str, bool]
     byteorder: str
     context: bool
 
@@ -162,9 +178,7 @@ class _Walk:
     def __init__(self, program: Program) -> None:
         self.program = program
         order = "<" if program.byteorder == "little" else ">"
-        self.insns = {
-            f.name: list(struct.iter_unpack(order + "BBhi", program.code[f.name])) for f in program.functions
-        }
+        self.insns = {f.name: list(struct.iter_unpack(order + "BBhi", program.code[f.name])) for f in program.functions}
         self.references = {f.name: {r.insn: r for r in f.references} for f in program.functions}
         self.leaders = {name: _leaders(insns) for name, insns in self.insns.items()}
         self.states: dict[tuple[str, int], _State] = {}
@@ -278,8 +292,7 @@ class _Walk:
             self._reach((reference.name, 0), _fresh([None] * 6))
 
     def _extern(self, name: str) -> Value:
-        found = self.program.settings.get(name)
-        return Extern(name) if found is None or found else Const(0)
+        return Const(0) if self.program.symbols.get(name) is False else Extern(name)
 
     def _load(self, name: str, at: int, state: _State, code: int, source: int, offset: int) -> Value:
         size, mode = _SIZES[code & 0x18], code & 0xE0
@@ -287,25 +300,28 @@ class _Walk:
         record = self.program.records.get((name, at))
         if mode not in (_MEM, _MEMSX):
             return None
+        reach = base.offset + offset + size if isinstance(base, Context) else 0
         if record is not None:
-            self._read(Read(name, at, Address(record.access), size, "", record=True))
+            self._read(Read(name, at, Address(record.access), size, "", record=True, reach=reach))
             return Held(record.access, size) if mode == _MEM else None
         if isinstance(base, (Address, Context)):
             there = arithmetic.apply(arithmetic.ADD, base, Const(offset & U64), wide=True)
-            self._read(Read(name, at, there, size, ""))
+            self._read(Read(name, at, there, size, "", reach=reach))
             whole = isinstance(there, Address) and not there.delta and mode == _MEM
             return Held(there.access, size) if whole and isinstance(there, Address) else None
         if mode == _MEM and isinstance(base, Stack):
             return _narrowed(state.stack.get(base.offset + offset), size, self.program.byteorder)
         if mode == _MEM and isinstance(base, Data):
             return self._variable(base.section, base.offset + offset, size)
-        if isinstance(base, Extern):
-            found = self.program.settings.get(base.name)
-            return Unsettled() if found is None else Const(found & (1 << 8 * size) - 1)
+        if isinstance(base, Extern) and base.name not in self.program.symbols:
+            return self._bytes(self.program.settings.get(base.name), offset, size) or Unsettled()
         return None
 
     def _variable(self, section: str, at: int, size: int) -> Value:
-        data = self.program.constants.get(section)
+        return self._bytes(self.program.constants.get(section), at, size)
+
+    def _bytes(self, data: Optional[bytes], at: int, size: int) -> Value:
+        """Return the number that stands in known bytes, None where it is not known."""
         if data is None or not 0 <= at <= len(data) - size:
             return None
         return Const(int.from_bytes(data[at : at + size], self.program.byteorder))  # type: ignore[arg-type]
@@ -364,9 +380,8 @@ class _Walk:
         if operation in (arithmetic.JEQ, arithmetic.JNE):
             self._compare(name, at, left, right)
         outcome = arithmetic.taken(operation, left, right, wide=wide)
-        if outcome is None:
-            if any(isinstance(v, (Unsettled, Extern)) for v in (left, right)):
-                outcome = self._symbol(operation, left, right)
+        if outcome is None and any(isinstance(v, (Unsettled, Extern)) for v in (left, right)):
+            outcome = self._symbol(operation, left, right)
         if outcome is not False:
             self._reach((name, at + 1 + offset), state)
         if outcome is not True:
@@ -374,7 +389,7 @@ class _Walk:
 
     def _symbol(self, operation: int, left: Value, right: Value) -> Optional[bool]:
         """Return how a branch on a setting or on the address of a symbol goes: an address that is known is not 0."""
-        known = isinstance(left, Extern) and left.name in self.program.settings
+        known = isinstance(left, Extern) and left.name in self.program.symbols
         if known and right == Const(0) and operation in (arithmetic.JEQ, arithmetic.JNE):
             return operation == arithmetic.JNE
         self.settled = False
