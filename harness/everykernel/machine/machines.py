@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Self
 
 from everykernel import cache, images, wire
 from everykernel.errors import EverykernelError, GuestError, GuestLost
+from everykernel.kernels import tracepoints
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.machine import command, process
@@ -26,6 +28,7 @@ from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot, discard, find
 from everykernel.machine.spec import MachineSpec
 
+_TRACEPOINTS_PATIENCE = 60.0  # seconds; two under TCG
 RESTORE_PATIENCE = 15.0  # seconds from resuming a restored guest to its first answer
 
 
@@ -77,7 +80,17 @@ class Machines:
         ready = _Ready(maker.plan, maker.warm())
         with self._lock:
             self._ready[kernel, spec] = ready
+        self._keep_tracepoints(ready)
         return Prepared(maker.log.boots > 0, maker.log.boots, time.monotonic() - started, maker.log.notes)
+
+    def _keep_tracepoints(self, ready: _Ready) -> None:
+        """Have a guest tell the layouts of the kernel's tracepoints, unless they are known; go on where it does not."""
+        kernel = ready.plan.kernel
+        if tracepoints.path(kernel).exists():
+            return
+        with contextlib.suppress(EverykernelError), self._start(ready) as guest:
+            told = guest.run(tracepoints.COMMAND, timeout=_TRACEPOINTS_PATIENCE)
+            tracepoints.keep(kernel, told.stdout.decode(errors="replace"))
 
     def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel; ``ahead``: restore it in the background, paused until it is used.
