@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Optional
 from everykernel import wire
 from everykernel.btf import decode
 from everykernel.errors import RequestFailed, UsageError
-from everykernel.load import attach as attach_
-from everykernel.load import program as program_
-from everykernel.load import usage
-from everykernel.load.attached import Link, NotAttached
-from everykernel.load.maps import PERF_EVENT_ARRAY, Map
-from everykernel.load.syscalls import error_name
-from everykernel.load.variables import Variables, places
+from everykernel.load.attach import dispatch as attach_
+from everykernel.load.attach import usage
+from everykernel.load.attach.outcome import Link, NotAttached
+from everykernel.load.maps.map import PERF_EVENT_ARRAY, Map
+from everykernel.load.maps.variables import Variables, places
+from everykernel.load.programs import loading as program_
+from everykernel.load.system.syscalls import error_name
 
 if TYPE_CHECKING:
     from types import TracebackType

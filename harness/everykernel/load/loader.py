@@ -15,25 +15,29 @@ from everykernel import wire
 from everykernel.btf import Btf, sanitise
 from everykernel.core import Target
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
-from everykernel.load import abi, contexts, create, externs, maps, program, reasons, replace, struct_ops, verifier
-from everykernel.load.attach_struct_ops import Registration
-from everykernel.load.decide import decide
-from everykernel.load.kconfig import kernel_version
-from everykernel.load.link import link
+from everykernel.load.attach.operations import Registration
+from everykernel.load.kernel.kconfig import kernel_version
+from everykernel.load.kernel.operations import Operations, resolve
+from everykernel.load.kernel.reason import Reason
 from everykernel.load.loaded import LoadedObject, Program
-from everykernel.load.relocate import Relocated, decides, relocate
-from everykernel.load.syscalls import address, architecture, bpf, error_name
-from everykernel.load.variants import Group
+from everykernel.load.maps import create
+from everykernel.load.maps.map import ARRAY, PROG_ARRAY, STRUCT_OPS, Map
+from everykernel.load.programs import contexts, externs, loading, reasons, replace, verifier
+from everykernel.load.programs.decide import decide
+from everykernel.load.programs.link import link
+from everykernel.load.programs.relocate import Relocated, decides, relocate
+from everykernel.load.programs.variants import Group
+from everykernel.load.system import abi
+from everykernel.load.system.syscalls import address, architecture, bpf, error_name
 from everykernel.object import contract as contract_
 from everykernel.object.spec import DATA, EXTERN, EXTERN_CALL, MAP, MapSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from everykernel.load.decide import Decided
-    from everykernel.load.kernel import KernelTypes
-    from everykernel.load.link import Linked
-    from everykernel.load.reasons import Reason
+    from everykernel.load.kernel.types import KernelTypes
+    from everykernel.load.programs.decide import Decided
+    from everykernel.load.programs.link import Linked
     from everykernel.object import Function, ObjectSpec, ProgramSpec
     from everykernel.object.contract import Contract
     from everykernel.object.spec import StructOpsSpec
@@ -123,7 +127,7 @@ class _Load:
         self.contract = contract
         self.object = LoadedObject(spec, relocated.stage, {})
         self.externs = externs.Resolution(spec, kernel, contract.kconfig)
-        self.operations: dict[str, tuple[maps.Map, Union[struct_ops.Operations, Reason]]] = {}  # by function
+        self.operations: dict[str, tuple[Map, Union[Operations, Reason]]] = {}  # by function
         self.btf_fd = 0
         self.uploaded: Optional[Btf] = None
         self.notes = decided.notes
@@ -200,7 +204,7 @@ class _Load:
     def _create_maps(self) -> None:
         spec, probes, found = self.spec, self.kernel.probes, self.object.maps
         for declared in spec.maps.values():
-            found[declared.name] = made = maps.Map(declared.name, declared, spec.btf)
+            found[declared.name] = made = Map(declared.name, declared, spec.btf)
             if self._left_out(made):
                 continue
             create.create(made, probes, self.btf_fd)
@@ -215,12 +219,12 @@ class _Load:
             self._create_operations(operations)
         if self.externs.kconfig:
             data = self.externs.kconfig
-            kconfig = MapSpec(_KCONFIG, maps.ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG | abi.F_MMAPABLE)
-            found[_KCONFIG] = made = maps.Map(_KCONFIG, kconfig, spec.btf)
+            kconfig = MapSpec(_KCONFIG, ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG | abi.F_MMAPABLE)
+            found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf)
             create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
             self.externs.place_kconfig(made.fd)
 
-    def _left_out(self, made: maps.Map) -> bool:
+    def _left_out(self, made: Map) -> bool:
         """Whether the contract leaves a map out, which its record then says."""
         terms = self.contract.maps.get(made.name)
         if terms is None or terms.create:
@@ -231,11 +235,11 @@ class _Load:
     def _create_operations(self, declared: StructOpsSpec) -> None:
         """Find what an operations struct is in this kernel, and create its map."""
         assert self.spec.btf is not None
-        made = maps.Map(declared.name, MapSpec(declared.name, maps.STRUCT_OPS, 4, len(declared.data)), None)
+        made = Map(declared.name, MapSpec(declared.name, STRUCT_OPS, 4, len(declared.data)), None)
         if declared.autocreate:
             self.object.maps[declared.name] = made
-        found = struct_ops.resolve(declared, self.spec.btf, self.kernel)
-        if isinstance(found, reasons.Reason):
+        found = resolve(declared, self.spec.btf, self.kernel)
+        if isinstance(found, Reason):
             create.absent(made, found)
         elif declared.autocreate:
             create.create_operations(made, found, self.kernel.probes, self.btf_fd, link=declared.link)
@@ -263,31 +267,31 @@ class _Load:
     def _blocked(self, spec: ProgramSpec, parts: list[Function]) -> Optional[Reason]:
         """Return why a program need not be tried: an unknown section, a map or extern that is not there."""
         if spec.rule is None:
-            return reasons.Reason("object-unsupported", f"section {spec.section!r} stands for no program type")
+            return Reason("object-unsupported", f"section {spec.section!r} stands for no program type")
         if spec.function in self.operations and spec.rule.type == "struct_ops":
             record = self.operations[spec.function][0].record
             if record["status"] == wire.FAILED:
-                return reasons.Reason(record["code"], f"it needs {record['message']}")
+                return Reason(record["code"], f"it needs {record['message']}")
         for function in parts:
             for reference in function.references:
                 if reference.kind in (MAP, DATA):
                     record = self.object.maps[reference.name].record
                     if record["status"] == wire.FAILED:
-                        return reasons.Reason(record["code"], f"it needs {record['message']}")
+                        return Reason(record["code"], f"it needs {record['message']}")
                 elif reference.kind in (EXTERN, EXTERN_CALL):
                     found = self.externs.resolved[reference.name]
                     if found.code:
-                        return reasons.Reason(found.code, found.message)
+                        return Reason(found.code, found.message)
         return None
 
     def _load(self, spec: ProgramSpec, parts: list[Function], record: wire.ProgramRecord) -> int:
         if _replaces(spec):
             target, missing = replace.find_target(spec.target, self.object.programs)
         else:
-            target, missing = program.find_target(spec, spec.target, self.kernel)
+            target, missing = loading.find_target(spec, spec.target, self.kernel)
         found = self.operations.get(spec.function, (None, None))[1]
-        if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, struct_ops.Operations):
-            target = program.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
+        if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, Operations):
+            target = loading.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
         if missing is not None:
             _verdict(record, wire.FAILED, missing.code, missing.message)
             return -1
@@ -297,7 +301,7 @@ class _Load:
         record["insns"] = len(linked.code) // 8
         rule = spec.rule
         expected = not (rule and rule.expected_optional) or self.kernel.probes.expected_attach_type()
-        loading = program.Loading(
+        attempt = loading.Loading(
             spec,
             linked,
             license_=self.spec.license,
@@ -308,18 +312,18 @@ class _Load:
             expected=expected,
         )
         try:
-            fd = self._with_contexts(loading, linked, rule.type if rule else "")
-        except program.Refused as e:
+            fd = self._with_contexts(attempt, linked, rule.type if rule else "")
+        except loading.Refused as e:
             self._explain(spec, linked, record, e)
             return -1
-        record["verified_insns"] = program.verified_instructions(fd)
+        record["verified_insns"] = loading.verified_instructions(fd)
         return fd
 
-    def _with_contexts(self, loading: program.Loading, linked: Linked, type_: str) -> int:
+    def _with_contexts(self, attempt: loading.Loading, linked: Linked, type_: str) -> int:
         """Load a program; where it is refused, once more with the struct's name in the place of context tags."""
         try:
-            return loading.load()
-        except program.Refused:
+            return attempt.load()
+        except loading.Refused:
             btf = self.uploaded
             changed = contexts.named(btf, linked.func_info, type_) if btf is not None and self.btf_fd else None
             if btf is None or changed is None:
@@ -330,10 +334,10 @@ class _Load:
         try:
             self._keep_btf(sanitise.sanitise(known, features))
         except OSError:
-            return loading.load()
-        return loading.again(self.btf_fd, func_info).load()
+            return attempt.load()
+        return attempt.again(self.btf_fd, func_info).load()
 
-    def _explain(self, spec: ProgramSpec, linked: Linked, record: wire.ProgramRecord, refused: program.Refused) -> None:
+    def _explain(self, spec: ProgramSpec, linked: Linked, record: wire.ProgramRecord, refused: loading.Refused) -> None:
         """Write down why the kernel refused a program: code, the lines that matter, source line, the whole log."""
         verdict = verifier.parse(refused.log)
         source, text = "", ""
@@ -342,7 +346,7 @@ class _Load:
         assert spec.rule is not None
         log, left_out = verifier.name_map(refused.log, [m.name if m.fd < 0 else "" for m in self.object.maps.values()])
         if left_out:
-            reason = reasons.Reason("verifier-rejected", f"it needs {self.object.maps[left_out].record['message']}")
+            reason = Reason("verifier-rejected", f"it needs {self.object.maps[left_out].record['message']}")
         elif reasons.poisoned(verdict, log):
             reason = self._unresolved(spec, linked, verdict)
         else:
@@ -360,15 +364,15 @@ class _Load:
             found = {insn: fixup for where, insn, fixup in applied if where.name == function.name}
             fixup = found.get(index) or found.get(index - 1)  # the second half of a 64-bit load
             if fixup is not None:
-                return reasons.Reason("relocation-unresolved", f"{fixup.kind} {fixup.access}: {fixup.message}")
-        return reasons.Reason("relocation-unresolved", "an instruction that could not be relocated was reached")
+                return Reason("relocation-unresolved", f"{fixup.kind} {fixup.access}: {fixup.message}")
+        return Reason("relocation-unresolved", "an instruction that could not be relocated was reached")
 
     def _fill_slots(self) -> None:
         """Put the static initialisers into maps of maps and program arrays; note what has to stay out."""
         found = self.object
         descriptors = {p.name: p.fd for p in found.programs.values() if p.fd >= 0}
         for made in found.maps.values():
-            if made.spec.type == maps.PROG_ARRAY:
+            if made.spec.type == PROG_ARRAY:
                 made.programs = descriptors
             for slot, name in made.spec.slots if made.fd >= 0 else ():
                 fd = descriptors.get(name, found.maps[name].fd if name in found.maps else -1)
