@@ -26,7 +26,7 @@ from everykernel.errors import CaseTimeout, EverykernelError, GuestError
 from everykernel.images.modules import Tree
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.model import Kernel
-from everykernel.load.link import reached
+from everykernel.load.programs.link import reached
 from everykernel.machine import Machines, slots
 from everykernel.machine.guest import Guest
 from everykernel.machine.spec import MachineSpec

@@ -18,7 +18,7 @@ from everykernel.core import needed, reads
 from everykernel.core.reads import flow
 from everykernel.core.reads.values import Address
 from everykernel.core.spec import Spec
-from everykernel.load.link import reached
+from everykernel.load.programs.link import reached
 from everykernel.object.spec import ObjectSpec, ProgramSpec
 
 CHANGES = ("width", "sign", "bits", "offset")

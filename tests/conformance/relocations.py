@@ -9,7 +9,7 @@ from tests.conformance import left_out
 from tests.conformance.libbpf import Verdict
 
 from everykernel import core
-from everykernel.load.link import reached
+from everykernel.load.programs.link import reached
 from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, MAP, ObjectSpec, ProgramSpec
 
 _CALL = 0x85  # BPF_JMP | BPF_CALL

@@ -21,7 +21,7 @@ from everykernel.compile import Job, compile_one
 from everykernel.core import needed
 from everykernel.errors import ObjectMalformed
 from everykernel.kernels.debian import Archive
-from everykernel.load.link import link
+from everykernel.load.programs.link import link
 from everykernel.object import read
 from everykernel.object.spec import ObjectSpec
 

@@ -8,7 +8,7 @@ import pytest
 from tests.btfwriter import Writer
 
 from everykernel.btf import Btf, kinds
-from everykernel.load import contexts
+from everykernel.load.programs import contexts
 
 
 def _object(*, static: bool = False, void: bool = True, tag: str = "arg:ctx", component: int = 0) -> tuple[Btf, int]:

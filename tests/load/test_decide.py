@@ -10,8 +10,8 @@ from tests.btfwriter import Writer
 
 from everykernel import object as object_
 from everykernel.errors import UsageError
-from everykernel.load import decide as decide_
-from everykernel.load.decide import Decided, decide
+from everykernel.load.programs import decide as decide_
+from everykernel.load.programs.decide import Decided, decide
 from everykernel.object import MapSpec, ObjectSpec, contract
 
 

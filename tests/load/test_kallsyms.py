@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from everykernel.load.kallsyms import addresses
+from everykernel.load.kernel.symbols import addresses
 
 TEXT = b"""ffffffff81000000 T _stext
 ffffffff81000010 t start_it

@@ -6,9 +6,11 @@ import pytest
 from tests.btfwriter import Writer
 
 from everykernel.btf import Btf
-from everykernel.load import externs, struct_ops
-from everykernel.load.kernel import KernelTypes
-from everykernel.load.reasons import Reason
+from everykernel.load.kernel import operations
+from everykernel.load.kernel.reason import Reason
+from everykernel.load.kernel.types import KernelTypes
+from everykernel.load.programs import externs
+from everykernel.load.programs.patch import Resolved
 from everykernel.object import ObjectSpec
 from everykernel.object.spec import Extern, StructOpsSpec
 
@@ -30,17 +32,17 @@ KERNEL = [("number", "long"), ("start", "function"), ("stop", "function"), ("pla
 
 def _resolve(
     members: list[tuple[str, str]], programs: dict[str, str], data: bytes = bytes(64)
-) -> struct_ops.Operations | Reason:
+) -> operations.Operations | Reason:
     local, number = _ops(members)
     spec = StructOpsSpec("ops", number, data[: 8 * len(members)], tuple(programs.items()), link=False, autocreate=True)
-    return struct_ops.resolve(spec, local, KernelTypes(_ops(KERNEL, kernel=True)[0]))
+    return operations.resolve(spec, local, KernelTypes(_ops(KERNEL, kernel=True)[0]))
 
 
 def test_members_are_found_by_name() -> None:
     """A program is told the index of the kernel's member, and data lands where the kernel has it."""
     data = bytes(8) + (4711).to_bytes(8, "little")
     found = _resolve([("stop", "function"), ("number", "long")], {"stop": "halt"}, data)
-    assert isinstance(found, struct_ops.Operations)
+    assert isinstance(found, operations.Operations)
     assert found.indexes == {"halt": 2}
     assert found.pointers == (("halt", 64 + 16),)
     assert found.value == bytes(64) + data[8:] + bytes(24)
@@ -50,7 +52,7 @@ def test_members_are_found_by_name() -> None:
 def test_a_member_that_the_kernel_lacks_must_be_zero() -> None:
     """An unknown member that is zero is left out; one that is set, or is a program, is a reason not to load."""
     members = [("start", "function"), ("new", "long")]
-    assert isinstance(_resolve(members, {"start": "f"}), struct_ops.Operations)
+    assert isinstance(_resolve(members, {"start": "f"}), operations.Operations)
     assert isinstance(_resolve(members, {"start": "f"}, b"\1" * 64), Reason)
     assert isinstance(_resolve([("new", "function")], {"new": "f"}), Reason)
 
@@ -74,15 +76,15 @@ def test_a_struct_that_the_kernel_takes_no_operations_of() -> None:
     """A struct without the kernel's wrapper around it, or without BTF at all, is a reason that says so."""
     local, number = _ops(KERNEL)
     spec = StructOpsSpec("ops", number, bytes(32), (), link=False, autocreate=True)
-    bare = struct_ops.resolve(spec, local, KernelTypes(_ops(KERNEL)[0]))
+    bare = operations.resolve(spec, local, KernelTypes(_ops(KERNEL)[0]))
     assert isinstance(bare, Reason)
     assert bare.message == "this kernel takes no operations struct ops"
-    none = struct_ops.resolve(spec, local, KernelTypes(None))
+    none = operations.resolve(spec, local, KernelTypes(None))
     assert isinstance(none, Reason)
     assert none.code == "btf-missing"
 
 
-def _extern(*, weak: bool, function: bool, kernel: Writer) -> externs.Resolved:
+def _extern(*, weak: bool, function: bool, kernel: Writer) -> Resolved:
     """Resolve an extern ``thing``, a function of one int or an int variable, on a kernel with these types."""
     writer = Writer()
     integer = writer.integer("int", signed=True)

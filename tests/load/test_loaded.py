@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from everykernel.load import attach_cgroup
-from everykernel.load.attached import Link, NotAttached
+from everykernel.load.attach import cgroup
+from everykernel.load.attach.outcome import Link, NotAttached
 from everykernel.load.loaded import LoadedObject, Program
 
 
@@ -52,8 +52,8 @@ def test_a_cgroup_that_cannot_be_entered_is_removed(tmp_path: Path, monkeypatch:
     )
     folder = tmp_path / before.strip("/")
     folder.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(attach_cgroup, "mount", lambda: str(tmp_path))
-    monkeypatch.setattr(attach_cgroup, "_move", refuse)
+    monkeypatch.setattr(cgroup, "mount", lambda: str(tmp_path))
+    monkeypatch.setattr(cgroup, "_move", refuse)
     with pytest.raises(NotAttached, match="EBUSY: it cannot be made or entered"):
-        attach_cgroup.OwnCgroup()
+        cgroup.OwnCgroup()
     assert list(folder.glob("everykernel-*")) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from everykernel.load import netlink
+from everykernel.load.system import netlink
 
 
 def test_attributes() -> None:

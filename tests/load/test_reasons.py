@@ -6,8 +6,9 @@ import errno
 
 import pytest
 
-from everykernel.load import reasons, verifier
-from everykernel.load.probe import Probes
+from everykernel.load.kernel.probes import Probes
+from everykernel.load.kernel.reason import Reason
+from everykernel.load.programs import reasons, verifier
 from everykernel.object import sections
 from everykernel.reasons import REASONS
 
@@ -26,7 +27,7 @@ class Answers(Probes):
         return self._attach
 
 
-def _reason(number: int, log: str, section: str = "socket", probes: Probes | None = None) -> reasons.Reason:
+def _reason(number: int, log: str, section: str = "socket", probes: Probes | None = None) -> Reason:
     rule, _ = sections.match(section)
     assert rule is not None
     return reasons.of_program(OSError(number, ""), verifier.parse(log), log, rule, probes or Answers())

@@ -8,7 +8,7 @@ from tests.btfwriter import Writer
 from everykernel import core
 from everykernel import object as object_
 from everykernel.btf import Btf
-from everykernel.load.relocate import Relocated, relocate
+from everykernel.load.programs.relocate import Relocated, relocate
 from everykernel.object import ObjectSpec
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from everykernel.architectures import ARCHITECTURES
-from everykernel.load import usdt
-from everykernel.load.attached import NotAttached
-from everykernel.load.usdt import CONST, REG, REG_DEREF, SIB, Site
+from everykernel.load.attach import sites
+from everykernel.load.attach.outcome import NotAttached
+from everykernel.load.attach.sites import CONST, REG, REG_DEREF, SIB, Site
 
 X86_64 = ARCHITECTURES["x86_64"]
 
 
 def _read(arguments: str, machine: str = "x86_64") -> list[dict[str, int]]:
-    found: list[dict[str, int]] = usdt.specification(arguments, ARCHITECTURES[machine], "probe")["args"]
+    found: list[dict[str, int]] = sites.specification(arguments, ARCHITECTURES[machine], "probe")["args"]
     return found
 
 
@@ -64,8 +64,8 @@ def test_operands_that_cannot_be_read(text: str) -> None:
 
 def test_how_many_arguments() -> None:
     """A probe has as many arguments as its note names, up to twelve."""
-    assert usdt.specification("", X86_64, "probe") == {"args": [], "arg_cnt": 0}
-    assert usdt.specification(" 8@%rax  4@$1 ", X86_64, "probe")["arg_cnt"] == 2
+    assert sites.specification("", X86_64, "probe") == {"args": [], "arg_cnt": 0}
+    assert sites.specification(" 8@%rax  4@$1 ", X86_64, "probe")["arg_cnt"] == 2
     assert len(_read("4@$1 " * 12)) == 12
     with pytest.raises(NotAttached) as raised:
         _read("4@$1 " * 13)
@@ -105,10 +105,10 @@ def _elf(notes: list[Note], *, base: int = 0, wide: bool = True, kind: int = 3, 
     return head.ljust(0x300, b"\0") + content + names + table
 
 
-def _find(tmp_path: Path, data: bytes, name: str = "hit") -> usdt.Found:
+def _find(tmp_path: Path, data: bytes, name: str = "hit") -> sites.Found:
     path = tmp_path / "probed"
     path.write_bytes(data)
-    return usdt.find(str(path), "us", name, X86_64)
+    return sites.find(str(path), "us", name, X86_64)
 
 
 def test_the_places_of_a_probe(tmp_path: Path) -> None:

@@ -6,8 +6,12 @@ import pytest
 from tests.btfwriter import Writer
 
 from everykernel.errors import UsageError
-from everykernel.load import abi, create, kconfig, maps
-from everykernel.load.probe import Probes
+from everykernel.load.kernel import kconfig
+from everykernel.load.kernel.probes import Probes
+from everykernel.load.maps import create
+from everykernel.load.maps import map as map_
+from everykernel.load.maps.values import decode_value, encode_value
+from everykernel.load.system import abi
 from everykernel.object import MapSpec
 from everykernel.object.maps import MAP_TYPE
 
@@ -32,20 +36,20 @@ def test_typed_values() -> None:
     integer = writer.integer("int", signed=True)
     pair = writer.struct("pair", 8, [("a", integer, 0), ("b", integer, 32)])
     btf = writer.btf("x")
-    assert maps.encode_value(btf, pair, 8, {"b": 2}, "m") == bytes(4) + (2).to_bytes(4, "little")
-    assert maps.decode_value(btf, pair, bytes(8)) == {"a": 0, "b": 0}
+    assert encode_value(btf, pair, 8, {"b": 2}, "m") == bytes(4) + (2).to_bytes(4, "little")
+    assert decode_value(btf, pair, bytes(8)) == {"a": 0, "b": 0}
 
 
 def test_untyped_values() -> None:
     """Without a type bytes are taken as they are and ints as unsigned; anything else is an error that says so."""
-    assert maps.encode_value(None, 0, 4, 7, "m") == b"\7\0\0\0"
-    assert maps.encode_value(None, 0, 4, -1, "m") == b"\xff" * 4
-    assert maps.encode_value(None, 0, 4, b"\1", "m") == b"\1\0\0\0"
-    assert maps.decode_value(None, 0, b"\1") == b"\1"
+    assert encode_value(None, 0, 4, 7, "m") == b"\7\0\0\0"
+    assert encode_value(None, 0, 4, -1, "m") == b"\xff" * 4
+    assert encode_value(None, 0, 4, b"\1", "m") == b"\1\0\0\0"
+    assert decode_value(None, 0, b"\1") == b"\1"
     with pytest.raises(UsageError, match=r"^m: has no BTF type: give bytes$"):
-        maps.encode_value(None, 0, 4, {"a": 1}, "m")
+        encode_value(None, 0, 4, {"a": 1}, "m")
     with pytest.raises(UsageError, match="5 bytes are more than its 4"):
-        maps.encode_value(None, 0, 4, bytes(5), "m")
+        encode_value(None, 0, 4, bytes(5), "m")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_entries(type_: str, given: int, entries: int, note: str) -> None:
 
 def test_an_arena_too_small_for_its_variables() -> None:
     """It is refused before the kernel is asked."""
-    arena = maps.Map("a", MapSpec("a", MAP_TYPE["arena"], max_entries=1, content=bytes(5000)), None)
+    arena = map_.Map("a", MapSpec("a", MAP_TYPE["arena"], max_entries=1, content=bytes(5000)), None)
     create.create(arena, Probes(), 0)
     assert (arena.fd, arena.record["status"], arena.record["code"]) == (-1, "failed", "limit-exceeded")
     assert arena.record["message"] == "map 'a': its variables take 5000 bytes, its 1 pages have fewer"
@@ -73,7 +77,7 @@ def test_an_arena_too_small_for_its_variables() -> None:
 
 def test_a_map_that_was_not_created_says_so() -> None:
     """Operations on a map that the kernel refused give the reason, not a bad descriptor."""
-    made = maps.Map("m", MapSpec("m", MAP_TYPE["hash"], 4, 4, 1), None)
+    made = map_.Map("m", MapSpec("m", MAP_TYPE["hash"], 4, 4, 1), None)
     made.record["message"] = "map 'm': EINVAL: no"
     with pytest.raises(UsageError, match="map 'm': was not created: map 'm': EINVAL: no"):
         made.lookup(1)

@@ -10,10 +10,11 @@ from tests import elfwriter as e
 from everykernel import object as object_
 from everykernel import wire
 from everykernel.errors import UsageError
-from everykernel.load import LoadedObject, Program, needs
-from everykernel.load.kernel import KernelTypes
-from everykernel.load.reasons import Reason
-from everykernel.load.variants import Group
+from everykernel.load import LoadedObject, Program
+from everykernel.load.kernel.reason import Reason
+from everykernel.load.kernel.types import KernelTypes
+from everykernel.load.programs import needs
+from everykernel.load.programs.variants import Group
 from everykernel.object import ProgramSpec, contract
 
 

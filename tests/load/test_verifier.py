@@ -7,8 +7,8 @@ from tests import elfwriter as e
 from tests.btfwriter import Writer
 
 from everykernel import object as object_
-from everykernel.load import verifier
-from everykernel.load.link import link, reached
+from everykernel.load.programs import verifier
+from everykernel.load.programs.link import link, reached
 
 # As Linux 6.1 prints it at log level 1.
 REJECTED = """func#0 @0

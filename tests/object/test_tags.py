@@ -6,7 +6,7 @@ from tests import elfwriter as e
 from tests.btfwriter import Writer
 
 from everykernel import object as object_
-from everykernel.load.link import reached
+from everykernel.load.programs.link import reached
 from everykernel.object import Reference
 
 PROGRAM = e.MOV0 + e.EXIT

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.vm
 
 XDP_BY_NETLINK = """
 import socket
-from everykernel.load import attach_net
-from everykernel.load.attached import NotAttached
+from everykernel.load.attach import net
+from everykernel.load.attach.outcome import NotAttached
 
 def check(obj):
     program = obj.programs["on_packet"]
@@ -23,9 +23,9 @@ def check(obj):
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(5)
         obj.globals["wanted_port"] = receiver.getsockname()[1]
-        link = attach_net.xdp_by_netlink(program.fd, "lo")
+        link = net.xdp_by_netlink(program.fd, "lo")
         try:
-            attach_net.xdp_by_netlink(program.fd, "lo")
+            net.xdp_by_netlink(program.fd, "lo")
         except NotAttached as e:
             refusal = e.message
         for payload in (b"#one", b"two"):
@@ -37,11 +37,11 @@ def check(obj):
 """
 
 DISSECTOR_WITHOUT_LINK = """
-from everykernel.load import attached
+from everykernel.load.attach import outcome
 
 def check(obj):
     program = obj.programs["dissect"]
-    link = attached.prog_attach(program.fd, 0, "flow_dissector", "the namespace")
+    link = outcome.prog_attach(program.fd, 0, "flow_dissector", "the namespace")
     meanwhile = program.attach()["status"]
     link.close()
     return [meanwhile, program.attach()["status"]]
@@ -51,12 +51,12 @@ CGROUP_WITHOUT_LINK = """
 import os
 import socket
 
-from everykernel.load import attach_cgroup, attached
+from everykernel.load.attach import cgroup, outcome
 
 def check(obj):
-    own = attach_cgroup.OwnCgroup()
+    own = cgroup.OwnCgroup()
     target = os.open(own.path, os.O_RDONLY)
-    link = attached.prog_attach(obj.programs["both_ways"].fd, target, "cgroup_inet_egress", own.path, 2)
+    link = outcome.prog_attach(obj.programs["both_ways"].fd, target, "cgroup_inet_egress", own.path, 2)
     os.close(target)
     counted = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:

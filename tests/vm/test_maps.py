@@ -23,11 +23,11 @@ HASHES = ("hash", "percpu_hash")
 ARRAYS = ("array", "percpu_array")
 # In the guest: how many system calls it takes to read each map, and whether little room for a call loses anything.
 COUNTING = """
-from everykernel.load import batch, maps
+from everykernel.load.maps import batch, map as map_
 
 def check(obj):
     calls, bpf, room = [], batch.bpf, batch._ROOM
-    batch.bpf = maps.bpf = lambda command, attributes: calls.append(command) or bpf(command, attributes)
+    batch.bpf = map_.bpf = lambda command, attributes: calls.append(command) or bpf(command, attributes)
     try:
         found = {}
         for name in ("hash", "percpu_hash", "array", "percpu_array"):
@@ -39,7 +39,7 @@ def check(obj):
             batch._ROOM = room
         return found
     finally:
-        batch.bpf, maps.bpf, batch._ROOM = bpf, bpf, room
+        batch.bpf, map_.bpf, batch._ROOM = bpf, bpf, room
 """
 
 

@@ -142,7 +142,7 @@ def test_how_cells_end(pytester: pytest.Pytester) -> None:
 
 DIRTY = """
 import os, struct
-from everykernel.load import syscalls
+from everykernel.load.system import syscalls
 
 OBJ_PIN = 6  # Linux include/uapi/linux/bpf.h, enum bpf_cmd
 

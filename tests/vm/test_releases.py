@@ -8,8 +8,8 @@ import pytest
 
 from everykernel import kernels
 from everykernel.btf import Btf, Enum
-from everykernel.load import releases
-from everykernel.load.helpers import HELPERS
+from everykernel.load.kernel import releases
+from everykernel.load.kernel.helpers import HELPERS
 from everykernel.object.maps import MAP_TYPES
 from everykernel.object.sections import ATTACH_TYPES, PROGRAM_TYPES
 

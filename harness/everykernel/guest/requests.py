@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from everykernel import load, wire
 from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, ObjectUnsupported, UsageError
-from everykernel.load import usage
-from everykernel.load.syscalls import error_name
-from everykernel.load.variables import Variables
+from everykernel.load.attach import usage
+from everykernel.load.maps.variables import Variables
+from everykernel.load.system.syscalls import error_name
 
 if TYPE_CHECKING:
     from everykernel.load import KernelTypes, LoadedObject

@@ -14,14 +14,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from everykernel.btf import sanitise
-from everykernel.load import attach, attach_usdt, perfbuf, ringbuf, userring
+from everykernel.load.attach import dispatch, usdt
+from everykernel.load.maps import perfbuf, ringbuf, userring
 from everykernel.object import elf
 from everykernel.object.sections import PROGRAM_TYPE
 
 if TYPE_CHECKING:
     from everykernel.load import KernelTypes
 
-_MODULES = (attach, attach_usdt, perfbuf, ringbuf, userring, elf, fcntl, mmap, select)  # imported late elsewhere
+_MODULES = (dispatch, usdt, perfbuf, ringbuf, userring, elf, fcntl, mmap, select)  # imported late elsewhere
 
 # What checks of cases import as a rule: a second and a half under TCG, spent once here instead of in each cell.
 _OF_CHECKS = ("ctypes", "pathlib", "re", "shutil", "signal", "socket", "struct", "subprocess", "tempfile", "threading")

@@ -8,9 +8,9 @@ with kernel_btf() as kernel, load(object.read(data, "prog.bpf.o"), kernel) as lo
 docs/library.md has more.
 """
 
-from everykernel.load.kernel import KernelTypes, kernel_btf
+from everykernel.load.kernel.types import KernelTypes, kernel_btf
 from everykernel.load.loaded import LoadedObject, Program
 from everykernel.load.loader import load
-from everykernel.load.maps import Map
+from everykernel.load.maps.map import Map
 
 __all__ = ["KernelTypes", "LoadedObject", "Map", "Program", "kernel_btf", "load"]

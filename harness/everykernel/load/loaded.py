@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, Optional
 from everykernel import wire
 from everykernel.btf import decode
 from everykernel.errors import RequestFailed, UsageError
-from everykernel.load import attach as attach_
-from everykernel.load import program as program_
-from everykernel.load import usage
-from everykernel.load.attached import Link, NotAttached
-from everykernel.load.maps import PERF_EVENT_ARRAY, Map
-from everykernel.load.syscalls import error_name
-from everykernel.load.variables import Variables, places
+from everykernel.load.attach import dispatch as attach_
+from everykernel.load.attach import usage
+from everykernel.load.attach.outcome import Link, NotAttached
+from everykernel.load.attach.places import Places
+from everykernel.load.kernel import program as program_
+from everykernel.load.maps.map import PERF_EVENT_ARRAY, Map
+from everykernel.load.maps.variables import Variables, places
+from everykernel.load.system.syscalls import error_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
-    from everykernel.load.misreads import Misreads
     from everykernel.object import ObjectSpec, ProgramSpec
 
 
@@ -87,11 +88,10 @@ class Program:
         return record
 
     def _why(self, refused: NotAttached) -> str:
-        """Return what the kernel does not say about a tracepoint that it refuses, as the end of a message."""
-        looking = self._owner.looking
-        if refused.errno != errno.EACCES or looking is None or self.record.get("type") != "tracepoint":
-            return ""
-        why = looking.past_the_end(self.spec)
+        """Return what the kernel does not say of a tracepoint that refuses it, as the end of a message."""
+        why = ""
+        if refused.errno == errno.EACCES and self.record.get("type") == "tracepoint":
+            why = self._owner.past_the_end(self.spec)
         return f": {why}" if why else ""
 
     @property
@@ -166,7 +166,7 @@ class LoadedObject:
         globals: the global variables by name.
         places: where programs attach that name no place.
         misreads: what programs that were loaded read, and take for something else.
-        looking: what found them; None where nothing was looked at.
+        past_the_end: says of a tracepoint's program that its context is shorter than what it reads, "" if not so.
     """
 
     def __init__(self, spec: Optional[ObjectSpec], relocate: wire.Stage, load: wire.Stage) -> None:
@@ -179,8 +179,8 @@ class LoadedObject:
         self.descriptors: list[int] = []  # of the object's BTF
         self._readers_open = False
         self.misreads: list[wire.Misread] = []
-        self.looking: Optional[Misreads] = None
-        self.places = attach_.Places(self.maps, self.programs)
+        self.past_the_end: Callable[[ProgramSpec], str] = lambda _: ""
+        self.places = Places(self.maps, self.programs)
 
     def __enter__(self) -> LoadedObject:
         return self

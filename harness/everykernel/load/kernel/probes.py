@@ -1,0 +1,235 @@
+"""What a kernel can do, found out by trying the smallest thing that needs it, never from its version.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Callable
+
+from everykernel.btf import sanitise
+from everykernel.load.system import abi
+from everykernel.load.system.syscalls import ENOTSUPP, address, architecture, bpf, perf_event_open
+from everykernel.object.maps import MAP_TYPE, MAPS_OF_MAPS
+from everykernel.object.sections import ATTACH_TYPE, PROGRAM_TYPE
+
+# r0 = 0 (the verifier's least), exit
+_RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
+_GET_ATTACH_COOKIE = struct.pack("=BBhi", 0x85, 0, 0, 174)  # call helper 174, with the context in r1
+_GPL = b"GPL\0"
+
+# Program types whose smallest program needs an attach target in the kernel's BTF: tried with BTF id 1, a type that is
+# no function and no typedef; a kernel that knows program and attach type says so in its log, one that does not says
+# nothing.
+_NEED_TARGET = {
+    PROGRAM_TYPE["tracing"]: "attach_btf_id 1 is not a ",
+    PROGRAM_TYPE["lsm"]: "attach_btf_id 1 is not a ",
+    PROGRAM_TYPE["ext"]: "Cannot replace kernel functions",
+}
+_EXPECTED = {
+    PROGRAM_TYPE["cgroup_sock_addr"]: ATTACH_TYPE["cgroup_inet4_connect"],
+    PROGRAM_TYPE["cgroup_sockopt"]: ATTACH_TYPE["cgroup_getsockopt"],
+    PROGRAM_TYPE["sk_lookup"]: ATTACH_TYPE["sk_lookup"],
+    PROGRAM_TYPE["netfilter"]: ATTACH_TYPE["netfilter"],
+}
+"""Program types whose attach type 0 is none of theirs: one that has been there from the type's beginning."""
+
+
+class Probes:
+    """The answers so far."""
+
+    def __init__(self) -> None:
+        self._answers: dict[object, bool] = {}
+
+    def _ask(self, key: object, question: Callable[[], bool]) -> bool:
+        if key not in self._answers:
+            self._answers[key] = question()
+        return self._answers[key]
+
+    def program_type(self, type_: int) -> bool:
+        """Whether the kernel knows a program type."""
+        return self._ask(("program", type_), lambda: _program(type_, _EXPECTED.get(type_, 0)))
+
+    def attach_type(self, type_: int, attach_type: int) -> bool:
+        """Whether the kernel knows an expected attach type of a program type that it knows."""
+        if type_ == PROGRAM_TYPE["ext"]:
+            return True
+        return self._ask(("attach", type_, attach_type), lambda: _program(type_, attach_type))
+
+    def flags(self, type_: int, attach_type: int, flags: int) -> bool:
+        """Whether the kernel knows these flags of a program (sleepable, XDP on fragments)."""
+        if type_ in _NEED_TARGET:
+            return True
+        return self._ask(("flags", type_, attach_type, flags), lambda: _program(type_, attach_type, flags))
+
+    def expected_attach_type(self) -> bool:
+        """Whether programs are loaded with an expected attach type.
+
+        Linux commit 5e43f899b03a ("bpf: Check attach type at prog load time") (in v4.17); asked as libbpf does, with a
+        cgroup_sock program for sock_create.
+        """
+        return self.attach_type(PROGRAM_TYPE["cgroup_sock"], ATTACH_TYPE["cgroup_inet_sock_create"])
+
+    def syscall_wrapper(self) -> bool:
+        """Whether system call functions have the architecture's prefix (ARCH_HAS_SYSCALL_WRAPPER, Linux v4.17)."""
+        return self._ask("syscall_wrapper", lambda: kprobe_exists(f"{architecture().syscall_prefix}sys_bpf"))
+
+    def cookie(self) -> bool:
+        """Whether programs can ask for their link's cookie.
+
+        Linux commit 7adfc6c9b315 ("bpf: Add bpf_get_attach_cookie() BPF helper to access bpf_cookie value") (in v5.15).
+        """
+        return self._ask("cookie", lambda: _loads(PROGRAM_TYPE["kprobe"], 0, _GET_ATTACH_COOKIE + _RETURN_0))
+
+    def map_type(self, type_: int) -> bool:
+        """Whether the kernel knows a map type: EINVAL may have other reasons, so several shapes are tried."""
+        return self._ask(("map", type_), lambda: _map(type_))
+
+    def helper(self, type_: int, number: int) -> bool:
+        """Whether programs of a type can call a helper, asked as libbpf's libbpf_probe_bpf_helper does."""
+        return self._ask(("helper", type_, number), lambda: _helper(type_, number))
+
+    def btf(self, feature: str) -> bool:
+        """Whether the kernel takes a BTF feature of `btf.sanitise`."""
+        return self._ask(("btf", feature), lambda: _btf(sanitise.PROBES[feature]))
+
+
+def _program(type_: int, attach_type: int, flags: int = 0) -> bool:
+    """Whether the kernel takes, or has a particular reason not to take, the smallest program of a type."""
+    insns, license_, log = bytearray(_RETURN_0), bytearray(_GPL), bytearray(4096)
+    wanted = _NEED_TARGET.get(type_, "")
+    extension = type_ == PROGRAM_TYPE["ext"]  # takes no attach type
+    if type_ == PROGRAM_TYPE["syscall"]:
+        flags |= abi.F_SLEEPABLE  # it takes no others
+    attributes = abi.ProgramAttributes(
+        type_,
+        len(insns) // 8,
+        address(insns),
+        address(license_),
+        flags=flags,
+        expected_attach_type=attach_type or (ATTACH_TYPE["trace_fentry"] if wanted and not extension else 0),
+        attach_btf_id=1 if wanted else 0,
+    )
+    try:
+        fd = bpf(abi.PROG_LOAD, attributes.pack(1, address(log), len(log)) if wanted else attributes.pack())
+    except OSError as e:
+        if wanted:
+            return wanted.encode() in log
+        if type_ == PROGRAM_TYPE["struct_ops"]:
+            return e.errno == ENOTSUPP
+        return e.errno not in (errno.EINVAL, ENOTSUPP, errno.EOPNOTSUPP)
+    os.close(fd)
+    return True
+
+
+# Shapes of the smallest maps: key size, value size, entries, flags. Each type that exists takes one of them.
+_SHAPES = (
+    (4, 4, 1, 0), (0, 0, 4096, 0), (8, 8, 1, abi.F_NO_PREALLOC), (0, 4, 1, 0), (4, 8, 1, 0), (8, 4, 1, 0),
+    (8, 4, 0, 0), (0, 0, 1, abi.F_MMAPABLE), (4, 16, 1, 0),
+)  # fmt: skip
+_STORAGE = {MAP_TYPE[name] for name in ("sk_storage", "inode_storage", "task_storage", "cgrp_storage")}
+
+
+def _map(type_: int) -> bool:
+    """Try shapes until one is taken, or refused for another reason than that the kernel makes nothing of it."""
+    try:
+        return _map_taken(type_)
+    except OSError:  # of what the map is made of
+        return True
+
+
+def _map_taken(type_: int) -> bool:
+    if type_ in MAPS_OF_MAPS:
+        inner = bpf(abi.MAP_CREATE, abi.MapAttributes(MAP_TYPE["array"], 4, 4, 1).pack())
+        try:
+            return _taken(abi.MapAttributes(type_, 4, 4, 1, inner_fd=inner))
+        finally:
+            os.close(inner)
+    if type_ in _STORAGE or type_ == MAP_TYPE["struct_ops"]:
+        data = bytearray(sanitise.PROBES["datasec"])  # its type 1 is an int of 4 bytes
+        btf = bpf(abi.BTF_LOAD, abi.btf_load(address(data), len(data)))
+        try:
+            if type_ == MAP_TYPE["struct_ops"]:
+                return _knows_struct_ops(btf)
+            return _taken(abi.MapAttributes(type_, 4, 4, 0, abi.F_NO_PREALLOC, btf_fd=btf, key_type=1, value_type=1))
+        finally:
+            os.close(btf)
+    return any(_taken(abi.MapAttributes(type_, *shape)) for shape in _SHAPES)
+
+
+def _knows_struct_ops(btf: int) -> bool:
+    """Ask for a map of type 1 of the kernel, which is no operations struct: ENOTSUPP (bpf_struct_ops_map_alloc)."""
+    attributes = abi.MapAttributes(MAP_TYPE["struct_ops"], 4, 64, 1, btf_fd=btf, kernel_value_type=1)
+    try:
+        os.close(bpf(abi.MAP_CREATE, attributes.pack()))
+    except OSError as e:
+        return e.errno == ENOTSUPP
+    return True
+
+
+def _taken(attributes: abi.MapAttributes) -> bool:
+    try:
+        fd = bpf(abi.MAP_CREATE, attributes.pack())
+    except OSError as e:
+        return e.errno not in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, ENOTSUPP)
+    os.close(fd)
+    return True
+
+
+def _loads(type_: int, attach_type: int, code: bytes) -> bool:
+    insns, license_ = bytearray(code), bytearray(_GPL)
+    attributes = abi.ProgramAttributes(
+        type_, len(insns) // 8, address(insns), address(license_), expected_attach_type=attach_type
+    )
+    try:
+        fd = bpf(abi.PROG_LOAD, attributes.pack())
+    except OSError:
+        return False
+    os.close(fd)
+    return True
+
+
+_NO_HELPER = (b"invalid func ", b"unknown func ", b"program of this type cannot use helper ")
+
+
+def _helper(type_: int, number: int) -> bool:
+    """Whether the verifier has another objection to a bare call of a helper, if any, than that it is not there."""
+    insns, license_, log = (
+        bytearray(struct.pack("=BBhi", 0x85, 0, 0, number) + _RETURN_0),
+        bytearray(_GPL),
+        bytearray(4096),
+    )
+    attributes = abi.ProgramAttributes(
+        type_, len(insns) // 8, address(insns), address(license_), expected_attach_type=_EXPECTED.get(type_, 0)
+    )
+    try:
+        os.close(bpf(abi.PROG_LOAD, attributes.pack(1, address(log), len(log))))
+    except OSError:
+        return any(log) and not any(words in log for words in _NO_HELPER)
+    return True
+
+
+def kprobe_exists(function: str) -> bool:
+    """Whether the kernel opens a probe on a function."""
+    try:
+        with open("/sys/bus/event_source/devices/kprobe/type") as file:  # noqa: PTH123
+            type_ = int(file.read())
+        name = bytearray(function.encode() + b"\0")
+        fd = perf_event_open(abi.perf_event(type_, 0, one=address(name)), -1, 0)
+    except OSError:
+        return False
+    os.close(fd)
+    return True
+
+
+def _btf(data: bytes) -> bool:
+    buffer = bytearray(data)
+    try:
+        fd = bpf(abi.BTF_LOAD, abi.btf_load(address(buffer), len(buffer)))
+    except OSError:
+        return False
+    os.close(fd)
+    return True

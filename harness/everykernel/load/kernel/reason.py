@@ -1,0 +1,19 @@
+"""Why the kernel did not take something: a `Reason`.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Reason(NamedTuple):
+    """A reason code and a line for people."""
+
+    code: str
+    message: str
+
+
+# What follows the name of something that is found by BTF, with the code btf-missing.
+NEEDS_OWN_BTF = "needs the kernel's own BTF, and there is none (a supplied one serves relocation only)"

@@ -1,0 +1,161 @@
+"""The types of the kernel that this runs on: its BTF and its modules', read once.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, Optional
+
+from everykernel.btf import Btf, kinds
+from everykernel.core import Target
+from everykernel.load.kernel.probes import Probes
+from everykernel.load.kernel.symbols import Symbols
+from everykernel.load.system import abi
+from everykernel.load.system.syscalls import address, bpf
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+VMLINUX = "/sys/kernel/btf/vmlinux"
+
+
+class KernelTypes:
+    """What programs are relocated against and loaded into.
+
+    Attributes:
+        vmlinux: the kernel's BTF, None where it has none.
+        probes: what this kernel can do, each found out once.
+        target: what CO-RE relocates against: vmlinux, then the modules in the kernel's order.
+        symbols: the kernel's symbols by name.
+
+    It holds descriptors of modules' BTF; use it as a context manager, or `close` it.
+    """
+
+    def __init__(self, vmlinux: Optional[Btf]) -> None:
+        self.vmlinux = vmlinux
+        self.probes = Probes()
+        self._modules = _Modules(vmlinux)
+        self.target = Target(vmlinux, self._modules.read)
+        self.symbols = Symbols()
+
+    def __enter__(self) -> KernelTypes:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the descriptors; it can be used no more for objects that need a module's types."""
+        self._modules.close()
+
+    def module(self, name: str) -> Optional[tuple[Btf, int]]:
+        """Return a module's BTF and a descriptor of it that stays open; None if no such module has one."""
+        for btf in self.target.modules:
+            if btf.name == name:
+                return btf, self._modules.descriptors[name]
+        return None
+
+
+class _Modules:
+    """The modules' BTF, read when asked for; ``descriptors`` are of those that were read, by name."""
+
+    def __init__(self, vmlinux: Optional[Btf]) -> None:
+        self._vmlinux = vmlinux
+        self.descriptors: dict[str, int] = {}
+
+    def read(self) -> list[Btf]:
+        """Read the BTF of every module, in the order in which the kernel numbered them."""
+        self.close()  # what an attempt left that met a damaged one
+        found: list[Btf] = []
+        if self._vmlinux is None:
+            return found
+        for number in _identifiers():
+            try:
+                fd = bpf(abi.BTF_GET_FD_BY_ID, abi.words(number, 0, 0))
+            except OSError:
+                continue  # unloaded meanwhile
+            name, in_kernel, size = _describe(fd)
+            if not in_kernel or name == "vmlinux":
+                os.close(fd)
+                continue
+            self.descriptors[name] = fd
+            found.append(Btf.parse(_bytes(fd, size), base=self._vmlinux, name=name))
+        return found
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        while self.descriptors:
+            os.close(self.descriptors.popitem()[1])
+
+
+def kernel_btf() -> KernelTypes:
+    """Read the BTF of the running kernel; modules' at first need. Raises BtfMalformed for a damaged one."""
+    try:
+        with open(VMLINUX, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered: 5 MB in as few reads as can be
+            data = file.readall()
+    except FileNotFoundError:
+        return KernelTypes(None)
+    btf = Btf.parse(data, name="vmlinux", pointer_size=struct.calcsize("P"))
+    btf.warm()  # many objects will be relocated against it: this goes into the warm snapshot
+    return KernelTypes(btf)
+
+
+def find_type(kernel: KernelTypes, name: str, kind: str) -> Optional[tuple[Btf, int, int]]:
+    """Return a type of the kernel or of a module: BTF, id, descriptor of the module's BTF (0: the kernel's)."""
+    assert kernel.vmlinux is not None
+    number = kernel.vmlinux.find(name, kind)
+    if number is not None:
+        return kernel.vmlinux, number, 0
+    wanted = kinds.KIND_NUMBERS[kind]
+    for module in kernel.target.modules:
+        own = [n for n in module.own_named(name) if module.kind(n) == wanted]
+        found = kernel.module(module.name)
+        if own and found is not None:
+            return module, own[0], found[1]
+    return None
+
+
+def btf_bytes(fd: int) -> bytes:
+    """Return the BTF behind a descriptor, as the kernel keeps it. Raises OSError."""
+    return _bytes(fd, struct.unpack_from("=I", _info(fd, bytes(16)), 8)[0])
+
+
+def _bytes(fd: int, size: int) -> bytes:
+    data = bytearray(size)
+    _info(fd, struct.pack("=QII", address(data), size, 0))  # what struct bpf_btf_info was before v5.11
+    return bytes(data)
+
+
+def _identifiers() -> list[int]:
+    found: list[int] = []
+    number = 0
+    while True:
+        attributes = abi.words(number, 0, 0)
+        try:
+            bpf(abi.BTF_GET_NEXT_ID, attributes)
+        except OSError:
+            return found
+        number = struct.unpack_from("=I", attributes, 4)[0]
+        found.append(number)
+
+
+def _describe(fd: int) -> tuple[str, bool, int]:
+    """Return name, whether the kernel's own, and size of a BTF (struct bpf_btf_info)."""
+    name = bytearray(64)
+    info = _info(fd, struct.pack("=QIIQII", 0, 0, 0, address(name), len(name), 0))
+    _, size, _, _, _, in_kernel = struct.unpack("=QIIQII", info)
+    return bytes(name).split(b"\0", 1)[0].decode(), bool(in_kernel), size
+
+
+def _info(fd: int, given: bytes) -> bytes:
+    buffer = bytearray(given)
+    bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, address(buffer), len(buffer)))
+    return bytes(buffer)

@@ -1,0 +1,252 @@
+"""Maps in the kernel, read and written as plain data.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from everykernel import wire
+from everykernel.errors import UsageError
+from everykernel.load.maps import batch
+from everykernel.load.maps.values import decode_value, encode_value
+from everykernel.load.system import abi
+from everykernel.load.system.cpus import possible_cpus
+from everykernel.load.system.syscalls import address, bpf
+from everykernel.object.maps import MAP_TYPE, MAP_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from everykernel.btf import Btf
+    from everykernel.object.spec import MapSpec
+
+PER_CPU = frozenset(MAP_TYPE[n] for n in ("percpu_hash", "percpu_array", "lru_percpu_hash", "percpu_cgroup_storage"))
+PERF_EVENT_ARRAY = MAP_TYPE["perf_event_array"]
+PROG_ARRAY = MAP_TYPE["prog_array"]
+STRUCT_OPS = MAP_TYPE["struct_ops"]
+ARRAY = MAP_TYPE["array"]
+
+_ANY = 0
+
+
+class Map:
+    """One map in the kernel, or the attempt at one.
+
+    Attributes:
+        name: its name in the object.
+        spec: as declared (for a section of global variables: the array that stands for it).
+        record: what the kernel made of it.
+        fd: its descriptor, -1 if it could not be created.
+        lost: events lost so far, of a perf event array.
+        memory: an arena's, from its first page on; programs' pointers into it are addresses in this process.
+    """
+
+    def __init__(self, name: str, spec: MapSpec, btf: Optional[Btf]) -> None:
+        self.name = name
+        self.spec = spec
+        self.fd = -1
+        self.lost = 0
+        self._btf = btf
+        self._cpus = possible_cpus() if spec.type in PER_CPU else 0
+        self.programs: dict[str, int] = {}  # name → descriptor, for prog_array
+        self.reader: Any = None
+        self._writer: Any = None
+        self.memory: Optional[mmap.mmap] = None
+        self.record: wire.MapRecord = {
+            "name": name,
+            "type": type_name(spec.type),
+            "key_size": spec.key_size,
+            "value_size": spec.value_size,
+            "max_entries": spec.max_entries,
+            "status": wire.PASSED,
+            "code": "",
+            "errno": None,
+            "message": "",
+        }
+
+    def __repr__(self) -> str:
+        return f"<Map {self.name}: {self.record['type']}, {self.record['status']}>"
+
+    def lookup(self, key: Any) -> Any:
+        """Return the value at a key, None where there is none; of a per-CPU map the list of values, one a CPU."""
+        packed = self._key(key)
+        value = bytearray(self._room())
+        try:
+            bpf(abi.MAP_LOOKUP_ELEM, abi.element(self._open(), address(packed), address(value)))
+        except OSError as e:
+            if e.errno == errno.ENOENT:
+                return None
+            raise
+        return self._value(value)
+
+    def update(self, key: Any, value: Any, flags: int = _ANY) -> None:
+        """Set the value at a key; of a per-CPU map a list with one value a CPU. Raises OSError."""
+        packed, data = self._key(key), self._packed(value)
+        bpf(abi.MAP_UPDATE_ELEM, abi.element(self._open(), address(packed), address(data), flags))
+
+    def delete(self, key: Any) -> None:
+        """Delete a key; raise OSError (ENOENT) if it is not there."""
+        packed = self._key(key)
+        bpf(abi.MAP_DELETE_ELEM, abi.element(self._open(), address(packed)))
+
+    def items(self) -> list[tuple[Any, Any]]:
+        """Return all keys with their values, in the kernel's order; keys that vanish meanwhile are left out."""
+        found = []
+        for packed in self._keys():
+            key = decode_value(self._btf, self.spec.key_type, bytes(packed))
+            value = bytearray(self._room())
+            try:
+                bpf(abi.MAP_LOOKUP_ELEM, abi.element(self.fd, address(packed), address(value)))
+            except OSError as e:
+                if e.errno == errno.ENOENT:
+                    continue
+                raise
+            found.append((key, self._value(value)))
+        return found
+
+    def lookup_batch(self) -> list[tuple[Any, Any]]:
+        """Return what `items` does, by as few system calls as the kernel has for this type of map."""
+        return self._read_batch(delete=False)
+
+    def lookup_and_delete_batch(self) -> list[tuple[Any, Any]]:
+        """Return all keys with their values, and take them out of the map. Raises OSError where they cannot be."""
+        return self._read_batch(delete=True)
+
+    def update_batch(self, items: Iterable[tuple[Any, Any]], flags: int = _ANY) -> None:
+        """Set many values; those before one that is refused (OSError) stay set."""
+        pairs = [(self._key(key), self._packed(value)) for key, value in items]
+        try:
+            batch.update(self._open(), [key for key, _ in pairs], [value for _, value in pairs], flags)
+        except batch.NoBatch:
+            for key, value in pairs:
+                bpf(abi.MAP_UPDATE_ELEM, abi.element(self.fd, address(key), address(value), flags))
+
+    def delete_batch(self, keys: Iterable[Any]) -> None:
+        """Delete many keys; those before one that is not there (OSError, ENOENT) are gone."""
+        packed = [self._key(key) for key in keys]
+        try:
+            batch.delete(self._open(), packed)
+        except batch.NoBatch:
+            for key in packed:
+                bpf(abi.MAP_DELETE_ELEM, abi.element(self.fd, address(key)))
+
+    def _read_batch(self, *, delete: bool) -> list[tuple[Any, Any]]:
+        try:
+            packed = batch.read(self._open(), self.spec.key_size, self._room(), delete=delete)
+        except batch.NoBatch:
+            found = self.items()
+            for key, _ in found if delete else ():
+                self.delete(key)
+            return found
+        key_type = self.spec.key_type
+        return [(decode_value(self._btf, key_type, key), self._value(value)) for key, value in packed]
+
+    def send(self, samples: Sequence[bytes]) -> int:
+        """Put samples into a user ring buffer, for programs to drain; return how many had room, the first ones."""
+        if self.spec.type != MAP_TYPE["user_ringbuf"]:
+            raise UsageError(f"a map of type {self.record['type']} takes no samples", where=f"map {self.name!r}")
+        if not all(isinstance(sample, (bytes, bytearray)) for sample in samples):
+            raise UsageError("a sample is bytes", where=f"map {self.name!r}")
+        if self._writer is None:
+            from everykernel.load.maps.userring import UserRingBuffer
+
+            self._writer = UserRingBuffer(self._open(), int(self.record["max_entries"]))
+        return int(self._writer.write(samples))
+
+    def events(self, count: int = 1, timeout: float = 1.0) -> list[bytes]:
+        """Return the next ``count`` samples of a ring or perf buffer, or what came in ``timeout`` seconds."""
+        reader = self.open_reader()
+        samples: list[bytes] = reader.read(count, timeout)
+        self.lost = reader.lost
+        return samples
+
+    def open_reader(self) -> Any:
+        """Return the reader of its events, opened at first use; raise UsageError for a map that has none."""
+        if self.reader is None:
+            if self.spec.type == MAP_TYPE["ringbuf"]:
+                from everykernel.load.maps.ringbuf import RingBuffer
+
+                self.reader = RingBuffer(self._open(), int(self.record["max_entries"]))
+            elif self.spec.type == PERF_EVENT_ARRAY:
+                from everykernel.load.maps.perfbuf import PerfBuffer
+
+                self.reader = PerfBuffer(self._open(), int(self.record["max_entries"]))
+            else:
+                raise UsageError(f"a map of type {self.record['type']} has no events", where=f"map {self.name!r}")
+        return self.reader
+
+    def close(self) -> None:
+        """Close its reader, its writer and its descriptor, and unmap its memory."""
+        for held in (self.reader, self._writer, self.memory):
+            if held is not None:
+                held.close()
+        self.reader = self._writer = self.memory = None
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def _open(self) -> int:
+        if self.fd < 0:
+            raise UsageError(f"was not created: {self.record['message'] or 'it is closed'}", where=f"map {self.name!r}")
+        return self.fd
+
+    def _room(self) -> int:
+        """Bytes that a lookup fills: per-CPU values are rounded up to 8 and follow one another."""
+        size = self.spec.value_size
+        return (size + 7 & ~7) * self._cpus if self._cpus else size
+
+    def _key(self, key: Any) -> bytearray:
+        return bytearray(
+            encode_value(self._btf, self.spec.key_type, self.spec.key_size, key, f"map {self.name!r}: key")
+        )
+
+    def _packed(self, value: Any) -> bytearray:
+        spec = self.spec
+        where = f"map {self.name!r}: value"
+        if spec.type == PROG_ARRAY and isinstance(value, str):
+            if value not in self.programs:
+                raise UsageError(f"there is no loaded program {value!r}", where=where)
+            value = self.programs[value]
+        if not self._cpus:
+            return bytearray(encode_value(self._btf, spec.value_type, spec.value_size, value, where))
+        if not isinstance(value, (list, tuple)) or len(value) != self._cpus:
+            raise UsageError(f"a per-CPU value is a list with one item for each of {self._cpus} CPUs", where=where)
+        step = spec.value_size + 7 & ~7
+        parts = (encode_value(self._btf, spec.value_type, spec.value_size, v, where).ljust(step, b"\0") for v in value)
+        return bytearray(b"".join(parts))
+
+    def _value(self, data: Union[bytes, bytearray]) -> Any:
+        spec = self.spec
+        if not self._cpus:
+            return decode_value(self._btf, spec.value_type, bytes(data))
+        step, size = spec.value_size + 7 & ~7, spec.value_size
+        starts = range(0, len(data), step)
+        return [decode_value(self._btf, spec.value_type, bytes(data[at : at + size])) for at in starts]
+
+    def _keys(self) -> Iterator[bytearray]:
+        """Yield the packed keys; a key deleted meanwhile would start the kernel's walk over, so each is given once."""
+        previous: Optional[bytearray] = None
+        seen = set()
+        while True:
+            following = bytearray(self.spec.key_size)
+            start = address(previous) if previous is not None else 0
+            try:
+                bpf(abi.MAP_GET_NEXT_KEY, abi.element(self._open(), start, address(following)))
+            except OSError as e:
+                if e.errno == errno.ENOENT:
+                    return
+                raise
+            previous = following
+            if bytes(following) not in seen:
+                seen.add(bytes(following))
+                yield following
+
+
+def type_name(number: int) -> str:
+    """Return the name of a map type; the number of one that is not known."""
+    return MAP_TYPES[number] if 0 <= number < len(MAP_TYPES) else str(number)

@@ -1,0 +1,79 @@
+"""Maps pinned by name: reused where a pin of the same shape is there, pinned where it is not (libbpf's PIN_BY_NAME).
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from typing import TYPE_CHECKING
+
+from everykernel import wire
+from everykernel.load.system import abi
+from everykernel.load.system.syscalls import address, bpf, error_name
+
+if TYPE_CHECKING:
+    from everykernel.load.maps.map import Map
+
+ROOT = "/sys/fs/bpf"  # libbpf's default pin_root_path
+
+
+def reuse(map_: Map) -> bool:
+    """Take the pinned map of a map's name, if there is one; return whether that settles it.
+
+    A pin of another type or size is a refusal, as in libbpf (bpf_object__reuse_map).
+    """
+    path = _path(map_)
+    try:
+        fd = bpf(abi.OBJ_GET, abi.pin(address(path), 0))
+    except OSError as e:
+        if e.errno == errno.ENOENT:
+            return False
+        _refuse(map_, e.errno or 0, f"its pin {_text(path)} cannot be opened")
+        return True
+    found = _shape(fd)
+    spec, record = map_.spec, map_.record
+    wanted = (spec.type, record["key_size"], record["value_size"], record["max_entries"], spec.flags)
+    if found != wanted:
+        os.close(fd)
+        _refuse(map_, errno.EINVAL, f"its pin {_text(path)} is a map of another shape: {found} instead of {wanted}")
+        return True
+    map_.fd = fd
+    record["note"] = f"reused from {_text(path)}"
+    return True
+
+
+def pin(map_: Map) -> None:
+    """Pin a map that was created."""
+    path = _path(map_)
+    try:
+        bpf(abi.OBJ_PIN, abi.pin(address(path), map_.fd))
+    except OSError as e:
+        _refuse(map_, e.errno or 0, f"it cannot be pinned at {_text(path)}")
+        return
+    map_.record["note"] = f"pinned at {_text(path)}"
+
+
+def _path(map_: Map) -> bytearray:
+    name = map_.name.replace(".", "_")  # bpffs takes no dots
+    return bytearray(f"{ROOT}/{name}".encode("utf-8", "surrogateescape") + b"\0")
+
+
+def _text(path: bytearray) -> str:
+    return path[:-1].decode("utf-8", "replace")
+
+
+def _shape(fd: int) -> tuple[int, int, int, int, int]:
+    """Return type, key size, value size, entries and flags of a map (struct bpf_map_info)."""
+    info = bytearray(24)
+    bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, address(info), len(info)))
+    type_, _, key_size, value_size, entries, flags = struct.unpack("=6I", info)
+    return type_, key_size, value_size, entries, flags
+
+
+def _refuse(map_: Map, number: int, why: str) -> None:
+    record = map_.record
+    record["status"], record["code"], record["errno"] = wire.FAILED, "map-create-failed", error_name(number)
+    record["message"] = f"map {map_.name!r}: {error_name(number)}: {why}"

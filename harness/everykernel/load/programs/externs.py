@@ -1,0 +1,248 @@
+"""Externs: what the loader has to find for an object: kernel configuration, kernel symbols, kernel functions.
+
+The rules are libbpf 1.7's (bpf_object__collect_externs, bpf_object__resolve_externs). Configuration comes from
+``/boot/config-$(uname -r)`` or ``/proc/config.gz``, typed symbols and functions from the kernel's BTF, symbols without
+a type from ``/proc/kallsyms``.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from everykernel.btf import Btf, SizeUnknown, kinds
+from everykernel.btf.edit import Editor
+from everykernel.btf.index import essential
+from everykernel.core import compat
+from everykernel.core.refusal import Refused
+from everykernel.load.kernel.kconfig import Unfit, kernel_config, kernel_version, setting_bytes
+from everykernel.load.kernel.reason import NEEDS_OWN_BTF
+from everykernel.load.kernel.types import find_type
+from everykernel.load.programs.patch import Resolved
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from everykernel.load.kernel.types import KernelTypes
+    from everykernel.object import Extern, ObjectSpec
+
+_SETTING_LIMIT = 1 << 16  # bytes
+_GLOBAL = 1  # index of btf.kinds.LINKAGES
+
+
+class Resolution:
+    """The externs of one object on one kernel.
+
+    Attributes:
+        resolved: by name; missing ones that are not weak have a reason code.
+        kconfig: bytes of the .kconfig map (empty: no map is needed).
+        descriptors: of modules' BTFs, from index 1 of the kernel's descriptor array on.
+
+    ``settings`` are values of configuration that stand for the kernel's, as its .config would write them.
+    """
+
+    def __init__(self, spec: ObjectSpec, kernel: KernelTypes, settings: Optional[Mapping[str, str]] = None) -> None:
+        self.resolved: dict[str, Resolved] = {}
+        self.kconfig = b""
+        self.descriptors: list[int] = []
+        self.places: dict[str, int] = {}
+        self._config: Optional[Mapping[str, str]] = None
+        self._probes = kernel.probes
+        self._settings = settings or {}
+        data = bytearray()
+        for extern in spec.externs.values():
+            if extern.section == ".kconfig" and spec.btf is not None:
+                self._kconfig(extern, spec.btf, data)
+            elif extern.section == ".ksyms":
+                self.resolved[extern.name] = self._symbol(extern, spec.btf, kernel)
+            else:
+                self.resolved[extern.name] = _missing(
+                    extern, "ksym-missing", "no section says where it is (.kconfig, .ksyms)"
+                )
+        self.kconfig = bytes(data)
+
+    def place_kconfig(self, fd: int) -> None:
+        """Put the descriptor of the .kconfig map into the externs that live there."""
+        for name, offset in self.places.items():
+            if self.resolved[name].kind == "kconfig":
+                self.resolved[name] = Resolved("kconfig", fd, offset)
+
+    def _kconfig(self, extern: Extern, btf: Btf, data: bytearray) -> None:
+        type_id = btf.type(extern.type_id).type  # type: ignore[union-attr]
+        try:
+            size = btf.size_of(type_id)
+        except SizeUnknown:
+            size = _SETTING_LIMIT + 1
+        if size > _SETTING_LIMIT:
+            self.resolved[extern.name] = _missing(
+                extern, "object-malformed", "its type is none that a setting can have"
+            )
+            return
+        align = min(8, size & -size) if size else 1
+        data += bytes(-len(data) % align)
+        self.places[extern.name] = len(data)
+        text = self._setting(extern.name)
+        if text is None and not extern.weak:
+            data += bytes(size)
+            self.resolved[extern.name] = _missing(
+                extern, "kconfig-missing", "the kernel's configuration does not have it"
+            )
+            return
+        try:
+            data += setting_bytes(btf, type_id, size, text)
+        except Unfit as e:
+            data += bytes(size)
+            message = f"extern {extern.name!r}: {e}"
+            self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=message)
+            return
+        self.resolved[extern.name] = Resolved("kconfig", 0, self.places[extern.name])
+
+    def _setting(self, name: str) -> Optional[str]:
+        if name in self._settings:
+            return self._settings[name]
+        if name == "LINUX_KERNEL_VERSION":
+            return str(kernel_version())
+        if name == "LINUX_HAS_SYSCALL_WRAPPER":
+            return str(int(self._probes.syscall_wrapper()))
+        if name == "LINUX_HAS_BPF_COOKIE":
+            return str(int(self._probes.cookie()))
+        if not name.startswith("CONFIG_"):
+            return None
+        if self._config is None:
+            self._config = kernel_config()
+        return self._config.get(name)
+
+    def _symbol(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:
+        if extern.function:
+            return self._function(extern, local, kernel)
+        assert local is not None
+        if local.kind(local.resolve(local.type(extern.type_id).type)) == kinds.VOID:  # type: ignore[union-attr]
+            return _address(extern, kernel.symbols.addresses(extern.name))
+        if kernel.vmlinux is None:
+            return _missing(extern, "btf-missing", f"a typed symbol {NEEDS_OWN_BTF}")
+        found_at = find_type(kernel, extern.name, "var")
+        if found_at is None:
+            return _missing(extern, "ksym-missing", "the kernel's BTF has no such variable")
+        btf, number, descriptor = found_at
+        difference = _difference(local, extern, btf, number)
+        if difference:
+            # weak or not: libbpf's bpf_object__resolve_ksym_var_btf_id makes no difference here
+            return Resolved("missing", code="ksym-missing", message=f"extern {extern.name!r}: {difference}")
+        return Resolved("btf", number, btf_fd=descriptor)
+
+    def _function(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:
+        if kernel.vmlinux is None:
+            return _missing(extern, "btf-missing", f"a kernel function {NEEDS_OWN_BTF}")
+        found = find_type(kernel, essential(extern.name), "func")
+        if found is None:
+            return _missing(extern, "kfunc-missing", "the kernel has no such function in its BTF")
+        btf, number, descriptor = found
+        assert local is not None
+        difference = _difference(local, extern, btf, number)
+        if difference:
+            return _missing(extern, "kfunc-missing", difference)
+        if not descriptor:
+            return Resolved("kfunc", number)
+        if descriptor not in self.descriptors:
+            self.descriptors.append(descriptor)
+        return Resolved("kfunc", number, slot=self.descriptors.index(descriptor) + 1, btf_fd=descriptor)
+
+
+def _difference(local: Btf, extern: Extern, btf: Btf, number: int) -> str:
+    """Return why an extern's type cannot be that of the kernel's thing, "" if it can (bpf_core_types_are_compat)."""
+    ours = local.resolve(local.type(extern.type_id).type)  # type: ignore[union-attr]
+    theirs = btf.resolve(btf.type(number).type)  # type: ignore[union-attr]
+    try:
+        if compat.types_compatible(local, ours, btf, theirs):
+            return ""
+        where = _where(local, ours, btf, theirs)
+    except Refused as e:
+        return e.message
+    from everykernel.btf import render  # imported late: few objects need it
+
+    name = essential(extern.name)
+    here, there = render.declaration(local, ours, name), render.declaration(btf, theirs, name)
+    return f"the object declares {here!r}, the kernel has {there!r}: {where}"
+
+
+def _where(local: Btf, ours: int, btf: Btf, theirs: int) -> str:
+    """Return in what two types differ that are not compatible."""
+    mine, other = local.type(ours), btf.type(theirs)
+    if not (isinstance(mine, kinds.FuncProto) and isinstance(other, kinds.FuncProto)):
+        return f"they differ in their type ({_kinds(local, ours, btf, theirs)})"
+    if len(mine.params) != len(other.params):
+        return f"they differ in the number of parameters ({len(mine.params)}, not {len(other.params)})"
+    for index, (here, there) in enumerate(zip(mine.params, other.params), 1):
+        if not compat.types_compatible(local, local.resolve(here.type), btf, btf.resolve(there.type)):
+            return f"they differ in parameter {index} ({_kinds(local, here.type, btf, there.type)})"
+    return f"they differ in the result ({_kinds(local, mine.type, btf, other.type)})"
+
+
+def _kinds(local: Btf, ours: int, btf: Btf, theirs: int) -> str:
+    """Return of what kinds two types are, or what they point to: a struct that is only declared is a fwd."""
+    to = ""
+    for _ in range(compat.MAX_DEPTH):
+        mine, other = local.type(local.resolve(ours)), btf.type(btf.resolve(theirs))
+        if not (isinstance(mine, kinds.Ptr) and isinstance(other, kinds.Ptr)):
+            break
+        ours, theirs, to = mine.type, other.type, "pointer to "
+    return f"{to}{mine.kind}, not {other.kind}"
+
+
+def _address(extern: Extern, found: list[int]) -> Resolved:
+    """Return where a symbol without a type is; one name at several addresses is refused (libbpf's kallsyms_cb)."""
+    if len(found) > 1:
+        text = f"extern {extern.name!r}: the kernel has several such symbols, at {found[0]:#x} and {found[1]:#x}"
+        return Resolved("missing", code="ksym-missing", message=text)
+    return Resolved("address", found[0]) if found else _missing(extern, "ksym-missing", "the kernel has no such symbol")
+
+
+def _missing(extern: Extern, code: str, why: str) -> Resolved:
+    """A weak extern that is missing is 0; a strong one fails the programs that use it."""
+    return Resolved("missing", code="" if extern.weak else code, message=f"extern {extern.name!r}: {why}")
+
+
+def for_kernel(btf: Btf, places: Mapping[str, int], size: int) -> Btf:
+    """Return an object's BTF in which externs are what the kernel takes; the same BTF if there are none.
+
+    The kernel knows neither extern variables nor functions in a datasec. libbpf puts dummy variables there; here
+    ``.ksyms`` becomes a union of ints with the externs' names, which no kernel refuses and nothing refers to.
+    """
+    secs = {name: btf.find(name, "datasec") for name in (".kconfig", ".ksyms")}
+    if not any(secs.values()):
+        return btf
+    editor = Editor(btf)
+    words = editor.words
+    integer = editor.add_int("int", 4)
+    if secs[".kconfig"]:
+        variables = btf.type(secs[".kconfig"]).variables  # type: ignore[union-attr]
+        editor.set_section(secs[".kconfig"], size, {v.type: places.get(btf.type(v.type).name, 0) for v in variables})
+        for variable in variables:
+            editor.set_linkage(variable.type, _GLOBAL)
+    if secs[".ksyms"]:
+        at = editor.at(secs[".ksyms"])
+        count = words[at + 1] & 0xFFFFFF
+        words[at] = editor.string("_ksyms")
+        words[at + 1], words[at + 2] = kinds.UNION << 24 | count, 4
+        for item in range(at + 3, at + 3 + 3 * count, 3):
+            _make_known(editor, btf, words[item], integer)
+            words[item : item + 3] = type(words)("I", (words[editor.at(words[item])], integer, 0))
+    return Btf.parse(editor.image(), name=btf.name, pointer_size=btf.pointer_size)
+
+
+def _make_known(editor: Editor, btf: Btf, number: int, integer: int) -> None:
+    """Turn an extern variable or function into a global one that the kernel takes."""
+    words = editor.words
+    found = btf.type(number)
+    editor.set_linkage(number, _GLOBAL)
+    if isinstance(found, kinds.Var):
+        try:
+            btf.size_of(found.type)
+        except SizeUnknown:
+            words[editor.at(number) + 2] = integer
+    elif isinstance(found, kinds.Func):
+        at = editor.at(found.type)
+        for item in range(at + 3, at + 3 + 2 * (words[at + 1] & 0xFFFFFF), 2):
+            if words[item + 1] and not words[item]:
+                words[item] = editor.string("arg")  # the kernel wants names for a function's parameters

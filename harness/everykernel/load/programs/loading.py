@@ -1,0 +1,157 @@
+"""Loading one linked program: the attributes, the call, and on refusal the verifier's log.
+
+This module travels to the guest: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import copy
+import errno
+import mmap
+from array import array
+from typing import TYPE_CHECKING, NamedTuple, Optional
+
+from everykernel.btf import kinds
+from everykernel.load.kernel.reason import NEEDS_OWN_BTF, Reason
+from everykernel.load.programs.reasons import attach_number
+from everykernel.load.system import abi
+from everykernel.load.system.syscalls import address, bpf
+from everykernel.object.sections import PROGRAM_TYPE
+
+if TYPE_CHECKING:
+    from everykernel.load.kernel.types import KernelTypes
+    from everykernel.load.programs.link import Linked
+    from everykernel.object import ProgramSpec
+
+_LOG_SIZE = 0xFFFFFFFF >> 8  # bytes: what kernels before v5.13 take, and libbpf's BPF_LOG_BUF_SIZE
+
+# Prefix and kind of the type in the kernel's BTF that stands for a target (libbpf's btf_get_kernel_prefix_kind), and
+# what such a target is.
+_TARGETS = {
+    "trace_raw_tp": ("btf_trace_", "typedef", "tracepoint"),
+    "lsm_mac": ("bpf_lsm_", "func", "security hook"),
+    "lsm_cgroup": ("bpf_lsm_", "func", "security hook"),
+    "trace_iter": ("bpf_iter_", "func", "iterator"),
+}
+
+
+class Refused(Exception):
+    """The kernel refused the program; ``log`` is the verifier's."""
+
+    def __init__(self, error: OSError, log: str) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.log = log
+
+
+class Target(NamedTuple):
+    """What a program attaches to by BTF: the type's id, and the descriptor of a module's BTF (0: the kernel's).
+
+    For a program that replaces a function, that of the other program.
+
+    ``member`` is the index of the member that a struct_ops program stands for.
+    """
+
+    type_id: int = 0
+    btf_fd: int = 0
+    member: Optional[int] = None
+
+
+def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple[Target, Optional[Reason]]:
+    """Return the BTF type that a program attaches to, or why there is none."""
+    rule = program.rule
+    assert rule is not None
+    if not rule.btf:
+        return Target(), None
+    if not target:
+        return Target(), Reason("attach-target-missing", "its section names no target")
+    if kernel.vmlinux is None:
+        return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}")
+    prefix, kind, what = _TARGETS.get(rule.attach_type, ("", "func", "function"))
+    module, colon, function = target.partition(":")
+    if not colon or module == "vmlinux":
+        number = kernel.vmlinux.find(prefix + (function or target), kind)
+        if number is not None:
+            return Target(number), None
+    wanted = kinds.KIND_NUMBERS[kind]
+    for btf in kernel.target.modules:
+        if colon and btf.name != module:
+            continue
+        name = prefix + (function if colon else target)
+        own = [n for n in btf.own_named(name) if btf.kind(n) == wanted]
+        found = kernel.module(btf.name)
+        if own and found is not None:
+            return Target(own[0], found[1]), None
+    found_by = f" ({kind} {prefix}{target})" if prefix else ""
+    return Target(), Reason(
+        "attach-target-missing", f"{program.section}: this kernel's BTF has no {what} {target}{found_by}"
+    )
+
+
+class Loading:
+    """One program on its way into the kernel: what every attempt has in common, and its buffers."""
+
+    def __init__(
+        self,
+        program: ProgramSpec,
+        linked: Linked,
+        *,
+        license_: str,
+        kernel_version: int,
+        btf_fd: int,
+        target: Target,
+        btf_fds: list[int],
+        expected: bool,
+    ) -> None:
+        rule = program.rule
+        assert rule is not None
+        self._code = linked.code
+        self._license = bytearray(license_.encode("utf-8", "surrogateescape") + b"\0")
+        self._funcs = bytearray(linked.func_info if btf_fd else b"")
+        self._lines = bytearray(linked.line_info if btf_fd else b"")
+        self._fds = bytearray(array("i", [0, *btf_fds]).tobytes() if btf_fds else b"")
+        attach_type = attach_number(rule.attach_type) if rule.attach_type else 0
+        if rule.expected_optional and not expected:
+            attach_type = 0
+        if target.member is not None:
+            attach_type = target.member
+        self.attributes = abi.ProgramAttributes(
+            type=PROGRAM_TYPE[rule.type],
+            insn_count=len(self._code) // 8,
+            insns=address(self._code),
+            license=address(self._license),
+            kernel_version=kernel_version,
+            flags=rule.flags,
+            name=abi.object_name(program.name),
+            expected_attach_type=attach_type,
+            btf_fd=btf_fd if self._funcs else 0,
+            func_info_size=8 if self._funcs else 0,
+            func_info=address(self._funcs),
+            func_info_count=len(self._funcs) // 8,
+            line_info_size=16 if self._lines else 0,
+            line_info=address(self._lines),
+            line_info_count=len(self._lines) // 16,
+            attach_btf_id=target.type_id,
+            attach_fd=target.btf_fd,
+            fd_array=address(self._fds),
+        )
+
+    def again(self, btf_fd: int, func_info: bytes) -> Loading:
+        """Return the same program with another BTF of the object, for another attempt."""
+        other = copy.copy(self)
+        other._funcs = bytearray(func_info)
+        other.attributes = self.attributes._replace(btf_fd=btf_fd, func_info=address(other._funcs))
+        return other
+
+    def load(self) -> int:
+        """Load the program and return its descriptor; raise Refused with the verifier's log."""
+        try:
+            return bpf(abi.PROG_LOAD, self.attributes.pack())
+        except OSError as e:
+            first = OSError(e.errno, e.strerror)  # e itself would hold this frame, which holds it, until collected
+        log = mmap.mmap(-1, _LOG_SIZE)  # takes memory only where the kernel writes
+        try:
+            return bpf(abi.PROG_LOAD, self.attributes.pack(1, address(log), _LOG_SIZE))
+        except OSError as e:
+            text = log[: log.find(b"\0")].decode("utf-8", "replace")
+            raise Refused(first if e.errno == errno.ENOSPC else e, text) from e
