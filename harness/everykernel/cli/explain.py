@@ -10,11 +10,15 @@ from rich.console import Console
 from everykernel import core
 from everykernel.btf.naming import printable
 from everykernel.cli import choices
+from everykernel.cli.misreads import Looking
+from everykernel.cli.modules import with_modules
 from everykernel.cli.sources import Source, read_object
+from everykernel.core.explain import Explanation, together
 from everykernel.core.explain import explain as explain_fixup
 from everykernel.errors import CaseError
 from everykernel.object import ObjectSpec
 from everykernel.report import explain as report
+from everykernel.report import misreads
 from everykernel.report.relocations import Answer, Ask
 
 
@@ -22,7 +26,7 @@ from everykernel.report.relocations import Answer, Ask
 @click.argument("objects", metavar="OBJ...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @choices.btf_sources
 def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | None) -> int:
-    """Explain every access of OBJ that a kernel lacks or refuses, with what it has instead and the idiom for both.
+    """Explain every access of OBJ that a kernel lacks, refuses or answers with something else, and the idiom for both.
 
     Nothing is booted. Exit code 1 if libbpf would refuse a program on one of the kernels.
 
@@ -33,36 +37,71 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
     labels = [source.label for source in found]
     refused = False
     for path in objects:
-        subjects = _subjects(read_object(path), found)
-        refused |= any(e.has.startswith("refused") for s in subjects.values() for e in s.amiss)
+        subjects = _Subjects(read_object(path), found)
+        refused |= subjects.refused
         if len(objects) > 1:
             out.print(f"{path}\n", style="bold underline")
-        if not subjects:
+        if not subjects.found and not subjects.misread:
             out.print("the object has no CO-RE relocations")
-        for line in report.explained({str(ask): subject for ask, subject in subjects.items()}, labels):
+        for line in report.explained({str(ask): subject for ask, subject in subjects.found.items()}, labels):
+            out.print(line)
+        for line in report.misread(misreads.of_object(subjects.misread), subjects.unknown):
             out.print(line)
     return CaseError.exit_code if refused else 0
 
 
-def _subjects(spec: ObjectSpec, found: list[Source]) -> dict[Ask, report.Subject]:
-    """Return what an object asks for, each with what every kernel has."""
-    subjects: dict[Ask, report.Subject] = {}
-    if spec.btf is None:
-        return subjects
-    for source in found:
-        target = core.Target(source.btf)
-        session = core.Session(spec.btf, target)
-        explained: set[Ask] = set()
+class _Subjects:
+    """What an object asks for, each with what every kernel has.
+
+    Attributes:
+        found: by what is asked.
+        refused: whether libbpf would refuse a program on one of the kernels.
+        misread: by kernel, what programs would misread there.
+        unknown: kernel → the tracepoints whose layout is not known there.
+    """
+
+    def __init__(self, spec: ObjectSpec, sources: list[Source]) -> None:
+        self.found: dict[Ask, report.Subject] = {}
+        self.refused = False
+        self.misread: list[tuple[str, list[object]]] = []
+        self.unknown: dict[str, list[str]] = {}
+        self._spec = spec
+        if spec.btf is None:
+            return
+        targets = {source.label: with_modules(spec, source) for source in sources}
+        for source in sources:
+            others = [target for label, target in targets.items() if label != source.label]
+            self._look(source, targets[source.label], others)
+        for ask, subject in self.found.items():
+            subject.guarded = ask.kind != "field_exists" and Ask("field_exists", ask.access) in self.found
+
+    def _look(self, source: Source, target: core.Target, others: list[core.Target]) -> None:
+        """Relocate against one kernel, and note what comes of each record."""
+        spec = self._spec
+        assert spec.btf is not None
+        session, looking = core.Session(spec.btf, target), Looking(spec, source)
+        explained: dict[Ask, tuple[core.Fixup, Explanation]] = {}
         for program in spec.programs:
-            for applied in core.relocate_program(spec, program, session).applied:
+            relocated = core.relocate_program(spec, program, session)
+            looking.add(program, relocated)
+            dead = looking.dead(program, relocated)
+            for applied in relocated.applied:
                 fixup = applied.fixup
                 ask = Ask(fixup.kind, fixup.access)
-                subject = subjects.setdefault(ask, report.Subject(str(ask)))
+                subject = self.found.setdefault(ask, report.Subject(str(ask)))
                 subject.programs.append(printable(applied.function.name))
-                if ask not in explained:
-                    explained.add(ask)
-                    words = Answer(fixup.outcome, fixup.target).text(fixup.kind)
-                    report.note(subject, source.label, fixup, explain_fixup(fixup, spec.btf, target), words)
-    for ask, subject in subjects.items():
-        subject.guarded = ask.kind != "field_exists" and Ask("field_exists", ask.access) in subjects
-    return subjects
+                if (applied.function.name, applied.insn) not in dead:
+                    subject.reached.setdefault(source.label, {})[printable(program.name)] = None
+                if ask not in explained or (explained[ask][0].outcome == core.PATCHED != fixup.outcome):
+                    explained[ask] = fixup, explain_fixup(fixup, spec.btf, target, others)
+        for ask, (fixup, explanation) in explained.items():
+            subject = self.found[ask]
+            self.refused |= fixup.outcome == core.FAILED
+            words = Answer(fixup.outcome, fixup.target).text(fixup.kind)
+            if fixup.btf not in ("", source.btf.name):
+                subject.modules.setdefault(fixup.btf, []).append(source.label)
+            report.note(subject, source.label, fixup, explanation, words)
+            subject.idiom = together(list(subject.amiss), fixup, spec.btf)
+        self.misread.append((source.label, looking.misreads))
+        if looking.unknown:
+            self.unknown[source.label] = list(looking.unknown)

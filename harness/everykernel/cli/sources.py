@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from everykernel.btf import Btf, image
 from everykernel.errors import UsageError
 from everykernel.object import ObjectSpec, read
 
+if TYPE_CHECKING:
+    from everykernel.kernels import Kernel
+
 
 class Source(NamedTuple):
-    """BTF with the name that the user knows it by: a file's, or a kernel's spec."""
+    """BTF with the name that the user knows it by: a file's, or a kernel's spec; then ``kernel`` is the kernel."""
 
     label: str
     btf: Btf
+    kernel: Kernel | None = None
 
 
 def read_object(path: Path) -> ObjectSpec:
@@ -64,10 +68,11 @@ def _of_kernels(name: str) -> Iterator[Source]:
         raise UsageError("there is no such file, nor such a kernel", where=name)
     with shown() as progress:
         for resolved in kernels.resolve([name], progress):
-            raw = kernels.btf(resolved.fetch(progress))
+            kernel = resolved.fetch(progress)
+            raw = kernels.btf(kernel)
             if raw is None:
                 raise UsageError("holds no BTF", where=resolved.spec, remedy="give a BTF made for it")
-            yield Source(resolved.spec, Btf.parse(raw, name="vmlinux"))
+            yield Source(resolved.spec, Btf.parse(raw, name="vmlinux"), kernel)
 
 
 def read_file(path: Path) -> bytes:

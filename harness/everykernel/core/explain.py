@@ -17,18 +17,21 @@ from everykernel.btf.index import essential
 from everykernel.btf.naming import printable, title
 from everykernel.btf.types import SizeUnknown
 from everykernel.core import compat, idioms, relokinds
+from everykernel.core import renames as renames_
 from everykernel.core.fixup import FAILED, PATCHED
 from everykernel.core.match import Miss, match
 from everykernel.core.refusal import Refused
+from everykernel.core.renames import Lacking
 from everykernel.core.spec import Accessor, Spec, parse
 from everykernel.errors import BtfMalformed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from everykernel.btf.types import Btf
     from everykernel.core.candidates import Target
     from everykernel.core.fixup import Fixup
+    from everykernel.core.idioms import Rename
 
 _NEAREST = 3
 _CLOSE = 0.6  # difflib's ratio from which two names are called alike
@@ -55,6 +58,7 @@ class Explanation:
         has: what the kernel has.
         nearest: the kernel's likeliest counterparts, best first.
         idiom: C that works on kernels of both kinds; "" where nothing has to be done.
+        rename: the name that the idiom reads instead, None where it only guards.
     """
 
     access: str
@@ -62,6 +66,7 @@ class Explanation:
     has: str
     nearest: tuple[Near, ...]
     idiom: str
+    rename: Optional[Rename] = None
 
     def __str__(self) -> str:
         lines = [self.access, f"  the object expects {self.expects}", f"  {self.has}"]
@@ -71,35 +76,72 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(fixup: Fixup, local: Btf, target: Target) -> Explanation:
-    """Explain one fixup; ``local`` and ``target`` are those that it was computed from."""
+def explain(fixup: Fixup, local: Btf, target: Target, others: Sequence[Target] = ()) -> Explanation:
+    """Explain one fixup; ``local`` and ``target`` are those that it was computed from, ``others`` further kernels."""
     try:
-        return _explain(fixup, parse(fixup.record, local), target)
+        return _explain(fixup, parse(fixup.record, local), target, others)
     except (Refused, BtfMalformed) as e:
         return Explanation(fixup.access, "what its record does not say", fixup.message or e.message, (), "")
 
 
-def _explain(fixup: Fixup, spec: Spec, target: Target) -> Explanation:
+def together(explanations: Sequence[Explanation], fixup: Fixup, local: Btf) -> str:
+    """Return one idiom for what several kernels lack: a member that has another name in each is read by all of them."""
+    renames = tuple(dict.fromkeys(e.rename for e in explanations if e.rename is not None))
+    if renames:
+        return idioms.read(parse(fixup.record, local), renames)
+    return next((e.idiom for e in explanations if e.idiom), "")
+
+
+def _explain(fixup: Fixup, spec: Spec, target: Target, others: Sequence[Target]) -> Explanation:
     kind = fixup.record.kind
+
+    def explanation(
+        has: str, idiom: str = "", nearest: tuple[Near, ...] = (), rename: Optional[Rename] = None
+    ) -> Explanation:
+        return Explanation(fixup.access, _expects(fixup, spec), has, nearest, idiom, rename)
+
     if fixup.outcome == FAILED:
-        idiom = idioms.AMBIGUOUS if fixup.code == "relocation-ambiguous" else ""
-        return Explanation(fixup.access, _expects(fixup, spec), f"refused: {fixup.message}", (), idiom)
+        return explanation(f"refused: {fixup.message}", idioms.AMBIGUOUS if _ambiguous(fixup) else "")
     if not fixup.message:
-        return Explanation(fixup.access, _expects(fixup, spec), _changed(fixup), (), "")
+        return explanation(_changed(fixup))
     if fixup.btf:  # found, and yet not loadable as the object loads it
-        return Explanation(fixup.access, _expects(fixup, spec), fixup.message, (), idioms.width(spec))
+        return explanation(fixup.message, idioms.width(spec))
     if not fixup.candidates or kind in relokinds.TYPE_BASED:
         nearest = tuple(_near_types(spec, target)) if not fixup.candidates else ()
-        return Explanation(fixup.access, _expects(fixup, spec), fixup.message, nearest, idioms.type_missing(spec))
+        return explanation(fixup.message, idioms.type_missing(spec), nearest)
+    if left_out := _left_out(fixup, spec, target):
+        return explanation(left_out, idioms.another_type(spec))
     if kind in relokinds.ENUMVAL_BASED:
-        nearest = tuple(_near_values(spec, target))
-        return Explanation(fixup.access, _expects(fixup, spec), fixup.message, nearest, idioms.value_missing(spec))
-    wanted, holder = _missing_step(spec, target)
-    if wanted is None or holder is None:  # an array that is too short, or none
-        return Explanation(fixup.access, _expects(fixup, spec), fixup.message, (), idioms.element_missing(spec))
-    nearest = tuple(_near_members(spec.btf, wanted, *holder))
-    idiom = idioms.field_missing(title(spec.btf, wanted.type), printable(wanted.name or ""), nearest)
-    return Explanation(fixup.access, _expects(fixup, spec), fixup.message, nearest, idiom)
+        return explanation(fixup.message, idioms.value_missing(spec), tuple(_near_values(spec, target)))
+    lacking = _missing_step(fixup, spec, target)
+    if lacking is None:  # an array that is too short, or none
+        return explanation(fixup.message, idioms.read(spec))
+    nearest = tuple(_near_members(spec.btf, lacking))
+    found = renames_.find(spec, lacking, others)
+    if found is None:
+        return explanation(fixup.message, idioms.read(spec), nearest)
+    text = ".".join([title(lacking.btf, lacking.struct), *found.rename.path[len(lacking.prefix) :]])
+    first = Near(text, found.declared, found.why)
+    rest = tuple(near for near in nearest if near.text != text)
+    return explanation(fixup.message, idioms.read(spec, [found.rename]), (first, *rest)[:_NEAREST], found.rename)
+
+
+def _ambiguous(fixup: Fixup) -> bool:
+    return fixup.code == "relocation-ambiguous"
+
+
+def _left_out(fixup: Fixup, spec: Spec, target: Target) -> str:
+    """Return what to say where the kernel has it in a type that an earlier access ruled out, else ""."""
+    every = target.candidates(spec.btf, spec.root)
+    out = [c for c in every if str(c) not in fixup.candidates]
+    having = [str(c) for c in out if isinstance(match(spec, c.btf, c.number), Spec)]
+    if not having:
+        return ""
+    left = " and ".join(fixup.candidates)
+    return (
+        f"{' and '.join(having)} has it, of the kernel's {len(every)} types of this name; what the program accesses "
+        f"before it left only {left}: {fixup.message}"
+    )
 
 
 def _expects(fixup: Fixup, spec: Spec) -> str:
@@ -132,38 +174,42 @@ def _declared(btf: Btf, accessor: Accessor) -> str:
 # ---------------------------------------------------------------------------------------------------------- members
 
 
-def _near_members(local: Btf, wanted: Accessor, btf: Btf, struct_id: int) -> list[Near]:
-    """Return members of the kernel's struct that may be the missing one, by name, or moved into an embedded struct."""
+def _near_members(local: Btf, lacking: Lacking) -> list[Near]:
+    """Return members of the kernel's struct that are called like the missing one and have a type that fits."""
+    wanted, btf = lacking.wanted, lacking.btf
     local_struct = local.type(wanted.type)
     assert isinstance(local_struct, kinds.Struct)
     local_type = local_struct.members[wanted.step].type
     name = wanted.name or ""
     found: list[tuple[float, Near]] = []
-    for path, member in _members(btf, struct_id):
+    for path, member in _members(btf, lacking.struct):
         alike = _alike(name, member.name)
-        deep = len(path) > 0
-        if alike < (1.0 if deep else _CLOSE):
+        if alike < (1.0 if path else _CLOSE) or not _fits(local, local_type, btf, member.type):
             continue
-        fits = _fits(local, local_type, btf, member.type)
-        reason = "the same name, in an embedded struct" if deep else _reason(name, member.name)
-        text = ".".join([title(btf, struct_id), *path, printable(member.name)])
+        reason = "the same name, in an embedded struct" if path else _reason(name, member.name)
+        text = ".".join([title(btf, lacking.struct), *path, printable(member.name)])
         declared = render.declaration(btf, member.type, printable(member.name))
-        kind = "and a type that fits" if fits else "and another type"
-        found.append((alike + fits / 4, Near(text, declared, f"{reason}, {kind}")))
+        found.append((alike, Near(text, declared, f"{reason}, and a type that fits")))
     found.sort(key=lambda pair: -pair[0])
     return [near for _, near in found[:_NEAREST]]
 
 
-def _missing_step(spec: Spec, target: Target) -> tuple[Optional[Accessor], Optional[tuple[Btf, int]]]:
-    """Return the first accessor that the first candidate does not have, and the struct of the kernel that lacks it."""
-    candidate = target.candidates(spec.btf, spec.root)[0]
+def _missing_step(fixup: Fixup, spec: Spec, target: Target) -> Optional[Lacking]:
+    """Return where the first candidate that is left does not have the path."""
+    candidates = target.candidates(spec.btf, spec.root)
+    candidate = next((c for c in candidates if str(c) in fixup.candidates), candidates[0])
     at = candidate.number
+    prefix: list[Optional[str]] = []
     for length, accessor in enumerate(spec.accessors, 1):
         if accessor.name is not None:
             part = Spec(spec.btf, spec.root, relokinds.FIELD_EXISTS, spec.accessors[:length])
             found = match(part, candidate.btf, candidate.number)
             if isinstance(found, Miss):
-                return accessor, (candidate.btf, candidate.btf.resolve(at))
+                leaf = _leaf(spec) if None not in prefix else ""
+                names = tuple(name or "" for name in prefix)
+                words = frozenset((spec.accessors[-1].name or "").split("_"))
+                return Lacking(names, accessor, candidate.btf, candidate.btf.resolve(at), leaf, words)
+            prefix.append(printable(accessor.name))
             last = found.accessors[-1]
             struct = candidate.btf.type(last.type)
             assert isinstance(struct, kinds.Struct)
@@ -172,8 +218,18 @@ def _missing_step(spec: Spec, target: Target) -> tuple[Optional[Accessor], Optio
             array = candidate.btf.type(candidate.btf.resolve(at))
             if not isinstance(array, kinds.Array):
                 break
+            prefix.append(None)
             at = array.type
-    return None, None
+    return None
+
+
+def _leaf(spec: Spec) -> str:
+    """Return the C type of what a path leads to, "" where it is no number or pointer."""
+    last = spec.accessors[-1]
+    struct = spec.btf.type(last.type)
+    if last.name is None:
+        return idioms.scalar(spec.btf, last.type)
+    return idioms.scalar(spec.btf, struct.members[last.step].type) if isinstance(struct, kinds.Struct) else ""
 
 
 def _members(btf: Btf, number: int) -> Iterator[tuple[tuple[str, ...], kinds.Member]]:

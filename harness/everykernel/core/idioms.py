@@ -1,83 +1,195 @@
 """C that works on kernels with and without a type, a member or an enum value.
 
-The macros are those of bpf_core_read.h, which libbpf ships.
+Each idiom is a block that compiles where the object's own types are declared: ``p`` is the pointer that the object
+reads through, ``x`` becomes the value. The macros are those of bpf_core_read.h, which libbpf ships.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import kinds
 from everykernel.btf.index import essential
 from everykernel.btf.naming import printable, title
+from everykernel.btf.types import SizeUnknown
+from everykernel.core import relokinds
+from everykernel.core.reads import fields
+from everykernel.core.refusal import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from everykernel.core.explain import Near
+    from everykernel.btf import Btf
     from everykernel.core.spec import Spec
 
-AMBIGUOUS = "give the local type a member that only the wanted candidate has, and access that first"
+AMBIGUOUS = "/* give the local type a member that only the wanted candidate has, and access that first */"
 
 
-def field_missing(holder: str, member: str, nearest: Sequence[Near]) -> str:
-    """Guard a member of struct ``holder``; with a likely new name, read whichever the kernel has through a flavour."""
-    word, _, name = holder.rpartition(" ")
-    struct = f"{word} {essential(name)}".strip()
-    if not nearest or "{" in holder:
-        return f"if (bpf_core_field_exists({struct}, {member}))\n    … read it …"
-    path = nearest[0].text.split(".")[1:]
-    inner = f"{nearest[0].declared};"
-    for step in reversed(path[:-1]):
-        inner = f"struct {{ {inner} }} {step};"
-    return "\n".join([
-        f"{struct}___new {{",
-        f"    {inner}",
-        "} __attribute__((preserve_access_index));",
-        f"{struct}___new *n = (void *)p; /* p: {struct} * */",
-        f"if (bpf_core_field_exists(n->{'.'.join(path)}))",
-        f"    x = BPF_CORE_READ(n, {'.'.join(path)});",
-        "else",
-        f"    x = BPF_CORE_READ(p, {member});",
-    ])  # fmt: skip
+class Rename(NamedTuple):
+    """Where else a value may stand.
+
+    Attributes:
+        path: names of members from the root type on.
+        declared: its type in C, of a number or a pointer.
+        bits: whether it is a bitfield there.
+        own: the object's own type that declares it (``struct bio___7_0``), "" if it has to be declared.
+    """
+
+    path: tuple[str, ...]
+    declared: str
+    bits: bool = False
+    own: str = ""
 
 
-def element_missing(spec: Spec) -> str:
-    """Guard an array element."""
-    return f"if (bpf_core_field_exists({_root(spec)}, {_path(spec)}))\n    … read it …"
+def scalar(btf: Btf, number: int) -> str:
+    """Return a number's or pointer's type in words that every header knows, "" for any other type."""
+    found = btf.type(btf.resolve(number))
+    if isinstance(found, kinds.Ptr):
+        return "const void *"
+    if isinstance(found, kinds.Int) and found.size in (1, 2, 4, 8):
+        return f"__{'s' if found.signed else 'u'}{8 * found.size} "
+    return ""
+
+
+def read(spec: Spec, renames: Sequence[Rename] = ()) -> str:
+    """Read a field where the kernel has it, else under another name of which the object's type knows nothing."""
+    if not _nameable(spec):
+        return ""
+    lines = [*_declarations(spec, renames), _variable(spec)]
+    own = [f"{rename.own or _flavour(spec, n)} *n{n or ''} = (void *)p;" for n, rename in enumerate(renames)]
+    lines += own
+    lines += [f"if (bpf_core_field_exists(p->{_path(spec)}))", f"    {_read(spec)}"]
+    for n, rename in enumerate(renames):
+        path = ".".join(rename.path)
+        macro = "BPF_CORE_READ_BITFIELD_PROBED" if rename.bits else "BPF_CORE_READ"
+        lines += [f"else if (bpf_core_field_exists(n{n or ''}->{path}))", f"    x = {macro}(n{n or ''}, {path});"]
+    return "\n".join(lines)
+
+
+def another_type(spec: Spec) -> str:
+    """Read a field through a type of its own: libbpf remembers for each local type what of the kernel's it may be."""
+    leaf = spec.accessors[-1]
+    struct = spec.btf.type(leaf.type)
+    if leaf.name is None or not isinstance(struct, kinds.Struct):
+        return ""
+    declared = scalar(spec.btf, struct.members[leaf.step].type)
+    path = tuple(a.name or "" for a in spec.accessors[1:])
+    if not declared or not _nameable(spec) or "" in path:
+        return ""
+    rename = Rename(path, declared)
+    lines = [*_declarations(spec, [rename]), _variable(spec), f"{_flavour(spec, 0)} *n = (void *)p;"]
+    dotted = ".".join(path)
+    return "\n".join([*lines, f"if (bpf_core_field_exists(n->{dotted}))", f"    x = BPF_CORE_READ(n, {dotted});"])
 
 
 def type_missing(spec: Spec) -> str:
-    """Guard a type."""
-    return f"if (bpf_core_type_exists({_root(spec)}))\n    … use it …"
+    """Guard a type, or a field of one that may be missing."""
+    root = title(spec.btf, spec.root)
+    if not _nameable(spec):
+        return ""
+    if spec.kind in relokinds.FIELD_BASED:
+        return f"{_variable(spec)}\nif (bpf_core_type_exists({root}))\n    {_read(spec)}"
+    macro = "bpf_core_type_size" if spec.kind == relokinds.TYPE_SIZE else "bpf_core_type_id_kernel"
+    return f"__u64 x = 0;\nif (bpf_core_type_exists({root}))\n    x = {macro}({root});"
 
 
 def value_missing(spec: Spec) -> str:
     """Guard an enum value."""
-    name = printable(essential(spec.accessors[0].name or ""))
-    return f"if (bpf_core_enum_value_exists({_root(spec)}, {name}))\n    … bpf_core_enum_value({_root(spec)}, {name}) …"
+    if not _nameable(spec):
+        return ""
+    arguments = f"{title(spec.btf, spec.root)}, {printable(spec.accessors[0].name or '')}"
+    exists, value = f"bpf_core_enum_value_exists({arguments})", f"bpf_core_enum_value({arguments})"
+    return f"__s64 x = -1;\nif ({exists})\n    x = {value};"
 
 
 def width(spec: Spec) -> str:
-    """Read a field whose size or form differs between kernels."""
+    """Read a number whose width, sign or bits differ between kernels; "" where no macro does it."""
+    form = fields.form(spec)
+    if form is None or form.what != fields.NUMBER or not _nameable(spec):
+        return ""
     path = _path(spec)
-    last = spec.accessors[-1]
+    if spec.accessors[-1].name is not None:
+        return f"{_variable(spec)}\nx = BPF_CORE_READ_BITFIELD_PROBED(p, {path});"
+    return f"{_variable(spec)}\nbpf_core_read(&x, bpf_core_field_size(p->{path}), &p->{path});"
+
+
+def enumerator(enum: str, name: str) -> str:
+    """Take an enumerator's value from the kernel; ``enum`` as C names it."""
+    return f"__s64 x = bpf_core_enum_value({enum}, {name}); /* instead of {name} */"
+
+
+def _nameable(spec: Spec) -> bool:
+    """Whether C can name the root type and every step of the path; of a field, there is one."""
+    if spec.kind in relokinds.FIELD_BASED and (len(spec.accessors) < 2 or spec.accessors[0].step):
+        return False
+    return bool(spec.btf.name_of(spec.root)) and all(a.name is None or a.name.isidentifier() for a in spec.accessors)
+
+
+def _declarations(spec: Spec, renames: Sequence[Rename]) -> list[str]:
+    """Declare a flavour of the root type for each new name that the object does not declare itself."""
+    lines = []
+    for n, rename in enumerate(renames):
+        if rename.own:
+            continue
+        inner = f"{rename.declared}{rename.path[-1]}{':1' if rename.bits else ''};"
+        for step in reversed(rename.path[:-1]):
+            inner = f"struct {{ {inner} }} {step};"
+        flavour = _flavour(spec, n)
+        word, _, name = flavour.rpartition(" ")
+        if word:
+            lines += [f"{flavour} {{", f"    {inner}", "} __attribute__((preserve_access_index));"]
+        else:
+            lines += ["typedef struct {", f"    {inner}", f"}} __attribute__((preserve_access_index)) {name};"]
+    return lines
+
+
+def _flavour(spec: Spec, number: int) -> str:
+    word, _, name = title(spec.btf, spec.root).rpartition(" ")
+    return f"{word} {essential(name)}___new{number or ''}".strip()
+
+
+def _variable(spec: Spec) -> str:
+    """Declare x for the field's own type, and say what p is."""
+    comment = f" /* p: {title(spec.btf, spec.root)} * */"
+    leaf = _leaf(spec)
+    declared = scalar(spec.btf, leaf) if leaf is not None else ""
+    if declared.startswith("__"):
+        return f"__{declared[2]}64 x = 0;{comment}"
+    if declared:
+        return f"{declared}x = 0;{comment}"
+    if leaf is not None and isinstance(spec.btf.type(spec.btf.resolve(leaf)), kinds.Enum):
+        return f"__s64 x = 0;{comment}"
+    return f"char x[{_size(spec, leaf)}] = {{}};{comment}"
+
+
+def _read(spec: Spec) -> str:
+    """Read the field into x as `_variable` declares it."""
+    path, last, leaf = _path(spec), spec.accessors[-1], _leaf(spec)
     struct = spec.btf.type(last.type)
-    if last.name is not None and isinstance(struct, kinds.Struct):
-        member = struct.members[last.step]
-        if member.bit_size:
-            return f"x = BPF_CORE_READ_BITFIELD_PROBED(p, {path});"
-    declared = "__u64 x = 0; /* wide enough for every kernel's */"
-    return f"{declared}\nbpf_core_read(&x, bpf_core_field_size(p->{path}), &p->{path});"
+    if last.name is not None and isinstance(struct, kinds.Struct) and struct.members[last.step].bit_size:
+        return f"x = BPF_CORE_READ_BITFIELD_PROBED(p, {path});"
+    found = spec.btf.type(spec.btf.resolve(leaf)) if leaf is not None else None
+    if isinstance(found, (kinds.Int, kinds.Ptr, kinds.Enum)):
+        return f"x = BPF_CORE_READ(p, {path});"
+    return f"bpf_core_read(&x, sizeof(x), &p->{path});"
 
 
-def _root(spec: Spec) -> str:
-    """Return the root type without its flavour."""
-    text = title(spec.btf, spec.root)
-    word, _, name = text.rpartition(" ")
-    return f"{word} {essential(name)}".strip()
+def _leaf(spec: Spec) -> Optional[int]:
+    """Return the type of what a path leads to."""
+    last = spec.accessors[-1]
+    if last.name is None:
+        return last.type
+    struct = spec.btf.type(last.type)
+    return struct.members[last.step].type if isinstance(struct, kinds.Struct) else None
+
+
+def _size(spec: Spec, leaf: Optional[int]) -> int:
+    try:
+        return spec.btf.size_of(leaf) if leaf is not None else 1
+    except (SizeUnknown, Refused):
+        return 1
 
 
 def _path(spec: Spec) -> str:

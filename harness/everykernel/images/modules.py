@@ -69,6 +69,17 @@ class Tree:
         """Return whether ``name`` is a module that can be loaded (not: built in)."""
         return name.replace("-", "_") in self._files
 
+    def files(self) -> list[tuple[str, Path]]:
+        """Return every module that has a file, by name, with it."""
+        return sorted(self._files.items())
+
+    def file(self, name: str) -> Path | None:
+        """Return a module's file, None of one that is built in; raise KernelModuleMissing for one that there is not."""
+        name = name.replace("-", "_")
+        if name not in self._files and name not in self._builtin:
+            raise self._missing(name)
+        return self._files.get(name)
+
     def order(self, names: Iterable[str]) -> list[Path]:
         """Return the files to load for ``names``, dependencies first, each once; built-in modules need none.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rich.text import Text
@@ -21,6 +21,9 @@ class Subject:
         fits: kernel → value in words, where nothing is amiss.
         amiss: explanation → kernels.
         guarded: whether the object also asks whether it exists.
+        reached: kernel → the programs in which a path leads to a record that asks.
+        modules: module → the kernels of which only that module has the type.
+        idiom: C that handles all kernels.
     """
 
     title: str
@@ -28,11 +31,21 @@ class Subject:
     fits: dict[str, str] = field(default_factory=dict)
     amiss: dict[Explanation, list[str]] = field(default_factory=dict)
     guarded: bool = False
+    reached: dict[str, dict[str, None]] = field(default_factory=dict)
+    modules: dict[str, list[str]] = field(default_factory=dict)
+    idiom: str = ""
 
     @property
     def changes(self) -> bool:
         """Whether the kernels differ."""
-        return len(set(self.fits.values())) > 1
+        return len({*self.fits.values(), *(e.has for e in self.amiss)}) > 1
+
+    @property
+    def harmful(self) -> bool:
+        """Whether a kernel lacks it and a program gets there, or lacks it without a module, or libbpf refuses it."""
+        return bool(self.modules) or any(
+            label in self.reached or e.has.startswith("refused") for e, where in self.amiss.items() for label in where
+        )
 
 
 def explained(subjects: Mapping[str, Subject], kernels: list[str]) -> Iterator[Text]:
@@ -42,39 +55,68 @@ def explained(subjects: Mapping[str, Subject], kernels: list[str]) -> Iterator[T
         subjects: by what is asked.
         kernels: all that were looked at, in order.
     """
-    amiss = [s for s in subjects.values() if s.amiss]
-    moved = [s for s in subjects.values() if not s.amiss and s.changes]
+    amiss = [s for s in subjects.values() if s.harmful]
+    moved = [s for s in subjects.values() if not s.harmful and s.changes]
     still = len(subjects) - len(amiss) - len(moved)
     for subject in amiss:
         yield from _at_length(subject, kernels)
     if moved:
-        yield Text("These differ between the kernels, and CO-RE takes care of it:", "bold")
+        yield Text("These differ between the kernels, and CO-RE finds them, or no path leads to them:", "bold")
         for subject in moved:
-            yield Text(f"  {subject.title}: {_runs(subject.fits, kernels)}")
+            absent = dict.fromkeys((label for where in subject.amiss.values() for label in where), "not there")
+            yield Text(f"  {subject.title}: {_runs({**subject.fits, **absent}, kernels)}")
         yield Text()
     if still:
-        yield Text(f"{still} more {'is' if still == 1 else 'are'} the same in every kernel.")
+        yield Text(f"{still} more {'is' if still == 1 else 'are'} in the same place in every kernel.")
+
+
+def misread(lines: list[str], idioms: Iterable[str], unknown: Mapping[str, list[str]]) -> Iterator[Text]:
+    """Yield what programs would load, read and take for something else, and of which tracepoints that is not known.
+
+    Args:
+        lines: the misreads in words.
+        idioms: C that reads what is meant on all kernels.
+        unknown: kernel → tracepoints whose layout no guest has told yet.
+    """
+    if lines:
+        yield Text()
+        yield Text("These load, and read something else than the object takes it for (≠):", "bold")
+        for line in lines:
+            yield Text(f"  {line}", "yellow")
+        for number, idiom in enumerate(idioms):
+            yield Text("  handles both:" if not number else "")
+            yield from (Text(f"      {line}") for line in idiom.splitlines())
+    for label, events in unknown.items():
+        yield Text(f"{label}: {', '.join(events)}: not looked at: the layout of a tracepoint is known once a guest ran")
 
 
 def _at_length(subject: Subject, kernels: list[str]) -> Iterator[Text]:
     yield Text(subject.title, "bold")
     yield Text(f"  asked by {', '.join(dict.fromkeys(subject.programs))}")
-    first = next(iter(subject.amiss))
-    yield Text(f"  the object expects {first.expects}")
+    if subject.amiss:
+        yield Text(f"  the object expects {next(iter(subject.amiss)).expects}")
     if subject.fits:
         yield Text(f"  there: {_runs(subject.fits, kernels)}")
-    idioms: dict[str, None] = {}
+    for module, where in subject.modules.items():
+        yield Text(
+            f"  {', '.join(_ranges(where, kernels))}: module-missing unless {module} is loaded: vmlinux has no such type "
+            f'[modules = ["{module}"] in the case\'s machine]',
+            "yellow",
+        )
+    live = False
     for explanation, where in subject.amiss.items():
         yield Text(f"  {', '.join(_ranges(where, kernels))}: {explanation.has}", "yellow")
         for near in explanation.nearest:
             yield Text(f"      near: {near.text} ({near.declared}): {near.why}")
-        if explanation.idiom:
-            idioms.setdefault(explanation.idiom)
-    if subject.guarded:
-        yield Text("  the object asks first whether it exists: fine, as long as that guards this access", "green")
-    elif idioms:
+        programs = dict.fromkeys(p for label in where for p in subject.reached.get(label, ()))
+        live |= bool(programs) or explanation.has.startswith("refused")
+        if programs and len(programs) < len(set(subject.programs)):
+            yield Text(f"      a path leads there in {', '.join(programs)}; the others are guarded")
+        elif not programs:
+            yield Text("      no path leads there: guarded", "green")
+    if live and subject.idiom:
         yield Text("  handles both:")
-        for line in "\n".join(idioms).splitlines():
+        for line in subject.idiom.splitlines():
             yield Text(f"      {line}")
     yield Text()
 

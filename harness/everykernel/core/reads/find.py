@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Optional
 
-from everykernel.btf.naming import title
+from everykernel.btf.naming import printable, title
 from everykernel.core.fixup import PATCHED
 from everykernel.core.reads import context, formats
 from everykernel.core.reads.flow import STRINGS, Program, Read, Record, Walked, walk
@@ -20,10 +20,12 @@ from everykernel.core.reads.judge import Access, Forms, Judge, Misread, adapts, 
 from everykernel.core.reads.values import Context
 from everykernel.core.refusal import Refused
 from everykernel.errors import BtfMalformed
+from everykernel.object.spec import INSN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from everykernel import wire
     from everykernel.core.program import Applied, RelocatedProgram
     from everykernel.core.spec import Spec
     from everykernel.object.spec import Function, ObjectSpec, ProgramSpec
@@ -44,6 +46,23 @@ class Found:
     looked_at: int = 0
     unjudged: list[str] = field(default_factory=list)
     event: bool = True
+
+    def describe(self, program: ProgramSpec, parts: Sequence[Function]) -> list[wire.Misread]:
+        """Return the records of the misreads; instructions are counted in the program linked of ``parts``, in order."""
+        starts, at = {}, 0
+        for function in parts:
+            starts[function.name] = at
+            at += len(function.code) // INSN
+        return [
+            {
+                "program": printable(program.name),
+                "insn": starts[misread.function] + misread.insn,
+                "access": misread.access,
+                "taken": misread.taken,
+                "kernel": misread.kernel,
+            }
+            for misread in self.misreads
+        ]
 
 
 class Finder:
@@ -100,7 +119,8 @@ class Finder:
             found.unjudged = sorted({accesses[number].text for number in doubtful})
             found.event = not traced
             return found
-        self._fields(found, accesses, doubtful & walked.reached, applied, walked)  # what is not reached is dead code
+        doubtful = {n for n in doubtful if _place(accesses[n].applied) in walked.reached}  # the others are dead code
+        self._fields(found, accesses, doubtful, applied, walked)
         if traced:
             self._context(found, program, parts[0], walked)
         if not walked.settled:
@@ -112,6 +132,13 @@ class Finder:
         """Return a program's accesses by their numbers, and what it reads of them and of a context in r1."""
         applied, accesses = self._accesses(parts, relocated)
         return accesses, walk(self._program(parts, relocated, applied, accesses, context=True))
+
+    def dead(self, parts: Sequence[Function], relocated: RelocatedProgram) -> set[tuple[str, int]]:
+        """Return the instructions with a record (function, index) that no path of a program leads to on this kernel."""
+        applied, accesses = self._accesses(parts, relocated)
+        program = self._program(parts, relocated, applied, accesses, context=False)
+        walked = walk(program._replace(through=True))
+        return {_place(a) for a in applied} - walked.reached if walked is not None else set()
 
     def reach(self, parts: Sequence[Function], relocated: RelocatedProgram) -> int:
         """Return how many bytes of its context a program reads, from the start; 0 where that is not known."""
@@ -208,3 +235,7 @@ class Finder:
         if member is None or size is None:
             return None
         return context.judge(member, at, size, event, title(btf, struct))
+
+
+def _place(applied: Applied) -> tuple[str, int]:
+    return applied.function.name, applied.insn

@@ -92,13 +92,13 @@ class Walked(NamedTuple):
 
     Attributes:
         reads, compared: in the order of functions and instructions.
-        reached: the accesses whose offset is used on a path that can be taken.
+        reached: the instructions with a record that are on a path that can be taken: function, index.
         settled: no branch depends on a setting that is not known here.
     """
 
     reads: list[Read]
     compared: list[Compared]
-    reached: set[int]
+    reached: set[tuple[str, int]]
     settled: bool
 
 
@@ -114,6 +114,7 @@ class Program(NamedTuple):
         symbols: externs of the kernel's symbols and functions: whether they are there.
         byteorder: ``little`` or ``big``.
         context: whether r1 of the entry function is the program's context.
+        through: whether a path goes on behind a poisoned instruction, where the kernel would refuse the program.
     """
 
     functions: Sequence[Function]
@@ -124,6 +125,7 @@ class Program(NamedTuple):
     symbols: Mapping[str, bool]
     byteorder: str
     context: bool
+    through: bool = False
 
 
 class _State:
@@ -226,9 +228,11 @@ class _Walk:
             self._step(name, at, state)
             record = self.program.records.get((name, at))
             if record is not None and self.found is not None:
-                self.found.reached.add(record.access)
+                self.found.reached.add((name, at))
             if record is not None and not record.patched:
-                return  # a poisoned instruction ends the path: the kernel refuses what goes on behind it
+                if not self.program.through:
+                    return
+                state.registers[:10] = [None] * 10
             at += 2 if code == _LDIMM64 else 1
             if at in leaders:
                 self._reach((name, at), state)

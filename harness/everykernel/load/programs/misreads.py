@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional
 
-from everykernel.btf.naming import printable
 from everykernel.core import reads
 from everykernel.core.reads import formats
 from everykernel.load.attach.perf import tracefs
-from everykernel.object.spec import INSN
 
 if TYPE_CHECKING:
     from everykernel import wire
@@ -34,20 +32,7 @@ class Misreads:
         """Return what a program that was loaded misreads."""
         parts = self._relocated.parts[program.name]
         found = self._finder.find(program, parts, self._relocated.programs[program.name])
-        starts, at = {}, 0
-        for function in parts:  # as they are linked
-            starts[function.name] = at
-            at += len(function.code) // INSN
-        return [
-            {
-                "program": printable(program.name),
-                "insn": starts[misread.function] + misread.insn,
-                "access": misread.access,
-                "taken": misread.taken,
-                "kernel": misread.kernel,
-            }
-            for misread in found.misreads
-        ]
+        return found.describe(program, parts)
 
     def past_the_end(self, program: ProgramSpec) -> str:
         """Return why the kernel lets a program not attach to a tracepoint: it reads more than there is; "" if not so.
