@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from everykernel import core
+from everykernel import core, wire
 from everykernel.btf.naming import printable
 from everykernel.cli import choices
 from everykernel.cli.misreads import Looking
 from everykernel.cli.modules import with_modules
 from everykernel.cli.sources import Source, read_object
+from everykernel.core import idioms
 from everykernel.core.explain import Explanation, together
 from everykernel.core.explain import explain as explain_fixup
 from everykernel.errors import CaseError
@@ -41,11 +42,12 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
         refused |= subjects.refused
         if len(objects) > 1:
             out.print(f"{path}\n", style="bold underline")
-        if not subjects.found and not subjects.misread:
+        told = misreads.of_object(subjects.misread)
+        if not subjects.found and not told:
             out.print("the object has no CO-RE relocations")
         for line in report.explained({str(ask): subject for ask, subject in subjects.found.items()}, labels):
             out.print(line)
-        for line in report.misread(misreads.of_object(subjects.misread), subjects.unknown):
+        for line in report.misread(told, subjects.idioms, subjects.unknown):
             out.print(line)
     return CaseError.exit_code if refused else 0
 
@@ -57,13 +59,15 @@ class _Subjects:
         found: by what is asked.
         refused: whether libbpf would refuse a program on one of the kernels.
         misread: by kernel, what programs would misread there.
+        idioms: C that reads what is misread, each once.
         unknown: kernel → the tracepoints whose layout is not known there.
     """
 
     def __init__(self, spec: ObjectSpec, sources: list[Source]) -> None:
         self.found: dict[Ask, report.Subject] = {}
         self.refused = False
-        self.misread: list[tuple[str, list[object]]] = []
+        self.misread: list[tuple[str, list[wire.Misread]]] = []
+        self.idioms: dict[str, None] = {}
         self.unknown: dict[str, list[str]] = {}
         self._spec = spec
         if spec.btf is None:
@@ -103,5 +107,10 @@ class _Subjects:
             report.note(subject, source.label, fixup, explanation, words)
             subject.idiom = together(list(subject.amiss), fixup, spec.btf)
         self.misread.append((source.label, looking.misreads))
+        for misread in looking.misreads:
+            known = explained.get(Ask("byte_off", misread["access"]))
+            idiom = idioms.width(known[0].paths[0]) if known is not None and known[0].paths else ""
+            if idiom:
+                self.idioms[idiom] = None
         if looking.unknown:
             self.unknown[source.label] = list(looking.unknown)

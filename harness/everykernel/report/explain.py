@@ -98,11 +98,9 @@ def _at_length(subject: Subject, kernels: list[str]) -> Iterator[Text]:
     if subject.fits:
         yield Text(f"  there: {_runs(subject.fits, kernels)}")
     for module, where in subject.modules.items():
-        yield Text(
-            f"  {', '.join(_ranges(where, kernels))}: module-missing unless {module} is loaded: vmlinux has no such type "
-            f'[modules = ["{module}"] in the case\'s machine]',
-            "yellow",
-        )
+        remedy = f'[modules = ["{module}"] in the case\'s machine]'
+        labels = ", ".join(_ranges(where, kernels))
+        yield Text(f"  {labels}: module-missing unless {module} is loaded: vmlinux has no such type {remedy}", "yellow")
     live = False
     for explanation, where in subject.amiss.items():
         yield Text(f"  {', '.join(_ranges(where, kernels))}: {explanation.has}", "yellow")
