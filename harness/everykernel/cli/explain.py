@@ -52,6 +52,9 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
     return CaseError.exit_code if refused else 0
 
 
+_OF_OFFSETS = frozenset({"byte_sz", "signed", "lshift_u64", "rshift_u64"})  # asked beside an offset
+
+
 class _Subjects:
     """What an object asks for, each with what every kernel has.
 
@@ -76,8 +79,10 @@ class _Subjects:
         for source in sources:
             others = [target for label, target in targets.items() if label != source.label]
             self._look(source, targets[source.label], others)
-        for ask, subject in self.found.items():
-            subject.guarded = ask.kind != "field_exists" and Ask("field_exists", ask.access) in self.found
+        for ask in [ask for ask in self.found if ask.kind in _OF_OFFSETS]:
+            offset = self.found.get(Ask("byte_off", ask.access))
+            if offset is not None and offset.amiss:  # said there
+                del self.found[ask]
 
     def _look(self, source: Source, target: core.Target, others: list[core.Target]) -> None:
         """Relocate against one kernel, and note what comes of each record."""
@@ -108,8 +113,9 @@ class _Subjects:
             subject.idiom = together(list(subject.amiss), fixup, spec.btf)
         self.misread.append((source.label, looking.misreads))
         for misread in looking.misreads:
-            known = explained.get(Ask("byte_off", misread["access"]))
-            idiom = idioms.width(known[0].paths[0]) if known is not None and known[0].paths else ""
+            access, _, enumerator = misread["access"].partition(" == ")
+            known = explained.get(Ask("byte_off", access))
+            idiom = idioms.of_misread(known[0].paths[0], enumerator) if known is not None and known[0].paths else ""
             if idiom:
                 self.idioms[idiom] = None
         if looking.unknown:

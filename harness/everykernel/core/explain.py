@@ -108,11 +108,11 @@ def _explain(fixup: Fixup, spec: Spec, target: Target, others: Sequence[Target])
         return explanation(fixup.message, idioms.width(spec))
     if not fixup.candidates or kind in relokinds.TYPE_BASED:
         nearest = tuple(_near_types(spec, target)) if not fixup.candidates else ()
-        return explanation(fixup.message, idioms.type_missing(spec), nearest)
+        return explanation(fixup.message, _guard(spec), nearest)
     if left_out := _left_out(fixup, spec, target):
         return explanation(left_out, idioms.another_type(spec))
     if kind in relokinds.ENUMVAL_BASED:
-        return explanation(fixup.message, idioms.value_missing(spec), tuple(_near_values(spec, target)))
+        return explanation(fixup.message, _guard(spec), tuple(_near_values(spec, target)))
     lacking = _missing_step(fixup, spec, target)
     if lacking is None:  # an array that is too short, or none
         return explanation(fixup.message, idioms.read(spec))
@@ -121,9 +121,15 @@ def _explain(fixup: Fixup, spec: Spec, target: Target, others: Sequence[Target])
     if found is None:
         return explanation(fixup.message, idioms.read(spec), nearest)
     text = ".".join([title(lacking.btf, lacking.struct), *found.rename.path[len(lacking.prefix) :]])
-    first = Near(text, found.declared, found.why)
-    rest = tuple(near for near in nearest if near.text != text)
-    return explanation(fixup.message, idioms.read(spec, [found.rename]), (first, *rest)[:_NEAREST], found.rename)
+    near = Near(text, found.declared, found.why)
+    return explanation(fixup.message, idioms.read(spec, [found.rename]), (near,), found.rename)
+
+
+def _guard(spec: Spec) -> str:
+    """Return the idiom for what may be missing with its whole type: it need not ask for that apart."""
+    if spec.kind in relokinds.FIELD_BASED:
+        return idioms.read(spec)
+    return idioms.value_missing(spec) if spec.kind in relokinds.ENUMVAL_BASED else ""
 
 
 def _ambiguous(fixup: Fixup) -> bool:

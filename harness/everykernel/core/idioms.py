@@ -58,8 +58,7 @@ def read(spec: Spec, renames: Sequence[Rename] = ()) -> str:
     if not _nameable(spec):
         return ""
     lines = [*_declarations(spec, renames), _variable(spec)]
-    own = [f"{rename.own or _flavour(spec, n)} *n{n or ''} = (void *)p;" for n, rename in enumerate(renames)]
-    lines += own
+    lines += [f"{r.own or _flavour(spec, r)} *n{n or ''} = (void *)p;" for n, r in enumerate(renames)]
     lines += [f"if (bpf_core_field_exists(p->{_path(spec)}))", f"    {_read(spec)}"]
     for n, rename in enumerate(renames):
         path = ".".join(rename.path)
@@ -79,20 +78,9 @@ def another_type(spec: Spec) -> str:
     if not declared or not _nameable(spec) or "" in path:
         return ""
     rename = Rename(path, declared)
-    lines = [*_declarations(spec, [rename]), _variable(spec), f"{_flavour(spec, 0)} *n = (void *)p;"]
+    lines = [*_declarations(spec, [rename]), _variable(spec), f"{_flavour(spec, rename)} *n = (void *)p;"]
     dotted = ".".join(path)
     return "\n".join([*lines, f"if (bpf_core_field_exists(n->{dotted}))", f"    x = BPF_CORE_READ(n, {dotted});"])
-
-
-def type_missing(spec: Spec) -> str:
-    """Guard a type, or a field of one that may be missing."""
-    root = title(spec.btf, spec.root)
-    if not _nameable(spec):
-        return ""
-    if spec.kind in relokinds.FIELD_BASED:
-        return f"{_variable(spec)}\nif (bpf_core_type_exists({root}))\n    {_read(spec)}"
-    macro = "bpf_core_type_size" if spec.kind == relokinds.TYPE_SIZE else "bpf_core_type_id_kernel"
-    return f"__u64 x = 0;\nif (bpf_core_type_exists({root}))\n    x = {macro}({root});"
 
 
 def value_missing(spec: Spec) -> str:
@@ -115,9 +103,15 @@ def width(spec: Spec) -> str:
     return f"{_variable(spec)}\nbpf_core_read(&x, bpf_core_field_size(p->{path}), &p->{path});"
 
 
-def enumerator(enum: str, name: str) -> str:
-    """Take an enumerator's value from the kernel; ``enum`` as C names it."""
-    return f"__s64 x = bpf_core_enum_value({enum}, {name}); /* instead of {name} */"
+def of_misread(spec: Spec, enumerator: str = "") -> str:
+    """Read what is misread by the form that the kernel has; take an enumerator's value from the kernel."""
+    leaf = _leaf(spec)
+    if not enumerator or leaf is None:
+        return width(spec)
+    enum = spec.btf.resolve(leaf)
+    if not spec.btf.name_of(enum) or not enumerator.isidentifier():
+        return ""
+    return f"__s64 x = bpf_core_enum_value({title(spec.btf, enum)}, {enumerator}); /* in the place of {enumerator} */"
 
 
 def _nameable(spec: Spec) -> bool:
@@ -130,13 +124,13 @@ def _nameable(spec: Spec) -> bool:
 def _declarations(spec: Spec, renames: Sequence[Rename]) -> list[str]:
     """Declare a flavour of the root type for each new name that the object does not declare itself."""
     lines = []
-    for n, rename in enumerate(renames):
+    for rename in renames:
         if rename.own:
             continue
         inner = f"{rename.declared}{rename.path[-1]}{':1' if rename.bits else ''};"
         for step in reversed(rename.path[:-1]):
             inner = f"struct {{ {inner} }} {step};"
-        flavour = _flavour(spec, n)
+        flavour = _flavour(spec, rename)
         word, _, name = flavour.rpartition(" ")
         if word:
             lines += [f"{flavour} {{", f"    {inner}", "} __attribute__((preserve_access_index));"]
@@ -145,9 +139,10 @@ def _declarations(spec: Spec, renames: Sequence[Rename]) -> list[str]:
     return lines
 
 
-def _flavour(spec: Spec, number: int) -> str:
+def _flavour(spec: Spec, rename: Rename) -> str:
+    """Name a type of its own for a path: clang 19 takes two of one name for one, also in two functions."""
     word, _, name = title(spec.btf, spec.root).rpartition(" ")
-    return f"{word} {essential(name)}___new{number or ''}".strip()
+    return f"{word} {essential(name)}___with_{'_'.join(step.strip('_') for step in rename.path)}".strip()
 
 
 def _variable(spec: Spec) -> str:

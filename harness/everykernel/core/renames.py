@@ -58,6 +58,9 @@ class Found(NamedTuple):
     why: str
 
 
+_Place = tuple["Btf", int]  # a struct
+
+
 class _Named(NamedTuple):
     name: str
     type: int
@@ -74,10 +77,20 @@ def find(spec: Spec, lacking: Lacking, others: Sequence[Target]) -> Optional[Fou
     """
     if not lacking.leaf:
         return None
-    members = [m for m in _members(lacking.btf, lacking.struct) if _fits(lacking, m)]
-    having = [names for names in (_having(spec, lacking, other) for other in others) if names]
-    new = [m for m in members if not any(m.name in names for names in having)]
-    return _own(spec, lacking, new) or _embedded(lacking) or _in_place(lacking, new, having) or _alike(lacking, new)
+    having = [there for there in (_having(spec, lacking, other) for other in others) if there is not None]
+    known = [{m.name for m in _members(*there)} for there in having]
+    new = [
+        m
+        for m in _members(lacking.btf, lacking.struct)
+        if _fits(lacking, m) and not any(m.name in names for names in known)
+    ]
+    return (
+        _own(spec, lacking, new)
+        or _underscores(lacking, new)
+        or _in_place(lacking, new, having)
+        or _embedded(lacking, having)
+        or _alike(lacking, new)
+    )
 
 
 def _own(spec: Spec, lacking: Lacking, new: Sequence[_Named]) -> Optional[Found]:
@@ -97,43 +110,56 @@ def _own(spec: Spec, lacking: Lacking, new: Sequence[_Named]) -> Optional[Found]
     return None
 
 
-def _embedded(lacking: Lacking) -> Optional[Found]:
-    """Return a member of the same name in the one struct embedded in this one that has it."""
+def _underscores(lacking: Lacking, new: Sequence[_Named]) -> Optional[Found]:
+    wanted = (lacking.wanted.name or "").strip("_")
+    found = [m for m in new if m.name.strip("_") == wanted]
+    return _found(lacking, found[0], "the same name with other underscores") if found else None
+
+
+def _embedded(lacking: Lacking, having: Sequence[_Place]) -> Optional[Found]:
+    """Return the member of the same name in an embedded struct that has none of it in kernels with the member."""
     wanted, found = lacking.wanted.name or "", []
+    before = {
+        outer.name
+        for btf, number in having
+        for outer in _members(btf, number)
+        if any(m.name == wanted for m in _members(btf, outer.type))
+    }
     for outer in _members(lacking.btf, lacking.struct):
         for member in _members(lacking.btf, outer.type):
-            if member.name == wanted and outer.name.isidentifier() and _fits(lacking, member):
+            named = outer.name.isidentifier() and outer.name not in before
+            if member.name == wanted and named and _fits(lacking, member):
                 found.append((outer, member))
+    if len(found) > 1:  # a struct that was there without it says more than one that came with it
+        old = {m.name for place in having for m in _members(*place)}
+        found = [pair for pair in found if pair[0].name in old]
     if len(found) != 1:
         return None
     outer, member = found[0]
     inner = lacking._replace(prefix=(*lacking.prefix, outer.name))
-    return _found(inner, member, f"the same name, in {outer.name}")
+    return _found(inner, member, f"the same name, in {printable(outer.name)}: a guess")
 
 
-def _in_place(lacking: Lacking, new: Sequence[_Named], having: Sequence[list[str]]) -> Optional[Found]:
+def _in_place(lacking: Lacking, new: Sequence[_Named], having: Sequence[_Place]) -> Optional[Found]:
     """Return the one new member that stands between the neighbours that the missing one has where it is there."""
     order = [m.name for m in _members(lacking.btf, lacking.struct)]
-    for names in having:
+    for place in having:
+        names = [m.name for m in _members(*place)]
         at = names.index(lacking.wanted.name or "")
-        before = next((n for n in reversed(names[:at]) if n in order), "")
-        after = next((n for n in names[at + 1 :] if n in order), "")
-        if names[at - 1 : at] != [before] or not after:
+        before, after = names[at - 1 : at], next((n for n in names[at + 1 :] if n in order), "")
+        if not before or before[0] not in order or not after:
             continue  # its neighbours changed as well: that says nothing
-        between = order[order.index(before) + 1 : order.index(after)]
+        between = order[order.index(before[0]) + 1 : order.index(after)]
         found = [m for m in new if m.name in between]
         if len(found) == 1:
             return _found(
-                lacking, found[0], f"in its place, between {printable(before)} and {printable(after)}: a guess"
+                lacking, found[0], f"in its place, between {printable(before[0])} and {printable(after)}: a guess"
             )
     return None
 
 
 def _alike(lacking: Lacking, new: Sequence[_Named]) -> Optional[Found]:
     wanted = lacking.wanted.name or ""
-    for member in new:
-        if member.name != wanted and member.name.strip("_") == wanted.strip("_"):
-            return _found(lacking, member, "the same name with other underscores")
     alike = [m for m in new if min(len(m.name), len(wanted)) > _SHORT and _holds(m.name, wanted)]
     if len(alike) > 1:  # i_ctime_sec and i_ctime_nsec: the one that is called like what is read of the missing member
         alike = [m for m in alike if (set(m.name.split("_")) - set(wanted.split("_"))) & lacking.words]
@@ -162,8 +188,8 @@ def _fits(lacking: Lacking, member: _Named) -> bool:
     return bool(declared) and declared.startswith("__") == lacking.leaf.startswith("__") and member.name.isidentifier()
 
 
-def _having(spec: Spec, lacking: Lacking, other: Target) -> list[str]:
-    """Return the names of the members of the same struct in a kernel that has the missing one, [] of any other."""
+def _having(spec: Spec, lacking: Lacking, other: Target) -> Optional[_Place]:
+    """Return the same struct in a kernel that has the missing member, None of any other."""
     position = spec.accessors.index(lacking.wanted)
     part = Spec(spec.btf, spec.root, relokinds.FIELD_EXISTS, spec.accessors[: position + 1])
     try:
@@ -171,11 +197,11 @@ def _having(spec: Spec, lacking: Lacking, other: Target) -> list[str]:
             found = match(part, candidate.btf, candidate.number)
             if not isinstance(found, Miss):
                 holder = _holder(found)
-                names = [m.name for m in _members(candidate.btf, holder)]
-                return names if (lacking.wanted.name or "") in names else []
+                there = any(m.name == lacking.wanted.name for m in _members(candidate.btf, holder))
+                return (candidate.btf, holder) if there else None
     except (Refused, BtfMalformed):
         pass
-    return []
+    return None
 
 
 def _holder(found: Spec) -> int:

@@ -20,7 +20,6 @@ class Subject:
         programs: the functions that ask.
         fits: kernel → value in words, where nothing is amiss.
         amiss: explanation → kernels.
-        guarded: whether the object also asks whether it exists.
         reached: kernel → the programs in which a path leads to a record that asks.
         modules: module → the kernels of which only that module has the type.
         idiom: C that handles all kernels.
@@ -30,7 +29,6 @@ class Subject:
     programs: list[str] = field(default_factory=list)
     fits: dict[str, str] = field(default_factory=dict)
     amiss: dict[Explanation, list[str]] = field(default_factory=dict)
-    guarded: bool = False
     reached: dict[str, dict[str, None]] = field(default_factory=dict)
     modules: dict[str, list[str]] = field(default_factory=dict)
     idiom: str = ""
@@ -98,9 +96,10 @@ def _at_length(subject: Subject, kernels: list[str]) -> Iterator[Text]:
     if subject.fits:
         yield Text(f"  there: {_runs(subject.fits, kernels)}")
     for module, where in subject.modules.items():
-        remedy = f'[modules = ["{module}"] in the case\'s machine]'
-        labels = ", ".join(_ranges(where, kernels))
-        yield Text(f"  {labels}: module-missing unless {module} is loaded: vmlinux has no such type {remedy}", "yellow")
+        text = f"  {', '.join(_ranges(where, kernels))}: only where module {module} is loaded"
+        if not subject.title.startswith(("has ", "matches ")):  # these ask just that
+            text += f'; without, it is module-missing [modules = ["{module}"] in the case\'s machine]'
+        yield Text(text, "yellow")
     live = False
     for explanation, where in subject.amiss.items():
         yield Text(f"  {', '.join(_ranges(where, kernels))}: {explanation.has}", "yellow")
