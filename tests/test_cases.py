@@ -43,6 +43,7 @@ NEEDS_NO_BTF = {
     "lsm_cgroup",
     "lwt",
     "map_types",
+    "misread_tracepoint",
     "netfilter",
     "netkit",
     "percpu_maps",
