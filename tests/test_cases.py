@@ -93,6 +93,8 @@ NEWER = {
     "kprobe_multi",
     "lirc",
     "lsm_cgroup",
+    "misread_enumerator",
+    "misread_tracepoint",
     "netfilter",
     "netkit",
     "reuseport_migrate",

@@ -94,12 +94,52 @@ def test_a_refused_program_is_exit_code_1(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_explain_names_what_a_kernel_has_instead(capsys: pytest.CaptureFixture[str]) -> None:
-    """The renamed member is found, the object's own guard is seen, moved fields are counted apart."""
+    """The renamed member is found, moved fields are counted apart."""
     assert cli.main(["explain", "prog.bpf.o", "--btf", "old.btf", "--btf", "new.btf"]) == 0
     out = capsys.readouterr().out
     assert "  new.btf: struct task has no member 'state'\n      near: struct task.__state" in out
-    assert "  the object asks first whether it exists" in out
     assert "  struct task.pid: 4 (old.btf), 8 (new.btf)\n" in out
+
+
+def test_explain_sees_a_guard_by_what_it_guards(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is only reached where it is there needs no idiom: the branch is followed, not the question counted."""
+    w = Writer()
+    number = w.integer("int", signed=True)
+    root = w.struct("task", 8, [("pid", number, 0), ("state", number, 32)])
+    code = b"".join(struct.pack("<BBhi", *insn) for insn in ((0xB7, 1, 0, 1), (0x15, 1, 1, 0), (0xB7, 2, 0, 4)))
+    _write(Path("guarded.o"), w, [(0, root, "0:1", rk.FIELD_EXISTS), (2, root, "0:1", rk.FIELD_BYTE_OFFSET)], code)
+    assert cli.main(["explain", "guarded.o", "--btf", "old.btf", "--btf", "new.btf"]) == 0
+    out = capsys.readouterr().out
+    assert "  struct task.state: 0 (old.btf), not there (new.btf)\n" in out
+    assert "handles both" not in out
+
+
+def test_explain_and_relocate_tell_misreads(capsys: pytest.CaptureFixture[str]) -> None:
+    """A probed read of four bytes, of a field that has one in a kernel, is named with the kernel and a remedy."""
+    w = Writer()
+    number = w.integer("int", signed=True)
+    root = w.struct("task", 8, [("pid", number, 0), ("state", number, 32)])
+    code = b"".join(
+        struct.pack("<BBhi", *insn)
+        for insn in (
+            (0xB7, 6, 0, 4), (0x0F, 0x61, 0, 0), (0xBF, 0x13, 0, 0), (0xBF, 0xA1, 0, 0), (0x07, 1, 0, -8),
+            (0xB7, 2, 0, 4), (0x85, 0, 0, 113),
+        )
+    )  # fmt: skip
+    _write(Path("reads.o"), w, [(0, root, "0:1", rk.FIELD_BYTE_OFFSET)], code)
+    narrow = Writer()
+    narrow.integer("long", 8, signed=True)
+    narrow.struct("task", 8, [("state", narrow.integer("u8", 1), 0)])
+    Path("narrow.btf").write_bytes(narrow.image())
+    told = "prog: struct task.state is taken for int state, 4 bytes; narrow.btf: u8 state, 1 byte"
+    assert cli.main(["explain", "reads.o", "--btf", "old.btf", "--btf", "narrow.btf"]) == 0
+    out = capsys.readouterr().out
+    assert told in out
+    assert "x = BPF_CORE_READ_BITFIELD_PROBED(p, state);" in out
+    assert cli.main(["relocate", "reads.o", "--btf", "old.btf", "--btf", "narrow.btf"]) == 0
+    assert " ".join(capsys.readouterr().out.split()).count(told) == 1
+    assert cli.main(["relocate", "reads.o", "--btf", "narrow.btf", "--format", "jsonl"]) == 0
+    assert json.loads(capsys.readouterr().out)["misread"] == "u8 state, 1 byte"
 
 
 def test_explain_shows_the_idiom_where_nothing_guards(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import click
 
 from everykernel import core, wire
 from everykernel.cli import choices
+from everykernel.cli.misreads import Looking
 from everykernel.cli.sources import read_object
 from everykernel.errors import CaseError
 from everykernel.object import ObjectSpec
@@ -31,20 +32,29 @@ def relocate(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str |
     found = choices.all_sources(btf, kernel_list)
     failed = False
     for spec in specs:
-        columns = {source.label: list(relocations(spec, core.Target(source.btf))) for source in found}
+        looking = {source.label: Looking(spec, source) for source in found}
+        columns = {s.label: list(relocations(spec, core.Target(s.btf), looking[s.label])) for s in found}
+        misreads = {label: one.misreads for label, one in looking.items()}
         failed |= any(r["outcome"] == core.FAILED for rows in columns.values() for r in rows)
         if form == "jsonl":
             for label, rows in columns.items():
                 for row in rows:
-                    click.echo(json.dumps({"object": spec.name, "btf": label, **row}))
+                    click.echo(json.dumps({"object": spec.name, "btf": label, **row, **_misread(row, misreads[label])}))
         else:
-            _print(columns, spec.name if len(specs) > 1 else "")
+            _print(columns, misreads, spec.name if len(specs) > 1 else "")
     return CaseError.exit_code if failed else 0
 
 
-def _print(columns: dict[str, list[wire.Relocation]], title: str) -> None:
+def _misread(row: wire.Relocation, misreads: list[wire.Misread]) -> dict[str, str]:
+    """Return what a kernel has where a relocated access takes it for something else."""
+    found = [m["kernel"] for m in misreads if row["kind"] == "byte_off" and m["access"] == row["access"]]
+    return {"misread": found[0]} if found else {}
+
+
+def _print(columns: dict[str, list[wire.Relocation]], misreads: dict[str, list[wire.Misread]], title: str) -> None:
     from rich.console import Console  # takes as long to import as an object takes to relocate
 
+    from everykernel.report import misreads as of_misreads
     from everykernel.report import relocations as report
 
     out = Console(highlight=False)
@@ -56,16 +66,23 @@ def _print(columns: dict[str, list[wire.Relocation]], title: str) -> None:
     else:
         for part in report.side_by_side(columns):
             out.print(part)
+    for line in of_misreads.of_object(misreads.items()):
+        out.print(f"≠ {line}", style="yellow", markup=False)
 
 
-def relocations(spec: ObjectSpec, target: core.Target) -> Iterator[wire.Relocation]:
-    """Yield an object's relocations in the order of its records, as they come out for the first program of each."""
+def relocations(spec: ObjectSpec, target: core.Target, looking: Looking) -> Iterator[wire.Relocation]:
+    """Yield an object's relocations in the order of its records, as they come out for the first program of each.
+
+    ``looking`` sees each program relocated.
+    """
     if spec.btf is None:
         return
     session = core.Session(spec.btf, target)
     found: dict[tuple[str, int], wire.Relocation] = {}
     for program in spec.programs:
-        for applied in core.relocate_program(spec, program, session).applied:
+        relocated = core.relocate_program(spec, program, session)
+        looking.add(program, relocated)
+        for applied in relocated.applied:
             found.setdefault((applied.function.section, applied.fixup.index), applied.describe())
     for section in spec.core_sections:
         yield from (found[key] for key in sorted(key for key in found if key[0] == section))
