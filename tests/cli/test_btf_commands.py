@@ -154,6 +154,52 @@ def test_explain_shows_the_idiom_where_nothing_guards(capsys: pytest.CaptureFixt
     assert "bpf_core_field_exists" in out
 
 
+def _module(path: Path, base: Writer, *, distilled: bool) -> None:
+    """A module's file: its types continue those of a kernel, or of a base that it brings along."""
+    w = Writer(base=base.btf())
+    w.struct("nfs_inode", 8, [("fileid", 1, 0)])
+    sections = {".BTF": w.image(), **({".BTF.base": base.image()} if distilled else {})}
+    path.write_bytes(elfwriter.bpf_object({}, [], sections))
+
+
+def test_modules_are_looked_into(capsys: pytest.CaptureFixture[str]) -> None:
+    """A module's file needs its kernel's BTF as a base, unless it brings one; raw split BTF does too."""
+    base = Writer()
+    base.integer("u64", 8)
+    Path("vmlinux").write_bytes(base.image())
+    _module(Path("split.ko"), base, distilled=False)
+    _module(Path("own.ko"), base, distilled=True)
+    Path("none.ko").write_bytes(elfwriter.bpf_object({}, [], {}))
+    split = Writer(base=base.btf())
+    split.struct("nfs_inode", 8, [("fileid", 1, 0)])
+    Path("split.btf").write_bytes(split.image())
+    for words in (["split.ko", "--base", "vmlinux"], ["own.ko"], ["split.btf", "--base", "vmlinux"]):
+        assert cli.main(["btf", "find", words[0], "nfs_*", *words[1:]]) == 0
+        assert capsys.readouterr().out == "     2 struct nfs_inode\n"
+        assert cli.main(["btf", "dump", *words]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("struct nfs_inode {")
+        assert "u64 fileid;" in out
+    assert cli.main(["btf", "find", "split.ko", "nfs_*"]) == 2
+    assert "split.ko: is a module, whose types continue its kernel's [--base 6.12]" in capsys.readouterr().err
+    assert cli.main(["btf", "find", "none.ko", "nfs_*", "--base", "vmlinux"]) == 2
+    assert "none.ko: has no BTF [" in capsys.readouterr().err
+    assert cli.main(["btf", "find", "vmlinux", "nfs_*", "--module", "nfs"]) == 2
+    assert "vmlinux: is a file, and has no modules [name the module's file, and its --base]" in capsys.readouterr().err
+
+
+def test_a_module_in_a_kernels_folder_has_its_base_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside the kernel that a module belongs to, nothing has to be named."""
+    base = Writer()
+    base.integer("u64", 8)
+    folder = Path("kernel/lib/modules/6.1/kernel/fs")
+    folder.mkdir(parents=True)
+    Path("kernel/vmlinux.btf").write_bytes(base.image())
+    _module(folder / "nfs.ko", base, distilled=False)
+    assert cli.main(["btf", "find", str(folder / "nfs.ko"), "nfs_inode"]) == 0
+    assert "struct nfs_inode" in capsys.readouterr().out
+
+
 def test_diff_says_what_changed(capsys: pytest.CaptureFixture[str]) -> None:
     """Differences are exit code 1, as with diff(1); none are 0; an unknown type is a usage error."""
     assert cli.main(["btf", "diff", "old.btf", "new.btf", "task"]) == 1

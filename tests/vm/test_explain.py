@@ -20,15 +20,18 @@ from everykernel.object import ObjectSpec, read
 pytestmark = pytest.mark.vm
 
 KERNELS = ["5.10", "6.1", "6.12", "6.18", "7.3"]
-SOURCE = Path(__file__).with_name("objects") / "explained.bpf.c"
+SOURCES = ("explained", "module_type")
+FOLDER = Path(__file__).with_name("objects")
 
 
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with explained.o."""
+    """The folder with explained.o and module_type.o."""
     folder = tmp_path_factory.mktemp("explain")
     flags = ["-O2", "-g", "-target", "bpf", "-I/usr/include/x86_64-linux-gnu"]
-    subprocess.run(["clang-19", *flags, "-c", str(SOURCE), "-o", str(folder / "explained.o")], check=True)
+    for name in SOURCES:
+        source, out = FOLDER / f"{name}.bpf.c", folder / f"{name}.o"
+        subprocess.run(["clang-19", *flags, "-c", str(source), "-o", str(out)], check=True)
     return folder
 
 
@@ -140,3 +143,17 @@ def test_what_is_printed(objects: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "taken for int on_cpu, 4 bytes; 7.3: u8 on_cpu, 1 byte" in out
     assert "taken for SKB_DROP_REASON_NO_SOCKET = 3; 6.1: SKB_DROP_REASON_NO_SOCKET = 2" in out
     assert "bi_iter" not in out
+
+
+def test_a_type_of_a_module_is_found_without_booting(objects: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What only a module has is said to be module-missing, with the module; `btf find` knows where it is."""
+    assert cli.main(["explain", str(objects / "module_type.o"), "--kernels", "6.12,7.3"]) == 0
+    out = capsys.readouterr().out
+    where = "6.12..7.3: only where module nfs is loaded"
+    assert f'{where}; without, it is module-missing [modules = ["nfs"] in the case\'s machine]\n' in out
+    assert f"has struct nfs_inode\n  asked by there\n  there: yes (6.12..7.3)\n  {where}\n" in out
+    assert "the kernel has no struct" not in out
+    assert cli.main(["btf", "find", "6.12", "nfs_inode"]) == 2
+    assert "everykernel btf find 6.12 nfs_inode --module nfs]" in capsys.readouterr().err
+    assert cli.main(["btf", "find", "6.12", "nfs_inode", "--module", "nfs"]) == 0
+    assert "struct nfs_inode" in capsys.readouterr().out

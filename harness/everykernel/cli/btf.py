@@ -14,12 +14,16 @@ from everykernel import cache, core
 from everykernel.btf import Btf, diff, kinds, render
 from everykernel.btf.naming import title
 from everykernel.btf.subset import Subset
-from everykernel.cli.sources import read_btf, read_object
+from everykernel.cli.sources import one, read_btf, read_object
 from everykernel.core import needed
 from everykernel.errors import UsageError
 
 _NAMED = ("struct", "union", "enum", "enum64", "typedef", "func", "int", "float", "fwd", "var", "datasec")
 _STYLES = {"gone": "red", "new": "green", "renamed": "yellow", "retyped": "yellow", "resized": "yellow"}
+
+
+_BASE = click.option("--base", metavar="FILE|KERNEL", default="", help="What FILE's split BTF (a module's) continues.")
+_MODULE = click.option("--module", metavar="NAME", default="", help="Look into a module of KERNEL.")
 
 
 @click.group()
@@ -30,12 +34,15 @@ def btf() -> None:
 @btf.command()
 @click.argument("source", metavar="FILE|KERNEL")
 @click.argument("type_name", required=False, metavar="[TYPE]")
-def dump(source: str, type_name: str | None) -> None:
+@_BASE
+@_MODULE
+def dump(source: str, type_name: str | None, base: str, module: str) -> None:
     """Show the types in FILE (raw BTF, vmlinux, an object) or of KERNEL (6.1) as C; with TYPE, those of that name.
 
-    TYPE is a name, with its kind where one name has several: "task_struct", "struct list_head".
+    TYPE is a name, with its kind where one name has several: "task_struct", "struct list_head". Of a module (--module
+    nfs, or its .ko file) these are its own types; names of its kernel's are found too.
     """
-    types = read_btf(source)
+    types = read_btf(source, base=base, module=module)
     for text in _selected(types, type_name, source) if type_name else _all(types):
         click.echo(text)
 
@@ -71,15 +78,17 @@ def diff_command(old: str, new: str, type_name: str | None, as_json: bool) -> in
 @btf.command()
 @click.argument("source", metavar="FILE|KERNEL")
 @click.argument("name")
-def find(source: str, name: str) -> None:
+@_BASE
+@_MODULE
+def find(source: str, name: str, base: str, module: str) -> None:
     """Show every type, member, enumerator and function called NAME (a part of a name with *: "*_comm").
 
-    Exit code 2 if there is none.
+    Exit code 2 if there is none; the modules that have a type of that name are named then.
     """
-    types = read_btf(source)
+    types = read_btf(source, base=base, module=module)
     found = list(_named(types, name))
     if not found:
-        raise UsageError(f"nothing is called {name!r}", where=source)
+        raise UsageError(f"nothing is called {name!r}", where=source, remedy=_in_modules(source, name))
     for line in found:
         click.echo(line)
 
@@ -108,9 +117,18 @@ def minimise(objects: tuple[Path, ...], source: str, output: Path) -> None:
 
 
 def _all(types: Btf) -> Iterator[str]:
-    for number in range(1, len(types)):
+    for number in range(types.first, len(types)):
         if types.type(number).name:
             yield render.layout(types, number)
+
+
+def _in_modules(source: str, name: str) -> str:
+    """Return where to look on: the kernel's modules that define a type of this name, "" where there are none."""
+    from everykernel.cli import modules
+
+    found = modules.defining(one(source), name) if not Path(source).is_file() else []
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"module {found[0]}{more} has it: everykernel btf find {source} {name} --module {found[0]}" if found else ""
 
 
 def _selected(types: Btf, wanted: str, where: str) -> list[str]:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from everykernel.kernels import Kernel
 
 
+_MODULES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
+
+
 class Source(NamedTuple):
     """BTF with the name that the user knows it by: a file's, or a kernel's spec; then ``kernel`` is the kernel."""
 
@@ -27,12 +30,34 @@ def read_object(path: Path) -> ObjectSpec:
     return read(read_file(path), str(path))
 
 
-def read_btf(source: str) -> Btf:
-    """Return the one BTF that a file or a kernel spec stands for; raise what `sources` raises."""
+def read_btf(source: str, *, base: str = "", module: str = "") -> Btf:
+    """Return the one BTF that a file or a kernel spec stands for; raise what `sources` raises.
+
+    ``base`` (a file or a kernel) is what a file's split BTF continues, ``module`` a kernel's module.
+    """
+    if base and Path(source).is_file():
+        return _of_file(Path(source), read_btf(base))
+    found = one(source)
+    if not module:
+        return found.btf
+    if found.kernel is None:
+        raise UsageError("is a file, and has no modules", where=source, remedy="name the module's file, and its --base")
+    from everykernel.images import moduletypes
+
+    types = moduletypes.of_module(found.kernel, found.btf, module)
+    if types is None:
+        raise UsageError(
+            f"module {module!r} has no BTF of its own there", where=source, remedy="look into the kernel's"
+        )
+    return types
+
+
+def one(source: str) -> Source:
+    """Return what a file or a kernel spec stands for; raise UsageError where that is several kernels."""
     found = list(sources([source]))
     if len(found) != 1:
         raise UsageError(f"means {len(found)} kernels, and one is wanted", where=source)
-    return found[0].btf
+    return found[0]
 
 
 def sources(names: list[str]) -> Iterator[Source]:
@@ -48,7 +73,9 @@ def sources(names: list[str]) -> Iterator[Source]:
             yield from _of_kernels(name)
 
 
-def _of_file(path: Path) -> Btf:
+def _of_file(path: Path, base: Btf | None = None) -> Btf:
+    if path.name.endswith(_MODULES):
+        return _of_module(path, base)
     data = read_file(path)
     raw = image.extract(data, name=str(path))
     if raw is None:
@@ -57,7 +84,24 @@ def _of_file(path: Path) -> Btf:
         raw = kernel_image.btf(data)
     if raw is None:
         raise UsageError("holds no BTF", where=str(path), remedy="give raw BTF, vmlinux, a kernel image or an object")
-    return Btf.parse(raw, name=path.name)
+    return Btf.parse(raw, base=base, name=path.name)
+
+
+def _of_module(path: Path, base: Btf | None) -> Btf:
+    """Return the BTF of a .ko file: on its own distilled base, on the base given, or on the kernel beside it."""
+    from everykernel.images import modules, moduletypes
+
+    read_file(path)  # says why it cannot be read
+    data = modules.content(path)
+    if base is None and image.section(data, ".BTF.base", name=str(path)) is None:
+        beside = next((p / "vmlinux.btf" for p in path.absolute().parents if (p / "vmlinux.btf").is_file()), None)
+        if beside is None:
+            raise UsageError("is a module, whose types continue its kernel's", where=str(path), remedy="--base 6.12")
+        base = Btf.parse(read_file(beside), name="vmlinux")
+    found = moduletypes.split(data, base, path.name.partition(".ko")[0])
+    if found is None:
+        raise UsageError("has no BTF", where=str(path), remedy="Linux since 5.11 has it, where it was built in")
+    return found
 
 
 def _of_kernels(name: str) -> Iterator[Source]:
