@@ -38,7 +38,7 @@ def declarations(spec: Spec, renames: Sequence[idioms.Rename]) -> list[str]:
     """Declare the object's types as far as an idiom speaks of them, and ``p``."""
     root = title(spec.btf, spec.root)
     if spec.kind in relokinds.ENUMVAL_BASED:
-        return [_defined(root, f"{{ {spec.accessors[0].name} }}")]
+        return [_defined(root, f"{{ {spec.accessors[0].name} }}", "enum")]
     lines = [_defined(root, f"{{ {_path(spec, 1)} }} {_PRESERVED}")]
     for own in (r for r in renames if r.own):
         member = f"{own.declared}{own.path[-1]}{':1' if own.bits else ''};"
@@ -48,9 +48,9 @@ def declarations(spec: Spec, renames: Sequence[idioms.Rename]) -> list[str]:
     return lines
 
 
-def _defined(root: str, body: str) -> str:
-    """Define a struct, union or enum by its name, or a typedef of a struct that has none."""
-    return f"{root} {body};" if " " in root else f"typedef struct {body} {root};"
+def _defined(root: str, body: str, word: str = "struct") -> str:
+    """Define a struct, union or enum by its name, or a typedef of one that has none."""
+    return f"{root} {body};" if " " in root else f"typedef {word} {body} {root};"
 
 
 def _path(spec: Spec, step: int) -> str:

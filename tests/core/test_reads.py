@@ -240,3 +240,13 @@ def test_an_enumerator_that_the_kernel_asks_for_is_not_told() -> None:
     local, root = types(enum(("A", 0), ("B", 1)))
     target, _ = types(enum(("A", 0), ("NEW", 1), ("B", 2)))
     assert not p.find([*probed(4), EXIT], local, target, [(0, root, "0:0", OFFSET)]).misreads
+
+
+def test_a_walk_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object decides how its code jumps: past a number of steps, its accesses are not judged."""
+    monkeypatch.setattr("everykernel.core.reads.flow._BUDGET", 5)
+    local, root = types(U32)
+    target, _ = types(U8)
+    insns = [*probed(4), p.jump(p.JNE, 0, 0, 0), p.jump(p.JNE, 0, 0, 0), EXIT]
+    found = p.find(insns, local, target, [(0, root, "0:0", OFFSET)])
+    assert (found.misreads, found.unjudged) == ([], ["struct s.f"])

@@ -13,14 +13,17 @@ from everykernel import core
 from everykernel.btf import Btf, SizeUnknown, decode, diff, ext, render, sanitise
 from everykernel.btf.ext import BtfExt
 from everykernel.btf.subset import Subset
-from everykernel.core import needed
+from everykernel.core import needed, reads
 from everykernel.core.explain import explain
+from everykernel.core.reads import formats
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported
+from everykernel.load.programs.link import reached
 from everykernel.object import read
 
 TYPED = (BtfMalformed, ObjectMalformed, ObjectUnsupported, SizeUnknown)
 _TYPES = 200  # types looked at in each input
 _RECORDS = 200
+EVENT = formats.parse("field:char comm[16]; offset:8; size:16;\nfield:int pid; offset:24; size:4;")
 
 
 def pack(local: bytes, extension: bytes, kernel: bytes) -> bytes:
@@ -52,8 +55,13 @@ def _object(data: bytes) -> None:
             code = bytearray(function.code)
             fixup = core.compute(record, index, spec.btf, session.target, bytes(code[at : at + 16]), session)
             _apply(fixup, code, at // 8)
+    finder = reads.Finder(spec, events=lambda _: EVENT, count=True)
     for program in spec.programs[:_RECORDS]:
-        assert all(applied.describe() for applied in core.relocate_program(spec, program, session).applied)
+        relocated = core.relocate_program(spec, program, session)
+        assert all(applied.describe() for applied in relocated.applied)
+        parts = reached(spec.functions[program.function], spec.functions)
+        finder.find(program, parts, relocated).describe(program, parts)
+        finder.dead(parts, relocated)
     use(spec.btf)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from everykernel import core, wire
 from everykernel.btf import SizeUnknown
 from everykernel.cli.sources import Source
@@ -23,6 +25,7 @@ class Looking:
     Attributes:
         misreads: what was found so far, each once.
         unknown: the tracepoints whose layout is not known, because no guest has told it yet.
+        counts: of programs, of accesses looked at, and of those not judged.
     """
 
     def __init__(self, spec: ObjectSpec, source: Source) -> None:
@@ -36,6 +39,7 @@ class Looking:
         )
         self.misreads: list[wire.Misread] = []
         self.unknown: dict[str, None] = {}
+        self.counts: Counter[str] = Counter()
 
     def add(self, program: ProgramSpec, relocated: core.RelocatedProgram) -> None:
         """Look at one program, unless libbpf would refuse it."""
@@ -43,6 +47,7 @@ class Looking:
             return
         parts = reached(self._spec.functions[program.function], self._spec.functions)
         found = self._finder.find(program, parts, relocated)
+        self.counts.update({"programs": 1, "looked at": found.looked_at, "not judged": len(found.unjudged)})
         self.misreads += [m for m in found.describe(program, parts) if m not in self.misreads]
         if not found.event and self._kept is None:
             self.unknown[program.target] = None

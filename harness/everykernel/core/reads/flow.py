@@ -43,7 +43,8 @@ STRINGS = {45: "bpf_probe_read_str", 114: "bpf_probe_read_user_str", 115: "bpf_p
 _SIZES = {0x00: 4, 0x08: 2, 0x10: 1, 0x18: 8}
 _LD, _LDX, _ST, _STX, _ALU, _JMP, _JMP32, _ALU64 = range(8)
 _X, _MEM, _MEMSX, _LDIMM64 = 0x08, 0x60, 0x80, 0x18
-_BUDGET = 40  # visits of a block of instructions, on average, before a walk is given up
+_BUDGET = 300_000  # instructions looked at, some more than once, before a walk is given up
+_FRAME = 512  # bytes of a function's stack (MAX_BPF_STACK)
 
 
 class Record(NamedTuple):
@@ -157,7 +158,7 @@ class _State:
     def store(self, at: int, size: int, value: Value) -> None:
         """Put a value into the stack, over what was there."""
         self.forget(at, size)
-        if value is not None:
+        if value is not None and -_FRAME <= at < 0:
             self.stack[at] = (size, value)
 
     def forget(self, at: int, size: Optional[int]) -> None:
@@ -186,6 +187,7 @@ class _Walk:
         self.states: dict[tuple[str, int], _State] = {}
         self.waiting: dict[tuple[str, int], None] = {}
         self.settled = True
+        self.left = _BUDGET
         self.found: Optional[Walked] = None
 
     def run(self) -> Optional[Walked]:
@@ -193,10 +195,8 @@ class _Walk:
         start: list[Value] = [None] * 6
         start[1] = Context(0) if self.program.context else None
         self._reach((entry, 0), _fresh(start))
-        left = _BUDGET * sum(map(len, self.leaders.values()))
         while self.waiting:
-            left -= 1
-            if left < 0:
+            if self.left < 0:
                 return None
             place, _ = self.waiting.popitem()
             self._block(place, self.states[place].copy())
@@ -220,6 +220,7 @@ class _Walk:
         name, at = place
         insns, leaders = self.insns[name], self.leaders[name]
         while at < len(insns):
+            self.left -= 1
             code = insns[at][0]
             kind = code & 7
             if kind in (_JMP, _JMP32) and code & 0xF0 != arithmetic.CALL:
