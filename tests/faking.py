@@ -38,6 +38,13 @@ REFUSED = {
     "source": "prog.bpf.c:12",
     "decides": True,
 }
+MISREAD = {
+    "program": "p",
+    "insn": 7,
+    "access": "struct task_struct.on_cpu",
+    "taken": "int on_cpu, 4 bytes",
+    "kernel": "u8 on_cpu, 1 byte",
+}
 ACCEPTED: dict[str, Any] = {
     "status": "passed",
     "programs": [PROGRAM],
@@ -93,7 +100,7 @@ class World(fake.FakeMachines):
             raise getattr(errors, broken)("it broke", console="Kernel panic - not syncing: test\n", where="6.1")
         self.line = script.get("ek_failed_line", 0)
         relocate = {"status": "passed", "btf": "kernel", "relocations": [], **script.get("relocate", {})}
-        return wire.Loaded(1, relocate, {**ACCEPTED, **script.get("load", {})})
+        return wire.Loaded(1, relocate, {**ACCEPTED, **script.get("load", {})}, script.get("misreads", []))
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,37 @@ def test_guest_of_a_failure_can_be_kept(world: faking.World, tmp_path: Path) -> 
         what = a_case(tmp_path, script=script)
         run_cell(lambda: world.start(KERNEL), KERNEL, what, keep=keep)
     assert kept == [world.guests[1]]
+
+
+def test_a_misread_is_a_warning(world: faking.World, tmp_path: Path) -> None:
+    """What is read wrongly is in the result, and decides nothing."""
+    report = run(world, a_case(tmp_path, script={"misreads": [faking.MISREAD]}))
+    assert verdict(report) == ("passed", "", "")
+    assert report["result"]["misreads"] == [faking.MISREAD]
+
+
+def test_a_misread_fails_the_run_where_reads_are_strict(world: faking.World, tmp_path: Path) -> None:
+    """With strict reads it is a failure of the run stage that says what is taken for what, after all else was done."""
+    script = {"misreads": [faking.MISREAD, faking.MISREAD]}
+    report = run(world, a_case(tmp_path, "strict-reads = true", script=script))
+    assert verdict(report) == ("failed", "run", "misread")
+    assert report["result"]["message"] == (
+        "program 'p': struct task_struct.on_cpu is taken for int on_cpu, 4 bytes; the kernel has u8 on_cpu, 1 byte "
+        "(and 1 more)"
+    )
+    assert any(isinstance(m, wire.Attach) for m in world.guests[0].requests)
+    world.answer(wire.Attach, RequestFailed("no", code="attach-failed", where="p"))
+    assert verdict(run(world, a_case(tmp_path, "strict-reads = true", script=script))) == (
+        "failed",
+        "run",
+        "attach-failed",
+    )
+
+
+def test_strict_reads_need_no_run(world: faking.World, tmp_path: Path) -> None:
+    """A misread is found when the object is loaded: it fails a cell that stops there too, and may be expected."""
+    what = a_case(tmp_path, "strict-reads = true", script={"misreads": [faking.MISREAD]})
+    assert verdict(run(world, replace(what, until="load"))) == ("failed", "run", "misread")
+    lines = ("strict-reads = true", "[[expect]]", 'stage = "run"', 'status = "failed"', 'code = "misread"')
+    expected = a_case(tmp_path, *lines, script={"misreads": [faking.MISREAD]})
+    assert verdict(run(world, expected)) == ("passed", "", "")

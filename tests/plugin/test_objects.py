@@ -187,3 +187,31 @@ def test_evidence_folder_is_replaced(pytester: pytest.Pytester) -> None:
     for _ in range(2):
         pytester.runpytest("--kernels", "6.1", "good.bpf.o", "--kernel-report", "out")
     assert [p.name for p in Path(pytester.path / "out/cells/good.bpf.o").iterdir()] == ["6.1"]
+
+
+def test_misreads_are_marked_and_said_once(pytester: pytest.Pytester) -> None:
+    """What loads and reads something else passes with a mark, and one line says on which kernels."""
+    faking.objects(pytester.path, wide={"misreads": [faking.MISREAD]})
+    result = pytester.runpytest(*KERNELS, "wide.bpf.o")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["wide.bpf.o *✓✓✓≠*✓✓✓≠"])
+    line = (
+        "≠ wide.bpf.o: p: struct task_struct.on_cpu is taken for int on_cpu, 4 bytes; 6.1, 6.1/i386: u8 on_cpu, 1 byte"
+    )
+    assert " ".join(result.stdout.str().split()).count(line) == 1
+
+
+def test_strict_reads_fail_what_is_misread(pytester: pytest.Pytester) -> None:
+    """`--kernel-strict-reads` fails objects, and tests that load one; the command to run it again says so."""
+    faking.objects(pytester.path, wide={"misreads": [faking.MISREAD]})
+    pytester.makepyfile("def test_it(load): load('wide.bpf.o')")
+    result = pytester.runpytest(
+        "--kernels", "6.1", "--kernel-strict-reads", "wide.bpf.o", "test_strict_reads_fail_what_is_misread.py"
+    )
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "wide.bpf.o on 6.1: run: misread: program 'p': struct task_struct.on_cpu is taken for *",
+            "  again: pytest --kernels 6.1 --kernel-strict-reads 'wide.bpf.o::wide[[]6.1[]]'",
+        ]
+    )
