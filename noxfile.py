@@ -112,6 +112,8 @@ def conformance(session: nox.Session) -> None:
     """Compare relocations and loads with libbpf on foreign objects and our own (or on OBJECT... given after --)."""
     cases(session)
     _python(session, "-m", "tests.conformance", *session.posargs)
+    if not session.posargs:
+        _python(session, "-m", "tests.conformance.misreads")
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -71,4 +72,18 @@ def test_strict_reads_fail_the_run(tmp_path: Path, capsys: pytest.CaptureFixture
     (result,) = json.loads(out.read_text())["results"]
     refused = next(p for p in result["stages"]["run"]["programs"] if p["name"] == "old_layout")
     assert refused["message"].endswith("it reads 48 bytes of the tracepoint's context, and this kernel's event has 24")
+    capsys.readouterr()
+
+
+def test_a_module_that_would_have_a_type_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program that reaches a type of a module that is not loaded fails with module-missing and the module's name."""
+    source, out = Path(__file__).with_name("objects") / "module_type.bpf.c", tmp_path / "module_type.o"
+    flags = ["-O2", "-g", "-target", "bpf", "-I/usr/include/x86_64-linux-gnu"]
+    subprocess.run(["clang-19", *flags, "-c", str(source), "-o", str(out)], check=True)
+    assert cli.main(["run", str(out), "--kernels", "6.12", "--until", "load"]) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "load: module-missing: program 'number': " in shown
+    assert 'the kernel has no struct nfs_inode, its module nfs has [modules = ["nfs"] in the case\'s machine]' in shown
+    (tmp_path / "case.toml").write_text('object = "module_type.o"\n[machine]\nmodules = ["nfs"]\n')
+    assert cli.main(["run", str(tmp_path / "case.toml"), "--kernels", "6.12", "--until", "load"]) == 0
     capsys.readouterr()

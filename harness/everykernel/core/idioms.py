@@ -58,8 +58,8 @@ def read(spec: Spec, renames: Sequence[Rename] = ()) -> str:
     if not _nameable(spec):
         return ""
     lines = [*_declarations(spec, renames), _variable(spec)]
-    lines += [f"{r.own or _flavour(spec, r)} *n{n or ''} = (void *)p;" for n, r in enumerate(renames)]
-    lines += [f"if (bpf_core_field_exists(p->{_path(spec)}))", f"    {_read(spec)}"]
+    lines += [f"{r.own or _flavour(spec, r)} *n{n or ''} = (void *){_base(spec)};" for n, r in enumerate(renames)]
+    lines += [f"if (bpf_core_field_exists({_base(spec)}->{_path(spec)}))", f"    {_read(spec)}"]
     for n, rename in enumerate(renames):
         path = ".".join(rename.path)
         macro = "BPF_CORE_READ_BITFIELD_PROBED" if rename.bits else "BPF_CORE_READ"
@@ -78,7 +78,7 @@ def another_type(spec: Spec) -> str:
     if not declared or not _nameable(spec) or "" in path:
         return ""
     rename = Rename(path, declared)
-    lines = [*_declarations(spec, [rename]), _variable(spec), f"{_flavour(spec, rename)} *n = (void *)p;"]
+    lines = [*_declarations(spec, [rename]), _variable(spec), f"{_flavour(spec, rename)} *n = (void *){_base(spec)};"]
     dotted = ".".join(path)
     return "\n".join([*lines, f"if (bpf_core_field_exists(n->{dotted}))", f"    x = BPF_CORE_READ(n, {dotted});"])
 
@@ -99,8 +99,8 @@ def width(spec: Spec) -> str:
         return ""
     path = _path(spec)
     if spec.accessors[-1].name is not None:
-        return f"{_variable(spec)}\nx = BPF_CORE_READ_BITFIELD_PROBED(p, {path});"
-    return f"{_variable(spec)}\nbpf_core_read(&x, bpf_core_field_size(p->{path}), &p->{path});"
+        return f"{_variable(spec)}\nx = BPF_CORE_READ_BITFIELD_PROBED({_base(spec)}, {path});"
+    return f"{_variable(spec)}\nbpf_core_read(&x, bpf_core_field_size({_base(spec)}->{path}), &{_base(spec)}->{path});"
 
 
 def of_misread(spec: Spec, enumerator: str = "") -> str:
@@ -116,7 +116,7 @@ def of_misread(spec: Spec, enumerator: str = "") -> str:
 
 def _nameable(spec: Spec) -> bool:
     """Whether C can name the root type and every step of the path; of a field, there is one."""
-    if spec.kind in relokinds.FIELD_BASED and (len(spec.accessors) < 2 or spec.accessors[0].step):
+    if spec.kind in relokinds.FIELD_BASED and len(spec.accessors) < 2:
         return False
     return bool(spec.btf.name_of(spec.root)) and all(a.name is None or a.name.isidentifier() for a in spec.accessors)
 
@@ -164,11 +164,11 @@ def _read(spec: Spec) -> str:
     path, last, leaf = _path(spec), spec.accessors[-1], _leaf(spec)
     struct = spec.btf.type(last.type)
     if last.name is not None and isinstance(struct, kinds.Struct) and struct.members[last.step].bit_size:
-        return f"x = BPF_CORE_READ_BITFIELD_PROBED(p, {path});"
+        return f"x = BPF_CORE_READ_BITFIELD_PROBED({_base(spec)}, {path});"
     found = spec.btf.type(spec.btf.resolve(leaf)) if leaf is not None else None
     if isinstance(found, (kinds.Int, kinds.Ptr, kinds.Enum)):
-        return f"x = BPF_CORE_READ(p, {path});"
-    return f"bpf_core_read(&x, sizeof(x), &p->{path});"
+        return f"x = BPF_CORE_READ({_base(spec)}, {path});"
+    return f"bpf_core_read(&x, sizeof(x), &{_base(spec)}->{path});"
 
 
 def _leaf(spec: Spec) -> Optional[int]:
@@ -185,6 +185,12 @@ def _size(spec: Spec, leaf: Optional[int]) -> int:
         return spec.btf.size_of(leaf) if leaf is not None else 1
     except (SizeUnknown, Refused):
         return 1
+
+
+def _base(spec: Spec) -> str:
+    """Return the pointer to the struct that is read: p, or an element behind it."""
+    step = spec.accessors[0].step
+    return f"(&p[{step}])" if step else "p"
 
 
 def _path(spec: Spec) -> str:

@@ -52,6 +52,18 @@ def defining(kernel: Kernel, vmlinux: Btf, name: str) -> list[str]:
     return sorted(found, key=lambda module: (not name.startswith(module), -len(module), module))
 
 
+def likely(kernel: Kernel, vmlinux: Btf, name: str) -> list[str]:
+    """Return what `defining` does, in a moment: where the names were not read yet, of modules named like it."""
+    if known(kernel):
+        return defining(kernel, vmlinux, name)
+    found = []
+    for module, path in Tree(kernel).files():
+        if name.startswith(module):
+            btf = split(content(path), vmlinux, module)
+            found += [module] if btf is not None and name in _own(btf) else []
+    return sorted(found, key=len, reverse=True)
+
+
 def _kept(kernel: Kernel) -> Mapping[str, list[str]] | None:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         found = json.loads(_path(kernel).read_bytes())

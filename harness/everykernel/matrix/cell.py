@@ -18,7 +18,7 @@ from everykernel.errors import BootFailed, EverykernelError, GuestError, Request
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest
-from everykernel.matrix import records, supply
+from everykernel.matrix import absent, records, supply
 from everykernel.matrix.case import Case
 from everykernel.matrix.expect import STAGES, Conditions, Problem, find, judge
 from everykernel.matrix.ranges import numbers
@@ -206,6 +206,8 @@ class _Drive:
         assert isinstance(reply, wire.Loaded)
         self.stages["relocate"], self.stages["load"] = _stage(reply.relocate), _stage(reply.load)
         self.result["misreads"] = records.plain(reply.misreads)
+        if supplied is None:
+            absent.name_modules(self.stages["load"], self.guest.kernel)
         if used := self.stages["relocate"].get("btf"):
             self.result["btf"] = used
             self.conditions = Conditions(self.conditions.release, self.conditions.arch, used)
