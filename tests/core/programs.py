@@ -102,7 +102,9 @@ def find(
     """Relocate a program (records: instruction, root type, access, kind) and return what it misreads."""
     btf = local.btf("prog.bpf.o")
     order = "<" if btf.byteorder == "little" else ">"
-    core_records = tuple((n, CoreRecord(8 * insn, *rest)) for n, (insn, *rest) in enumerate(records))
+    core_records = tuple(
+        (n, CoreRecord(8 * insn, type_id, access, kind)) for n, (insn, type_id, access, kind) in enumerate(records)
+    )
     info = FuncInfo(0, func) if func else None
     entry = Function("prog", section, 0, assemble(insns, order), tuple(references), core_records, info, ())
     others = [Function(name, ".text", 0, assemble(body, order), (), (), None, ()) for name, body in functions]

@@ -65,9 +65,9 @@ def _snippets(spec: ObjectSpec, found: list[Source]) -> dict[str, Snippet]:
                     told = explain(fixup, spec.btf, target, others)
                     explanations.setdefault(fixup.access, []).append(told)
     snippets = {}
-    for access, told in explanations.items():
-        renames = tuple(dict.fromkeys(e.rename for e in told if e.rename is not None))
-        idiom = together(told, fixups[access], spec.btf)
+    for access, all_told in explanations.items():
+        renames = tuple(dict.fromkeys(e.rename for e in all_told if e.rename is not None))
+        idiom = together(all_told, fixups[access], spec.btf)
         assert idiom, access
         snippets[access] = (idiom, parse(fixups[access].record, spec.btf), renames, outcomes[access])
     return snippets

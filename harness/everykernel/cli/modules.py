@@ -23,7 +23,8 @@ def _modules(spec: ObjectSpec, source: Source) -> list[Btf]:
     kernel, local = source.kernel, spec.btf
     if kernel is None or kernel.modules is None or local is None:
         return []
-    vmlinux, names = core.Target(source.btf), {}
+    vmlinux = core.Target(source.btf)
+    names: dict[str, None] = {}
     for function in spec.functions.values():
         for _, record in function.core:
             try:
@@ -31,7 +32,7 @@ def _modules(spec: ObjectSpec, source: Source) -> list[Btf]:
                     names[essential(local.name_of(record.type_id))] = None
             except Refused:
                 continue
-    found = {}
+    found: dict[str, Btf] = {}
     for name in names:
         for module in defining(source, name)[:1]:
             btf = moduletypes.of_module(kernel, source.btf, module)

@@ -28,7 +28,8 @@ def name_modules(load: wire.Stage, kernel: Kernel) -> None:
         before = f"{program['name']}: {program['message']}"
         program["code"] = "module-missing"
         remedy = f', its module {module} has [modules = ["{module}"] in the case\'s machine]'
-        program["message"] = _ABSENT.sub(lambda match, remedy=remedy: match[0] + remedy, program["message"], count=1)
+        message = program["message"]
+        program["message"] = message[: found.end()] + remedy + message[found.end() :]
         if load.get("message") == before:
             load.update({"code": "module-missing", "message": f"{program['name']}: {program['message']}"})
 

@@ -144,7 +144,7 @@ class _State:
     def join(self, other: _State) -> bool:
         """Keep what is true of both; return whether that is less."""
         registers = [joined(a, b) for a, b in zip(self.registers, other.registers)]
-        stack = {}
+        stack: dict[int, tuple[int, Value]] = {}
         for at, (size, value) in self.stack.items():
             there = other.stack.get(at)
             if there is not None and there[0] == size:
@@ -350,7 +350,7 @@ class _Walk:
         where, size, origin = arguments[1], arguments[2], arguments[3]
         helper = "" if code & _X or reference is not None or source else COPIES.get(imm) or STRINGS.get(imm) or ""
         if reference is not None and reference.kind == CALL:
-            passed = [None if isinstance(v, Stack) else v for v in arguments[:6]]
+            passed: list[Value] = [None if isinstance(v, Stack) else v for v in arguments[:6]]
             self._reach((reference.name, 0), _fresh(passed))
         kept: Value = None
         if helper:
