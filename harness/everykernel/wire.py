@@ -89,6 +89,26 @@ class ProgramUse(TypedDict):
     runs: Optional[int]  # how often the kernel ran it, as it counts itself; None where it does not
 
 
+class Whole(TypedDict):
+    """The object as its reference loader would take it: all or nothing."""
+
+    loader: str  # the reference: "libbpf"
+    status: str
+    code: str
+    errno: Optional[str]
+    message: str
+
+
+class Misread(TypedDict):
+    """An access of a program that is loaded and reads other bytes than its author meant."""
+
+    program: str
+    insn: int  # index of the instruction in the program
+    access: str  # in C: task_struct.start_time
+    taken: str  # what the object takes it for: "u32"
+    kernel: str  # what this kernel has there: "u64"
+
+
 class Stage(TypedDict, total=False):
     """One of the three stages: relocate, load, run."""
 
@@ -100,6 +120,7 @@ class Stage(TypedDict, total=False):
     relocations: list[Relocation]
     maps: list[MapRecord]
     programs: list[ProgramRecord]
+    whole: Whole  # load: the object as a whole, beside each program
     notes: list[str]
     evidence: dict[str, Any]  # run: what the check saw
     uses: list[ProgramUse]  # run: of each program that was loaded
