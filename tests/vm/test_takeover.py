@@ -162,3 +162,14 @@ def test_a_console_without_end(tmp_path: Path) -> None:
     assert result["code"] == "guest-lost"
     assert "it printed more than 4 MiB on its console" in result["message"]
     assert sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file()) < 3 << 20
+
+
+def test_under_pytest(tmp_path: Path) -> None:
+    """There a guest that is lost is an error of its item, and pytest's exit code says so; the other item has its result."""
+    lie = a_case(tmp_path, "lie", TAKEOVER + DEEDS["lie"].script)
+    fine = a_case(tmp_path, "fine", "")
+    command = [sys.executable, "-m", "pytest", "--kernels", "6.1", "--accel", "tcg", "-rN", lie, fine]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stdout
+    assert "1 passed, 1 error" in done.stdout
+    assert "answer to check: passed is 'yes', not true or false" in done.stdout
