@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.machine.test_qemu import Script
 
 from everykernel import wire
 from everykernel.errors import CaseTimeout, GuestLost, KernelHung, RequestFailed
@@ -41,19 +42,6 @@ def answer(number, message):
 
 """
 Start = Callable[[str], QemuGuest]
-
-
-class Script:
-    """A device that makes a Python, as the emulator, run a script that has the channel."""
-
-    def __init__(self, script: str) -> None:
-        self.script = script
-
-    def qemu(self) -> list[str]:
-        return ["-c", self.script]
-
-    def kernel(self) -> list[str]:
-        return []
 
 
 @pytest.fixture

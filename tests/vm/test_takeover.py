@@ -165,7 +165,7 @@ def test_a_console_without_end(tmp_path: Path) -> None:
 
 
 def test_under_pytest(tmp_path: Path) -> None:
-    """There a guest that is lost is an error of its item, and pytest's exit code says so; the other item has its result."""
+    """There a guest that is lost is an error of its item, by pytest's own exit code; the other has its result."""
     lie = a_case(tmp_path, "lie", TAKEOVER + DEEDS["lie"].script)
     fine = a_case(tmp_path, "fine", "")
     command = [sys.executable, "-m", "pytest", "--kernels", "6.1", "--accel", "tcg", "-rN", lie, fine]
