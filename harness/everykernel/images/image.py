@@ -48,7 +48,8 @@ def build(arch: Architecture, progress: Progress | None = None, *, update: bool 
     """
     progress = progress if progress is not None else SILENT
     rules = recipe.read()
-    entry = cache.folder("images") / f"{arch.name}-{_key(rules, arch)}"
+    entry = cache.entry("images", f"{arch.name}-{_key(rules, arch)}")
+    cache.hold(entry)
     if not update and (found := _cached(entry)):
         return found
     with cache.lock(f"images/{entry.name}"):
