@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import io
-import lzma
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +17,12 @@ from pathlib import Path
 from everykernel.architectures import Architecture
 from everykernel.btf import image
 from everykernel.errors import BtfMalformed, UsageError
+from everykernel.kernels import bounded
+from everykernel.kernels.deb import Member
 
 SUFFIXES = (".btf", ".btf.tar.xz")
 _FORMS = "give raw BTF, an ELF file with .BTF, or a folder with RELEASE.btf or RELEASE.btf.tar.xz"
-_LIMIT = 256 << 20  # bytes of BTF in an archive: the largest kernels have some 10 MB
+_LIMIT = 1 << 30  # bytes of a file: BTF has some 10 MB, a vmlinux with debug information that holds it half a GB
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ def read(path: Path) -> bytes:
 @functools.lru_cache(maxsize=16)
 def _read(path: Path, modified: int, size: int) -> bytes:
     """Return the raw BTF of a file: kept, since each cell of a kernel asks for the same."""
+    if size > _LIMIT:
+        raise UsageError(f"has more than {_LIMIT >> 20} MiB, which no BTF has", where=str(path), remedy=_FORMS)
     data = path.read_bytes()
     if path.name.endswith(".tar.xz"):
         data = _unpack(data, path)
@@ -161,11 +164,12 @@ def _read(path: Path, modified: int, size: int) -> bytes:
 def _unpack(data: bytes, path: Path) -> bytes:
     """Return the one file in a compressed archive."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:xz") as tar:
+        stream = io.BufferedReader(bounded.Stream(io.BytesIO(data).read, "xz", _LIMIT))
+        with stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=Member) as tar:
             for member in tar:
-                content = tar.extractfile(member) if member.isreg() and member.size <= _LIMIT else None
+                content = tar.extractfile(member) if member.isreg() else None
                 if content is not None:
                     return content.read()
-    except (tarfile.TarError, lzma.LZMAError, EOFError) as e:
+    except (tarfile.TarError, bounded.Damaged, EOFError) as e:
         raise UsageError(f"is not a sound .tar.xz: {e}", where=str(path)) from e
     raise UsageError("is empty", where=str(path))
