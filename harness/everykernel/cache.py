@@ -283,11 +283,27 @@ def entries(folders: Iterable[str] = PRUNED_FOLDERS) -> list[Entry]:
     return sorted(found, key=lambda e: e.used)
 
 
+@contextlib.contextmanager
+def _alone(entry: Entry) -> Iterator[None]:
+    """Keep everybody away from an entry while the block runs; raise filelock.Timeout if somebody is there."""
+    with lock(entry.name, timeout=0), filelock.FileLock(_lock_file(entry.name, "held"), timeout=0):
+        yield
+
+
+def busy(entry: Entry) -> bool:
+    """Return whether somebody makes, uses or holds an entry now."""
+    try:
+        with _alone(entry):
+            return False
+    except filelock.Timeout:
+        return True
+
+
 def remove(entry: Entry) -> bool:
     """Delete one entry unless somebody makes, uses or holds it; return whether it is gone."""
     doomed = entry.path.with_name(f".{entry.path.name}.{time.monotonic_ns()}.gone")
     try:
-        with lock(entry.name, timeout=0), filelock.FileLock(_lock_file(entry.name, "held"), timeout=0):
+        with _alone(entry):
             entry.path.replace(doomed)  # at once invisible to others, however long deleting takes
     except filelock.Timeout:
         return False

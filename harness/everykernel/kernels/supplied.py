@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from everykernel import names
 from everykernel.architectures import Architecture
 from everykernel.btf import image
-from everykernel.errors import BtfMalformed, UsageError
+from everykernel.errors import BtfMalformed, GuestLost, UsageError
 from everykernel.kernels import bounded
 from everykernel.kernels.deb import Member
 
@@ -105,15 +106,16 @@ def candidates(folder: Path, release: str, arch: Architecture, distribution: str
 
     The folders of the archive are distribution, version and architecture, by our, Debian's or the kernel's own name.
     """
-    names = [release + suffix for suffix in SUFFIXES]
+    names.checked(release, "a kernel's release", where=str(folder), error=GuestLost)  # as the guest's facts have it
+    files = [release + suffix for suffix in SUFFIXES]
     arches = dict.fromkeys((arch.name, arch.debian, arch.uname))
-    flat = [folder / name for name in names]
-    flat += [folder / part / name for part in arches for name in names]
+    flat = [folder / name for name in files]
+    flat += [folder / part / name for part in arches for name in files]
     deep = [
         path
         for version in sorted(folder.glob("*/*"))
         for part in arches
-        for name in names
+        for name in files
         if (path := version / part / name).is_file()
     ]
     own = [path for path in deep if path.relative_to(folder).parts[0] == distribution]
@@ -150,9 +152,10 @@ def read(path: Path) -> bytes:
 @functools.lru_cache(maxsize=16)
 def _read(path: Path, modified: int, size: int) -> bytes:
     """Return the raw BTF of a file: kept, since each cell of a kernel asks for the same."""
-    if size > _LIMIT:
+    with path.open("rb") as file:
+        data = file.read(_LIMIT + 1)  # a device has no size, and no end
+    if len(data) > _LIMIT:
         raise UsageError(f"has more than {_LIMIT >> 20} MiB, which no BTF has", where=str(path), remedy=_FORMS)
-    data = path.read_bytes()
     if path.name.endswith(".tar.xz"):
         data = _unpack(data, path)
     found = image.extract(data, name=str(path))

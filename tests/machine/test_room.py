@@ -1,0 +1,80 @@
+"""A run that does not fit into the cache says so before it starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from everykernel import cache
+from everykernel.architectures import ARCHITECTURES
+from everykernel.errors import CacheError
+from everykernel.kernels.model import ResolvedKernel
+from everykernel.machine import MachineSpec, room
+
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(cache.ROOT_SETTING, str(tmp_path / "cache"))
+    monkeypatch.delenv(cache.LIMIT_SETTING, raising=False)
+    return tmp_path / "cache"
+
+
+def wanted(kernels: int, *machines: MachineSpec) -> list[tuple[ResolvedKernel, MachineSpec]]:
+    def never(*_: object) -> None:
+        raise AssertionError("nothing is fetched")
+
+    found = [
+        ResolvedKernel("s", ARCHITECTURES["x86_64"], "6.1", "v", f"6.1.{n}", "p", "debian:x", "f", never)  # type: ignore[arg-type]
+        for n in range(kernels)
+    ]
+    return [(kernel, machine) for kernel in found for machine in machines or [MachineSpec()]]
+
+
+def test_snapshots_grow_little_with_the_memory() -> None:
+    """A guest has written to what it uses and to the descriptors of the rest; never to more than it has."""
+    sizes = [room.snapshot(MachineSpec(memory=memory)) >> 20 for memory in (128, 256, 1024, 4096)]
+    assert sizes == [128, 204, 216, 264]
+
+
+def test_what_fits_passes() -> None:
+    """Fifty kernels fit into the 20 GB of the default; a machine that is asked for twice counts once."""
+    room.check([])
+    room.check(wanted(45))
+    room.check(wanted(2) * 100)
+
+
+def test_more_than_the_limit_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has both sizes, and the limit that would do."""
+    with pytest.raises(CacheError) as caught:
+        room.check(wanted(70))
+    assert str(caught.value) == (
+        f"{root}: this run needs some 28.4 GB of the cache (70 kernels, 70 snapshots), whose limit is 20.0 GB "
+        "[set EVERYKERNEL_CACHE_LIMIT to 29 (GB), or name fewer kernels]"
+    )
+    monkeypatch.setenv(cache.LIMIT_SETTING, "29")
+    room.check(wanted(70))
+
+
+def test_each_machine_has_its_snapshot() -> None:
+    """Two machines a kernel take the kernel's files once, and two snapshots."""
+    machines = [MachineSpec(memory=memory) for memory in (256, 512, 1024, 2048)]
+    with pytest.raises(CacheError, match=r"\(25 kernels, 100 snapshots\)"):
+        room.check(wanted(25, *machines))
+    room.check(wanted(25, machines[0]))
+
+
+def test_a_disk_that_is_full_of_what_can_go_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room is what is free and what prune can make free; without it the error says how much there is."""
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 500 * MIB))
+    with pytest.raises(CacheError, match=r"\(2 kernels, 2 snapshots\), whose disk has room for 0\.5 GB \[free some"):
+        room.check(wanted(2))
+    with (cache.folder("kernels") / "old").open("wb") as file:
+        file.write(b"x" * (700 * MIB // 100))
+    monkeypatch.setattr(cache, "size", lambda path: 700 * MIB)
+    room.check(wanted(2))
