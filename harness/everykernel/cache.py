@@ -134,6 +134,14 @@ def hold(entry: Path) -> None:
             _kept[entry] = _hold(entry)
 
 
+def release(entry: Path) -> None:
+    """Give an entry back to `prune` that this process has been keeping with `hold`."""
+    with _kept_lock:
+        descriptor = _kept.pop(entry, None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
 def let_go() -> None:
     """Give back to `prune` what this process has been keeping with `hold`."""
     with _kept_lock:

@@ -260,3 +260,15 @@ def test_a_package_that_is_a_bomb_fills_no_disk(tiny: TinyArchive, monkeypatch: 
     with pytest.raises(DownloadError, match="not a sound package: it unpacks to more than 4 MiB"):
         resolved.fetch()
     assert list(cache.folder("kernels").iterdir()) == []
+
+
+def test_a_kernel_that_a_spec_means_is_held_before_it_is_fetched(tiny: TinyArchive) -> None:
+    """What was resolved is about to be used: making another kernel ready does not push it out of the cache."""
+    fetch(tiny, "5.10")
+    store.release_all()
+    cache.let_go()
+    (resolved,) = kernels.resolve("5.10", archive=tiny.archive())
+    assert cache.prune(1) == []
+    store.remove(store.stored()[0])
+    assert store.stored() == []
+    assert resolved.cached

@@ -89,7 +89,7 @@ def run(
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)
     supply.check(supplies, [c.spec for c in columns])
-    room.check((c.resolved, case.machine) for c in columns if c.resolved is not None for case in cases)
+    room.reserve((c.resolved, case.machine) for c in columns if c.resolved is not None for case in cases)
     known = [c.record() for c in columns]
     identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
     writers: list[Writer] = []

@@ -285,7 +285,8 @@ def _hold(folder: Path) -> None:
 
 
 def _release(folder: Path) -> None:
-    """Undo `_hold`."""
+    """Undo `_hold`, and what the resolver holds."""
+    cache.release(folder)
     with _in_use_lock:
         stack = _in_use.pop(folder, None)
     if stack is not None:

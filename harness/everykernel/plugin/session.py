@@ -182,7 +182,7 @@ class KernelSession:
                 self.btf  # noqa: B018 - raises what is wrong with it
                 here = {c.spec: c.resolved for c in self.columns if c.resolved is not None}
                 asked = [(spec_of(i), i.case.machine if isinstance(i, CellItem) else MachineSpec()) for i in items]
-                room.check((here[spec], machine) for spec, machine in asked if spec in here)
+                room.reserve((here[spec], machine) for spec, machine in asked if spec in here)
             except EverykernelError as e:
                 error = e
         if error is not None:
