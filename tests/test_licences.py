@@ -1,4 +1,4 @@
-"""Nothing that the wheel brings along is under the GPL: everykernel is Apache-2.0, and so can be what is built on it."""
+"""Nothing that the wheel brings along is under the GPL: everykernel is Apache-2.0, and what is built on it may be."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import lzma
 import struct
+import time
 from collections.abc import Callable
 
 import lz4.block
@@ -164,3 +165,13 @@ def test_an_image_may_end_anywhere(pack: Callable[[bytes], bytes]) -> None:
             image.inspect(data[:end], "bzImage")
         with pytest.raises(UsageError):
             image.btf(data[:end])
+
+
+def test_many_look_alikes_are_not_searched_for_ever() -> None:
+    """An image that is nothing but headers of BTF, each sound and of megabytes, is read through once."""
+    size = 4 << 20
+    head = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 4, 4, size - 24 * 50_000)
+    data = head * 50_000 + bytes(size)
+    started = time.process_time()
+    assert image.btf(data) is not None
+    assert time.process_time() - started < 2

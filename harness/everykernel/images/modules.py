@@ -19,7 +19,7 @@ from everykernel.kernels.model import Kernel
 
 FORMAT = 1  # of what this module writes: raise it when the same inputs give other bytes
 CHANNEL = ("virtio_pci", "virtio_console")  # without them the agent cannot be reached
-LARGEST = 256 << 20  # bytes of a module: the largest, with debug information, have half of that
+LARGEST = 256 << 20  # bytes of a module, packed or not: the largest, with debug information, have half of that
 ALL_LARGEST = 1 << 30  # bytes of all that go into one initramfs: a guest has to hold them in its memory
 _DEPENDS = 64 << 10  # bytes of a depends= field: all 4,500 modules of a distribution's kernel would not fill it
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
@@ -93,7 +93,7 @@ class Tree:
 
     def _enter(self, name: str, open_: dict[str, Iterator[str]], done: dict[str, Path]) -> None:
         """Begin with a module, unless it is done or built in."""
-        name = name.replace("-", "_")
+        name = names.checked(name.replace("-", "_"), "a module", where=self._kernel.spec, error=KernelModuleMissing)
         if name in done or name in self._builtin:
             return
         if name in open_:
@@ -120,7 +120,7 @@ def _unusable(path: Path, why: str) -> KernelModuleMissing:
 def content(path: Path) -> bytes:
     """Return a module's ELF bytes, decompressed; raise KernelModuleMissing for a file that holds none, or too many."""
     kind = {".xz": "xz", ".zst": "zst", ".gz": "gz"}.get(path.suffix)
-    if kind is None and path.stat().st_size > LARGEST:
+    if path.stat().st_size > LARGEST:
         raise _unusable(path, f"cannot be read: it has more than {LARGEST >> 20} MiB")
     data = path.read_bytes()
     try:
