@@ -36,7 +36,7 @@ def dependencies() -> dict[str, importlib.metadata.Distribution]:
 def licence(distribution: importlib.metadata.Distribution) -> str:
     """What a distribution says of its licence, in any of the three places there are for it."""
     about = distribution.metadata
-    said = [*(about.get_all("Classifier") or ()), about.get("License-Expression", ""), about.get("License", "")]
+    said = [text for name in ("Classifier", "License-Expression", "License") for text in about.get_all(name) or ()]
     return " ".join(text for text in said if not text.startswith(("Programming", "Topic", "Intended")))
 
 

@@ -54,7 +54,7 @@ def test_more_than_the_limit_is_refused(root: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(CacheError) as caught:
         room.reserve(wanted(70))
     assert str(caught.value) == (
-        f"{root}: this run needs some 28.4 GB of the cache (70 kernels, 70 snapshots), whose limit is 20.0 GB "
+        f"{root}: this run needs some 28.4 GB of the cache (kernels: 70, snapshots: 70), whose limit is 20.0 GB "
         "[set EVERYKERNEL_CACHE_LIMIT to 29 (GB), or name fewer kernels]"
     )
     monkeypatch.setenv(cache.LIMIT_SETTING, "29")
@@ -64,7 +64,7 @@ def test_more_than_the_limit_is_refused(root: Path, monkeypatch: pytest.MonkeyPa
 def test_each_machine_has_its_snapshot() -> None:
     """Two machines a kernel take the kernel's files once, and two snapshots."""
     machines = [MachineSpec(memory=memory) for memory in (256, 512, 1024, 2048)]
-    with pytest.raises(CacheError, match=r"\(25 kernels, 100 snapshots\)"):
+    with pytest.raises(CacheError, match=r"\(kernels: 25, snapshots: 100\)"):
         room.reserve(wanted(25, *machines))
     room.reserve(wanted(25, machines[0]))
 
@@ -73,7 +73,7 @@ def test_a_disk_that_is_full_of_what_can_go_is_no_obstacle(monkeypatch: pytest.M
     """Room is what is free and what prune can make free; without it the error says how much there is."""
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 500 * MIB))
-    with pytest.raises(CacheError, match=r"\(2 kernels, 2 snapshots\), whose disk has room for 0\.5 GB \[free some"):
+    with pytest.raises(CacheError, match=r"\(kernels: 2, snapshots: 2\), whose disk has room for 0\.5 GB \[free some"):
         room.reserve(wanted(2))
     with (cache.folder("kernels") / "old").open("wb") as file:
         file.write(b"x" * (700 * MIB // 100))

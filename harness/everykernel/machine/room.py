@@ -40,7 +40,7 @@ def reserve(wanted: Iterable[tuple[ResolvedKernel, MachineSpec]]) -> None:
     kernels = {pair[:2] for pair in pairs}
     sizes = [snapshot(machine) for *_, machine in pairs]
     needed = len(kernels) * (KERNEL + IMAGE) + sum(sizes) + max(sizes)  # a boot snapshot lies below each in turn
-    what = f"this run needs some {_gb(needed)} of the cache ({len(kernels)} kernels, {len(pairs)} snapshots)"
+    what = f"this run needs some {_gb(needed)} of the cache (kernels: {len(kernels)}, snapshots: {len(pairs)})"
     if needed > cache.limit():
         remedy = f"set {cache.LIMIT_SETTING} to {math.ceil(needed / 1e9)} (GB), or name fewer kernels"
         raise CacheError(f"{what}, whose limit is {_gb(cache.limit())}", where=str(cache.root()), remedy=remedy)
