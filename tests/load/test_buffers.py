@@ -9,12 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from everykernel.load.maps import map as map_
 from everykernel.load.maps import perfbuf
 from everykernel.load.maps.perfbuf import PerfBuffer
 from everykernel.load.maps.ringbuf import BUSY, DISCARD, RingBuffer
 from everykernel.load.maps.userring import UserRingBuffer
-from everykernel.object import MapSpec
 
 PAGE = mmap.PAGESIZE
 SIZE = PAGE  # of the ring buffer's data
@@ -137,14 +135,12 @@ def cpus(monkeypatch: pytest.MonkeyPatch) -> list[Cpu]:
     monkeypatch.setattr(perfbuf, "perf_event_open", lambda attributes, pid, cpu: os.dup(found[cpu].fd))
     monkeypatch.setattr(perfbuf, "bpf", lambda command, attributes: 0)
     monkeypatch.setattr("fcntl.ioctl", lambda *arguments: 0)
-    monkeypatch.setattr(map_, "cpu_list", lambda which: [0, 1])
+    monkeypatch.setattr(perfbuf, "cpu_list", lambda which: [0, 1])
     return found
 
 
 def _buffer() -> PerfBuffer:
-    made = map_.Map("events", MapSpec("events", map_.PERF_EVENT_ARRAY, 4, 4, 2), None)
-    made.fd = 0
-    return PerfBuffer(made)
+    return PerfBuffer(0, 2)
 
 
 def test_perf_buffer_of_every_cpu(cpus: list[Cpu]) -> None:

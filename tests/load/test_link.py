@@ -8,8 +8,8 @@ from tests import elfwriter as e
 from tests.btfwriter import Writer
 
 from everykernel import object as object_
-from everykernel.load.programs.externs import Resolved
 from everykernel.load.programs.link import link, reached
+from everykernel.load.programs.patch import Resolved
 from everykernel.object import Function, ObjectSpec
 from everykernel.object.spec import MAP, Reference
 

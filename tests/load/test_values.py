@@ -10,6 +10,7 @@ from everykernel.load.kernel import kconfig
 from everykernel.load.kernel.probes import Probes
 from everykernel.load.maps import create
 from everykernel.load.maps import map as map_
+from everykernel.load.maps.values import decode_value, encode_value
 from everykernel.load.system import abi
 from everykernel.object import MapSpec
 from everykernel.object.maps import MAP_TYPE
@@ -35,20 +36,20 @@ def test_typed_values() -> None:
     integer = writer.integer("int", signed=True)
     pair = writer.struct("pair", 8, [("a", integer, 0), ("b", integer, 32)])
     btf = writer.btf("x")
-    assert map_.encode_value(btf, pair, 8, {"b": 2}, "m") == bytes(4) + (2).to_bytes(4, "little")
-    assert map_.decode_value(btf, pair, bytes(8)) == {"a": 0, "b": 0}
+    assert encode_value(btf, pair, 8, {"b": 2}, "m") == bytes(4) + (2).to_bytes(4, "little")
+    assert decode_value(btf, pair, bytes(8)) == {"a": 0, "b": 0}
 
 
 def test_untyped_values() -> None:
     """Without a type bytes are taken as they are and ints as unsigned; anything else is an error that says so."""
-    assert map_.encode_value(None, 0, 4, 7, "m") == b"\7\0\0\0"
-    assert map_.encode_value(None, 0, 4, -1, "m") == b"\xff" * 4
-    assert map_.encode_value(None, 0, 4, b"\1", "m") == b"\1\0\0\0"
-    assert map_.decode_value(None, 0, b"\1") == b"\1"
+    assert encode_value(None, 0, 4, 7, "m") == b"\7\0\0\0"
+    assert encode_value(None, 0, 4, -1, "m") == b"\xff" * 4
+    assert encode_value(None, 0, 4, b"\1", "m") == b"\1\0\0\0"
+    assert decode_value(None, 0, b"\1") == b"\1"
     with pytest.raises(UsageError, match=r"^m: has no BTF type: give bytes$"):
-        map_.encode_value(None, 0, 4, {"a": 1}, "m")
+        encode_value(None, 0, 4, {"a": 1}, "m")
     with pytest.raises(UsageError, match="5 bytes are more than its 4"):
-        map_.encode_value(None, 0, 4, bytes(5), "m")
+        encode_value(None, 0, 4, bytes(5), "m")
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,14 @@ BY_TRACEFS = """
 import ctypes
 import os
 
-from everykernel.load.attach import probe, tracing
+from everykernel.load.attach import files, perf, tracing, uprobe
 from everykernel.load.attach.outcome import NotAttached
 
 def check(obj):
-    fd, libc = obj.programs["on_entry"].fd, probe.find_file("libc.so.6")
+    fd, libc = obj.programs["on_entry"].fd, files.find_file("libc.so.6")
     obj.globals["ek_pid"] = os.getpid()
     links = [
-        probe.uprobe_by_tracefs(fd, libc, probe.symbol_offsets(libc, name)[0], name)
+        uprobe.uprobe_by_tracefs(fd, libc, files.symbol_offsets(libc, name)[0], name)
         for name in ("labs", "abs")
     ]
     links.append(tracing.kprobe_by_tracefs(fd, "__x64_sys_getpgid"))
@@ -39,7 +39,7 @@ def check(obj):
         tracing.kprobe_by_tracefs(fd, "no_such_function")
     except NotAttached as e:
         refusal = e.message
-    left = [probe.read(f"{probe.tracefs()}/{kind}_events") for kind in ("kprobe", "uprobe")]
+    left = [perf.read(f"{perf.tracefs()}/{kind}_events") for kind in ("kprobe", "uprobe")]
     return {"hits": hits, "refusal": refusal, "left": left}
 """
 

@@ -15,9 +15,10 @@ from everykernel.errors import RequestFailed, UsageError
 from everykernel.load.attach import dispatch as attach_
 from everykernel.load.attach import usage
 from everykernel.load.attach.outcome import Link, NotAttached
+from everykernel.load.attach.places import Places
+from everykernel.load.kernel import program as program_
 from everykernel.load.maps.map import PERF_EVENT_ARRAY, Map
 from everykernel.load.maps.variables import Variables, places
-from everykernel.load.programs import loading as program_
 from everykernel.load.system.syscalls import error_name
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class LoadedObject:
         self.globals: Any = {}
         self.descriptors: list[int] = []  # of the object's BTF
         self._readers_open = False
-        self.places = attach_.Places(self.maps, self.programs)
+        self.places = Places(self.maps, self.programs)
 
     def __enter__(self) -> LoadedObject:
         return self

@@ -18,8 +18,8 @@ from everykernel.load.system.syscalls import address, bpf
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from everykernel.load.attach.program import Program
     from everykernel.load.kernel.operations import Operations
-    from everykernel.load.loaded import Program
     from everykernel.load.maps.map import Map
 
 

@@ -20,7 +20,7 @@ from everykernel.load.system import netlink
 from everykernel.load.system.syscalls import error_name
 
 if TYPE_CHECKING:
-    from everykernel.load.attach.dispatch import Places
+    from everykernel.load.attach.places import Places
     from everykernel.object.sections import SectionRule
 
 _HOOKS = {"lwt_in": 1, "lwt_out": 2, "lwt_xmit": 3, "lwt_seg6local": 8}  # LWT_BPF_…, SEG6_LOCAL_BPF

@@ -8,9 +8,8 @@ from __future__ import annotations
 import errno
 
 from everykernel.btf import kinds
-from everykernel.load.attach import outcome, probe
+from everykernel.load.attach import outcome, perf
 from everykernel.load.attach.outcome import Link, NotAttached
-from everykernel.load.attach.probe import perf, read, tracefs
 from everykernel.load.kernel.types import find_type, kernel_btf
 from everykernel.load.system import abi
 from everykernel.load.system.syscalls import ENOTSUPP, address, architecture, bpf, error_name, perf_event_open
@@ -25,18 +24,18 @@ def kprobe(fd: int, target: str, *, at_return: bool = False) -> Link:
     what = f"{'kretprobe' if at_return else 'kprobe'} {target}"
     offset = outcome.number(offset_text or "0", what)
     try:
-        type_ = int(read(f"{_PROBES}/type"))
+        type_ = int(perf.read(f"{_PROBES}/type"))
     except FileNotFoundError:
         return kprobe_by_tracefs(fd, function, offset, at_return=at_return)
     config = 0
     if at_return:
-        config = probe.retprobe_bit(_PROBES)
+        config = perf.retprobe_bit(_PROBES)
     name = bytearray(function.encode("utf-8", "surrogateescape") + b"\0")
     try:
         event = perf_event_open(abi.perf_event(type_, config, one=address(name), two=offset), -1, 0)
     except OSError as e:
         raise _no_probe(what, function, e) from e
-    return perf(fd, event, what)
+    return perf.link(fd, event, what)
 
 
 def _no_probe(what: str, function: str, error: OSError) -> NotAttached:
@@ -51,7 +50,7 @@ def _no_probe(what: str, function: str, error: OSError) -> NotAttached:
 def _untraceable(function: str) -> str:
     """Return why nothing attaches to a function's entry where ftrace does not list it, "" where it does."""
     try:
-        listed = probe.traceable()
+        listed = perf.traceable()
     except (OSError, NotAttached):
         return ""
     if not listed or function in listed:
@@ -63,7 +62,7 @@ def kprobe_by_tracefs(fd: int, function: str, offset: int = 0, *, at_return: boo
     """Attach to an instruction of a function where the kernel has no perf PMU for it."""
     what = f"{'kretprobe' if at_return else 'kprobe'} {function}"
     try:
-        return probe.by_tracefs(fd, "kprobe", f"{function}+{offset:#x}", what, at_return=at_return)
+        return perf.by_tracefs(fd, "kprobe", f"{function}+{offset:#x}", what, at_return=at_return)
     except OSError as e:
         raise _no_probe(what, function, e) from e
 
@@ -85,7 +84,7 @@ def tracepoint(fd: int, target: str) -> Link:
     if not slash:
         raise NotAttached(f"{what}: is no category/name", status="failed", code="attach-target-missing")
     try:
-        number = int(read(f"{tracefs()}/events/{category}/{name}/id"))
+        number = int(perf.read(f"{perf.tracefs()}/events/{category}/{name}/id"))
     except OSError as e:
         raise NotAttached(
             f"{what}: {error_name(e.errno)}: this kernel has no such tracepoint",
@@ -96,7 +95,7 @@ def tracepoint(fd: int, target: str) -> Link:
         event = perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, number), -1, 0)
     except OSError as e:
         raise outcome.refused(what, e, "the kernel opens no event for it") from e
-    return perf(fd, event, what)
+    return perf.link(fd, event, what)
 
 
 def raw_tracepoint(fd: int, target: str) -> Link:
@@ -143,7 +142,7 @@ def _arguments(function: str) -> int:
 def lsm(fd: int, target: str) -> Link:
     """Attach to a security hook, where the kernel calls BPF there: what would never run is not attached."""
     try:
-        active = read("/sys/kernel/security/lsm")
+        active = perf.read("/sys/kernel/security/lsm")
     except OSError:
         active = ""  # without securityfs nobody can tell
     if active and "bpf" not in active.split(","):

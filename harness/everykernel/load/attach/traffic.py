@@ -21,7 +21,7 @@ from everykernel.load.system import netlink
 from everykernel.load.system.syscalls import error_name
 
 if TYPE_CHECKING:
-    from everykernel.load.attach.dispatch import Places
+    from everykernel.load.attach.places import Places
     from everykernel.object.sections import SectionRule
 
 # Linux include/uapi/linux/pkt_sched.h and pkt_cls.h
@@ -66,7 +66,7 @@ def filter_(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
     if not interface or hook not in _HOOKS:
         raise needs("it attaches to one way of an interface: give it as INTERFACE/ingress or INTERFACE/egress")
     index = index_of(interface)
-    places.clsact(index, interface)
+    places.at_close(make_clsact(index, interface))
     if rule.type == "sched_act":
         return _filter(index, target, _of_action(fd), "cls_bpf, act_bpf")
     return _filter(index, target, _of_classifier(fd), "cls_bpf")

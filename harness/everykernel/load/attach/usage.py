@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Optional
 
-from everykernel.load.programs import loading
+from everykernel.load.kernel import program
 from everykernel.load.system import abi
 from everykernel.load.system.syscalls import bpf
 from everykernel.object.sections import PROGRAM_TYPE
@@ -32,7 +32,7 @@ def runs(fd: int) -> Optional[int]:
 
     It does not of one that replaces a function: its runs are part of the other program's.
     """
-    found = loading.info(fd)
+    found = program.info(fd)
     if len(found) < _RUNS_AT + 8 or struct.unpack_from("=I", found)[0] == PROGRAM_TYPE["ext"]:
         return None
     return int(struct.unpack_from("=Q", found, _RUNS_AT)[0])

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everykernel.errors import UsageError
-from everykernel.load.attach import outcome, probe, sites
+from everykernel.load.attach import files, outcome, sites, uprobe
 from everykernel.load.attach.outcome import Link, NotAttached
 from everykernel.load.kernel.probes import Probes
 from everykernel.load.system.syscalls import architecture
@@ -68,7 +68,7 @@ class Manager:
                     self._by_address.update(site.address, slot, _NOEXIST)
                     addresses.append(site.address)
                 cookie = slot if self._cookies else 0
-                links.append(probe.at(fd, path, site.offset, what, semaphore=site.semaphore, cookie=cookie))
+                links.append(uprobe.at(fd, path, site.offset, what, semaphore=site.semaphore, cookie=cookie))
         except (NotAttached, UsageError, OSError) as e:
             undo()
             if isinstance(e, OSError):
@@ -95,4 +95,4 @@ def _parts(target: str) -> tuple[str, str, str]:
     if len(parts) != 3 or not all(parts):
         raise NotAttached(f"usdt {target}: is no file:provider:name", code="attach-target-missing")
     path, provider, name = parts
-    return path if "/" in path else probe.find_file(path), provider, name
+    return path if "/" in path else files.find_file(path), provider, name

@@ -15,8 +15,9 @@ from everykernel import wire
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
 from everykernel.load.maps import pins
-from everykernel.load.maps.map import ARRAY, PERF_EVENT_ARRAY, Map, possible_cpus
+from everykernel.load.maps.map import ARRAY, PERF_EVENT_ARRAY, Map
 from everykernel.load.system import abi
+from everykernel.load.system.cpus import possible_cpus
 from everykernel.load.system.syscalls import ENOTSUPP, address, bpf, error_name
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.spec import DataSection, MapSpec

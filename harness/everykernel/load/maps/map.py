@@ -8,14 +8,14 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-import struct
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel import wire
-from everykernel.btf import decode
-from everykernel.errors import BtfMalformed, UsageError
+from everykernel.errors import UsageError
 from everykernel.load.maps import batch
+from everykernel.load.maps.values import decode_value, encode_value
 from everykernel.load.system import abi
+from everykernel.load.system.cpus import possible_cpus
 from everykernel.load.system.syscalls import address, bpf
 from everykernel.object.maps import MAP_TYPE, MAP_TYPES
 
@@ -32,22 +32,6 @@ STRUCT_OPS = MAP_TYPE["struct_ops"]
 ARRAY = MAP_TYPE["array"]
 
 _ANY = 0
-
-
-def possible_cpus() -> int:
-    """Return how many CPUs there can be: a per-CPU value has one part for each (/sys/devices/system/cpu/possible)."""
-    return len(cpu_list("possible"))
-
-
-def cpu_list(which: str) -> list[int]:
-    """Return the CPUs of ``possible`` or ``online``."""
-    with open(f"/sys/devices/system/cpu/{which}") as file:  # noqa: PTH123 - pathlib costs a tenth of the call here
-        text = file.read().strip()
-    found: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found.extend(range(int(first), int(last or first) + 1))
-    return found
 
 
 class Map:
@@ -191,8 +175,7 @@ class Map:
             elif self.spec.type == PERF_EVENT_ARRAY:
                 from everykernel.load.maps.perfbuf import PerfBuffer
 
-                self._open()
-                self.reader = PerfBuffer(self)
+                self.reader = PerfBuffer(self._open(), int(self.record["max_entries"]))
             else:
                 raise UsageError(f"a map of type {self.record['type']} has no events", where=f"map {self.name!r}")
         return self.reader
@@ -262,29 +245,6 @@ class Map:
             if bytes(following) not in seen:
                 seen.add(bytes(following))
                 yield following
-
-
-def decode_value(btf: Optional[Btf], type_id: int, data: bytes) -> Any:
-    """Return plain data by a BTF type; without a type, bytes."""
-    return decode.value(btf, type_id, data) if btf is not None and type_id else data
-
-
-def encode_value(btf: Optional[Btf], type_id: int, size: int, value: Any, where: str) -> bytes:
-    """Return ``size`` bytes of plain data; an int without a type is taken as unsigned. Raises UsageError."""
-    try:
-        if isinstance(value, (bytes, bytearray)):
-            data = bytes(value)
-        elif btf is not None and type_id:
-            data = decode.encode(btf, type_id, value)
-        elif isinstance(value, int):
-            data = struct.pack("=Q" if value >= 0 else "=q", value)[:size] if size <= 8 else b""
-        else:
-            raise UsageError("has no BTF type: give bytes", where=where)
-    except (BtfMalformed, struct.error) as e:
-        raise UsageError(f"{value!r} does not fit: {e}", where=where) from e
-    if len(data) > size:
-        raise UsageError(f"{len(data)} bytes are more than its {size}", where=where)
-    return data.ljust(size, b"\0")
 
 
 def type_name(number: int) -> str:

@@ -11,13 +11,10 @@ import os
 import select
 import struct
 import time
-from typing import TYPE_CHECKING
 
 from everykernel.load.system import abi
+from everykernel.load.system.cpus import cpu_list
 from everykernel.load.system.syscalls import address, bpf, perf_event_open
-
-if TYPE_CHECKING:
-    from everykernel.load.maps.map import Map
 
 _PAGES = 16  # data pages a CPU, a power of two
 _HEAD, _TAIL = 1024, 1032  # data_head and data_tail in struct perf_event_mmap_page
@@ -25,14 +22,12 @@ _RECORD = struct.Struct("=IHH")  # struct perf_event_header: type, misc, size
 
 
 class PerfBuffer:
-    """Reads what programs send to the CPUs' buffers of one map.
+    """Reads what programs send to the CPUs' buffers of one map of ``entries``.
 
     ``lost`` counts the events that the kernel had no room for.
     """
 
-    def __init__(self, map_: Map) -> None:
-        from everykernel.load.maps.map import cpu_list
-
+    def __init__(self, map_fd: int, entries: int) -> None:
         self.lost = 0
         self._rings: list[tuple[int, mmap.mmap]] = []
         self._poll = select.poll()
@@ -40,12 +35,12 @@ class PerfBuffer:
             abi.PERF_TYPE_SOFTWARE, abi.PERF_COUNT_SW_BPF_OUTPUT, sample_type=abi.PERF_SAMPLE_RAW, wakeup=1
         )
         for cpu in cpu_list("online"):
-            if cpu >= int(map_.record["max_entries"]):
+            if cpu >= entries:
                 break
             fd = perf_event_open(attributes, -1, cpu)
             self._rings.append((fd, mmap.mmap(fd, (1 + _PAGES) * mmap.PAGESIZE)))
             key, value = bytearray(struct.pack("=I", cpu)), bytearray(struct.pack("=I", fd))
-            bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, address(key), address(value)))
+            bpf(abi.MAP_UPDATE_ELEM, abi.element(map_fd, address(key), address(value)))
             fcntl.ioctl(fd, abi.PERF_IOC_ENABLE, 0)
             self._poll.register(fd, select.POLLIN)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from everykernel.btf import kinds
 from everykernel.errors import UsageError
-from everykernel.load.maps.map import decode_value, encode_value
+from everykernel.load.maps.values import decode_value, encode_value
 from everykernel.load.system import abi
 from everykernel.load.system.syscalls import address, bpf
 from everykernel.object.code import ARENA_SECTION

@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import SizeUnknown
-from everykernel.load.maps.map import encode_value, possible_cpus
+from everykernel.load.maps.values import encode_value
 from everykernel.load.maps.variables import places
+from everykernel.load.system.cpus import possible_cpus
 from everykernel.object.contract import Contract, MapTerms, known
 from everykernel.object.maps import MAP_TYPE, MAP_TYPES
 

@@ -12,15 +12,14 @@ import struct
 from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
+from everykernel.load.programs.patch import PSEUDO_FUNC, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Resolved, source
 from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from everykernel.load.programs.externs import Resolved
     from everykernel.object.spec import Function, Reference
 
-PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, PSEUDO_BTF_ID, PSEUDO_FUNC, PSEUDO_CALL, PSEUDO_KFUNC_CALL = 1, 2, 3, 4, 1, 2
 POISON_MAP = 2001000000  # libbpf's POISON_LDIMM64_MAP_BASE: the call of no helper that stands for a map's use
 _IMM = struct.Struct("=i")
 
@@ -111,17 +110,6 @@ def _resolve(
         _load(code, at, PSEUDO_MAP_VALUE, fds[reference.name], reference.offset)
     elif kind in (EXTERN, EXTERN_CALL):
         externs[reference.name].patch(code, at, call=kind == EXTERN_CALL)
-
-
-def source(code: bytearray, at: int, register: int) -> None:
-    """Set src_reg, a nibble whose side of the byte follows the machine's byte order."""
-    if _LITTLE:
-        code[at + 1] = code[at + 1] & 0x0F | register << 4
-    else:
-        code[at + 1] = code[at + 1] & 0xF0 | register
-
-
-_LITTLE = struct.pack("=H", 1)[0] == 1
 
 
 def _load(code: bytearray, at: int, register: int, low: int, high: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import errno
 import mmap
-import struct
 from array import array
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from everykernel.object import ProgramSpec
 
 _LOG_SIZE = 0xFFFFFFFF >> 8  # bytes: what kernels before v5.13 take, and libbpf's BPF_LOG_BUF_SIZE
-_VERIFIED_AT = 216  # offset of verified_insns in struct bpf_prog_info (Linux commit aba64c7da983, v5.16)
 
 # Prefix and kind of the type in the kernel's BTF that stands for a target (libbpf's btf_get_kernel_prefix_kind), and
 # what such a target is.
@@ -157,47 +155,3 @@ class Loading:
         except OSError as e:
             text = log[: log.find(b"\0")].decode("utf-8", "replace")
             raise Refused(first if e.errno == errno.ENOSPC else e, text) from e
-
-
-def verified_instructions(fd: int) -> Optional[int]:
-    """Return how many instructions the verifier processed for a program, where the kernel tells (v5.16)."""
-    found = info(fd)
-    return struct.unpack_from("=I", found, _VERIFIED_AT)[0] if len(found) >= _VERIFIED_AT + 4 else None
-
-
-def info(fd: int) -> bytes:
-    """Return a program's struct bpf_prog_info as far as the kernel fills it, nothing where it does not tell."""
-    buffer = bytearray(232)
-    attributes = abi.info(fd, address(buffer), len(buffer))
-    try:
-        bpf(abi.OBJ_GET_INFO_BY_FD, attributes)
-    except OSError:
-        return b""
-    return bytes(buffer[: struct.unpack_from("=I", attributes, 4)[0]])
-
-
-def test_run(fd: int, data: bytes, context: bytes, repeat: int) -> tuple[int, bytes, bytes, int]:
-    """Run a program by BPF_PROG_TEST_RUN; return its result, data and context after it, nanoseconds a repetition.
-
-    Raises OSError.
-    """
-    given, ctx = bytearray(data), bytearray(context)
-    room = bytearray(len(data) + 512) if data else bytearray()  # XDP may grow a packet at its head
-    ctx_room = bytearray(len(context))
-    attributes = abi.test_run(
-        fd,
-        (address(given), len(given), address(room), len(room)),
-        (address(ctx), len(ctx), address(ctx_room), len(ctx_room)),
-        repeat,
-    )
-    try:
-        bpf(abi.PROG_TEST_RUN, attributes)
-    except OSError as e:
-        if e.errno != errno.EINVAL or not repeat:
-            raise
-        # raw_tracepoint and syscall programs take neither data nor repetitions, and leave the context where it was
-        attributes = abi.test_run(fd, (0, 0, 0, 0), (address(ctx), len(ctx), 0, 0), 0)
-        bpf(abi.PROG_TEST_RUN, attributes)
-        return abi.RunOut.unpack(attributes).retval, b"", bytes(ctx), 0
-    out = abi.RunOut.unpack(attributes)
-    return out.retval, bytes(room[: out.size_out]), bytes(ctx_room[: out.ctx_size_out]), out.duration

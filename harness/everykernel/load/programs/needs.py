@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
-from everykernel.load.attach import probe
+from everykernel.load.attach import perf
 from everykernel.load.kernel import probes
 from everykernel.load.kernel.helpers import HELPERS
 from everykernel.load.kernel.reason import Reason
@@ -53,7 +53,7 @@ def _lacks(key: str, name: str, program: Optional[ProgramSpec], kernel: KernelTy
         there = probes.kprobe_exists(name)
         return None if there else Reason("attach-target-missing", f"this kernel has no function {name} to probe")
     if key == "tracepoint":
-        there = os.path.exists(f"{probe.tracefs()}/events/{name.replace(':', '/')}/id")  # noqa: PTH110
+        there = os.path.exists(f"{perf.tracefs()}/events/{name.replace(':', '/')}/id")  # noqa: PTH110
         return None if there else Reason("attach-target-missing", f"this kernel has no tracepoint {name}")
     if key == "map_type":
         known(name, MAP_TYPE, "needs", "map type")
