@@ -10,17 +10,17 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from everykernel import wire
-from everykernel.errors import BootFailed, EverykernelError, GuestError, RequestFailed
+from everykernel.errors import BootFailed, EverykernelError, GuestError, GuestLost, RequestFailed
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest
-from everykernel.matrix import records, supply
+from everykernel.matrix import records, substance, supply
 from everykernel.matrix.case import Case
-from everykernel.matrix.expect import STAGES, Conditions, Problem, find, judge
+from everykernel.matrix.expect import STAGES, STATUSES, Conditions, Problem, find, judge
 from everykernel.matrix.ranges import numbers
 from everykernel.matrix.records import CaseResult, CellReport, KernelRecord
 
@@ -62,7 +62,8 @@ def run_cell(
     except Exception as e:
         break_result(report, e)
     result["seconds"] = round(time.monotonic() - began, 4)
-    return report
+    made: CellReport = records.plain(report)
+    return made
 
 
 def break_result(report: CellReport, error: Exception) -> None:
@@ -155,14 +156,16 @@ class _Drive:
         if self.case.until == "load":
             self.stages["run"] = records.skipped("not asked for")
             return
-        failed = next((n for n in ("relocate", "load") if self.stages[n].get("status") == wire.FAILED), "")
-        if failed:
-            self.stages["run"] = records.not_reached(f"{failed} failed, as the case expects")
-        elif any(p.get("status") == wire.PASSED for p in self.stages["load"].get("programs", [])):
-            self._timed("run", lambda stage: self._run(stage, loaded.handle))
+        earlier = [(n, self.stages[n].get("status", "")) for n in ("relocate", "load")]
+        stopped = next((f"{n} {s}, as the case expects" for n, s in earlier if s != wire.PASSED), "")
+        programs = self.stages["load"].get("programs", [])
+        if not stopped and programs and all(p.get("status") != wire.PASSED for p in programs):
+            stopped = "no program was loaded"
+        if stopped:
+            self.stages["run"] = records.not_reached(stopped)
         else:
-            self.stages["run"] = records.not_reached("no program was loaded")
-        self._judge("run")
+            self._timed("run", lambda stage: self._run(stage, loaded.handle))
+        self._judge("run", excused=bool(stopped))
 
     def _timed(self, name: str, action: Callable[[wire.Stage], Any]) -> Any:
         """Run one stage; a case's error fails it (and is judged), a guest's passes through with the stage marked."""
@@ -201,12 +204,20 @@ class _Drive:
         )
         reply = self.guest.request(request, self.timeout)
         assert isinstance(reply, wire.Loaded)
-        self.stages["relocate"], self.stages["load"] = _stage(reply.relocate), _stage(reply.load)
+        self.stages["relocate"] = _stage("relocate", reply.relocate)
+        self.stages["load"] = _stage("load", reply.load)
         if used := self.stages["relocate"].get("btf"):
             self.result["btf"] = used
             self.conditions = Conditions(self.conditions.release, self.conditions.arch, used)
         self._judge("relocate")
-        self._judge("load")
+        relocate = self.stages["relocate"]
+        refused = {p.get("name", "") for p in relocate.get("programs", []) if p.get("status") == wire.FAILED}
+        self._judge("load", excused=bool(refused) or relocate["status"] == wire.FAILED, refused_before=refused)
+        if not self.problems and not (
+            relocate["status"] == wire.FAILED or self.stages["load"]["status"] == wire.FAILED
+        ):
+            nothing = substance.judge(self.stages["load"], dict(case.contract), self.data, request.name)
+            self.problems += [nothing] if nothing is not None else []
         if self.problems:
             self.stages["run"] = records.not_reached(f"{self.problems[0].stage} failed")
             return None
@@ -266,7 +277,7 @@ class _Drive:
         stage["evidence"]["check"] = records.plain(reply.evidence)
         stage["uses"] = records.plain(reply.uses)
         if reply.refused:
-            programs = {p["name"]: p for p in [*stage.get("programs", []), *records.plain(reply.refused)]}
+            programs = {p.get("name", ""): p for p in [*stage.get("programs", []), *records.plain(reply.refused)]}
             stage["programs"] = list(programs.values())
         if not reply.passed:
             message = f"{reply.where}: {reply.message}" if reply.where else reply.message
@@ -285,8 +296,16 @@ class _Drive:
 
     # --- verdict
 
-    def _judge(self, name: str) -> None:
-        self.problems.extend(judge(name, self.stages[name], self.case.expect, self.conditions))
+    def _judge(self, name: str, *, excused: bool = False, refused_before: Collection[str] = ()) -> None:
+        found = judge(
+            name,
+            self.stages[name],
+            self.case.expect,
+            self.conditions,
+            excused=excused,
+            refused_before=refused_before,
+        )
+        self.problems.extend(found)
 
     def _broken(self, error: GuestError) -> str:
         """Record a guest that broke in the stage that was under way; return its code unless the case expects it."""
@@ -320,10 +339,12 @@ class _Drive:
             result.update({"outcome": records.PASSED, "stage": "", "code": "", "message": ""})
 
 
-def _stage(record: dict[str, Any]) -> wire.Stage:
-    """Return a stage as the guest sent it, fit for JSON."""
+def _stage(name: str, record: dict[str, Any]) -> wire.Stage:
+    """Return a stage as the guest sent it, fit for JSON; raise GuestLost for one whose status is none."""
     stage: wire.Stage = records.plain(record)
-    stage.setdefault("status", wire.NOT_REACHED)
+    if not isinstance(stage, dict) or stage.get("status") not in STATUSES:
+        told = stage.get("status") if isinstance(stage, dict) else stage
+        raise GuestLost(f"its answer is none: {name} has status {str(told)[:60]!r}")
     stage.setdefault("code", "")
     stage.setdefault("message", "")
     stage.setdefault("seconds", 0.0)

@@ -6,6 +6,7 @@ report/schema.json says the same to other programs; a test compares the two. Fie
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, TypedDict
 
@@ -192,24 +193,40 @@ def is_breakage(code: str) -> bool:
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_DEPTH = 64  # of lists and dictionaries in one another that are kept: records of ours have 8
+_BITS = 4096  # of an integer that is kept as one: Python neither prints nor reads more than 4,300 digits
 
 
-def plain(value: Any) -> Any:
-    """Return ``value`` as JSON can hold it: bytes become ``{"hex": …}``, keys strings, tuples lists.
+def plain(value: Any, depth: int = _DEPTH) -> Any:
+    """Return ``value`` as JSON can hold it, whatever it is: writing what this returns never raises.
 
-    Names in objects may hold any bytes: those that are no UTF-8, which came as lone surrogates, become escapes.
+    Bytes become ``{"hex": …}``, keys strings, tuples lists, NaN and infinities their names. Names in objects may hold
+    any bytes: those that are no UTF-8, which came as lone surrogates, become escapes. What lies deeper than `_DEPTH`
+    is left out, and an ellipsis says so.
     """
     if isinstance(value, str):
-        return _SURROGATES.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", value)
+        return _SURROGATES.sub(_escape, str(value)) if not value.isascii() else str(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if value.bit_length() <= _BITS else hex(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, (bytes, bytearray)):
         return {"hex": bytes(value).hex()}
+    if isinstance(value, (dict, list, tuple, set, frozenset)) and depth == 0:
+        return "…"
     if isinstance(value, dict):
-        return {plain(str(k)): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(v) for v in value]
-    if value is None or isinstance(value, (int, float, bool)):
-        return value
+        return {plain(str(k)): plain(v, depth - 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v, depth - 1) for v in value]
     return plain(str(value))
+
+
+def _escape(found: re.Match[str]) -> str:
+    """Return the text of a lone surrogate: the byte that it stands for (PEP 383), or its number."""
+    number = ord(found[0])
+    return f"\\x{number & 0xFF:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
 
 
 def note_accelerator(kernel: KernelRecord, verdict: str) -> None:
