@@ -14,7 +14,7 @@ from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
 from everykernel.matrix import records
 from everykernel.matrix.case import Case
-from everykernel.matrix.cell import break_result, run_cell
+from everykernel.matrix.cell import run_cell
 from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import CellReport
@@ -113,7 +113,9 @@ class Campaign:
     def run(self, spec: str, case: Case, *, keep: Keep | None = None) -> Future[CellReport]:
         """Schedule a cell and return its future; the report says it where the kernel or its guest could not be had."""
         ready = self.ready(spec, case.machine)
-        return self._schedule.cell(ready, lambda: self._cell(spec, case, ready, keep))
+        return self._schedule.cell(
+            ready, lambda: self._cell(spec, case, ready, keep), lambda error: self._unready(spec, case, error)
+        )
 
     def start(self, spec: str, machine: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel for the caller to close; wait for its kernel to be ready.
@@ -172,11 +174,14 @@ class Campaign:
         return report
 
     def _unready(self, spec: str, case: Case, error: BaseException) -> CellReport:
-        """Return the report of a cell whose kernel could not be made ready: the first failure is kept for all."""
+        """Return the report of a cell that never began: no kernel could be made ready (the first failure is kept for
+        all), or no slot had.
+        """
         column = self.column(spec)
         arch = column.resolved.arch if column.resolved is not None else None
         shown = case.object_shown(arch) if arch is not None else case.object
         result = records.empty(case.name if case.path is not None else None, shown, spec, case.machine.describe())
         report: CellReport = {"result": result, "kernel": column.record(), "console": ""}
-        break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
-        return report
+        records.break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
+        made: CellReport = records.plain(report)
+        return made

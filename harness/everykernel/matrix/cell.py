@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-import traceback
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from everykernel import wire
-from everykernel.errors import BootFailed, EverykernelError, GuestError, GuestLost, RequestFailed
+from everykernel.errors import EverykernelError, GuestError, GuestLost, RequestFailed
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest
@@ -60,24 +59,10 @@ def run_cell(
             if keep is not None and result["outcome"] != records.PASSED:
                 keep(guest, report)
     except Exception as e:
-        break_result(report, e)
+        records.break_result(report, e)
     result["seconds"] = round(time.monotonic() - began, 4)
     made: CellReport = records.plain(report)
     return made
-
-
-def break_result(report: CellReport, error: Exception) -> None:
-    """Make a report say that its guest or the harness broke."""
-    result = report["result"]
-    code = error.code if isinstance(error, EverykernelError) and records.is_breakage(error.code) else "harness-error"
-    message = str(error) if isinstance(error, EverykernelError) else f"{type(error).__name__}: {error}"
-    result.update({"outcome": records.ERROR, "stage": "", "code": code, "message": message})
-    if isinstance(error, GuestError):
-        report["console"] = error.console
-        if isinstance(error, BootFailed):
-            report["kernel"]["broken"] = message
-    elif not isinstance(error, EverykernelError):
-        report["trace"] = "".join(traceback.format_exception(error))
 
 
 def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelRecord:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import math
 import re
+import traceback
 from typing import Any, TypedDict
 
 from everykernel import wire
+from everykernel.errors import BootFailed, EverykernelError, GuestError, HarnessError
 from everykernel.matrix.expect import STAGES
 from everykernel.reasons import REASONS
 
@@ -159,9 +161,55 @@ def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any]) -> C
     }
 
 
+def name(result: CaseResult) -> str:
+    """Return what a cell is called in the plan of its run: its test's node, else its row and its kernel."""
+    test = result.get("test")
+    if test:
+        return test
+    case, shown = result.get("case"), result.get("object")
+    return f"{case} ({shown}) on {result.get('kernel')}" if case else f"{shown} on {result.get('kernel')}"
+
+
 def row(result: CaseResult) -> str:
     """Return the name of the matrix row that a result belongs to."""
     return result.get("case") or result.get("object") or "?"
+
+
+def break_result(report: CellReport, error: Exception) -> None:
+    """Make a report say that its guest or the harness broke."""
+    result = report["result"]
+    code = error.code if isinstance(error, EverykernelError) and is_breakage(error.code) else "harness-error"
+    message = plain(str(error) if isinstance(error, EverykernelError) else f"{type(error).__name__}: {error}")
+    result.update({"outcome": ERROR, "stage": "", "code": code, "message": message})
+    if isinstance(error, GuestError):
+        report["console"] = plain(error.console)
+        if isinstance(error, BootFailed):
+            report["kernel"]["broken"] = message
+    elif not isinstance(error, EverykernelError):
+        report["trace"] = plain("".join(traceback.format_exception(error)))
+
+
+def unwritten(report: CellReport, error: Exception) -> None:
+    """Make a report say that it could not be written, whatever its verdict was."""
+    break_result(report, error)
+    message = f"its result could not be written: {report['result']['message']}"
+    report["result"].update({"code": HarnessError.code, "message": message})
+
+
+def bare(report: CellReport) -> CellReport:
+    """Return what can be written of a cell in any case: what it is and what broke, without what its guest told."""
+    result = report["result"]
+    made: CaseResult = {
+        **result,
+        "stages": no_stages(),
+        "problems": [],
+        "misreads": [],
+        "warnings": [],
+        "notes": [],
+        "evidence": None,
+    }
+    kernel = {"spec": result["kernel"]}
+    return plain({"result": made, "kernel": kernel, "console": "", "trace": report.get("trace", "")})  # type: ignore[no-any-return]
 
 
 def not_reached(message: str = "") -> wire.Stage:
