@@ -83,8 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as e:
         click.echo(f"everykernel: {_where(e)}{e.format_message()}", err=True)
         return e.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("everykernel: interrupted", err=True)
+    except (KeyboardInterrupt, click.Abort) as e:
+        told = str(e.__cause__ or e)  # click raises Abort from what it caught
+        click.echo(f"everykernel: interrupted{': ' if told else ''}{told}", err=True)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends

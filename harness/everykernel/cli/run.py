@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from concurrent.futures import Future, wait
 from contextlib import closing
 from dataclasses import replace
@@ -22,7 +23,7 @@ from everykernel.machine import MachineSpec, process, room, slots
 from everykernel.matrix import plan, records, supply
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
-from everykernel.matrix.ledger import Ledger, Writer
+from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.matrix.results import Journal, identify
@@ -77,7 +78,7 @@ def run(
     """Relocate, load and run objects on kernels, a fresh kernel for each.
 
     OBJ is a compiled object, a case.toml, or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage,
-    3 a guest broke, 4 the harness broke.
+    3 a guest broke, 4 the harness broke, 130 interrupted.
     """
     board, talk = Board(), Console(stderr=True, highlight=False)
     cases = [_adapt(case, until, memory) for case in plan.cases(objects)]
@@ -104,13 +105,21 @@ def run(
     campaign = Campaign(
         columns, machines, width=slots.cores(), slot=slots.slot, board=board, timeout=timeout, btf=supplies
     )
-    with closing(campaign):
-        told = _drive(campaign, cases, ledger, talk, btf)
-    if report is not None:
-        report.close(ledger.results, ledger.kernels)
-    if journal is not None:
-        journal.close()
-    _show(ledger, told, campaign, verbose)
+    cells = _Cells(campaign, cases, ledger, btf)
+    try:
+        with closing(campaign):
+            cells.watch(talk)
+    except KeyboardInterrupt as e:
+        cells.take(future for future in cells.futures if future.done())
+        raise KeyboardInterrupt(ledger.tally()) from e
+    finally:
+        if report is not None:
+            report.close(ledger.results, ledger.kernels)
+        if journal is not None:
+            journal.close()
+    _show(ledger, cells.reports(), campaign, verbose)
+    if missing := ledger.missing():
+        raise lost(missing)
     return exit_code(ledger.results)
 
 
@@ -119,31 +128,44 @@ def _adapt(case: Case, until: str, memory: int) -> Case:
     return replace(case, until=until, machine=machine)
 
 
-def _drive(
-    campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Console, btf: tuple[str, ...]
-) -> list[CellReport]:
-    """Run every cell, showing progress, and return the reports in the order of the matrix."""
-    futures: dict[Future[CellReport], tuple[Case, str]] = {}
-    for case in cases:
-        for spec, column in campaign.columns.items():
-            if not column.missing:
-                campaign.board.expect(spec)
-                futures[campaign.run(spec, case)] = case, spec
-    waiting = set(futures)
-    campaign.board.announce = not talk.is_terminal
-    with Live(console=talk, refresh_per_second=8, transient=True, auto_refresh=False) as live:
-        while waiting:
-            ended, waiting = wait(waiting, _INTERVAL, "FIRST_COMPLETED")
-            for future in ended:
-                case, spec = futures[future]
+class _Cells:
+    """The cells of a run: all of them scheduled, and planned in the ledger."""
+
+    def __init__(self, campaign: Campaign, cases: list[Case], ledger: Ledger, btf: tuple[str, ...]) -> None:
+        self.futures: dict[Future[CellReport], tuple[Case, str]] = {}
+        self._board = campaign.board
+        self._ledger = ledger
+        self._btf = btf
+        cells = [(case, c.spec) for case in cases for c in campaign.columns.values() if not c.missing]
+        ledger.plan(campaign.name(spec, case) for case, spec in cells)
+        for case, spec in cells:
+            self._board.expect(spec)
+            self.futures[campaign.run(spec, case)] = case, spec
+
+    def watch(self, talk: Console) -> None:
+        """Wait for every cell, showing progress, and record each as it ends."""
+        waiting = set(self.futures)
+        self._board.announce = not talk.is_terminal
+        with Live(console=talk, refresh_per_second=8, transient=True, auto_refresh=False) as live:
+            while waiting:
+                ended, waiting = wait(waiting, _INTERVAL, "FIRST_COMPLETED")
+                self.take(ended)
+                for message in self._board.messages():
+                    talk.print(f"everykernel: {message}", markup=False)
+                if talk.is_terminal:
+                    live.update(Group(*(Text(line) for line in self._board.lines())), refresh=True)
+
+    def take(self, ended: Iterable[Future[CellReport]]) -> None:
+        """Record cells that ended, each once; one that was cancelled has no result."""
+        for future in ended:
+            if not future.cancelled() and future.exception() is None:
                 report = future.result()
-                report["result"]["again"] = _again(case, spec, btf)
-                ledger.add(report)
-            for message in campaign.board.messages():
-                talk.print(f"everykernel: {message}", markup=False)
-            if talk.is_terminal:
-                live.update(Group(*(Text(line) for line in campaign.board.lines())), refresh=True)
-    return [future.result() for future in futures]
+                report["result"]["again"] = _again(*self.futures[future], self._btf)
+                self._ledger.add(report)
+
+    def reports(self) -> list[CellReport]:
+        """Return the reports in the order of the matrix."""
+        return [f.result() for f in self.futures if not f.cancelled() and f.exception() is None]
 
 
 def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
@@ -176,7 +198,7 @@ def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: i
 def exit_code(results: list[CaseResult]) -> int:
     """Return the exit code of a run: what is worst about its cells."""
     found = {records.broke(r) or r.get("outcome", "") for r in results}
-    if "harness" in found:
+    if not found <= {records.PASSED, records.FAILED, "guest"}:
         return HarnessError.exit_code
     if "guest" in found:
         return GuestError.exit_code

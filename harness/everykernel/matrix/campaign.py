@@ -17,7 +17,7 @@ from everykernel.matrix.case import Case
 from everykernel.matrix.cell import run_cell
 from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CellReport
+from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.matrix.schedule import Schedule
 
 Keep = Callable[[Guest, CellReport], None]
@@ -117,6 +117,10 @@ class Campaign:
             ready, lambda: self._cell(spec, case, ready, keep), lambda error: self._unready(spec, case, error)
         )
 
+    def name(self, spec: str, case: Case) -> str:
+        """Return what a cell is called in a plan, as `records.name` calls its result."""
+        return records.name(self._empty(spec, case))
+
     def start(self, spec: str, machine: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel for the caller to close; wait for its kernel to be ready.
 
@@ -177,11 +181,12 @@ class Campaign:
         """Return the report of a cell that never began: no kernel could be made ready (the first failure is kept for
         all), or no slot had.
         """
-        column = self.column(spec)
-        arch = column.resolved.arch if column.resolved is not None else None
-        shown = case.object_shown(arch) if arch is not None else case.object
-        result = records.empty(case.name if case.path is not None else None, shown, spec, case.machine.describe())
-        report: CellReport = {"result": result, "kernel": column.record(), "console": ""}
+        report: CellReport = {"result": self._empty(spec, case), "kernel": self.column(spec).record(), "console": ""}
         records.break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
         made: CellReport = records.plain(report)
         return made
+
+    def _empty(self, spec: str, case: Case) -> CaseResult:
+        column = self.column(spec)
+        shown = case.object_shown(column.resolved.arch) if column.resolved is not None else case.object
+        return records.empty(case.name if case.path is not None else None, shown, spec, case.machine.describe())

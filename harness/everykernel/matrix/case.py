@@ -36,7 +36,7 @@ class Case:
     """What one cell of the matrix runs.
 
     Attributes:
-        name: the row's name: the case's folder, or an object's file name.
+        name: the row's name: the case's folder (and file, if that is no case.toml), or an object's file name.
         path: the case.toml, None for a bare object.
         object: the object's path; ``{arch}`` in it stands for the architecture's name. Relative to the case's folder.
         shown: the object's path as the user gave it.
@@ -122,7 +122,7 @@ def read(path: Path) -> Case:
         raise UsageError(f"timeout = {timeout!r} is not between 0 and 3600 (seconds)", where=where)
     btf, always = _btf(table.get("btf", ""), path.parent, where)
     return Case(
-        name=path.resolve().parent.name,
+        name=_name(path),
         path=path,
         object=name,
         description=_value(table, "description", str, where),
@@ -139,6 +139,12 @@ def read(path: Path) -> Case:
         ),
         contract=_contract(_value(table, "contract", dict, where, {}), where),
     )
+
+
+def _name(path: Path) -> str:
+    """Return a case's name: its folder's, and its own where several stand in one folder."""
+    folder = path.resolve().parent.name
+    return folder if path.name == FILENAME else f"{folder}/{path.stem}"
 
 
 def _btf(value: Any, folder: Path, where: str) -> tuple[Supply | None, bool]:
