@@ -60,6 +60,8 @@ def run_cell(
                 keep(guest, report)
     except Exception as e:
         records.break_result(report, e)
+        if not isinstance(e, EverykernelError):  # a defect: whatever of the guest's was at hand when it showed
+            result.update({"stages": records.no_stages(), "problems": [], "misreads": []})
     result["seconds"] = round(time.monotonic() - began, 4)
     made: CellReport = records.plain(report)
     return made

@@ -48,6 +48,12 @@ class Ledger:
         """The columns with all that is known of them."""
         return list(self._kernels.values())
 
+    @property
+    def recorded(self) -> set[str]:
+        """The names of the cells that were written."""
+        with self._lock:
+            return set(self._recorded)
+
     # --- what was planned, by names as `records.name` gives them
 
     def plan(self, names: Iterable[str]) -> None:

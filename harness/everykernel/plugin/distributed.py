@@ -46,10 +46,12 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
-        """Learn what a worker's kernels took."""
+        """Learn what a worker's kernels took, and which items have to have results."""
         told = getattr(node, "workeroutput", {}).get("everykernel")
         if told:
-            self._session.cost.merge(*told)
+            made, notes, planned = told
+            self._session.cost.merge(made, notes)
+            self._session.attendance.plan(planned)
 
 
 def kernel_in(nodeid: str, specs: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from everykernel.errors import EverykernelError, HarnessError, UsageError
+from everykernel.errors import EverykernelError, UsageError
 from everykernel.plugin import options
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
     from everykernel.matrix.records import CaseResult, CellReport
+    from everykernel.plugin.attendance import Attendance
     from everykernel.plugin.items import CellItem
     from everykernel.plugin.keep import Keeper
     from everykernel.plugin.live import Painter
@@ -208,7 +209,7 @@ class KernelSession:
         report: CellReport = self.painter.wait(item.future, self.keeper.offer if self.settings.keep else None)
         self._name(item, report)
         if not self.worker:
-            self.ledger.add(report)
+            self.ledger.add(report)  # which changes one that cannot be written
         return report
 
     def skip_if_missing(self, spec: str) -> None:
@@ -224,10 +225,7 @@ class KernelSession:
         except (CancelledError, Exception):
             return
         self._name(item, report)
-        try:
-            self.ledger.add(report)
-        except HarnessError as e:
-            self.board.note(str(e))
+        self.ledger.add(report)
 
     def _name(self, item: CellItem, report: CellReport) -> None:
         report["result"]["test"] = item.nodeid
@@ -241,6 +239,18 @@ class KernelSession:
         return self.ledger.in_order(self.order) if "ledger" in self.__dict__ else []
 
     @property
+    def recorded(self) -> set[str]:
+        """The nodes of the items whose results were written."""
+        return self.ledger.recorded if "ledger" in self.__dict__ else set()
+
+    @cached_property
+    def attendance(self) -> Attendance:
+        """Which items of the run have what they should have in the results."""
+        from everykernel.plugin.attendance import Attendance
+
+        return Attendance()
+
+    @property
     def folder(self) -> Path | None:
         """The report folder, if one is written."""
         return self._folder.folder if self._folder is not None else None
@@ -252,7 +262,8 @@ class KernelSession:
             cost = self.campaign.cost
             self.cost.merge(cost.made, cost.notes)
             if self.worker:
-                self.config.workeroutput["everykernel"] = [cost.made, cost.notes]  # type: ignore[attr-defined]
+                told = [cost.made, cost.notes, list(self.attendance.planned)]
+                self.config.workeroutput["everykernel"] = told  # type: ignore[attr-defined]
         if self._folder is not None:
             self._folder.close(self.results, self.ledger.kernels)
 

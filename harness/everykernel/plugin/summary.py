@@ -29,5 +29,9 @@ def write(reporter: Any, session: KernelSession) -> None:
         reporter.write_line(line.rstrip())
     for line in (session.cost.text(), *session.cost.notes):
         reporter.write_line(line)
+    if session.attendance.told:
+        reporter.write_line(session.attendance.told)
+    if session.attendance.error:
+        reporter.write_line(session.attendance.error, red=True, bold=True)
     if session.folder is not None:
         reporter.write_line(f"report: {session.folder}")

@@ -52,6 +52,8 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         if made is not None:
             _properties(item, made["result"])
             _give(report, made, cell=False)
+        elif call.when == "setup":
+            report.everykernel_none = True  # type: ignore[attr-defined]
     under = item.stash.get(UNDER_TEST, None)
     if error is not None and not report.skipped and under is not None and session.settings.keep:
         session.keeper.shell(under.guest, str(error))
@@ -101,7 +103,8 @@ def _of_test(
     }
     kernel = kernel_record(guest.kernel, guest.facts)
     records.note_accelerator(kernel, accelerator)
-    return {"result": result, "kernel": kernel, "console": guest.console()}
+    told: CellReport = records.plain({"result": result, "kernel": kernel, "console": guest.console()})
+    return told
 
 
 def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:
