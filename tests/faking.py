@@ -90,8 +90,8 @@ class World(fake.FakeMachines):
 
     def close(self) -> None:
         """End every guest."""
-        self.over.set()
         super().close()
+        self.over.set()
 
     def _load(self, message: wire.Load) -> wire.Message:
         script = json.loads(message.data) if message.data else {}

@@ -270,3 +270,29 @@ def test_shell_passes_the_exit_code_on(monkeypatch: pytest.MonkeyPatch, capfdbin
     captured = capfdbinary.readouterr()
     assert captured.out == b"out\xffout\xffin"
     assert captured.err.endswith(b"err")
+
+
+def test_settings_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """[tool.everykernel] gives what the command line and the environment do not; what is wrong there is usage."""
+    faking.objects(tmp_path, good={})
+    project = tmp_path / "pyproject.toml"
+    project.write_text('[tool.everykernel]\nkernels = ["6.1", "6.8"]\nmissing = "skip"\n')
+
+    def kernels(*options: str) -> list[str]:
+        assert cli.main(["run", "good.bpf.o", "--json", "r.json", *options]) == 0
+        return [k["spec"] for k in json.loads((tmp_path / "r.json").read_text())["kernels"]]
+
+    assert kernels() == ["6.1", "6.8"]
+    monkeypatch.setenv("EVERYKERNEL_KERNELS", "5.10")
+    assert kernels() == ["5.10"]
+    assert kernels("--kernels", "6.12") == ["6.12"]
+    capsys.readouterr()
+    assert cli.main(["run", "good.bpf.o", "--kernels", "6.8", "--kernels-missing", "fail"]) == 2
+    project.write_text("[tool.everykernel]\ntimeout = '1 s'\n")
+    capsys.readouterr()
+    assert cli.main(["run", "good.bpf.o"]) == 2
+    assert capsys.readouterr().err == (
+        f"everykernel: {project}: tool.everykernel: timeout = '1 s' is not a number of seconds\n"
+    )

@@ -148,8 +148,10 @@ def test_only_passed_is_a_pass(name: str, status: Any) -> None:
 
 def test_a_stage_that_need_not_be_reached() -> None:
     """What an earlier stage stopped, as expected, is right when it was not reached, and only then excused."""
-    assert judge("load", dict(NOT_REACHED), [], HERE, excused=True) == []
-    [problem] = judge("load", {**NOT_REACHED, "status": "banana"}, [], HERE, excused=True)
+    stage: Any = dict(NOT_REACHED)
+    assert judge("load", stage, [], HERE, excused=True) == []
+    stage["status"] = "banana"
+    [problem] = judge("load", stage, [], HERE, excused=True)
     assert problem.message == "load has status 'banana', which is none"
 
 

@@ -20,7 +20,7 @@ NAMES += ["x/" * 160 + "y.bpf.o"]
 def report(name: str, program: str = "p") -> CellReport:
     result = records.empty(None, name, "6.1", {"cpus": 2, "memory": None})
     result["stages"]["load"]["programs"] = [{"name": program, "status": "failed", "log": f"log of {program!r}"}]
-    result["stages"]["relocate"]["relocations"] = [{"program": program}]  # type: ignore[typeddict-item]
+    result["stages"]["relocate"]["relocations"] = [{"program": program}]
     return {"result": result, "kernel": {"spec": "6.1"}, "console": "\udcff"}
 
 

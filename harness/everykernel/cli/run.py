@@ -33,7 +33,7 @@ from everykernel.report.folder import ReportFolder
 _INTERVAL = 0.1  # seconds between paints
 
 
-@click.command()
+@click.command(cls=choices.ProjectCommand)
 @click.argument("objects", nargs=-1, required=True, metavar="OBJ...")
 @choices.kernels
 @choices.guests

@@ -21,7 +21,7 @@ def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
     from everykernel.matrix import supply
 
     node = f"{_relative(path, config)}::{name}"
-    btf = supply.again(session_of(config).settings.btf, spec)
+    btf = supply.again(session_of(config).settings.btf, spec, "--kernel-btf")
     return f"pytest --kernels {shlex.quote(spec)}{btf} {shlex.quote(node)}"
 
 

@@ -213,7 +213,7 @@ class KernelSession:
         return report
 
     def skip_if_missing(self, spec: str) -> None:
-        """Skip the item if its kernel is missing, which only --kernels-missing skip lets happen."""
+        """Skip the item if its kernel is missing, which only --kernel-missing skip lets happen."""
         column = self.campaign.column(spec)
         if column.missing:
             pytest.skip(f"kernel {column.missing}")
