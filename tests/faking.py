@@ -98,7 +98,8 @@ class World(fake.FakeMachines):
         broken = script.get("raise")
         if broken:
             raise getattr(errors, broken)("it broke", console="Kernel panic - not syncing: test\n", where="6.1")
-        self.over.wait(script.get("sleep", 0))
+        if self.over.wait(script.get("sleep", 0)):
+            raise errors.GuestLost("the guest was ended", where="6.1")
         self.line = script.get("ek_failed_line", 0)
         relocate = {"status": "passed", "btf": "kernel", "relocations": [], **script.get("relocate", {})}
         return wire.Loaded(1, relocate, {**ACCEPTED, **script.get("load", {})})

@@ -14,8 +14,9 @@ REFUSED: Any = {**faking.REFUSED, "decides": False}
 MAP: Any = {"name": "m", "status": "passed"}
 
 
-def judge(load: Any, data: bytes = b"", **contract: Any) -> tuple[str, str] | None:
-    found = substance.judge({"status": "passed", **load}, contract, data, "prog.bpf.o")
+def judge(load: dict[str, Any], data: bytes = b"", **contract: Any) -> tuple[str, str] | None:
+    stage: Any = {"status": "passed", **load}
+    found = substance.judge(stage, contract, data, "prog.bpf.o")
     return (found.code, found.message) if found is not None else None
 
 

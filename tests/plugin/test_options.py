@@ -76,3 +76,25 @@ def test_what_is_wrong_there_ends_the_run(pytester: pytest.Pytester) -> None:
     assert f"ERROR: everykernel: {path}: tool.everykernel: unknown key 'kernel' [did you mean 'kernels'?]" in (
         result.stderr.str()
     )
+
+
+def granted(pytester: pytest.Pytester, *arguments: str) -> dict[str, tuple[int | None, int]]:
+    pytester.runpytest("--kernels", "6.1", "good.bpf.o", "test_it.py", "--kernel-report", "out", *arguments)
+    data = json.loads((pytester.path / "out/results.json").read_text())
+    return {r["case"] or r["object"]: (r["machine"]["memory"], r["granted"]["memory"]) for r in data["results"]}
+
+
+def test_memory(pytester: pytest.Pytester) -> None:
+    """A memory is an order, the closest wins: marker, option, project; without any, nobody asked for one."""
+    faking.objects(pytester.path, good={})
+    pytester.makepyfile(
+        test_it="import pytest\ndef test_a(kernel): pass\n@pytest.mark.kernel(memory=300)\ndef test_b(kernel): pass\n"
+    )
+    marked = {"test_it.py::test_b": (300, 300)}
+    assert granted(pytester) == {"good.bpf.o": (None, 256), "test_it.py::test_a": (None, 256), **marked}
+    pytester.makepyprojecttoml("[tool.everykernel]\nmemory = 512\nmemory-ceiling = 1024\n")
+    assert granted(pytester) == {"good.bpf.o": (512, 512), "test_it.py::test_a": (512, 512), **marked}
+    found = granted(pytester, "--kernel-memory", "600")
+    assert found == {"good.bpf.o": (600, 600), "test_it.py::test_a": (600, 600), **marked}
+    assert options.read(pytester.parseconfig("--kernel-memory-ceiling=2048")).ceiling == 2048
+    assert pytester.runpytest("--kernel-memory", "8").ret == pytest.ExitCode.USAGE_ERROR

@@ -14,6 +14,8 @@ from everykernel.errors import UsageError
 
 Command = Callable[..., Any]
 
+MEBIBYTES = click.IntRange(settings.MEMORY.start, settings.MEMORY.stop - 1)
+
 
 class ProjectCommand(click.Command):
     """A command whose options the project's pyproject.toml may give; command line and environment win over it."""

@@ -19,7 +19,7 @@ from everykernel.architectures import DEFAULT
 from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
 from everykernel.kernels.supplied import Supply
-from everykernel.machine import MachineSpec, process, room, slots
+from everykernel.machine import process, room, slots
 from everykernel.matrix import plan, records, supply
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
@@ -53,11 +53,16 @@ _INTERVAL = 0.1  # seconds between paints
 )
 @click.option(
     "--memory",
-    type=click.IntRange(256, 65536),
-    default=256,
-    show_default=True,
+    type=choices.MEBIBYTES,
     metavar="MIB",
-    help="Memory of each guest, where a case does not ask for more.",
+    help="Memory of each guest, where a case does not ask for some itself. [default: what its maps take, from 256]",
+)
+@click.option(
+    "--memory-ceiling",
+    "ceiling",
+    type=choices.MEBIBYTES,
+    metavar="MIB",
+    help="The largest guest where no memory is asked for. [default: 4096, less where this host has less]",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
@@ -70,7 +75,8 @@ def run(
     timeout: float,
     btf: tuple[str, ...],
     until: str,
-    memory: int,
+    memory: int | None,
+    ceiling: int | None,
     json_file: Path | None,
     folder: Path | None,
     verbose: int,
@@ -81,7 +87,7 @@ def run(
     3 a guest broke, 4 the harness broke, 130 interrupted.
     """
     board, talk = Board(), Console(stderr=True, highlight=False)
-    cases = [_adapt(case, until, memory) for case in plan.cases(objects)]
+    cases = [replace(case, until=until).with_memory(memory) for case in plan.cases(objects)]
     supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
     if all(column.missing for column in columns):
@@ -103,7 +109,14 @@ def run(
     ledger = Ledger(known, writers)
     machines = machine.Machines(accel, timeout, board)
     campaign = Campaign(
-        columns, machines, width=slots.cores(), slot=slots.slot, board=board, timeout=timeout, btf=supplies
+        columns,
+        machines,
+        width=slots.cores(),
+        slot=slots.slot,
+        board=board,
+        timeout=timeout,
+        btf=supplies,
+        ceiling=ceiling,
     )
     cells = _Cells(campaign, cases, ledger, btf)
     try:
@@ -121,11 +134,6 @@ def run(
     if missing := ledger.missing():
         raise lost(missing)
     return exit_code(ledger.results)
-
-
-def _adapt(case: Case, until: str, memory: int) -> Case:
-    machine = replace(case.machine, memory=max(memory, case.machine.memory))
-    return replace(case, until=until, machine=machine)
 
 
 class _Cells:
@@ -171,7 +179,7 @@ class _Cells:
 def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
     target = str(case.path) if case.path is not None else case.shown
     options = "" if case.until == "run" else f" --until {case.until}"
-    if case.machine.memory != MachineSpec.memory:
+    if case.sized:
         options += f" --memory {case.machine.memory}"
     return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}{supply.again(btf, spec)}"
 

@@ -19,6 +19,7 @@ from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.matrix.schedule import Schedule
+from everykernel.matrix.sizing import Granted, Sizing
 
 Keep = Callable[[Guest, CellReport], None]
 
@@ -69,6 +70,8 @@ class Campaign:
         board: where progress is shown.
         timeout: seconds a guest may take to answer a request that has no deadline of its own.
         btf: BTF that was supplied for kernels without.
+        ceiling: MiB that a guest gets at most where no memory was asked for; None: `footprint.CEILING`, or what this
+            host has.
     """
 
     def __init__(
@@ -81,12 +84,14 @@ class Campaign:
         board: Board | None = None,
         timeout: float = 60.0,
         btf: Sequence[Supply] = (),
+        ceiling: int | None = None,
     ) -> None:
         self.columns = {c.spec: c for c in columns}
         self.machines = machines
         self.board = board if board is not None else Board()
         self.timeout = timeout
         self.btf = btf
+        self.sizing = Sizing(ceiling)
         self.cost = Cost()
         self._schedule = Schedule(width, slot)
         self._ready: dict[tuple[str, MachineSpec], Future[Kernel]] = {}
@@ -112,9 +117,11 @@ class Campaign:
 
     def run(self, spec: str, case: Case, *, keep: Keep | None = None) -> Future[CellReport]:
         """Schedule a cell and return its future; the report says it where the kernel or its guest could not be had."""
-        ready = self.ready(spec, case.machine)
+        granted = self.sizing.grant(case, self.column(spec))
         return self._schedule.cell(
-            ready, lambda: self._cell(spec, case, ready, keep), lambda error: self._unready(spec, case, error)
+            self.ready(spec, granted.machine),
+            lambda: self._cells(spec, granted, keep),
+            lambda error: self._unready(spec, case, error),
         )
 
     def name(self, spec: str, case: Case) -> str:
@@ -157,12 +164,32 @@ class Campaign:
             self.cost.add(spec, machine, prepared)
         return kernel
 
-    def _cell(self, spec: str, case: Case, ready: Future[Kernel], keep: Keep | None) -> CellReport:
+    def _cells(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
+        """Run a cell, again in a larger guest for as long as its kernel runs out of memory and one may be had."""
+
+        def keep_last(guest: Guest, report: CellReport) -> None:
+            if keep is not None and self.sizing.larger(granted, report) is None:
+                keep(guest, report)
+
+        while True:
+            report = self._cell(spec, granted, keep_last)
+            memory = self.sizing.larger(granted, report)
+            if memory is None:
+                break
+            granted.grow(memory, report)
+        self.sizing.tell(granted, report)
+        records.note_accelerator(report["kernel"], self.machines.accelerator)
+        self.board.ended(spec, report["result"].get("outcome", records.ERROR))
+        return report
+
+    def _cell(self, spec: str, granted: Granted, keep: Keep) -> CellReport:
+        case, machine = granted.case, granted.machine
+        ready = self.ready(spec, machine)
         error = ready.exception()
         if error is None:
             kernel = ready.result()
             report = run_cell(
-                lambda: self.machines.start(kernel, case.machine),
+                lambda: self.machines.start(kernel, machine),
                 kernel,
                 case,
                 timeout=self.timeout,
@@ -173,8 +200,6 @@ class Campaign:
             report = self._unready(spec, case, error)
         if self._closed and report["result"].get("outcome") == records.ERROR:
             raise CancelledError  # its guest did not break: it was ended
-        records.note_accelerator(report["kernel"], self.machines.accelerator)
-        self.board.ended(spec, report["result"].get("outcome", records.ERROR))
         return report
 
     def _unready(self, spec: str, case: Case, error: BaseException) -> CellReport:
@@ -189,4 +214,4 @@ class Campaign:
     def _empty(self, spec: str, case: Case) -> CaseResult:
         column = self.column(spec)
         shown = case.object_shown(column.resolved.arch) if column.resolved is not None else case.object
-        return records.empty(case.name if case.path is not None else None, shown, spec, case.machine.describe())
+        return records.empty(case.name if case.path is not None else None, shown, spec, case.machine_asked)

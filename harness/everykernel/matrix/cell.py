@@ -56,6 +56,7 @@ def run_cell(
             drive = _Drive(guest, case, data, result, timeout, btf)
             drive.run()
             report["console"] = guest.console() or drive.console
+            report["starved"] = drive.starved or records.starved(result)
             if keep is not None and result["outcome"] != records.PASSED:
                 keep(guest, report)
     except Exception as e:
@@ -97,7 +98,7 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
 
 
 def _empty(kernel: Kernel, case: Case) -> CaseResult:
-    machine = {**case.machine.describe(), "flavour": kernel.flavour}
+    machine = {**case.machine_asked, "flavour": kernel.flavour}
     return records.empty(
         case.name if case.path is not None else None, case.object_shown(kernel.arch), kernel.spec, machine
     )
@@ -118,6 +119,7 @@ class _Drive:
         self.supplies = [*supplies, case.btf] if case.btf is not None else list(supplies)
         self.problems: list[Problem] = []
         self.console = ""  # of a guest that broke, as its error tells it
+        self.starved = ""  # why it broke, if it ran out of memory
         facts = guest.facts
         btf = "kernel" if facts.btf else "none"
         self.conditions = Conditions(numbers(facts.release, facts.version), guest.kernel.arch.name, btf)
@@ -296,7 +298,7 @@ class _Drive:
 
     def _broken(self, error: GuestError) -> str:
         """Record a guest that broke in the stage that was under way; return its code unless the case expects it."""
-        self.console = error.console
+        self.console, self.starved = error.console, str(error) if error.out_of_memory else ""
         name = next((n for n in reversed(STAGES) if self.stages[n].get("code") == error.code), "")
         if not name:
             return error.code

@@ -117,6 +117,7 @@ class CellReport(TypedDict, total=False):
     kernel: KernelRecord
     console: str
     trace: str  # of a defect of the harness
+    starved: str  # what the guest had too little memory for, as far as its kernel tells; "" for nothing
 
 
 KEY = ("case", "object", "test", "kernel", "machine", "target", "loader", "rules", "btf")
@@ -232,6 +233,16 @@ def broke(result: CaseResult) -> str:
     if result.get("outcome") != ERROR:
         return ""
     return "harness" if result.get("code") == "harness-error" else "guest"
+
+
+def starved(result: CaseResult) -> str:
+    """Return what the kernel had no memory for (ENOMEM), "" for nothing; what the case expects to fail is left out."""
+    for name in ("load", "run"):
+        stage: dict[str, Any] = {**result["stages"][name]}
+        for record in (*stage.get("maps", []), *stage.get("programs", [])):
+            if record.get("status") == wire.FAILED and record.get("errno") == "ENOMEM" and "expected" not in record:
+                return str(record.get("message", ""))
+    return ""
 
 
 def is_breakage(code: str) -> bool:

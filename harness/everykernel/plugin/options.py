@@ -34,6 +34,8 @@ class Settings:
         skip_missing: whether a kernel that no source serves is a column that says so, instead of an error.
         keep: whether a shell is opened in the guest of a failure.
         dry: whether only collection was asked for: nothing may be downloaded or booted.
+        memory: MiB of each guest that does not ask for some itself; None: what its maps take.
+        ceiling: MiB that a guest gets at most where none was asked for; None: the usual.
         objects: globs of objects to collect from test folders.
     """
 
@@ -45,6 +47,8 @@ class Settings:
     skip_missing: bool
     keep: bool
     dry: bool
+    memory: int | None
+    ceiling: int | None
     objects: tuple[str, ...]
 
 
@@ -89,6 +93,18 @@ def add(parser: pytest.Parser) -> None:
         help="what to do about a kernel that no source serves: stop before anything boots (default), or run the rest",
     )
     option(
+        "--kernel-memory",
+        type=_mebibytes,
+        metavar="MIB",
+        help="memory of each guest, where a case or a marker does not ask for some (default: what its maps take)",
+    )
+    option(
+        "--kernel-memory-ceiling",
+        type=_mebibytes,
+        metavar="MIB",
+        help="the largest guest where no memory is asked for (default: 4096, less where this host has less)",
+    )
+    option(
         "--kernel-keep", action="store_true", help="open a shell in the guest of a failure, before it is thrown away"
     )
     parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
@@ -121,8 +137,17 @@ def read(config: pytest.Config) -> Settings:
         skip_missing=chosen("missing", "fail") == "skip",
         keep=config.getoption("kernel_keep"),
         dry=config.option.collectonly,
+        memory=chosen("memory", None),
+        ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
     )
+
+
+def _mebibytes(text: str) -> int:
+    value = int(text)
+    if value not in settings.MEMORY:
+        raise ValueError(text)
+    return value
 
 
 def _seconds(text: str) -> float:

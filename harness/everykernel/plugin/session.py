@@ -129,6 +129,7 @@ class KernelSession:
             board=self.board,
             timeout=self.settings.timeout,
             btf=self.btf,
+            ceiling=self.settings.ceiling,
         )
 
     @cached_property
@@ -198,7 +199,7 @@ class KernelSession:
         for item in items:
             if isinstance(item, CellItem) and item.future is None and not self.campaign.column(item.spec).missing:
                 keep = self.keeper.keep if self.settings.keep else None
-                item.future = self.campaign.run(item.spec, item.case, keep=keep)
+                item.future = self.campaign.run(item.spec, item.case.with_memory(self.settings.memory), keep=keep)
                 if not self.worker:
                     item.future.add_done_callback(partial(self._ended, item))
 
