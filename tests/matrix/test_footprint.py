@@ -20,11 +20,11 @@ MIB = 1 << 20
         ("hash", {}, (1000 + 2) * (48 + 8 + 64) + 1024 * 16),
         ("hash", {"flags": 1}, 1024 * 16),  # BPF_F_NO_PREALLOC
         ("lru_hash", {"flags": 1}, (1000 + 2) * (48 + 8 + 64) + 1024 * 16),  # preallocated in any case
-        ("percpu_hash", {}, (1000 + 2) * (48 + 8 + 8 + 2 * 64) + 1024 * 16),
+        ("percpu_hash", {}, (1000 + 2) * (48 + 8 + 8 + 4 * 64) + 1024 * 16),
         ("array", {}, 65536),  # 64000, in pages
         ("array", {"value": 1}, 8192),  # 8 bytes a value
-        ("percpu_array", {}, 1000 * (8 + 2 * 64)),
-        ("percpu_array", {"cpus": 64}, 1000 * (8 + 64 * 64)),
+        ("percpu_array", {}, 1000 * (8 + 4 * 64)),
+        ("percpu_array", {"cpus": 64}, 1000 * (8 + 66 * 64)),
         ("ringbuf", {"entries": 1 << 20}, (1 << 20) + 3 * 4096),
         ("stack_trace", {"value": 127 * 8}, 1024 * 8 + 1000 * (16 + 127 * 8)),
         ("queue", {}, 1001 * 64),
@@ -64,7 +64,7 @@ def test_need_of_an_object() -> None:
     assert footprint.need(data, "a.o", {"maps": {"big": {"max_entries": "cpus"}}}, 2) == 4096
     assert footprint.need(data, "a.o", {"maps": {"big": {"max_entries": "64 pages"}}}, 2) == 2 * MIB
     assert footprint.need(data, "a.o", {"maps": {"big": {"create": False}}}, 2) == 0
-    assert footprint.need(data, "a.o", {"maps": {"big": {"type": "percpu_array"}}}, 4) == (1 << 20) * (8 + 4 * 8)
+    assert footprint.need(data, "a.o", {"maps": {"big": {"type": "percpu_array"}}}, 4) == (1 << 20) * (8 + 6 * 8)
 
 
 def test_an_object_that_cannot_be_read() -> None:

@@ -28,6 +28,7 @@ _POINTER = 8
 
 _DEPTH = 127  # addresses of a stack without a size of its own: PERF_MAX_STACK_DEPTH
 _NO_PREALLOC = 1  # BPF_F_NO_PREALLOC
+_PER_CPU = 2  # mm/percpu.c keeps a pointer (obj_cgroups) for each 4 bytes of a CPU's part: two values more
 _ELEMENT = 48  # struct htab_elem
 _BUCKET = 16  # struct bucket of a hash
 _STACK = 16  # struct stack_map_bucket before its addresses
@@ -89,7 +90,7 @@ def size(kind: str, key: int, value: int, entries: int, flags: int, extra: int, 
         cpus: possible CPUs.
     """
     wide = _round(value, 8)
-    per_cpu = _POINTER + wide * cpus  # a pointer to a value for each CPU
+    per_cpu = _POINTER + wide * (cpus + _PER_CPU)  # a pointer to a value for each CPU
     if kind in _HASHES:
         buckets = _BUCKET * _power(entries)
         if flags & _NO_PREALLOC and not kind.startswith("lru"):
