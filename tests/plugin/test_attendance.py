@@ -171,6 +171,17 @@ def test_a_worker_that_dies(pytester: pytest.Pytester) -> None:
     )
 
 
+def test_no_worker_lives(pytester: pytest.Pytester) -> None:
+    """Where every worker dies, the items' names tell what is missing."""
+    pytester.makeconftest(faking.CONFTEST)
+    pytester.makepyfile(test_it="import os\ndef test_dies(kernel): os._exit(1)")
+    result = pytester.runpytest_subprocess("--kernels", "6.1", "test_it.py", "-n", "1", "--max-worker-restart=0")
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(
+        ["harness-error: 1 cell of this run is not in its results: test_it.py::test_dies[[]6.1[]]"]
+    )
+
+
 @pytest.mark.parametrize("workers", [(), ("-n", "1")])
 def test_interrupted(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     """Ctrl-C says how many cells of how many are recorded; what had not begun is not called lost."""

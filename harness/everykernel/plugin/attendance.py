@@ -12,6 +12,7 @@ class Attendance:
 
     Attributes:
         planned: the items of the run, deselected ones left out.
+        guessed: what the items' names tell of the plan, where no worker lived to tell it.
         error: what is said of a run whose results lack a cell; "" where they lack none.
         told: how many cells of how many were recorded, where the run was stopped.
     """
@@ -19,6 +20,7 @@ class Attendance:
     def __init__(self) -> None:
         self.planned: dict[str, None] = {}
         self.error = ""
+        self.guessed: list[str] = []
         self.told = ""
         self._reported: set[str] = set()
         self._excused: set[str] = set()
@@ -47,7 +49,7 @@ class Attendance:
         from everykernel.matrix.ledger import lost
 
         there = set(recorded)
-        wanted = [node for node in self.planned if node not in self._excused]
+        wanted = [node for node in self.planned or self.guessed if node not in self._excused]
         missing = [node for node in wanted if node not in there and (not stopped or node in self._reported)]
         if stopped:
             count = sum(node in there for node in wanted)

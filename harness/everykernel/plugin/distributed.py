@@ -37,6 +37,7 @@ class Controller:
         mine.order = list(ids)
         specs = [c.spec for c in mine.columns if not c.missing]
         counts = Counter(kernel_in(node_id, specs) for node_id in ids)
+        mine.attendance.guessed = [node_id for node_id in ids if kernel_in(node_id, specs)]
         used = [spec for spec in specs if counts[spec]]
         for spec in used:
             mine.board.expect(spec, counts[spec])

@@ -121,7 +121,9 @@ class Hooks:
         except EverykernelError as e:
             mine.attendance.error = f"{e.code}: {e}"
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        if mine.worker or session.config.option.collectonly or not mine.attendance.planned:
+        if mine.worker or session.config.option.collectonly:
+            return
+        if not (mine.attendance.planned or mine.attendance.guessed):
             return
         stopped = bool(session.shouldstop or session.shouldfail) or exitstatus not in _TO_THE_END
         mine.attendance.close(mine.recorded, stopped=stopped)
