@@ -17,6 +17,7 @@ from everykernel.errors import GuestLost, KernelPanic
 from everykernel.machine import MachineSpec
 from everykernel.matrix import case, plan, sizing
 from everykernel.matrix.campaign import Campaign
+from everykernel.matrix.expect import Expectation
 from everykernel.matrix.records import CellReport
 
 NO_MEMORY = {
@@ -152,7 +153,7 @@ def test_no_memory_as_the_case_expects(world: faking.World, tmp_path: Path) -> N
     load = {"status": "failed", "code": "limit-exceeded", "message": "x", "programs": [program]}
     enough_at(world, 512, load)
     what = an_object(tmp_path)
-    expected = case.Expectation("load", "failed", "limit-exceeded", program="p")
+    expected = Expectation("load", "failed", "limit-exceeded", program="p")
     result = run(world, replace(what, expect=(expected,)))["result"]
     assert (result["outcome"], result["granted"]) == ("passed", {"memory": 256})
 
