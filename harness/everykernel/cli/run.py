@@ -118,9 +118,10 @@ def run(
         btf=supplies,
         ceiling=ceiling,
     )
-    cells = _Cells(campaign, cases, ledger, btf)
+    cells = _Cells(campaign, ledger, btf)
     try:
         with closing(campaign):
+            cells.schedule(cases)
             cells.watch(talk)
     except KeyboardInterrupt as e:
         cells.take(future for future in cells.futures if future.done())
@@ -137,18 +138,22 @@ def run(
 
 
 class _Cells:
-    """The cells of a run: all of them scheduled, and planned in the ledger."""
+    """The cells of a run, from the plan to the ledger."""
 
-    def __init__(self, campaign: Campaign, cases: list[Case], ledger: Ledger, btf: tuple[str, ...]) -> None:
+    def __init__(self, campaign: Campaign, ledger: Ledger, btf: tuple[str, ...]) -> None:
         self.futures: dict[Future[CellReport], tuple[Case, str]] = {}
+        self._campaign = campaign
         self._board = campaign.board
         self._ledger = ledger
         self._btf = btf
-        cells = [(case, c.spec) for case in cases for c in campaign.columns.values() if not c.missing]
-        ledger.plan(campaign.name(spec, case) for case, spec in cells)
+
+    def schedule(self, cases: list[Case]) -> None:
+        """Plan all cells, then have them run."""
+        cells = [(case, c.spec) for case in cases for c in self._campaign.columns.values() if not c.missing]
+        self._ledger.plan(self._campaign.name(spec, case) for case, spec in cells)
         for case, spec in cells:
             self._board.expect(spec)
-            self.futures[campaign.run(spec, case)] = case, spec
+            self.futures[self._campaign.run(spec, case)] = case, spec
 
     def watch(self, talk: Console) -> None:
         """Wait for every cell, showing progress, and record each as it ends."""
