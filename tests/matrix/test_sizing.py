@@ -19,6 +19,7 @@ from everykernel.matrix import case, plan, sizing
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.expect import Expectation
 from everykernel.matrix.records import CellReport
+from everykernel.matrix.sizing import Sizing
 
 NO_MEMORY = {
     "name": "big",
@@ -38,7 +39,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> faking.World:
 
 
 def run(world: faking.World, what: case.Case, ceiling: int | None = None, **more: Any) -> CellReport:
-    running = Campaign(plan.columns(["6.1"]), world, ceiling=ceiling)
+    running = Campaign(plan.columns(["6.1"]), world, sizing=Sizing(ceiling))
     try:
         return running.run("6.1", what, **more).result(20)
     finally:

@@ -16,6 +16,7 @@ from everykernel.matrix import case, footprint
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.plan import columns
 from everykernel.matrix.records import CaseResult
+from everykernel.matrix.sizing import Sizing
 from everykernel.object.maps import MAP_TYPES
 
 pytestmark = pytest.mark.vm
@@ -33,7 +34,7 @@ def an_object(kind: str, key: int, value: int, entries: int, flags: int) -> byte
 
 
 def run(machines: Machines, path: Path, spec: str, memory: int | None = None, ceiling: int = 1024) -> CaseResult:
-    running = Campaign(columns([spec]), machines, ceiling=ceiling)
+    running = Campaign(columns([spec]), machines, sizing=Sizing(ceiling))
     return running.run(spec, case.bare(path).with_memory(memory)).result()["result"]
 
 

@@ -27,6 +27,7 @@ from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.matrix.results import Journal, identify
+from everykernel.matrix.sizing import Sizing
 from everykernel.report import blocks, terminal
 from everykernel.report.folder import ReportFolder
 
@@ -96,7 +97,8 @@ def run(
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)
     supply.check(supplies, [c.spec for c in columns])
-    room.reserve((c.resolved, case.machine) for c in columns if c.resolved is not None for case in cases)
+    sizing = Sizing(ceiling)
+    room.reserve((c.resolved, sizing.grant(case, c).machine) for c in columns if c.resolved for case in cases)
     known = [c.record() for c in columns]
     identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
     writers: list[Writer] = []
@@ -116,7 +118,7 @@ def run(
         board=board,
         timeout=timeout,
         btf=supplies,
-        ceiling=ceiling,
+        sizing=sizing,
     )
     cells = _Cells(campaign, ledger, btf)
     try:

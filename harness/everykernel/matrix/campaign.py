@@ -70,8 +70,7 @@ class Campaign:
         board: where progress is shown.
         timeout: seconds a guest may take to answer a request that has no deadline of its own.
         btf: BTF that was supplied for kernels without.
-        ceiling: MiB that a guest gets at most where no memory was asked for; None: `footprint.CEILING`, or what this
-            host has.
+        sizing: decides how large guests are.
     """
 
     def __init__(
@@ -84,14 +83,14 @@ class Campaign:
         board: Board | None = None,
         timeout: float = 60.0,
         btf: Sequence[Supply] = (),
-        ceiling: int | None = None,
+        sizing: Sizing | None = None,
     ) -> None:
         self.columns = {c.spec: c for c in columns}
         self.machines = machines
         self.board = board if board is not None else Board()
         self.timeout = timeout
         self.btf = btf
-        self.sizing = Sizing(ceiling)
+        self.sizing = sizing if sizing is not None else Sizing()
         self.cost = Cost()
         self._schedule = Schedule(width, slot)
         self._ready: dict[tuple[str, MachineSpec], Future[Kernel]] = {}

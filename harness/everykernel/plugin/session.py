@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from everykernel.kernels.supplied import Supply
     from everykernel.machine import MachineSource
     from everykernel.matrix.campaign import Campaign, Cost
+    from everykernel.matrix.case import Case
     from everykernel.matrix.ledger import Ledger
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
     from everykernel.matrix.records import CaseResult, CellReport
+    from everykernel.matrix.sizing import Sizing
     from everykernel.plugin.attendance import Attendance
     from everykernel.plugin.items import CellItem
     from everykernel.plugin.keep import Keeper
@@ -129,8 +131,15 @@ class KernelSession:
             board=self.board,
             timeout=self.settings.timeout,
             btf=self.btf,
-            ceiling=self.settings.ceiling,
+            sizing=self.sizing,
         )
+
+    @cached_property
+    def sizing(self) -> Sizing:
+        """What decides how large guests are."""
+        from everykernel.matrix.sizing import Sizing
+
+        return Sizing(self.settings.ceiling)
 
     @cached_property
     def cost(self) -> Cost:
@@ -182,15 +191,26 @@ class KernelSession:
                     if column.resolved is not None:
                         process.find(column.resolved.arch.qemu)
                 self.btf  # noqa: B018 - raises what is wrong with it
-                here = {c.spec: c.resolved for c in self.columns if c.resolved is not None}
-                asked = [(spec_of(i), i.case.machine if isinstance(i, CellItem) else MachineSpec()) for i in items]
-                room.reserve((here[spec], machine) for spec, machine in asked if spec in here)
+                here = {c.spec: c for c in self.columns if c.resolved is not None}
+                wanted = []
+                for item in items:
+                    column = here.get(spec_of(item) or "")
+                    if column is not None and column.resolved is not None:
+                        cell = isinstance(item, CellItem)
+                        machine = self.sizing.grant(self.case(item), column).machine if cell else MachineSpec()
+                        wanted.append((column.resolved, machine))
+                room.reserve(wanted)
             except EverykernelError as e:
                 error = e
         if error is not None:
             raise pytest.UsageError(f"everykernel: {error}") from error
 
     # --- cells
+
+    def case(self, item: CellItem) -> Case:
+        """Return an item's case with the memory that the user gives its guest."""
+        case: Case = item.case
+        return case.with_memory(self.settings.memory)
 
     def submit(self, items: Sequence[pytest.Item]) -> None:
         """Schedule the cells of those items that are cells, each once."""
@@ -199,7 +219,7 @@ class KernelSession:
         for item in items:
             if isinstance(item, CellItem) and item.future is None and not self.campaign.column(item.spec).missing:
                 keep = self.keeper.keep if self.settings.keep else None
-                item.future = self.campaign.run(item.spec, item.case.with_memory(self.settings.memory), keep=keep)
+                item.future = self.campaign.run(item.spec, self.case(item), keep=keep)
                 if not self.worker:
                     item.future.add_done_callback(partial(self._ended, item))
 
