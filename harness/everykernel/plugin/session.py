@@ -194,11 +194,11 @@ class KernelSession:
                 here = {c.spec: c for c in self.columns if c.resolved is not None}
                 wanted = []
                 for item in items:
-                    column = here.get(spec_of(item) or "")
-                    if column is not None and column.resolved is not None:
+                    its = here.get(spec_of(item) or "")
+                    if its is not None and its.resolved is not None:
                         cell = isinstance(item, CellItem)
-                        machine = self.sizing.grant(self.case(item), column).machine if cell else MachineSpec()
-                        wanted.append((column.resolved, machine))
+                        machine = self.sizing.grant(self.case(item), its).machine if cell else MachineSpec()
+                        wanted.append((its.resolved, machine))
                 room.reserve(wanted)
             except EverykernelError as e:
                 error = e
@@ -207,9 +207,9 @@ class KernelSession:
 
     # --- cells
 
-    def case(self, item: CellItem) -> Case:
-        """Return an item's case with the memory that the user gives its guest."""
-        case: Case = item.case
+    def case(self, item: pytest.Item) -> Case:
+        """Return the case of an item that is a cell, with the memory that the user gives its guest."""
+        case: Case = item.case  # type: ignore[attr-defined]
         return case.with_memory(self.settings.memory)
 
     def submit(self, items: Sequence[pytest.Item]) -> None:
