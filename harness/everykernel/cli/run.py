@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -26,8 +26,9 @@ from everykernel.matrix.ledger import Ledger, Writer
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.matrix.results import Journal, identify
-from everykernel.report import blocks, terminal
+from everykernel.report import blocks, screen, terminal
 from everykernel.report.folder import ReportFolder
+from everykernel.report.screen import Screen
 
 _INTERVAL = 0.1  # seconds between paints
 
@@ -79,7 +80,7 @@ def run(
     OBJ is a compiled object, a case.toml, or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage,
     3 a guest broke, 4 the harness broke.
     """
-    board, talk = Board(), Console(stderr=True, highlight=False)
+    board, talk = Board(), Screen(stderr=True)
     cases = [_adapt(case, until, memory) for case in plan.cases(objects)]
     supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
@@ -119,7 +120,7 @@ def _adapt(case: Case, until: str, memory: int) -> Case:
 
 
 def _drive(
-    campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Console, btf: tuple[str, ...]
+    campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Screen, btf: tuple[str, ...]
 ) -> list[CellReport]:
     """Run every cell, showing progress, and return the reports in the order of the matrix."""
     futures: dict[Future[CellReport], tuple[Case, str]] = {}
@@ -139,7 +140,7 @@ def _drive(
                 report["result"]["again"] = _again(case, spec, btf)
                 ledger.add(report)
             for message in campaign.board.messages():
-                talk.print(f"everykernel: {message}", markup=False)
+                talk.print(f"everykernel: {message}", soft_wrap=True)
             if talk.is_terminal:
                 live.update(Group(*(Text(line) for line in campaign.board.lines())), refresh=True)
     return [future.result() for future in futures]
@@ -154,12 +155,12 @@ def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
 
 
 def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int) -> None:
-    out = Console(highlight=False)
+    out = Screen()
     results = [report["result"] for report in told]
     terminal.show_matrix(out, results, ledger.kernels, unicode=terminal.has_unicode(out))
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
-        out.print(note, markup=False, soft_wrap=True)
+        out.print(screen.text(note), soft_wrap=True)
     for report in told:
         if report["result"].get("outcome") != records.PASSED:
             first, *rest = blocks.lines(

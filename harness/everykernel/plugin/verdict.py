@@ -8,6 +8,7 @@ import pytest
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, HarnessError
+from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
 from everykernel.matrix.expect import STAGES
@@ -36,7 +37,7 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
             report.longrepr = of_error(error, item.path, 0, item.again, verbose)
         if report.when == "setup" and item.report is not None:
             _properties(item, item.report["result"])
-            _give(report, item.report, cell=True)
+            _give(report, item.report, cell=True, worker=session.worker)
         return
     if isinstance(error, EverykernelError):
         assert isinstance(item, pytest.Function)
@@ -51,7 +52,7 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         made = _of_test(item, error, report, call.duration, session.machines.accelerator)
         if made is not None:
             _properties(item, made["result"])
-            _give(report, made, cell=False)
+            _give(report, made, cell=False, worker=session.worker)
     under = item.stash.get(UNDER_TEST, None)
     if error is not None and not report.skipped and under is not None and session.settings.keep:
         session.keeper.shell(under.guest, str(error))
@@ -104,17 +105,18 @@ def _of_test(
     return {"result": result, "kernel": kernel, "console": guest.console()}
 
 
-def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:
-    report.everykernel = made  # type: ignore[attr-defined]
+def _give(report: pytest.TestReport, made: CellReport, *, cell: bool, worker: bool) -> None:
+    # execnet carries what UTF-8 can encode
+    report.everykernel = records.plain(made) if worker else made  # type: ignore[attr-defined]
     if cell:
         report.everykernel_cell = True  # type: ignore[attr-defined]
 
 
 def _properties(item: pytest.Item, result: CaseResult) -> None:
     """Give JUnit's XML the kernel and, where there is one, the reason code."""
-    item.user_properties.append(("kernel", result["kernel"]))
+    item.user_properties.append(("kernel", printable(result["kernel"])))
     if result.get("code"):
-        item.user_properties.append(("reason_code", result["code"]))
+        item.user_properties.append(("reason_code", printable(result["code"])))
 
 
 def _crash(report: pytest.TestReport) -> str:

@@ -6,8 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.report.labels import cut
+
+_WIDE = 30  # terminal cells of a column's head, at most
 
 
 @dataclass(frozen=True)
@@ -50,5 +54,5 @@ def btf(kernel: KernelRecord) -> str:
 
 
 def heads(kernel: KernelRecord) -> tuple[str, str, str]:
-    """Return the three lines of a column's head: spec, release, BTF."""
-    return kernel["spec"], short_release(kernel) or "-", btf(kernel)
+    """Return the three lines of a column's head, printable and no wider than a column may be: spec, release, BTF."""
+    return cut(printable(kernel["spec"]), _WIDE), cut(printable(short_release(kernel) or "-"), _WIDE), btf(kernel)

@@ -28,20 +28,24 @@ def write(folder: Path, report: CellReport) -> str:
         own = folder / f"{name}-{number}"
     try:
         own.mkdir(parents=True)
-        (own / "console.txt").write_text(report.get("console", ""), encoding="utf-8")
+        _write(own / "console.txt", report.get("console", ""))
         if report.get("trace"):
-            (own / "trace.txt").write_text(report["trace"], encoding="utf-8")
+            _write(own / "trace.txt", report["trace"])
         for stage in STAGES:
             for program in result.get("stages", {}).get(stage, {}).get("programs", []):
                 if program.get("log"):
-                    (own / f"log-{_safe(program.get('name', ''))}.txt").write_text(program["log"], encoding="utf-8")
+                    _write(own / f"log-{_safe(program.get('name', ''))}.txt", program["log"])
         relocations = result.get("stages", {}).get("relocate", {}).get("relocations")
         if relocations:
             text = "".join(json.dumps(r) + "\n" for r in relocations)
-            (own / "relocations.jsonl").write_text(text, encoding="utf-8")
+            _write(own / "relocations.jsonl", text)
     except OSError as e:
         raise HarnessError(f"cannot be written: {e.strerror}", where=str(own)) from e
     return str(own.relative_to(folder))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a surrogate is no reason to end a run
 
 
 def _safe(name: str) -> str:

@@ -6,21 +6,24 @@ It says the same without colour, in 100 columns, and where the terminal's encodi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, KernelRecord
 from everykernel.report import blocks, columns, marks
 from everykernel.report.columns import Grid
+from everykernel.report.labels import labels
 from everykernel.report.marks import Mark
 
 _LEGEND = (marks.PASSED, marks.FAILED, marks.EXPECTED, marks.ERROR, marks.SKIPPED, marks.NOT_REACHED, marks.WARNED)
-_ROW_WIDTH = 34  # the widest name of a row that is shown whole
+_NARROW, _WIDE = 24, 48  # characters of a row's name: less are shown where columns would not fit, never more
 _PADDING = 3  # between columns
 
 
@@ -52,14 +55,17 @@ def matrix(
     drawn = columns.grid(results, kernels)
     if not drawn.rows and not drawn.kernels:
         return Text("no results")
-    names = max([len(r) for r in drawn.rows] + [4])
-    first = min(names, _ROW_WIDTH)
+    room = width - sum(map(_width, drawn.kernels)) - _PADDING
+    shared, names = labels(drawn.rows, max(_NARROW, min(_WIDE, room)))
+    first = max([cell_len(name) for name in names.values()] + [4])
     parts: list[RenderableType] = []
     for group in _groups(drawn.kernels, width - first - _PADDING):
-        parts.append(_table(drawn, group, first, unicode))
+        parts.append(_table(drawn, names, group, first, unicode))
         parts.append(Text(""))
+    if shared:
+        parts.append(Text(f"all are in {shared}", "dim"))
     parts.append(_legend(drawn, unicode))
-    parts.extend(Text(line, no_wrap=True, overflow="ignore") for line in notes(drawn))
+    parts.extend(Text(line, no_wrap=True, overflow="ignore") for line in map(printable, notes(drawn)))
     parts.append(Text(counts(results)))
     return Group(*parts)
 
@@ -69,7 +75,7 @@ def _groups(kernels: Sequence[KernelRecord], room: int) -> list[list[KernelRecor
     groups: list[list[KernelRecord]] = [[]]
     used = 0
     for kernel in kernels:
-        needed = max(len(line) for line in columns.heads(kernel)) + _PADDING
+        needed = _width(kernel)
         if groups[-1] and used + needed > room:
             groups.append([])
             used = 0
@@ -78,7 +84,11 @@ def _groups(kernels: Sequence[KernelRecord], room: int) -> list[list[KernelRecor
     return groups
 
 
-def _table(drawn: Grid, kernels: Sequence[KernelRecord], first: int, unicode: bool) -> Table:
+def _width(kernel: KernelRecord) -> int:
+    return max(cell_len(line) for line in columns.heads(kernel)) + _PADDING
+
+
+def _table(drawn: Grid, names: Mapping[str, str], kernels: Sequence[KernelRecord], first: int, unicode: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, _PADDING, 0, 0), show_header=True, header_style="")
     table.add_column(Text("\n\ncase"), no_wrap=True, width=first, overflow="ellipsis")
     for kernel in kernels:
@@ -87,7 +97,7 @@ def _table(drawn: Grid, kernels: Sequence[KernelRecord], first: int, unicode: bo
         head = Text.assemble((spec, "bold"), "\n", (release, "dim"), "\n", (has, style))
         table.add_column(head, no_wrap=True)
     for row in drawn.rows:
-        table.add_row(Text(row), *(_cell(drawn.cells.get((row, k["spec"]), []), k, unicode) for k in kernels))
+        table.add_row(Text(names[row]), *(_cell(drawn.cells.get((row, k["spec"]), []), k, unicode) for k in kernels))
     return table
 
 
