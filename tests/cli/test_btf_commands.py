@@ -165,6 +165,18 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
     assert capsys.readouterr().err.splitlines()[-1] == message
 
 
+def test_one_kernel_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """Against one kernel, each record has a line, and no column is squeezed where nothing has a width."""
+    w = Writer()
+    number = w.integer("int", signed=True)
+    root = w.struct("task", 8, [("a_member_with_a_name_that_is_rather_long_" * 3, number, 0)])
+    _write(Path("long.o"), w, [(0, root, "0:0", rk.FIELD_BYTE_OFFSET)], struct.pack("<BBhi", 0xB7, 1, 0, 0))
+    assert cli.main(["relocate", "long.o", "--btf", "old.btf"]) == 0
+    head, row = capsys.readouterr().out.splitlines()[:2]
+    assert head.split() == ["program", "insn", "kind", "access", "local", "target", "outcome"]
+    assert row.startswith("prog     0     byte_off  struct task.a_member")
+
+
 HOSTILE = "a[/x][blink]b[link=c]\x1b[2J\x9b\x07\r\n\t\x7f\u202e\u2028\u200b:bug:"
 
 

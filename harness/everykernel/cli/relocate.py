@@ -13,7 +13,7 @@ from everykernel.cli.sources import read_object
 from everykernel.errors import CaseError
 from everykernel.object import ObjectSpec
 
-_WIDE = 200  # characters in a line where there is no terminal to wrap for
+_WIDE = 1000  # characters in a line where there is no terminal to wrap for
 
 
 @click.command()

@@ -18,7 +18,7 @@ from everykernel.architectures import DEFAULT
 from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
 from everykernel.kernels.supplied import Supply
-from everykernel.machine import MachineSpec, process, slots
+from everykernel.machine import process, slots
 from everykernel.matrix import plan, records, supply
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
@@ -26,7 +26,7 @@ from everykernel.matrix.ledger import Ledger, Writer
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.matrix.results import Journal, identify
-from everykernel.report import blocks, screen, terminal
+from everykernel.report import screen, terminal
 from everykernel.report.folder import ReportFolder
 from everykernel.report.screen import Screen
 
@@ -148,10 +148,8 @@ def _drive(
 
 def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
     target = str(case.path) if case.path is not None else case.shown
-    options = "" if case.until == "run" else f" --until {case.until}"
-    if case.machine.memory != MachineSpec.memory:
-        options += f" --memory {case.machine.memory}"
-    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}{supply.again(btf, spec)}"
+    options = choices.given("kernel_list", "kernels_missing", "btf", "json_file", "folder") + supply.again(btf, spec)
+    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}"
 
 
 def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int) -> None:
@@ -161,16 +159,7 @@ def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: i
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
         out.print(screen.text(note), soft_wrap=True)
-    for report in told:
-        if report["result"].get("outcome") != records.PASSED:
-            first, *rest = blocks.lines(
-                report["result"],
-                console=report.get("console", ""),
-                trace=report.get("trace", ""),
-                verbose=max(verbose, int(debugging())),
-            )
-            out.print()
-            out.print(Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)]), soft_wrap=True)
+    terminal.show_failures(out, told, ledger.kernels, verbose=max(verbose, int(debugging())))
 
 
 def exit_code(results: list[CaseResult]) -> int:

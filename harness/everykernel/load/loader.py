@@ -350,7 +350,7 @@ class _Load:
         elif reasons.poisoned(verdict, log):
             reason = self._unresolved(spec, linked, verdict)
         else:
-            reason = reasons.of_program(refused.error, verdict, log, spec.rule, self.kernel.probes)
+            reason = reasons.of_program(refused.error, verdict, log, spec.rule, self.kernel.probes, bytes(linked.code))
         name = error_name(refused.error.errno)
         place = f" at {source}: {text}".removesuffix(": ") if source else ""
         _verdict(record, wire.FAILED, reason.code, f"{name}: {reason.message}{place}")

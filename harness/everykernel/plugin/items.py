@@ -16,6 +16,8 @@ from everykernel.plugin.crash import CellBroke, CellFailed
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import SPEC, KernelSession, no_kernels, session_of
 
+_OF_ANOTHER_RUN = ("--kernel-report", "--kernel-keep", "--kernel-btf", "--kernel-missing")
+
 
 def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
     """Return the command that runs one item on one kernel again."""
@@ -23,7 +25,21 @@ def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
 
     node = f"{_relative(path, config)}::{name}"
     btf = supply.again(session_of(config).settings.btf, spec)
-    return f"pytest --kernels {shlex.quote(spec)}{btf} {shlex.quote(node)}"
+    return f"pytest --kernels {shlex.quote(spec)}{btf}{_given(config)} {shlex.quote(node)}"
+
+
+def _given(config: pytest.Config) -> str:
+    """Return our other options as they stood on the command line, but for those on what is written and kept."""
+    words: list[str] = []
+    arguments = iter(config.invocation_params.args)
+    for argument in map(str, arguments):
+        name, equals, _ = argument.partition("=")
+        if not name.startswith(("--kernel-", "--accel")) or name in _OF_ANOTHER_RUN:
+            continue
+        words.append(argument)
+        if not equals and not isinstance(config.getoption(name.lstrip("-").replace("-", "_"), None), bool):
+            words.append(str(next(arguments, "")))
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _relative(path: Path, config: pytest.Config) -> str:

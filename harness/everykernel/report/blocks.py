@@ -15,6 +15,7 @@ from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult
 from everykernel.reasons import REASONS
+from everykernel.report import diagnosis
 
 _WIDE = 400  # characters of a piece of evidence that are shown
 _LONG = 1000  # characters of a line that are shown
@@ -83,6 +84,12 @@ def tail(text: str, keep: int = _TAIL) -> list[str]:
     last = text.rsplit("\n", keep)[1:] if before > 0 else text.split("\n")
     shown = [f"    | {line}" for line in escaping.lines("\n".join(last))]
     return [f"    | … {before} lines before", *shown] if before > 0 else shown
+
+
+def _log(log: str, keep: int) -> list[str]:
+    """Return the end of a verifier's log, or what comes before the kernel's own report on it, and that in brief."""
+    before, report = diagnosis.split(log) if keep < _ALL else (log, None)
+    return tail(before, keep) + ([f"    | {line}" for line in report.lines] if report is not None else [])
 
 
 def said(problem: records.ProblemRecord) -> str:
@@ -186,7 +193,7 @@ class _Evidence:
                 words = message if new else "its log"
                 found.append(f"  {program.get('name')} ({program.get('section', '')}): {words}")
             if log:
-                found.extend(tail(log, self.keep))
+                found.extend(_log(log, self.keep))
         if len(failed) > self.most:
             found.append(f"  … and {len(failed) - self.most} more programs (in results.json, or with -v)")
         if problem.get("code") in _UNRESOLVED:

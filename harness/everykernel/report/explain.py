@@ -9,6 +9,7 @@ from rich.text import Text
 
 from everykernel import core
 from everykernel.core.explain import Explanation
+from everykernel.report.columns import ranges
 from everykernel.report.screen import text
 
 
@@ -66,7 +67,7 @@ def _at_length(subject: Subject, kernels: list[str]) -> Iterator[Text]:
         yield text(f"  there: {_runs(subject.fits, kernels)}")
     idioms: dict[str, None] = {}
     for explanation, where in subject.amiss.items():
-        yield text(f"  {', '.join(_ranges(where, kernels))}: {explanation.has}", "yellow")
+        yield text(f"  {', '.join(ranges(where, kernels))}: {explanation.has}", "yellow")
         for near in explanation.nearest:
             yield text(f"      near: {near.text} ({near.declared}): {near.why}")
         if explanation.idiom:
@@ -85,18 +86,7 @@ def _runs(fits: dict[str, str], kernels: list[str]) -> str:
     by_value: dict[str, list[str]] = {}
     for label, value in fits.items():
         by_value.setdefault(value, []).append(label)
-    return ", ".join(f"{value} ({', '.join(_ranges(where, kernels))})" for value, where in by_value.items())
-
-
-def _ranges(labels: list[str], kernels: list[str]) -> list[str]:
-    """Return labels with neighbours put together: ``6.1..6.18``."""
-    runs: list[list[str]] = []
-    for label in sorted(labels, key=kernels.index):
-        if runs and kernels.index(label) == kernels.index(runs[-1][-1]) + 1:
-            runs[-1].append(label)
-        else:
-            runs.append([label])
-    return [run[0] if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs]
+    return ", ".join(f"{value} ({', '.join(ranges(where, kernels))})" for value, where in by_value.items())
 
 
 def note(subject: Subject, label: str, fixup: core.Fixup, explanation: Explanation, words: str) -> None:

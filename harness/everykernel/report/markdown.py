@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 
 from everykernel.escaping import printable
-from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, KernelRecord, RunRecord
-from everykernel.report import blocks, columns, marks, terminal
+from everykernel.report import causes, columns, marks, remarks, terminal
 
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 # What begins emphasis, code, links, tables, headings and entities anywhere in a line; a scheme and "www." begin links.
@@ -38,12 +37,15 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
     used = {m for found in drawn.cells.values() for r in found for m in marks.of_result(r)}
     lines += [f"{m.symbol} {m.meaning}. " for m in sorted(used, key=lambda m: m.meaning)]
     lines += ["", terminal.counts(results) + ".", ""]
-    lines += [f"- {escape(note)}" for note in terminal.notes(drawn)]
-    wrong = [r for r in results if r.get("outcome") != records.PASSED]
-    if wrong:
+    rows, specs = {row: row for row in drawn.rows}, [k["spec"] for k in drawn.kernels]
+    lines += [f"- {escape(note)}" for note in (*terminal.notes(drawn), *remarks.lines(results, rows, specs))]
+    why = causes.find(results)
+    if why:
         lines += ["", "## What did not pass", ""]
-    for result in wrong:
-        lines += [*fenced(blocks.lines(result)), ""]
+    for block in causes.lines(why, rows, specs):
+        lines += [*fenced(block), ""]
+    if command := causes.again(why):
+        lines += ["One of these cells again:", "", *fenced([command])]
     return "\n".join(lines).rstrip() + "\n"
 
 

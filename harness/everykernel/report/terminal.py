@@ -13,11 +13,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
-from everykernel.matrix.records import CaseResult, KernelRecord
-from everykernel.report import blocks, columns, marks
+from everykernel.matrix.records import CaseResult, CellReport, KernelRecord
+from everykernel.report import blocks, causes, columns, marks, remarks
 from everykernel.report.columns import Grid
 from everykernel.report.labels import labels
 from everykernel.report.marks import Mark
@@ -28,12 +27,35 @@ _PADDING = 3  # between columns
 
 
 def show(console: Console, results: Sequence[CaseResult], kernels: Sequence[KernelRecord], *, verbose: int = 0) -> None:
-    """Print the whole report: matrix, legend, counts, and a block for each cell that did not pass."""
+    """Print the whole report: matrix, legend, counts, and why cells did not pass."""
     show_matrix(console, results, kernels, unicode=has_unicode(console))
-    for result in results:
-        if result.get("outcome") != records.PASSED:
-            console.print()
-            console.print(block(result, verbose=verbose))
+    show_failures(console, [{"result": result} for result in results], kernels, verbose=verbose)
+
+
+def show_failures(
+    console: Console, reports: Sequence[CellReport], kernels: Sequence[KernelRecord], *, verbose: int = 0
+) -> None:
+    """Print a block for each cause; from ``-v`` on, one for each cell that did not pass."""
+    results = [report["result"] for report in reports]
+    if verbose:
+        found = [
+            blocks.lines(
+                report["result"], console=report.get("console", ""), trace=report.get("trace", ""), verbose=verbose
+            )
+            for report in reports
+            if report["result"].get("outcome") != records.PASSED
+        ]
+    else:
+        drawn = columns.grid(results, kernels)
+        _, names = _names(drawn, console.width)
+        specs = [kernel["spec"] for kernel in drawn.kernels]
+        why = causes.find(results, reports)
+        found = causes.lines(why, names, specs)
+        if command := causes.again(why):
+            found.append([f"again, one cell (-v shows how for each): {command}"])
+    for first, *rest in found:
+        console.print()
+        console.print(Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)]), soft_wrap=True)
 
 
 def show_matrix(
@@ -55,8 +77,7 @@ def matrix(
     drawn = columns.grid(results, kernels)
     if not drawn.rows and not drawn.kernels:
         return Text("no results")
-    room = width - sum(map(_width, drawn.kernels)) - _PADDING
-    shared, names = labels(drawn.rows, max(_NARROW, min(_WIDE, room)))
+    shared, names = _names(drawn, width)
     first = max([cell_len(name) for name in names.values()] + [4])
     parts: list[RenderableType] = []
     for group in _groups(drawn.kernels, width - first - _PADDING):
@@ -65,7 +86,8 @@ def matrix(
     if shared:
         parts.append(Text(f"all are in {shared}", "dim"))
     parts.append(_legend(drawn, unicode))
-    parts.extend(Text(line, no_wrap=True, overflow="ignore") for line in map(printable, notes(drawn)))
+    told = [*notes(drawn), *remarks.lines(results, names, [kernel["spec"] for kernel in drawn.kernels])]
+    parts.extend(Text(blocks.short(line), no_wrap=True, overflow="ignore") for line in told)
     parts.append(Text(counts(results)))
     return Group(*parts)
 
@@ -82,6 +104,12 @@ def _groups(kernels: Sequence[KernelRecord], room: int) -> list[list[KernelRecor
         groups[-1].append(kernel)
         used += needed
     return groups
+
+
+def _names(drawn: Grid, width: int) -> tuple[str, dict[str, str]]:
+    """Return the folder that all rows share, and what each row is called where the terminal has ``width``."""
+    room = width - sum(map(_width, drawn.kernels)) - _PADDING
+    return labels(drawn.rows, max(_NARROW, min(_WIDE, room)))
 
 
 def _width(kernel: KernelRecord) -> int:
@@ -175,9 +203,3 @@ def counts(results: Sequence[CaseResult]) -> str:
     if warned:
         parts.append(f"{warned} with kernel warnings")
     return ", ".join(parts)
-
-
-def block(result: CaseResult, *, verbose: int = 0) -> Text:
-    """Return the block of one cell that did not pass, its first line emphasised."""
-    first, *rest = blocks.lines(result, verbose=verbose)
-    return Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)])
