@@ -71,6 +71,13 @@ invalid access to memory, mem_size=8 off=9 size=1
 R0 min value is outside of the allowed memory range
 """
 
+# As Linux 6.12 prints an instruction that it has no name for.
+NAMELESS = """0: (7a) *(u64 *)(r10 -8) = 1          ; R10=fp0 fp-8_w=1
+1: BUG_db
+BPF_ATOMIC uses invalid atomic opcode 100
+processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"""
+
 # As Linux 7.3 reports behind its words.
 REPORT = """7: (79) r0 = *(u64 *)(r0 +0)
 
@@ -88,6 +95,7 @@ Reason:
         (CALL, 0, "0: (85) call pc+1", "Caller passes invalid args into func#1 ('void_arg') "
          "(arg#0 reference type('UNKNOWN ') size cannot be determined: -22)"),
         (STATE, 7, "7: (73) *(u8 *)(r0 +9) = r1", "invalid access to memory, mem_size=8 off=9 size=1"),
+        (NAMELESS, 1, "1: BUG_db", "BPF_ATOMIC uses invalid atomic opcode 100"),
         (REPORT, 7, "7: (79) r0 = *(u64 *)(r0 +0)", ""),
         (REJECTED, 1, "1: (61) r0 = *(u32 *)(r1 +0)", "R1 invalid mem access 'scalar'"),
         (POISONED, 4, "4: (85) call unknown#195896080", "invalid func unknown#195896080"),

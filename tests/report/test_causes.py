@@ -40,9 +40,9 @@ Causal path:
   null_deref @ bad.bpf.c:5:64
   Source context:
   >>> 5 | SEC("socket") int null_deref(void *ctx) { int k = 0; long *v = bpf_map_lookup...
-        | ^-- update: R0 changed from uninitialized value to nullable map value from h with variable
-        |     offset: known bits 0x0
-      6 | ...
+        |         ^-- update: R0 changed from uninitialized value to nullable map value from h with variable
+        |             offset: known bits 0x0
+      6 |         ...
   Instruction context:
   >>> 6 | (85) call bpf_map_lookup_elem#1
 

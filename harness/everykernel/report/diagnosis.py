@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 _BEGINS = "\nVerification failed: "
 _PLACE = re.compile(r"  \S+ @ (\S+:\d+):\d+$")
-_NOTE = re.compile(r"\s+\| \^-- (.*)$")
-_MORE = re.compile(r"\s+\|     (\S.*)$")
+_NOTE = re.compile(r"\s+\| +\^-- (.*)$")
+_MORE = re.compile(r" +\| {5,}(\S.*)$")
 _STEPS = 3  # of the path that are shown: the last
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
 
 from everykernel import wire
 from everykernel.matrix.records import CaseResult
@@ -50,15 +49,15 @@ def _of_cell(result: CaseResult) -> Iterator[str]:
     for stage in result.get("stages", {}).values():
         for text in stage.get("notes", []):
             yield from _worth(text)
-    told: Mapping[str, Any] = cast("Mapping[str, Any]", result)
-    for made in told.get("stages", {}).get("load", {}).get("maps", []):
+    load = result.get("stages", {}).get("load", {})
+    for made in load.get("maps", []):
         if made.get("note"):
             yield from _worth(f"map {made.get('name')!r}: {made['note']}")
-    granted, asked = told.get("granted", {}).get("memory", 0), told.get("machine", {}).get("memory", 0)
+    granted, asked = result.get("granted", {}).get("memory", 0), result.get("machine", {}).get("memory", 0)
     if granted > asked:
         yield f"its guest was given {granted} MiB: {asked} were asked for"
-    whole = told.get("stages", {}).get("load", {}).get("whole", {})
-    if whole.get("status") == wire.FAILED and result.get("stages", {}).get("load", {}).get("status") == wire.PASSED:
+    whole = load.get("whole", {})
+    if whole.get("status") == wire.FAILED and load.get("status") == wire.PASSED:
         yield f"{whole.get('loader')} refuses the object as a whole: {whole.get('message')}"
 
 

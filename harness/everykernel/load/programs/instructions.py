@@ -38,7 +38,7 @@ _DIVISION = Newer("signed division", re.compile("BPF_ALU uses reserved fields"),
 _LOAD = Newer("load with sign extension", re.compile("BPF_LDX uses reserved fields|unknown opcode [89]"), "v6.6", _V3)
 _SWAP = Newer("unconditional byte swap", re.compile("unknown opcode d7|BPF_END uses reserved"), "v6.6", _V3)
 _JUMP = Newer("jump of 32 bits", re.compile("unknown opcode 06|BPF_JA uses reserved fields"), "v6.6", _V3)
-_MAY_GOTO = Newer("may_goto", re.compile("unknown opcode e5|invalid may_goto"), "v6.9", "bound the loop")
+_MAY_GOTO = Newer("may_goto", re.compile("unknown opcode e5"), "v6.9", "bound the loop")
 _CAST = Newer("cast between address spaces", _MOVE.says, "v6.9", "do without arenas")
 _ORDERED = Newer("load-acquire or store-release", re.compile("reserved fields|invalid atomic op"), "v6.15", _V3)
 
@@ -54,7 +54,7 @@ def lacking(code: bytes, insn: Optional[int], reason: str) -> str:
     found = range(len(code) // 8) if insn is None else range(insn, min(insn + 1, len(code) // 8))
     for number in found:
         newer = _newer(*_INSN.unpack_from(code, 8 * number))
-        if newer is not None and newer.says.match(reason):
+        if newer is not None and newer.says.search(reason):
             return f"this kernel has no {newer.name} (Linux has it since {newer.since}; {newer.without})"
     return ""
 

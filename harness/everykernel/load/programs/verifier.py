@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.load.programs.link import Linked
 
-_INSN = re.compile(r"^(\d+): \([0-9a-f]{2}\) ")
+_INSN = re.compile(r"^(\d+): (?:\([0-9a-f]{2}\) |BUG_)")  # BUG_db: no name for it
 # Lines at the end of a log that say nothing about the reason.
 _TAIL = re.compile(
     r"^(processed \d+ insns|verification time|stack depth|peak_states|max_states_per_insn|total_states|mark_read|"
