@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,7 +38,7 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
             report.longrepr = of_error(error, item.path, 0, item.again, verbose)
         if report.when == "setup" and item.report is not None:
             _properties(item, item.report["result"])
-            _give(report, item.report, cell=True, worker=session.worker)
+            _give(report, item.report, cell=True)
         return
     if isinstance(error, EverykernelError):
         assert isinstance(item, pytest.Function)
@@ -52,7 +53,7 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         made = _of_test(item, error, report, call.duration, session.machines.accelerator)
         if made is not None:
             _properties(item, made["result"])
-            _give(report, made, cell=False, worker=session.worker)
+            _give(report, made, cell=False)
     under = item.stash.get(UNDER_TEST, None)
     if error is not None and not report.skipped and under is not None and session.settings.keep:
         session.keeper.shell(under.guest, str(error))
@@ -105,9 +106,8 @@ def _of_test(
     return {"result": result, "kernel": kernel, "console": guest.console()}
 
 
-def _give(report: pytest.TestReport, made: CellReport, *, cell: bool, worker: bool) -> None:
-    # execnet carries what UTF-8 can encode
-    report.everykernel = records.plain(made) if worker else made  # type: ignore[attr-defined]
+def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:
+    report.everykernel = records.plain(made) if "PYTEST_XDIST_WORKER" in os.environ else made  # type: ignore[attr-defined]
     if cell:
         report.everykernel_cell = True  # type: ignore[attr-defined]
 

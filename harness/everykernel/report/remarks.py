@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from everykernel import wire
+from everykernel.machine.spec import MachineSpec
 from everykernel.matrix.records import CaseResult
 from everykernel.report import causes
 
@@ -53,9 +54,9 @@ def _of_cell(result: CaseResult) -> Iterator[str]:
     for made in load.get("maps", []):
         if made.get("note"):
             yield from _worth(f"map {made.get('name')!r}: {made['note']}")
-    granted, asked = result.get("granted", {}).get("memory", 0), result.get("machine", {}).get("memory", 0)
-    if granted > asked:
-        yield f"its guest was given {granted} MiB: {asked} were asked for"
+    granted, asked = result.get("granted", {}).get("memory", 0), result.get("machine", {}).get("memory")
+    if granted > (asked or MachineSpec.memory):
+        yield f"its guest was given {granted} MiB of memory"
     whole = load.get("whole", {})
     if whole.get("status") == wire.FAILED and load.get("status") == wire.PASSED:
         yield f"{whole.get('loader')} refuses the object as a whole: {whole.get('message')}"
