@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from everykernel.errors import KernelPanic, UsageError
 from everykernel.machine import fake
 from everykernel.matrix import records
 from everykernel.matrix.progress import Board
-from everykernel.report import blocks, markdown, screen
+from everykernel.report import blocks, causes, markdown, screen, terminal
 from everykernel.report.labels import labels
 
 # C0 and C1 controls, DEL, bidirectional controls, separators of lines, zero-width characters, and lone surrogates.
@@ -243,13 +244,33 @@ def test_a_block_is_capped_and_counts() -> None:
     assert "  … and 19992 more kernel warnings" in lines
     every = blocks.lines(huge(40), verbose=1)
     assert sum("also load: relocation-unresolved: p" in line for line in every) == 39
+
+
+@pytest.mark.parametrize(
+    "shown", [lambda cell: blocks.lines(cell, verbose=1), lambda cell: causes.lines(causes.find([cell]), {}, [])]
+)
+def test_time_grows_with_the_number(shown: Callable[[records.CaseResult], object]) -> None:
+    """Ten times as many failures take about ten times as long; were it their square, it would be a hundred."""
     took = []
     for number in (2_000, 20_000):
         result = huge(number)
         began = time.process_time()
-        blocks.lines(result, verbose=1)
+        shown(result)
         took.append(time.process_time() - began)
-    assert took[1] < 40 * took[0]  # ten times as many; were it their square, a hundred
+    assert took[1] < 40 * took[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 10**6, "1" * 10**6, "'" * 10**6, " at /" * 10**5, "1: (00) " * 10**5, "`" * 10**6]
+)
+def test_long_words_cost_no_more(text: str) -> None:
+    """A message of a megabyte is looked at once, whatever it repeats."""
+    bad: Any = {"case": "x", "kernel": "6.1", "outcome": "failed", "stage": "load", "code": "load-failed",
+                "message": text, "notes": [text], "problems": [{"stage": "load", "message": text}]}  # fmt: skip
+    began = time.process_time()
+    terminal.show(screen.Screen(file=io.StringIO(), width=100), [bad], [{"spec": "6.1"}])
+    markdown.render([bad], [{"spec": "6.1"}])
+    assert time.process_time() - began < 20
 
 
 def test_a_long_line_is_cut() -> None:

@@ -166,12 +166,12 @@ class _Evidence:
     def __init__(self, stages: Mapping[str, wire.Stage], verbose: int) -> None:
         self.most = _ALL if verbose else _MOST
         self.keep = _ALL if verbose > 1 else _TAIL
-        self._failed: dict[str, dict[str, list[wire.ProgramRecord]]] = {}
-        for name, stage in stages.items():
-            by_name = self._failed.setdefault(name, {})
+        self._failed: dict[tuple[str, str], list[wire.ProgramRecord]] = {}  # by stage and name, all of a stage by ""
+        for stage_name, stage in stages.items():
             for program in stage.get("programs", []):
                 if program.get("status") == wire.FAILED:
-                    by_name.setdefault(program.get("name", ""), []).append(program)
+                    for name in {program.get("name", ""), ""}:
+                        self._failed.setdefault((stage_name, name), []).append(program)
         self._relocations: dict[str, list[wire.Relocation]] = {}
         for relocation in stages.get("relocate", {}).get("relocations", []):
             if relocation.get("outcome") != "patched":
@@ -183,8 +183,8 @@ class _Evidence:
 
         ``told`` is a line above, which is not said again.
         """
-        name, by_name = problem.get("program", ""), self._failed.get(problem.get("stage", ""), {})
-        failed = by_name.get(name, []) if name else [p for same in by_name.values() for p in same]
+        name = problem.get("program", "")
+        failed = self._failed.get((problem.get("stage", ""), name), [])
         found: list[str] = []
         for program in failed[: self.most]:
             message, log = program.get("message", ""), program.get("log", "")
@@ -202,16 +202,13 @@ class _Evidence:
 
     def reasons(self) -> Iterable[str]:
         """Yield what each program that failed says."""
-        return (p.get("message", "") for programs in self._failed.get("load", {}).values() for p in programs)
+        return (program.get("message", "") for program in self._failed.get(("load", ""), []))
 
     def _unresolved(self, program: str, told: Sequence[str]) -> list[str]:
         """Return the relocations that explain a problem: those that failed, or are poisoned and were reached."""
-        if program:
-            relocations = [*self._relocations.get(program, []), *self._relocations.get("", [])]
-        else:
-            relocations = [r for same in self._relocations.values() for r in same]
+        own = [self._relocations.get(name, []) for name in (program, "")] if program else self._relocations.values()
         found: list[str] = []
-        for r in relocations[:_TAIL]:
+        for r in itertools.islice(itertools.chain.from_iterable(own), _TAIL):
             text = f"{r.get('kind')} {r.get('access')}: {r.get('message') or r.get('outcome')}"
             if not any(text in line for line in (*told, *found)):
                 found.append(f"  {r.get('program', '')} insn {r.get('insn')}: {text}")

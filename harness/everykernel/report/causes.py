@@ -25,11 +25,14 @@ _LINES = 3  # of a log or console that are shown
 _LOOKED_AT = 100  # lines of a log from its end
 _FITS = 98  # characters of a line that says both what and where
 _LONG = 190  # characters of what is said, and of a log's line
+_KEPT = 1000  # characters of what is said that are compared
 
 _ERRNO = re.compile(r"^E[A-Z]+: (?=\d+: \(|byte_|func)")  # that the verifier had its reasons is all that it says
 # What is said, and behind it where the source of the instruction is, and the line itself.
 _PLACED = re.compile(r"(.*?)(?: at (?:\S*/)?([^\s/]+:\d+): (.*))?$", re.DOTALL)
-_PARTICULAR = re.compile(r"\d+: \([0-9a-f]{2}\) [^:]*(: )?|'[^']*'|\S*[\d_./#]\S*")
+# An instruction as a verifier prints it, what stands in quotes, and words, which are particular with a sign in them.
+_WORD = re.compile(r"(?<!\d)\d{1,7}: \([0-9a-f]{2}\) [^:]*(?:: )?|'[^']*'|\S+")
+_SIGN = re.compile(r"['\d_./#]")
 # Lines of a verifier's log that do not help: its counts, how it tracked precision, source that is named above.
 _IDLE = re.compile(r"processed \d+ insns\b|verification time |stack depth |last_idx |regs=|parent |; |\s*$")
 _LOGGED = ("verifier-rejected", "load-failed")  # codes whose log says more than the line about it
@@ -89,7 +92,7 @@ def find(results: Sequence[CaseResult], reports: Sequence[CellReport] = ()) -> l
         whole: ProblemRecord = {key: result.get(key, "") for key in ("stage", "code", "message")}  # type: ignore[assignment]
         logs = _logs(result)
         for problem in result.get("problems") or [whole]:
-            text, place, line = _PLACED.match(_ERRNO.sub("", said(problem))).groups(default="")  # type: ignore[union-attr]
+            text, place, line = _PLACED.match(_ERRNO.sub("", said(problem)[:_KEPT])).groups(default="")  # type: ignore[union-attr]
             key = (problem.get("stage", ""), problem.get("code", ""), shape(text))
             cause = found.setdefault(key, Cause(key[0], key[1]))
             one = cause.particulars.setdefault(text, Particular(f" at {place}: {line}" if place else ""))
@@ -162,7 +165,7 @@ def _block(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str]) -> l
 
 def shape(text: str) -> str:
     """Return a sentence without what is particular in it, so that sentences of one kind are equal."""
-    return _PARTICULAR.sub("·", text)
+    return _WORD.sub(lambda word: "·" if _SIGN.search(word[0]) else word[0], text)
 
 
 def _brief(text: str) -> str:
