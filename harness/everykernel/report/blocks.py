@@ -89,7 +89,7 @@ def tail(text: str, keep: int = _TAIL) -> list[str]:
 def _log(log: str, keep: int) -> list[str]:
     """Return the end of a verifier's log, or what comes before the kernel's own report on it, and that in brief."""
     before, report = diagnosis.split(log) if keep < _ALL else (log, None)
-    return tail(before, keep) + ([f"    | {line}" for line in report.lines] if report is not None else [])
+    return tail(before, keep) + ([f"    | {line}" for line in report.lines()] if report is not None else [])
 
 
 def said(problem: records.ProblemRecord) -> str:

@@ -159,7 +159,7 @@ def _block(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str]) -> l
     new = [line for line in cause.log if line.strip() not in told]
     if cause.log and len(every) > 1:
         found.append(f"  {cause.logged}, its log:")
-    shown = cause.report.lines if cause.report is not None else new[-_LINES:]
+    shown = cause.report.lines(1) if cause.report is not None else new[-_LINES:]
     return found + [f"    | {_brief(line)}" for line in shown]
 
 

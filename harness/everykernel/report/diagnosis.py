@@ -29,11 +29,10 @@ class Diagnosis(NamedTuple):
     path: tuple[str, ...]
     suggestion: str
 
-    @property
-    def lines(self) -> list[str]:
-        """The report in a few lines, with the last steps of the path."""
+    def lines(self, steps: int = _STEPS) -> list[str]:
+        """Return the report in a few lines, with the last ``steps`` of the path."""
         found = [f"why: {self.reason}"] if self.reason else []
-        found += [f"path: {step}" for step in self.path[-_STEPS:]]
+        found += [f"path: {step}" for step in self.path[-steps:]]
         return [*found, f"try: {self.suggestion}"] if self.suggestion else found
 
 

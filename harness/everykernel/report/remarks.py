@@ -12,7 +12,7 @@ from everykernel.machine.spec import MachineSpec
 from everykernel.matrix.records import CaseResult
 from everykernel.report import causes
 
-_MOST, _NAMED = 8, 2  # lines, and rows that are named in one
+_MOST, _NAMED = 8, 1  # lines, and rows that are named in one
 # Notes on what the case itself asked for, and on what changes nothing.
 _ROUTINE = re.compile(
     r"as the contract says|by the contract|^variants |pinned at |BTF kinds replaced|is expected to|is not used:|"
