@@ -92,10 +92,14 @@ class CompileFailed(CaseError):
 
 
 class GuestError(EverykernelError):
-    """A virtual machine did not do its part; ``console`` holds the last lines that the kernel printed."""
+    """A virtual machine did not do its part; ``console`` holds the last lines that the kernel printed.
+
+    ``out_of_memory`` tells whether its kernel said that it had too little.
+    """
 
     code = "guest-lost"
     exit_code = 3
+    out_of_memory = False
 
     def __init__(self, message: str, *, console: str = "", where: str = "", remedy: str = "") -> None:
         super().__init__(message, where=where, remedy=remedy)

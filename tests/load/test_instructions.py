@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-
 import pytest
 from tests.elfwriter import insn
 
-from everykernel.load.kernel.probes import Probes
-from everykernel.load.programs import instructions, reasons, verifier
-from everykernel.object.sections import match
+from everykernel.load.programs import instructions
 
 OLD = insn(0xB7, 0, imm=0)  # r0 = 0
 
@@ -38,24 +34,17 @@ def test_newer_instructions(code: bytes, reason: str, name: str, since: str) -> 
     """The instruction that the verifier names is told; without a name, the first that its words fit."""
     said = f"this kernel has no {name}", f" (Linux has it since {since}; "
     for at, words in ((1, OLD + code), (None, OLD + code + OLD)):
-        text = instructions.lacking(words, at, reason)
+        text = instructions.lacking(words, at, reason, "little")
         assert text.startswith(said[0])
         assert said[1] in text
-    assert instructions.lacking(OLD + code, 0, reason) == ""
-    assert instructions.lacking(OLD + code, 9, reason) == ""
-    assert instructions.lacking(code, 0, "R1 is bad") == ""
-    assert instructions.lacking(OLD, None, reason) == ""
+    assert instructions.lacking(OLD + code, 0, reason, "little") == ""
+    assert instructions.lacking(OLD + code, 9, reason, "little") == ""
+    assert instructions.lacking(code, 0, "R1 is bad", "little") == ""
+    assert instructions.lacking(OLD, None, reason, "little") == ""
 
 
 def test_the_compilers_switch_is_named() -> None:
     """What clang's cpu v4 brings is refused with the switch that does without."""
-    rule, _ = match("tc")
-    assert rule is not None
-    log = "5: (3c) w1 /= w2\nBPF_ALU uses reserved fields\nprocessed 6 insns\n"
-    linked = 5 * OLD + insn(0x3C, 1, 2, off=1)
-    found = reasons.of_program(OSError(errno.EINVAL, ""), verifier.parse(log), log, rule, Probes(), linked)
-    assert found.code == "verifier-rejected"
-    assert found.message == (
-        "this kernel has no signed division (Linux has it since v6.6; compile with -mcpu=v3): "
-        "5: (3c) w1 /= w2: BPF_ALU uses reserved fields"
+    assert instructions.lacking(insn(0x3C, 1, 2, off=1), None, "BPF_ALU uses reserved fields", "little") == (
+        "this kernel has no signed division (Linux has it since v6.6; compile with -mcpu=v3)"
     )

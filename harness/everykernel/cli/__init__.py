@@ -26,6 +26,7 @@ _COMMANDS = {
     "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects and cases on kernels."),
     "shell": _Entry("everykernel.cli.shell:shell", "Open a prompt, or run a command, on a kernel."),
     "kernels": _Entry("everykernel.cli.kernels:kernels_group", "List, fetch, locate and remove kernels."),
+    "cache": _Entry("everykernel.cli.cache:cache_group", "List and prune what is kept on this machine."),
     "relocate": _Entry("everykernel.cli.relocate:relocate", "Show what relocations come to in kernels, booting none."),
     "explain": _Entry("everykernel.cli.explain:explain", "Say in words what does not fit a kernel, and what would."),
     "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF, compare two, cut one down."),
@@ -87,8 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as e:
         click.echo(block(f"everykernel: {_where(e)}{e.format_message()}"), err=True)
         return e.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        say.talk("everykernel: interrupted")
+    except (KeyboardInterrupt, click.Abort) as e:
+        told = str(e.__cause__ or e)  # click raises Abort from what it caught
+        say.talk(f"everykernel: interrupted{': ' if told else ''}{told}")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends

@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from everykernel import settings
 from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
 
 Command = Callable[..., Any]
+
+MEBIBYTES = click.IntRange(settings.MEMORY.start, settings.MEMORY.stop - 1)
+
+
+class ProjectCommand(click.Command):
+    """A command whose options the project's pyproject.toml may give; command line and environment win over it."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context, in which the table's keys are the defaults of the options of the same name."""
+        table = settings.read(Path.cwd())
+        defaults = {}
+        for parameter in self.params:
+            for name in parameter.opts:
+                key = _KEYS.get(name, name.removeprefix("--"))
+                if key in table and parameter.name:
+                    defaults[parameter.name] = ",".join(table[key]) if key == "kernels" else table[key]
+        return super().make_context(info_name, args, parent, default_map=defaults, **extra)
+
+
+_KEYS = {"--kernels-missing": "missing"}  # options that are called otherwise than their keys
 
 
 def kernels(command: Command) -> Command:

@@ -67,7 +67,9 @@ def _is_object(path: Path, parent: pytest.Collector) -> bool:
         return False
     if parent.session.isinitpath(path):
         return True
-    globs = parent.config.getini("kernel_objects")
+    from everykernel.plugin.session import session_of
+
+    globs = session_of(parent.config).settings.objects
     root = parent.config.rootpath
     shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     return any(fnmatch(shown, glob) or fnmatch(path.name, glob) for glob in globs)

@@ -24,7 +24,7 @@ def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
     from everykernel.matrix import supply
 
     node = f"{_relative(path, config)}::{name}"
-    btf = supply.again(session_of(config).settings.btf, spec)
+    btf = supply.again(session_of(config).settings.btf, spec, "--kernel-btf")
     return f"pytest --kernels {shlex.quote(spec)}{btf}{_given(config)} {shlex.quote(node)}"
 
 

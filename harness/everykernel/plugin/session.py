@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from everykernel.errors import EverykernelError, HarnessError, UsageError
+from everykernel.errors import EverykernelError, UsageError
 from everykernel.escaping import printable
 from everykernel.plugin import options
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
     from everykernel.matrix.records import CaseResult, CellReport
+    from everykernel.plugin.attendance import Attendance
     from everykernel.plugin.items import CellItem
     from everykernel.plugin.keep import Keeper
     from everykernel.plugin.live import Painter
@@ -129,6 +130,7 @@ class KernelSession:
             board=self.board,
             timeout=self.settings.timeout,
             btf=self.btf,
+            ceiling=self.settings.ceiling,
         )
 
     @cached_property
@@ -169,9 +171,10 @@ class KernelSession:
             self.unresolved = self.unresolved or e
             return list(self.settings.specs)
 
-    def check(self) -> None:
-        """Raise pytest's UsageError (exit code 4, one line) if the kernels or QEMU cannot be had."""
-        from everykernel.machine import process
+    def check(self, items: Sequence[pytest.Item] = ()) -> None:
+        """Raise pytest's UsageError (exit code 4, one line) if the kernels or QEMU cannot be had, or do not fit."""
+        from everykernel.machine import MachineSpec, process, room
+        from everykernel.plugin.items import CellItem
 
         error = self.unresolved
         if error is None and self.settings.specs:
@@ -180,6 +183,9 @@ class KernelSession:
                     if column.resolved is not None:
                         process.find(column.resolved.arch.qemu)
                 self.btf  # noqa: B018 - raises what is wrong with it
+                here = {c.spec: c.resolved for c in self.columns if c.resolved is not None}
+                asked = [(spec_of(i), i.case.machine if isinstance(i, CellItem) else MachineSpec()) for i in items]
+                room.reserve((here[spec], machine) for spec, machine in asked if spec in here)
             except EverykernelError as e:
                 error = e
         if error is not None:
@@ -194,7 +200,7 @@ class KernelSession:
         for item in items:
             if isinstance(item, CellItem) and item.future is None and not self.campaign.column(item.spec).missing:
                 keep = self.keeper.keep if self.settings.keep else None
-                item.future = self.campaign.run(item.spec, item.case, keep=keep)
+                item.future = self.campaign.run(item.spec, item.case.with_memory(self.settings.memory), keep=keep)
                 if not self.worker:
                     item.future.add_done_callback(partial(self._ended, item))
 
@@ -205,11 +211,11 @@ class KernelSession:
         report: CellReport = self.painter.wait(item.future, self.keeper.offer if self.settings.keep else None)
         self._name(item, report)
         if not self.worker:
-            self.ledger.add(report)
+            self.ledger.add(report)  # which changes one that cannot be written
         return report
 
     def skip_if_missing(self, spec: str) -> None:
-        """Skip the item if its kernel is missing, which only --kernels-missing skip lets happen."""
+        """Skip the item if its kernel is missing, which only --kernel-missing skip lets happen."""
         column = self.campaign.column(spec)
         if column.missing:
             pytest.skip(printable(f"kernel {column.missing}"))
@@ -221,10 +227,7 @@ class KernelSession:
         except (CancelledError, Exception):
             return
         self._name(item, report)
-        try:
-            self.ledger.add(report)
-        except HarnessError as e:
-            self.board.note(str(e))
+        self.ledger.add(report)
 
     def _name(self, item: CellItem, report: CellReport) -> None:
         report["result"]["test"] = item.nodeid
@@ -238,6 +241,18 @@ class KernelSession:
         return self.ledger.in_order(self.order) if "ledger" in self.__dict__ else []
 
     @property
+    def recorded(self) -> set[str]:
+        """The nodes of the items whose results were written."""
+        return self.ledger.recorded if "ledger" in self.__dict__ else set()
+
+    @cached_property
+    def attendance(self) -> Attendance:
+        """Which items of the run have what they should have in the results."""
+        from everykernel.plugin.attendance import Attendance
+
+        return Attendance()
+
+    @property
     def folder(self) -> Path | None:
         """The report folder, if one is written."""
         return self._folder.folder if self._folder is not None else None
@@ -249,7 +264,8 @@ class KernelSession:
             cost = self.campaign.cost
             self.cost.merge(cost.made, cost.notes)
             if self.worker:
-                self.config.workeroutput["everykernel"] = [cost.made, cost.notes]  # type: ignore[attr-defined]
+                told = [cost.made, cost.notes, list(self.attendance.planned)]
+                self.config.workeroutput["everykernel"] = told  # type: ignore[attr-defined]
         if self._folder is not None:
             self._folder.close(self.results, self.ledger.kernels)
 

@@ -28,5 +28,9 @@ def write(reporter: Any, session: KernelSession) -> None:
         reporter.write_line(line.rstrip())
     for line in (session.cost.text(), *session.cost.notes):
         reporter.write_line(printable(line))
+    if session.attendance.told:
+        reporter.write_line(printable(session.attendance.told))
+    if session.attendance.error:
+        reporter.write_line(printable(session.attendance.error), red=True, bold=True)
     if session.folder is not None:
         reporter.write_line(printable(f"report: {session.folder}"))

@@ -16,6 +16,7 @@ from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.plugin.crash import CellBroke, CellFailed, of_cell, of_error
 from everykernel.plugin.items import CellItem, again
+from everykernel.plugin.lend import wishes
 
 if TYPE_CHECKING:
     from everykernel.plugin.session import KernelSession
@@ -50,17 +51,19 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         if report.when == "call" and isinstance(error, (GuestError, HarnessError)):
             report.when = "setup"  # pytest counts what breaks there as an error, everywhere: no verdict was reached
     if call.when == "call" or (call.when == "setup" and error is not None and not report.skipped):
-        made = _of_test(item, error, report, call.duration, session.machines.accelerator)
+        made = _of_test(item, error, report, call.duration, session)
         if made is not None:
             _properties(item, made["result"])
             _give(report, made, cell=False)
+        elif call.when == "setup":
+            report.everykernel_none = True  # type: ignore[attr-defined]
     under = item.stash.get(UNDER_TEST, None)
     if error is not None and not report.skipped and under is not None and session.settings.keep:
         session.keeper.shell(under.guest, str(error))
 
 
 def _of_test(
-    item: pytest.Item, error: BaseException | None, report: pytest.TestReport, seconds: float, accelerator: str
+    item: pytest.Item, error: BaseException | None, report: pytest.TestReport, seconds: float, session: KernelSession
 ) -> CellReport | None:
     """Return the result of a test that a user wrote; None where it never had a kernel, or was skipped."""
     under = item.stash.get(UNDER_TEST, None)
@@ -81,7 +84,10 @@ def _of_test(
     stages["run"] = run
     guest = under.guest
     name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}{_other(item)}"
+    _, _, sized = wishes(item, session.settings.memory)
     machine = {**guest.spec.describe(), "flavour": guest.kernel.flavour}
+    if not sized:
+        machine["memory"] = None
     result: CaseResult = {
         **records.empty(name, "", guest.kernel.spec, machine),
         "object": loaded.name if loaded is not None else None,
@@ -102,8 +108,9 @@ def _of_test(
         "again": again(item.config, item.path, _name(item), guest.kernel.spec),
     }
     kernel = kernel_record(guest.kernel, guest.facts)
-    records.note_accelerator(kernel, accelerator)
-    return {"result": result, "kernel": kernel, "console": guest.console()}
+    records.note_accelerator(kernel, session.machines.accelerator)
+    told: CellReport = records.plain({"result": result, "kernel": kernel, "console": guest.console()})
+    return told
 
 
 def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 # Classes, sources and operations of include/uapi/linux/bpf.h and bpf_common.h.
 _LDX, _STX, _ALU, _ALU64 = 0x01, 0x03, 0x04, 0x07
@@ -17,8 +17,6 @@ _MEMSX, _ATOMIC = 0x80, 0xC0
 _MOV_X, _DIV, _MOD = 0xB8, 0x30, 0x90
 _ADDRESS_SPACES = 1  # BPF_ADDR_SPACE_CAST, the offset of such a move
 _ACQUIRE, _RELEASE = 0x100, 0x110  # BPF_LOAD_ACQ, BPF_STORE_REL
-
-_INSN = struct.Struct("=BBhi")
 
 
 class Newer(NamedTuple):
@@ -43,17 +41,19 @@ _CAST = Newer("cast between address spaces", _MOVE.says, "v6.9", "do without are
 _ORDERED = Newer("load-acquire or store-release", re.compile("reserved fields|invalid atomic op"), "v6.15", _V3)
 
 
-def lacking(code: bytes, insn: Optional[int], reason: str) -> str:
+def lacking(code: Union[bytes, bytearray], insn: Optional[int], reason: str, byteorder: str) -> str:
     """Return in words which instruction a kernel does not know, "" if that is not why it refused a program.
 
     Args:
-        code: the linked program, 8 bytes an instruction, in this machine's byte order.
+        code: the linked program, 8 bytes an instruction.
         insn: the instruction that the verifier names; None where it only says what is wrong with one.
         reason: the verifier's words.
+        byteorder: of the program: ``little`` or ``big``.
     """
+    order = "<" if byteorder == "little" else ">"
     found = range(len(code) // 8) if insn is None else range(insn, min(insn + 1, len(code) // 8))
     for number in found:
-        newer = _newer(*_INSN.unpack_from(code, 8 * number))
+        newer = _newer(*struct.unpack_from(f"{order}BBhi", code, 8 * number))
         if newer is not None and newer.says.search(reason):
             return f"this kernel has no {newer.name} (Linux has it since {newer.since}; {newer.without})"
     return ""

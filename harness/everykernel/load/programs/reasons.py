@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from everykernel.load.kernel import helpers
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
-from everykernel.load.programs import instructions
 from everykernel.load.programs.verifier import POISON, POISON_KFUNC
-from everykernel.load.system.syscalls import ENOTSUPP
+from everykernel.load.system.errnos import ENOTSUPP
 from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE, PROGRAM_TYPES
 
 if TYPE_CHECKING:
@@ -75,17 +74,9 @@ def poisoned(verdict: Verdict, log: str) -> bool:
     return POISON in verdict.text or POISON in verdict.reason or (verdict.insn is None and POISON in log)
 
 
-def of_program(
-    error: OSError, verdict: Verdict, log: str, rule: SectionRule, probes: Probes, linked: bytes = b""
-) -> Reason:
-    """Return why the kernel refused a program (poisoned relocations and missing targets aside).
-
-    ``linked`` is the program as it was tried.
-    """
+def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, probes: Probes) -> Reason:
+    """Return why the kernel refused a program (what could not be relocated, found or is no instruction aside)."""
     number = PROGRAM_TYPE[rule.type]
-    newer = instructions.lacking(linked, verdict.insn, verdict.reason)
-    if newer:
-        return Reason("verifier-rejected", f"{newer}: {verdict.lines}")
     for pattern, code in _SAYINGS:
         if pattern.search(verdict.reason) or (not verdict.reason and pattern.search(log)):
             if POISON_KFUNC.search(verdict.text + verdict.reason):
