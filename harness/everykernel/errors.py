@@ -8,6 +8,8 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+from everykernel.escaping import printable
+
 
 class EverykernelError(Exception):
     """Base of all errors; ``code`` is the reason code (see `everykernel.reasons`), ``exit_code`` the command's.
@@ -29,7 +31,7 @@ class EverykernelError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{text} [{self.remedy}]" if self.remedy else text
+        return printable(f"{text} [{self.remedy}]" if self.remedy else text)
 
 
 # What the user asked for cannot be understood: exit code 2.

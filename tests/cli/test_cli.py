@@ -157,8 +157,8 @@ def test_run_writes_matrix_json_and_blocks(tmp_path: Path, capsys: pytest.Captur
     assert cli.main(arguments) == 1
     captured = capsys.readouterr()
     assert "good.bpf.o   ✓✓✓        ✓✓✓" in captured.out
-    assert "bad.bpf.o on 6.1: load: verifier-rejected: program 'p': R0 !read_ok" in captured.out
-    assert "  again: everykernel run bad.bpf.o --kernels 6.1/i386" in captured.out
+    assert "load: verifier-rejected: R0 !read_ok (2 cells)\n  6.1..6.1/i386: bad.bpf.o (p)\n" in captured.out
+    assert "again, one cell (-v shows how for each): everykernel run bad.bpf.o --kernels 6.1\n" in captured.out
     assert "everykernel: 6.1: 2/2 cells · 1 passed, 1 failed" in captured.err
     data = json.loads((tmp_path / "r.json").read_text())
     jsonschema.validate(data, schema.load())
@@ -168,6 +168,20 @@ def test_run_writes_matrix_json_and_blocks(tmp_path: Path, capsys: pytest.Captur
     assert "bad.bpf.o    ✓✗·        ✓✗·" in capsys.readouterr().out
     assert cli.main(["report", "rep", "--format", "markdown"]) == 0
     assert capsys.readouterr().out == (tmp_path / "rep/matrix.md").read_text()
+
+
+def test_again_is_the_whole_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command that runs a cell again has every option that decides about it, and none on where to write."""
+    faking.objects(tmp_path, bad={"load": faking.REJECTED})
+    (tmp_path / "x y.btf").mkdir()
+    (tmp_path / "x y.btf/6.1.0-56-686-pae.btf").write_bytes(b"")
+    options = ["--timeout", "7.5", "--accel", "tcg", "--until", "load", "--memory", "512", "--btf", "x y.btf", "-vv"]
+    written = ["--json", "r.json", "--report", "rep", "--kernels-missing", "skip"]
+    assert cli.main(["run", "bad.bpf.o", "--kernels", "6.1,5.10", *options, *written]) == 1
+    assert (
+        "  again: everykernel run bad.bpf.o --kernels 6.1 --accel tcg --timeout 7.5 --until load --memory 512 -v -v "
+        "--btf 'x y.btf'\n"
+    ) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,27 @@ def specs(text: str) -> list[str]:
     if not found:
         raise UsageError("no kernels were named", where="--kernels", remedy="--kernels 5.10,6.1,6.12")
     return found
+
+
+def given(*without: str) -> str:
+    """Return the options that the command under way was given on its command line, as the shell takes them again.
+
+    ``without`` are names of parameters that are left out.
+    """
+    context = click.get_current_context()
+    words: list[str] = []
+    for option in context.command.params:
+        name = option.name or ""
+        if name in without or not isinstance(option, click.Option):
+            continue
+        if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        if option.is_flag:
+            words.append(option.opts[-1] if value else option.secondary_opts[-1])
+        elif option.count:
+            words += [option.opts[0]] * value
+        else:
+            for one in value if option.multiple else (value,):
+                words += [option.opts[-1], f"{one:g}" if isinstance(one, float) else str(one)]
+    return "".join(f" {shlex.quote(word)}" for word in words)

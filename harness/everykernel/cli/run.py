@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -28,8 +28,9 @@ from everykernel.matrix.progress import Board
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.matrix.results import Journal, identify
 from everykernel.matrix.sizing import Sizing
-from everykernel.report import blocks, terminal
+from everykernel.report import screen, terminal
 from everykernel.report.folder import ReportFolder
+from everykernel.report.screen import Screen
 
 _INTERVAL = 0.1  # seconds between paints
 
@@ -87,7 +88,7 @@ def run(
     OBJ is a compiled object, a case.toml, or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage,
     3 a guest broke, 4 the harness broke, 130 interrupted.
     """
-    board, talk = Board(), Console(stderr=True, highlight=False)
+    board, talk = Board(), Screen(stderr=True)
     cases = [replace(case, until=until).with_memory(memory) for case in plan.cases(objects)]
     supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
@@ -157,7 +158,7 @@ class _Cells:
             self._board.expect(spec)
             self.futures[self._campaign.run(spec, case)] = case, spec
 
-    def watch(self, talk: Console) -> None:
+    def watch(self, talk: Screen) -> None:
         """Wait for every cell, showing progress, and record each as it ends."""
         waiting = set(self.futures)
         self._board.announce = not talk.is_terminal
@@ -166,7 +167,7 @@ class _Cells:
                 ended, waiting = wait(waiting, _INTERVAL, "FIRST_COMPLETED")
                 self.take(ended)
                 for message in self._board.messages():
-                    talk.print(f"everykernel: {message}", markup=False)
+                    talk.print(f"everykernel: {message}", soft_wrap=True)
                 if talk.is_terminal:
                     live.update(Group(*(Text(line) for line in self._board.lines())), refresh=True)
 
@@ -185,29 +186,18 @@ class _Cells:
 
 def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
     target = str(case.path) if case.path is not None else case.shown
-    options = "" if case.until == "run" else f" --until {case.until}"
-    if case.sized:
-        options += f" --memory {case.machine.memory}"
-    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}{supply.again(btf, spec)}"
+    options = choices.given("kernel_list", "kernels_missing", "btf", "json_file", "folder") + supply.again(btf, spec)
+    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}"
 
 
 def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int) -> None:
-    out = Console(highlight=False)
+    out = Screen()
     results = [report["result"] for report in told]
     terminal.show_matrix(out, results, ledger.kernels, unicode=terminal.has_unicode(out))
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
-        out.print(note, markup=False, soft_wrap=True)
-    for report in told:
-        if report["result"].get("outcome") != records.PASSED:
-            first, *rest = blocks.lines(
-                report["result"],
-                console=report.get("console", ""),
-                trace=report.get("trace", ""),
-                verbose=max(verbose, int(debugging())),
-            )
-            out.print()
-            out.print(Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)]), soft_wrap=True)
+        out.print(screen.text(note), soft_wrap=True)
+    terminal.show_failures(out, told, ledger.kernels, verbose=max(verbose, int(debugging())))
 
 
 def exit_code(results: list[CaseResult]) -> int:

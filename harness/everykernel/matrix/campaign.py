@@ -125,7 +125,7 @@ class Campaign:
 
     def name(self, spec: str, case: Case) -> str:
         """Return what a cell is called in a plan, as `records.name` calls its result."""
-        return records.name(self._empty(spec, case))
+        return records.name(records.plain(self._empty(spec, case)))
 
     def start(self, spec: str, machine: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel for the caller to close; wait for its kernel to be ready.

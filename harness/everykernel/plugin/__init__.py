@@ -58,7 +58,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.name == "case.toml" or _is_object(file_path, parent):
         from everykernel.plugin.items import CaseFile
 
-        return CaseFile.from_parent(parent, path=file_path)
+        return CaseFile.of(parent, file_path)
     return None
 
 

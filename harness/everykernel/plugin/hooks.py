@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from everykernel.errors import EverykernelError
+from everykernel.escaping import printable
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import SPEC, KernelSession, spec_of
 
@@ -30,7 +31,7 @@ class Hooks:
         if not settings.specs or self._session.worker:
             return None
         head = f"everykernel: kernels {', '.join(settings.specs)}"
-        return head if settings.dry else f"{head}; accelerator {_accelerator(settings.accel)}"
+        return printable(head if settings.dry else f"{head}; accelerator {_accelerator(settings.accel)}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:

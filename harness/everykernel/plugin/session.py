@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from everykernel.errors import EverykernelError, UsageError
+from everykernel.escaping import printable
 from everykernel.plugin import options
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ class KernelSession:
         """Skip the item if its kernel is missing, which only --kernel-missing skip lets happen."""
         column = self.campaign.column(spec)
         if column.missing:
-            pytest.skip(f"kernel {column.missing}")
+            pytest.skip(printable(f"kernel {column.missing}"))
 
     def _ended(self, item: CellItem, future: Future[CellReport]) -> None:
         """Write a cell as soon as it ends, even while pytest still waits for one before it."""

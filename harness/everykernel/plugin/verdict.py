@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, HarnessError
+from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
 from everykernel.matrix.expect import STAGES
@@ -112,16 +114,16 @@ def _of_test(
 
 
 def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:
-    report.everykernel = made  # type: ignore[attr-defined]
+    report.everykernel = records.plain(made) if "PYTEST_XDIST_WORKER" in os.environ else made  # type: ignore[attr-defined]
     if cell:
         report.everykernel_cell = True  # type: ignore[attr-defined]
 
 
 def _properties(item: pytest.Item, result: CaseResult) -> None:
     """Give JUnit's XML the kernel and, where there is one, the reason code."""
-    item.user_properties.append(("kernel", result["kernel"]))
+    item.user_properties.append(("kernel", printable(result["kernel"])))
     if result.get("code"):
-        item.user_properties.append(("reason_code", result["code"]))
+        item.user_properties.append(("reason_code", printable(result["code"])))
 
 
 def _crash(report: pytest.TestReport) -> str:
