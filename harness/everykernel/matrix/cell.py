@@ -330,7 +330,7 @@ class _Drive:
 
 
 def _stage(name: str, record: dict[str, Any]) -> wire.Stage:
-    """Return a stage as the guest sent it, fit for JSON; raise GuestLost for one without a status, or a BTF of no kind."""
+    """Return a stage as the guest sent it, fit for JSON; raise GuestLost where status or BTF are none."""
     stage: wire.Stage = records.plain(record)
     if not isinstance(stage, dict) or stage.get("status") not in STATUSES:
         told = stage.get("status") if isinstance(stage, dict) else stage
