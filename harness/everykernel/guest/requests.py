@@ -16,7 +16,7 @@ from everykernel import load, wire
 from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, ObjectUnsupported, UsageError
 from everykernel.load.attach import usage
 from everykernel.load.maps.variables import Variables
-from everykernel.load.system.syscalls import error_name
+from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
     from everykernel.load import KernelTypes, LoadedObject
@@ -47,7 +47,7 @@ class Requests:
         from everykernel.guest import warm
 
         warm.warm(self._kernel)
-        usage.count()  # as long as the agent lives
+        usage.count(self._kernel.system)  # as long as the agent lives
         gc.collect()
         gc.freeze()  # what is there now is never garbage: collections need not look at it
 
@@ -91,7 +91,7 @@ class Requests:
                 contract=message.contract,
             )
         except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
-            return self._keep(_unreadable(e))
+            return self._keep(_unreadable(e, self._kernel))
         return self._keep(loaded)
 
     def _attach(self, message: wire.Attach) -> wire.Message:
@@ -156,11 +156,11 @@ class Requests:
         return wire.Done()
 
 
-def _unreadable(error: EverykernelError) -> LoadedObject:
+def _unreadable(error: EverykernelError, kernel: KernelTypes) -> LoadedObject:
     """Return an object that could not be read: relocate failed, load was not reached."""
     relocate = {"status": wire.FAILED, "code": error.code, "message": str(error), "seconds": 0.0, "relocations": []}
     stage = {"status": wire.NOT_REACHED, "code": error.code, "message": "", "seconds": 0.0, "maps": [], "programs": []}
-    return load.LoadedObject(None, cast("wire.Stage", relocate), cast("wire.Stage", stage))
+    return load.LoadedObject(None, cast("wire.Stage", relocate), cast("wire.Stage", stage), kernel)
 
 
 def run_check(loaded: LoadedObject, source: str, filename: str) -> wire.Checked:

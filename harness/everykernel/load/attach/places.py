@@ -13,6 +13,7 @@ from everykernel.load.attach.outcome import needs
 if TYPE_CHECKING:
     from everykernel.load.attach.operations import Registration
     from everykernel.load.attach.program import Program
+    from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.maps.map import Map
 
 
@@ -22,12 +23,15 @@ class Places:
     Args:
         maps: the object's, by name.
         programs: likewise.
+        kernel: that they are loaded into.
 
     Attributes:
         operations: the object's operations structs.
     """
 
-    def __init__(self, maps: Mapping[str, Map], programs: Mapping[str, Program]) -> None:
+    def __init__(self, maps: Mapping[str, Map], programs: Mapping[str, Program], kernel: KernelTypes) -> None:
+        self.kernel = kernel
+        self.system = kernel.system
         self.maps = maps
         self.programs = programs
         self.operations: list[Registration] = []
