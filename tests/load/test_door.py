@@ -7,7 +7,6 @@ import errno
 import os
 import struct
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -169,7 +168,7 @@ def test_fields_that_the_kernel_writes(monkeypatch: pytest.MonkeyPatch) -> None:
         struct.pack_into("=I", attributes, 4, 5)
         return answers.pop()
 
-    answers: list[Any] = [-errno.ENOSPC, 3]
+    answers: list[int] = [-errno.ENOSPC, 3]
     monkeypatch.setattr(syscalls, "bpf", call)
     assert System().bpf_fields(0, ("II", 1, 2)) == (0, (1, 5))
     assert System().bpf_fields(0, ("II", 1, 2)) == (errno.ENOSPC, (1, 5))
