@@ -109,10 +109,10 @@ class Whole(TypedDict):
     """The object as its reference loader would take it: all or nothing."""
 
     loader: str  # the reference: "libbpf"
-    status: str
-    code: str
+    status: Status
+    code: Code
     errno: Optional[str]
-    message: str
+    message: Text
 
 
 class Misread(TypedDict):
@@ -516,16 +516,20 @@ def lengths(header: Union[bytes, bytearray], text_limit: int = LIMIT, blob_limit
     return text, blob
 
 
-# A string, or what begins like one at the end: so that no character is looked at twice.
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+# A string (or what begins like one at the end: so that no character is looked at twice), or signs outside of strings.
+_SIGNS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|([,:\[{]+)', re.DOTALL)
 
 
 def crowded(text: bytes) -> bool:
     """Return whether a reply's text holds more values than `VALUES_LIMIT`."""
-    signs = (b",", b":", b"[", b"{")
-    if len(text) <= VALUES_LIMIT or sum(map(text.count, signs)) <= VALUES_LIMIT:
+    if len(text) <= VALUES_LIMIT or sum(map(text.count, (b",", b":", b"[", b"{"))) <= VALUES_LIMIT:
         return False
-    return sum(map(_STRING.sub(b"", text).count, signs)) > VALUES_LIMIT  # a log has many within its string
+    signs = 0
+    for found in _SIGNS.finditer(text):  # a log has many, all within its string
+        signs += len(found[1] or b"")
+        if signs > VALUES_LIMIT:
+            return True
+    return False
 
 
 def decode(text: bytes, blob: bytes) -> tuple[int, Any]:

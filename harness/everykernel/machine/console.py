@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 from pathlib import Path
 
 from everykernel.btf.naming import printable
 from everykernel.errors import GuestError, GuestLost, KernelOops, KernelPanic
 
-LIMIT = 8 << 20  # bytes that a guest may print: QEMU writes no longer file, and ends
-END = 1 << 20  # bytes of its console that are read, the last ones
+LIMIT = 4 << 20  # bytes that a guest may print: QEMU's file ends there, and the guest is lost that does not
+END = 1 << 20  # characters of its console that are kept, the last ones
+SPLATS_LIMIT = 200  # warnings that are kept; the others are counted
 _WIDTH = 1000  # characters of a line that are looked at, or shown: the kernel's own have some 1000 at most (printk.h)
 
 PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
@@ -48,15 +49,24 @@ _ENDS = ("---[ end trace", "</TASK>", "=" * 20)
 
 
 def read(path: Path) -> str:
-    """Return the end of a console's file, whole lines; "" where there is none."""
+    """Return what is in a console's file; "" where there is none."""
     try:
-        with path.open("rb") as file:
-            start = max(0, file.seek(0, os.SEEK_END) - END)
-            file.seek(start)
-            data = file.read(END)
+        return path.read_text(errors="replace")
     except OSError:
         return ""
-    return (data[data.find(b"\n") + 1 :] if start else data).decode(errors="replace")
+
+
+def full(path: Path) -> bool:
+    """Return whether a console's file is at its limit."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_size >= LIMIT
+    return False
+
+
+def end(console: str) -> str:
+    """Return the end of a console, whole lines, without carriage returns."""
+    kept = console[-END:]
+    return (kept if len(kept) == len(console) else kept.partition("\n")[2]).replace("\r", "")
 
 
 def plain(console: str) -> str:
@@ -92,11 +102,15 @@ def death(console: str, where: str) -> GuestError | None:
             remedy = _MORE_MEMORY if _NO_MEMORY.search(panic[1]) else ""
             message = f"the kernel panicked: {one_line(panic[1])}"
             before = max(0, number - 1)  # the line before often names the trigger
-            return KernelPanic(message, console=_from(lines, before), where=where, remedy=remedy)
+            error = KernelPanic(message, console=_from(lines, before), where=where, remedy=remedy)
+            error.out_of_memory = bool(remedy)
+            return error
         killed = killed or _KILLED.search(line) is not None
         if killed and _AGENT_KILLED in line:
             message = "the guest ran out of memory: the kernel killed its agent"
-            return GuestLost(message, console=tail("\n".join(lines)), where=where, remedy=_MORE_MEMORY)
+            lost = GuestLost(message, console=tail("\n".join(lines)), where=where, remedy=_MORE_MEMORY)
+            lost.out_of_memory = True
+            return lost
     return None
 
 
@@ -125,4 +139,5 @@ def splats(console: str) -> list[str]:
                 current = None
             else:
                 current.append(line)
-    return ["\n".join(lines) for lines in found]
+    told = ["\n".join(lines) for lines in found[:SPLATS_LIMIT]]
+    return told if len(found) <= SPLATS_LIMIT else [*told, f"({len(found) - SPLATS_LIMIT} more warnings)"]

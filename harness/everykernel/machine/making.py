@@ -72,9 +72,10 @@ class Maker:
             HarnessError: QEMU does not start, or our own code does not.
         """
         folder = self.plan.warm_folder
+        cache.hold(folder)  # before it is looked for: what a run has found, or made, stays for as long as the run
         if found := snapshots.find(folder):
             return found
-        with cache.lock(f"snapshots/{folder.name}"):
+        with cache.lock(f"snapshots/{folder.name}"), cache.held(self.plan.boot_folder):
             if found := snapshots.find(folder):
                 return found
             boot = self._boot_snapshot()

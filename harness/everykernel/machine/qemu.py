@@ -24,7 +24,6 @@ from everykernel.machine.process import REMEDY, Process
 from everykernel.machine.scratch import run_folder
 
 _SIGBUS = -7
-_SIGXFSZ = -25
 _numbers = itertools.count()
 
 Asked = Mapping[int, wire.Request[Any]]  # requests without an answer so far, by number
@@ -211,9 +210,8 @@ class Qemu:
         said = self._process.complaints()
         if code == _SIGBUS:
             return CacheError("QEMU could not write the guest's memory: no space left on the disk?", where=self.where)
-        if code == _SIGXFSZ:
-            message = f"it printed more than {console.LIMIT >> 20} MiB on its console, and was ended"
-            return GuestLost(message, console=console.tail(text), where=self.where)
+        if lost := self.flooded():
+            return lost
         how = (
             "closed the channel"
             if code is None
@@ -227,10 +225,17 @@ class Qemu:
         return GuestLost(message, console=console.tail(text), where=self.where, remedy="run it again")
 
     def console(self) -> str:
-        """Return the console so far, its end where that is long."""
+        """Return the console so far."""
         if self._last_words is not None:
             return self._last_words
         return console.read(self._console)
+
+    def flooded(self) -> GuestLost | None:
+        """Return the error of a guest whose console is full: what it printed after that, nobody knows."""
+        if not console.full(self._console):
+            return None
+        message = f"it printed more than {console.LIMIT >> 20} MiB on its console"
+        return GuestLost(message, console=console.tail(self.console()), where=self.where)
 
     def complaints(self) -> str:
         """Return what QEMU said on standard error."""

@@ -115,7 +115,9 @@ class QemuGuest(Guest):
                 answered, reply = qemu.receive(deadline, self._asked)
                 del self._asked[answered]
         except DeadlinePassed as e:
-            raise self._overdue(qemu, message, timeout) from e
+            raise qemu.flooded() or self._overdue(qemu, message, timeout) from e
+        if lost := qemu.flooded():
+            raise lost
         if isinstance(reply, wire.Failed):
             raise failure(reply)
         if isinstance(reply, wire.Broke):
@@ -142,12 +144,12 @@ class QemuGuest(Guest):
         return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=where)
 
     def console(self) -> str:
-        """Return what the kernel printed since this guest was started."""
-        return self._begun.qemu.console().replace("\r", "") if self._begun else ""
+        """Return what the kernel printed since this guest was started, its end where that is long."""
+        return console.end(self._begun.qemu.console()) if self._begun else ""
 
     def warnings(self) -> list[str]:
         """Return the WARN, lockdep, RCU and lockup splats in the console, each whole."""
-        return console.splats(self.console())
+        return console.splats(self._begun.qemu.console()) if self._begun else []
 
     def close(self) -> None:
         """End the guest at once, also while another thread waits for it."""
