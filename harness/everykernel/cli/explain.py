@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from everykernel import core, wire
 from everykernel.btf.naming import printable
@@ -19,7 +18,7 @@ from everykernel.core.explain import explain as explain_fixup
 from everykernel.errors import CaseError
 from everykernel.object import ObjectSpec
 from everykernel.report import explain as report
-from everykernel.report import misreads
+from everykernel.report import misreads, screen
 from everykernel.report.relocations import Answer, Ask
 
 
@@ -33,7 +32,7 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
 
     Example: everykernel explain mytool.bpf.o --kernels 5.10..7.3
     """
-    out = Console(highlight=False, soft_wrap=True)
+    out = screen.Screen(soft_wrap=True)
     found = choices.all_sources(btf, kernel_list)
     labels = [source.label for source in found]
     refused = False
@@ -41,7 +40,7 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
         subjects = _Subjects(read_object(path), found)
         refused |= subjects.refused
         if len(objects) > 1:
-            out.print(f"{path}\n", style="bold underline")
+            out.print(screen.text(path, "bold underline"), end="\n\n")
         told = misreads.of_object(subjects.misread)
         if not subjects.found and not told:
             out.print("the object has no CO-RE relocations")

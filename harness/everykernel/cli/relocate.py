@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from everykernel import core, wire
-from everykernel.cli import choices
+from everykernel.cli import choices, say
 from everykernel.cli.misreads import Looking
 from everykernel.cli.sources import read_object
 from everykernel.errors import CaseError
 from everykernel.object import ObjectSpec
 
-_WIDE = 200  # characters in a line where there is no terminal to wrap for
+_WIDE = 1000  # characters in a line where there is no terminal to wrap for
 
 
 @click.command()
@@ -39,7 +38,7 @@ def relocate(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str |
         if form == "jsonl":
             for label, rows in columns.items():
                 for row in rows:
-                    click.echo(json.dumps({"object": spec.name, "btf": label, **row, **_misread(row, misreads[label])}))
+                    say.data({"object": spec.name, "btf": label, **row, **_misread(row, misreads[label])})
         else:
             _print(columns, misreads, spec.name if len(specs) > 1 else "")
     return CaseError.exit_code if failed else 0
@@ -52,22 +51,24 @@ def _misread(row: wire.Relocation, misreads: list[wire.Misread]) -> dict[str, st
 
 
 def _print(columns: dict[str, list[wire.Relocation]], misreads: dict[str, list[wire.Misread]], title: str) -> None:
-    from rich.console import Console  # takes as long to import as an object takes to relocate
-
     from everykernel.report import misreads as of_misreads
-    from everykernel.report import relocations as report
+    from everykernel.report import relocations as report  # rich takes as long to import as an object to relocate
+    from everykernel.report import screen
 
-    out = Console(highlight=False)
+    out = screen.Screen()
+    if not out.is_terminal:
+        out.width = _WIDE  # what rich takes a pipe for is narrower than most rows
     if title:
-        out.print(f"\n{title}", style="bold")
+        out.print()
+        out.print(screen.text(title, "bold"))
     if len(columns) == 1:
         (rows,) = columns.values()
-        out.print(report.details(rows), width=out.width if out.is_terminal else _WIDE)
+        out.print(report.details(rows))
     else:
         for part in report.side_by_side(columns):
             out.print(part)
     for line in of_misreads.of_object(misreads.items()):
-        out.print(f"≠ {line}", style="yellow", markup=False)
+        out.print(screen.text(f"≠ {line}", "yellow"))
 
 
 def relocations(spec: ObjectSpec, target: core.Target, looking: Looking) -> Iterator[wire.Relocation]:

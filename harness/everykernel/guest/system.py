@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -9,12 +10,16 @@ import random
 import struct
 import subprocess
 import time
+import traceback
 
 from everykernel import wire
 
 # include/uapi/linux/random.h: _IOW('R', 0x03, int[2]) and _IO('R', 0x07)
 RNDADDENTROPY = 0x40085203
 RNDRESEEDCRNG = 0x5207
+
+# What the system refuses, or Python before it asks: a null byte in a path, no program at all, a number for a word.
+ODD = (OSError, ValueError, TypeError, IndexError)
 
 
 def greet(message: wire.Hello) -> None:
@@ -34,19 +39,37 @@ def greet(message: wire.Hello) -> None:
     random.seed(int.from_bytes(message.entropy, "little"))
 
 
+def never_killed() -> None:
+    """Have the OOM killer leave this process alone, whatever else it may take (proc_pid_oom_score_adj(5): -1000)."""
+    _oom_score("self", -1000)
+
+
+def may_be_killed(pid: int) -> None:
+    """Let the OOM killer take a process that we started, as any other: it inherited that it does not."""
+    _oom_score(str(pid), 0)
+
+
+def _oom_score(process: str, value: int) -> None:
+    with contextlib.suppress(OSError), open(f"/proc/{process}/oom_score_adj", "w") as file:  # ended, or another machine
+        file.write(str(value))
+
+
 def run(message: wire.Run) -> wire.Message:
     """Run a program to its end."""
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             message.argv,
-            input=message.stdin,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, **message.env},
-            check=False,
         )
-    except (OSError, ValueError) as e:
-        return refused(e, " ".join(message.argv[:1]) or "run")
-    return wire.Ran(done.returncode, done.stdout, done.stderr)
+        with process:
+            may_be_killed(process.pid)
+            stdout, stderr = process.communicate(message.stdin)
+    except ODD as e:
+        return refused(e, "".join(map(str, message.argv[:1])) or "run")
+    return wire.Ran(process.returncode, stdout, stderr)
 
 
 def push(message: wire.Push) -> wire.Message:
@@ -58,7 +81,7 @@ def push(message: wire.Push) -> wire.Message:
         with open(message.path, "wb") as file:
             file.write(message.data)
         os.chmod(message.path, message.mode)
-    except OSError as e:
+    except ODD as e:
         return refused(e, message.path)
     return wire.Done()
 
@@ -68,7 +91,7 @@ def pull(message: wire.Pull) -> wire.Message:
     try:
         with open(message.path, "rb") as file:
             return wire.Value(file.read())
-    except OSError as e:
+    except ODD as e:
         return refused(e, message.path)
 
 
@@ -77,3 +100,8 @@ def refused(error: Exception, where: str) -> wire.Failed:
     number = getattr(error, "errno", None)
     code = "permission-denied" if number in (errno.EACCES, errno.EPERM) else "load-failed"
     return wire.Failed(code=code, message=str(getattr(error, "strerror", None) or error).lower(), where=where)
+
+
+def broke(error: Exception) -> wire.Broke:
+    """Return the reply of an agent that has a defect."""
+    return wire.Broke(f"{type(error).__name__}: {error}", traceback.format_exc())

@@ -5,7 +5,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -27,13 +26,14 @@ from everykernel.load.programs.relocate import Relocated, relocate
 from everykernel.load.programs.upload import Uploaded
 from everykernel.load.programs.variants import Group
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import architecture, error_name
+from everykernel.load.system.errnos import error_name
 from everykernel.object import contract as contract_
 from everykernel.object.spec import MapSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from everykernel.architectures import Architecture
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.programs.decide import Decided
     from everykernel.object import ObjectSpec
@@ -66,14 +66,14 @@ def load(
     order, UsageError for an unknown name.
     """
     agreed = contract_.parse(contract or {}, "contract")
-    if spec.byteorder != sys.byteorder:
+    if spec.byteorder != kernel.system.byteorder:
         raise ObjectUnsupported(
-            f"is {spec.byteorder}-endian, this machine {sys.byteorder}-endian",
+            f"is {spec.byteorder}-endian, this machine {kernel.system.byteorder}-endian",
             where=spec.name,
             remedy="compile it with -target bpf on this machine, or with -target bpfel or bpfeb",
         )
     try:
-        return _load(decide(spec, agreed, programs), kernel, agreed, btf, btf_name)
+        return _load(decide(spec, agreed, programs, system=kernel.system), kernel, agreed, btf, btf_name)
     except BtfMalformed as e:
         if spec.btf is not None and e.where.startswith(spec.btf.name):
             raise ObjectMalformed(e.message, where=e.where) from e
@@ -88,7 +88,7 @@ def _load(
     if btf is not None:
         name = btf_name or (btf.name if isinstance(btf, Btf) else "supplied")
         try:
-            target, used = Target(_supplied(btf, name)), f"supplied:{name}"
+            target, used = Target(_supplied(btf, name, kernel.system.architecture)), f"supplied:{name}"
         except BtfMalformed as e:
             target, used, rejected = Target(None), f"supplied:{name}", str(e)
     tried = [*decided.programs, *(p for p in spec.programs if p.name in grouped)]
@@ -98,9 +98,8 @@ def _load(
     return _Load(decided, kernel, relocated, contract).run()
 
 
-def _supplied(btf: Union[Btf, bytes], name: str) -> Btf:
+def _supplied(btf: Union[Btf, bytes], name: str, here: Architecture) -> Btf:
     """Return a supplied BTF; raise BtfMalformed for one that is damaged or cannot be of this kernel."""
-    here = architecture()
     if not isinstance(btf, Btf):
         btf = Btf.parse(btf, name=name, pointer_size=here.pointer_size)  # of a BTF that does not tell
     if (btf.byteorder, btf.pointer_size) != (here.byteorder, here.pointer_size):
@@ -123,11 +122,11 @@ class _Load:
         self.relocated = relocated
         self.chosen = decided.programs
         self.contract = contract
-        self.object = LoadedObject(spec, relocated.stage, {})
+        self.object = LoadedObject(spec, relocated.stage, {}, kernel)
         self.externs = externs.Resolution(spec, kernel, contract.kconfig)
         self.operations: dict[str, tuple[Map, Union[Operations, Reason]]] = {}  # by function
         self.notes = decided.notes
-        self.types = Uploaded(kernel.probes, self.object.descriptors, self.notes)
+        self.types = Uploaded(kernel, self.object.descriptors, self.notes)
 
     def run(self) -> LoadedObject:
         """Do it all; descriptors are closed again if something of ours breaks."""
@@ -175,21 +174,22 @@ class _Load:
         """Find what the programs that were loaded read, and take for something else."""
         if self.spec.btf is None:
             return
-        found, looking = self.object, Misreads(self.spec, self.relocated, self.externs)
+        found, looking = self.object, Misreads(self.spec, self.relocated, self.externs, self.kernel.system)
         found.past_the_end = looking.past_the_end
         loaded = [p.spec for p in found.programs.values() if p.fd >= 0 and p.name in self.relocated.parts]
         found.misreads = [misread for spec in loaded for misread in looking.of(spec)]
 
     def _create_maps(self) -> None:
         spec, probes, found = self.spec, self.kernel.probes, self.object.maps
+        system = self.kernel.system
         for declared in spec.maps.values():
-            found[declared.name] = made = Map(declared.name, declared, spec.btf)
+            found[declared.name] = made = Map(declared.name, declared, spec.btf, system)
             if self._left_out(made):
                 continue
             create.create(made, probes, self.types.fd)
         stem = spec.name.rpartition("/")[2].partition(".")[0]
         for section in spec.data.values():
-            found[section.name] = made = create.data_map(section, spec.btf)
+            found[section.name] = made = create.data_map(section, spec.btf, system)
             if self._left_out(made):
                 continue
             title = section.name if "." in section.name[1:] else stem[: 15 - max(7, len(section.name))] + section.name
@@ -199,7 +199,7 @@ class _Load:
         if self.externs.kconfig:
             data = self.externs.kconfig
             kconfig = MapSpec(_KCONFIG, ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG | abi.F_MMAPABLE)
-            found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf)
+            found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf, system)
             create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
             self.externs.place_kconfig(made.fd)
 
@@ -214,7 +214,7 @@ class _Load:
     def _create_operations(self, declared: StructOpsSpec) -> None:
         """Find what an operations struct is in this kernel, and create its map."""
         assert self.spec.btf is not None
-        made = Map(declared.name, MapSpec(declared.name, STRUCT_OPS, 4, len(declared.data)), None)
+        made = Map(declared.name, MapSpec(declared.name, STRUCT_OPS, 4, len(declared.data)), None, self.kernel.system)
         if declared.autocreate:
             self.object.maps[declared.name] = made
         found = resolve(declared, self.spec.btf, self.kernel)
@@ -239,7 +239,7 @@ class _Load:
                     self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {name!r} was not loaded")
                     continue
                 try:
-                    made.update(slot.to_bytes(4, sys.byteorder), fd.to_bytes(4, sys.byteorder))
+                    made.update(self.kernel.system.pack("I", slot), self.kernel.system.pack("I", fd))
                 except (OSError, UsageError) as e:
                     why = error_name(e.errno) if isinstance(e, OSError) else e.message
                     self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {why}")

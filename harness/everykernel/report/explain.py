@@ -9,6 +9,8 @@ from rich.text import Text
 
 from everykernel import core
 from everykernel.core.explain import Explanation
+from everykernel.report.columns import ranges
+from everykernel.report.screen import text
 
 
 @dataclass
@@ -59,13 +61,13 @@ def explained(subjects: Mapping[str, Subject], kernels: list[str]) -> Iterator[T
     for subject in amiss:
         yield from _at_length(subject, kernels)
     if moved:
-        yield Text("These differ between the kernels, and CO-RE finds them, or no path leads to them:", "bold")
+        yield text("These differ between the kernels, and CO-RE finds them, or no path leads to them:", "bold")
         for subject in moved:
             absent = dict.fromkeys((label for where in subject.amiss.values() for label in where), "not there")
-            yield Text(f"  {subject.title}: {_runs({**subject.fits, **absent}, kernels)}")
+            yield text(f"  {subject.title}: {_runs({**subject.fits, **absent}, kernels)}")
         yield Text()
     if still:
-        yield Text(f"{still} more {'is' if still == 1 else 'are'} in the same place in every kernel.")
+        yield text(f"{still} more {'is' if still == 1 else 'are'} in the same place in every kernel.")
 
 
 def misread(lines: list[str], idioms: Iterable[str], unknown: Mapping[str, list[str]]) -> Iterator[Text]:
@@ -78,43 +80,43 @@ def misread(lines: list[str], idioms: Iterable[str], unknown: Mapping[str, list[
     """
     if lines:
         yield Text()
-        yield Text("These load, and read something else than the object takes it for (≠):", "bold")
+        yield text("These load, and read something else than the object takes it for (≠):", "bold")
         for line in lines:
-            yield Text(f"  {line}", "yellow")
+            yield text(f"  {line}", "yellow")
         for number, idiom in enumerate(idioms):
-            yield Text("  handles both:" if not number else "")
-            yield from (Text(f"      {line}") for line in idiom.splitlines())
+            yield text("  handles both:" if not number else "")
+            yield from (text(f"      {line}") for line in idiom.splitlines())
     for label, events in unknown.items():
-        yield Text(f"{label}: {', '.join(events)}: not looked at: the layout of a tracepoint is known once a guest ran")
+        yield text(f"{label}: {', '.join(events)}: not looked at: the layout of a tracepoint is known once a guest ran")
 
 
 def _at_length(subject: Subject, kernels: list[str]) -> Iterator[Text]:
-    yield Text(subject.title, "bold")
-    yield Text(f"  asked by {', '.join(dict.fromkeys(subject.programs))}")
+    yield text(subject.title, "bold")
+    yield text(f"  asked by {', '.join(dict.fromkeys(subject.programs))}")
     if subject.amiss:
-        yield Text(f"  the object expects {next(iter(subject.amiss)).expects}")
+        yield text(f"  the object expects {next(iter(subject.amiss)).expects}")
     if subject.fits:
-        yield Text(f"  there: {_runs(subject.fits, kernels)}")
+        yield text(f"  there: {_runs(subject.fits, kernels)}")
     for module, where in subject.modules.items():
-        text = f"  {', '.join(_ranges(where, kernels))}: only where module {module} is loaded"
+        words = f"  {', '.join(ranges(where, kernels))}: only where module {module} is loaded"
         if not subject.title.startswith(("has ", "matches ")):  # these ask just that
-            text += f'; without, it is module-missing [modules = ["{module}"] in the case\'s machine]'
-        yield Text(text, "yellow")
+            words += f'; without, it is module-missing [modules = ["{module}"] in the case\'s machine]'
+        yield text(words, "yellow")
     live = False
     for explanation, where in subject.amiss.items():
-        yield Text(f"  {', '.join(_ranges(where, kernels))}: {explanation.has}", "yellow")
+        yield text(f"  {', '.join(ranges(where, kernels))}: {explanation.has}", "yellow")
         for near in explanation.nearest:
-            yield Text(f"      near: {near.text} ({near.declared}): {near.why}")
+            yield text(f"      near: {near.text} ({near.declared}): {near.why}")
         programs = dict.fromkeys(p for label in where for p in subject.reached.get(label, ()))
         live |= bool(programs) or explanation.has.startswith("refused")
         if programs and len(programs) < len(set(subject.programs)):
-            yield Text(f"      a path leads there in {', '.join(programs)}; the others are guarded")
+            yield text(f"      a path leads there in {', '.join(programs)}; the others are guarded")
         elif not programs:
-            yield Text("      no path leads there: guarded", "green")
+            yield text("      no path leads there: guarded", "green")
     if live and subject.idiom:
-        yield Text("  handles both:")
+        yield text("  handles both:")
         for line in subject.idiom.splitlines():
-            yield Text(f"      {line}")
+            yield text(f"      {line}")
     yield Text()
 
 
@@ -123,18 +125,7 @@ def _runs(fits: dict[str, str], kernels: list[str]) -> str:
     by_value: dict[str, list[str]] = {}
     for label, value in fits.items():
         by_value.setdefault(value, []).append(label)
-    return ", ".join(f"{value} ({', '.join(_ranges(where, kernels))})" for value, where in by_value.items())
-
-
-def _ranges(labels: list[str], kernels: list[str]) -> list[str]:
-    """Return labels with neighbours put together: ``6.1..6.18``."""
-    runs: list[list[str]] = []
-    for label in sorted(labels, key=kernels.index):
-        if runs and kernels.index(label) == kernels.index(runs[-1][-1]) + 1:
-            runs[-1].append(label)
-        else:
-            runs.append([label])
-    return [run[0] if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs]
+    return ", ".join(f"{value} ({', '.join(ranges(where, kernels))})" for value, where in by_value.items())
 
 
 def note(subject: Subject, label: str, fixup: core.Fixup, explanation: Explanation, words: str) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from everykernel import wire
 from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult
 
+_MOST = 12  # lines of a run
 
-def of_results(results: Sequence[CaseResult]) -> list[str]:
-    """Return a line for each misread of a run: the row, the kernels, the program, what is taken for what."""
-    return _lines((records.row(result), result.get("kernel", ""), m) for result in results for m in _of(result))
+
+def of_results(results: Sequence[CaseResult], labels: Mapping[str, str]) -> list[str]:
+    """Return a line for each misread of a run: the row, the kernels, the program, what is taken for what.
+
+    More than a few are counted; ``labels`` says what each row is called.
+    """
+    found = [(records.row(result), result.get("kernel", ""), m) for result in results for m in _of(result)]
+    lines = _lines((labels.get(row, row), kernel, misread) for row, kernel, misread in found)
+    more = len(lines) - _MOST
+    return [*lines[:_MOST], f"… and {more} more misreads (in results.json)"] if more > 0 else lines
 
 
 def of_object(kernels: Iterable[tuple[str, list[wire.Misread]]]) -> list[str]:

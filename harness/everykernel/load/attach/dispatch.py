@@ -6,20 +6,20 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-import os
-import struct
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from everykernel.load.attach import cgroup, freplace, multi, net, outcome, perf, route, tracing, traffic, uprobe
 from everykernel.load.attach.outcome import Link, NotAttached, needs
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import address, bpf
+from everykernel.load.system.block import Block
+from everykernel.load.system.errnos import failure
 from everykernel.object import sections
 
 if TYPE_CHECKING:
     from everykernel.load.attach.places import Places
+    from everykernel.load.kernel.types import KernelTypes
+    from everykernel.load.system.door import System
     from everykernel.object import ProgramSpec
     from everykernel.object.sections import SectionRule
 
@@ -41,7 +41,7 @@ def attach(program: ProgramSpec, fd: int, target: str, places: Places) -> Link:
     if how is not None:
         if not target:
             raise needs("its section names no target: give one")
-        return how(fd, target)
+        return how(places.kernel, fd, target)
     other = _OTHERS.get(rule.stem) or _OTHERS.get(rule.attach_type or rule.type)
     if other is None:
         if rule.type in _BY_TEST_RUN:
@@ -58,18 +58,18 @@ def attach(program: ProgramSpec, fd: int, target: str, places: Places) -> Link:
         raise
 
 
-def read_iterator(link: Link, limit: int = 64 << 20) -> bytes:
+def read_iterator(system: System, link: Link, limit: int = 64 << 20) -> bytes:
     """Return all that an iterator's program prints. Raises OSError; EFBIG beyond ``limit`` bytes."""
-    iterator = bpf(abi.ITER_CREATE, abi.words(link.fd, 0))
+    iterator = system.bpf(abi.ITER_CREATE, abi.words(link.fd, 0))
     try:
         found = bytearray()
-        while chunk := os.read(iterator, 1 << 16):
+        while chunk := system.receive(iterator, 1 << 16):
             found += chunk
             if len(found) > limit:
-                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+                raise failure(errno.EFBIG)
         return bytes(found)
     finally:
-        os.close(iterator)
+        system.close(iterator)
 
 
 def _iterator(fd: int, target: str, _: SectionRule, places: Places) -> Link:
@@ -77,17 +77,16 @@ def _iterator(fd: int, target: str, _: SectionRule, places: Places) -> Link:
     if target in _MAP_ITERATORS:
         raise needs("it prints a map: give one of the object's as map:NAME")
     if not target.startswith("map:"):
-        return outcome.create(fd, 0, "trace_iter", f"iterator {target}")
-    info = bytearray(places.map(target).to_bytes(4, sys.byteorder))
-    extra = struct.pack("=QI", address(info), len(info))
-    return outcome.create(fd, 0, "trace_iter", f"iterator over {target}", extra=extra)
+        return outcome.create(places.system, fd, 0, "trace_iter", f"iterator {target}")
+    extra = ("QI", Block("I", places.map(target)), 4)
+    return outcome.create(places.system, fd, 0, "trace_iter", f"iterator over {target}", extra=extra)
 
 
 def _own_cgroup(places: Places) -> str:
     """Return the path of a cgroup of the object's own, with the calling process in it."""
 
     def make() -> cgroup.OwnCgroup:
-        made = cgroup.OwnCgroup()
+        made = cgroup.OwnCgroup(places.system)
         places.at_close(made.close)
         return made
 
@@ -96,7 +95,7 @@ def _own_cgroup(places: Places) -> str:
 
 def _cgroup(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
     path = target if target.startswith("/") else _own_cgroup(places)  # lsm_cgroup's target is the hook
-    return cgroup.attach(fd, path, rule.attach_type)
+    return cgroup.attach(places.system, fd, path, rule.attach_type)
 
 
 def _usdt(fd: int, target: str, _: SectionRule, places: Places) -> Link:
@@ -104,12 +103,12 @@ def _usdt(fd: int, target: str, _: SectionRule, places: Places) -> Link:
         raise needs("its section names no target: give one as file:provider:name")
     from everykernel.load.attach import usdt  # imported late: few objects need it
 
-    manager: usdt.Manager = places.once("usdt", lambda: usdt.Manager(places.maps))
+    manager: usdt.Manager = places.once("usdt", lambda: usdt.Manager(places.maps, places.kernel))
     return manager.attach(fd, target)
 
 
 def _replacement(fd: int, target: str, _: SectionRule, places: Places) -> Link:
-    return freplace.attach(fd, target, places.programs)
+    return freplace.attach(places.system, fd, target, places.programs)
 
 
 def _operations(fd: int, _: str, __: SectionRule, places: Places) -> Link:
@@ -123,17 +122,26 @@ def _cgroup_packets(fd: int, target: str, __: SectionRule, places: Places) -> Li
     path, _, way = target.rpartition(":")
     if way not in ("ingress", "egress"):
         raise needs("it attaches to one way into or out of a cgroup: give it as [PATH:]ingress or [PATH:]egress")
-    return cgroup.attach(fd, path or _own_cgroup(places), f"cgroup_inet_{way}")
+    return cgroup.attach(places.system, fd, path or _own_cgroup(places), f"cgroup_inet_{way}")
 
 
 def _sockets_of_map(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
-    return outcome.prog_attach(fd, places.map(target), rule.attach_type or "sk_skb_stream_verdict", target)
+    attach_type = rule.attach_type or "sk_skb_stream_verdict"
+    return outcome.prog_attach(places.system, fd, places.map(target), attach_type, target)
 
 
-def _netfilter(fd: int, target: str, _: SectionRule, __: Places) -> Link:
+def _namespace(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
+    return net.namespace(places.system, fd, target or _NETWORK, rule.attach_type)
+
+
+def _socket(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
+    return net.by_option(places.system, fd, target, rule.type)
+
+
+def _netfilter(fd: int, target: str, _: SectionRule, places: Places) -> Link:
     if not target:
         raise needs("it attaches to a hook: give one as family/hook[:priority]")
-    return net.netfilter(fd, target)
+    return net.netfilter(places.system, fd, target)
 
 
 def _code(
@@ -141,21 +149,21 @@ def _code(
 ) -> Callable[[int, str, SectionRule, Places], Link]:
     """Return a way that needs a target and takes, if ``typed``, the attach type."""
 
-    def attach(fd: int, target: str, rule: SectionRule, _: Places) -> Link:
+    def attach(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
         if not target:
             raise needs("its section names no target: give one")
-        return way(fd, target, *([rule.attach_type] if typed else []), at_return=at_return)
+        return way(places.system, fd, target, *([rule.attach_type] if typed else []), at_return=at_return)
 
     return attach
 
 
-_WAYS: dict[str, Callable[[int, str], Link]] = {
-    sections.KPROBE: tracing.kprobe,
-    sections.KRETPROBE: lambda fd, target: tracing.kprobe(fd, target, at_return=True),
-    sections.KSYSCALL: tracing.syscall,
-    sections.KRETSYSCALL: lambda fd, target: tracing.syscall(fd, target, at_return=True),
-    sections.TRACEPOINT: tracing.tracepoint,
-    sections.RAW_TRACEPOINT: tracing.raw_tracepoint,
+_WAYS: dict[str, Callable[[KernelTypes, int, str], Link]] = {
+    sections.KPROBE: lambda kernel, fd, target: tracing.kprobe(kernel.system, fd, target),
+    sections.KRETPROBE: lambda kernel, fd, target: tracing.kprobe(kernel.system, fd, target, at_return=True),
+    sections.KSYSCALL: lambda kernel, fd, target: tracing.syscall(kernel.system, fd, target),
+    sections.KRETSYSCALL: lambda kernel, fd, target: tracing.syscall(kernel.system, fd, target, at_return=True),
+    sections.TRACEPOINT: lambda kernel, fd, target: tracing.tracepoint(kernel.system, fd, target),
+    sections.RAW_TRACEPOINT: lambda kernel, fd, target: tracing.raw_tracepoint(kernel.system, fd, target),
     sections.TRACE: tracing.trace,
     sections.LSM: tracing.lsm,
 }
@@ -180,12 +188,12 @@ _OTHERS: dict[str, Callable[[int, str, SectionRule, Places], Link]] = {
     "freplace": _replacement,
     "struct_ops": _operations,
     "struct_ops.s": _operations,
-    "perf_event": lambda fd, target, _, __: perf.event(fd, target or "cpu-clock"),
+    "perf_event": lambda fd, target, _, places: perf.event(places.system, fd, target or "cpu-clock"),
     "trace_iter": _iterator,
     **{name: _cgroup for name in sections.ATTACH_TYPES if name.startswith("cgroup_")},
     "cgroup/skb": _cgroup_packets,
     "lsm_cgroup": _cgroup,
-    "xdp": lambda fd, target, _, __: net.xdp(fd, target or "lo"),
+    "xdp": lambda fd, target, _, places: net.xdp(places.system, fd, target or "lo"),
     "tcx/ingress": traffic.link,
     "tcx/egress": traffic.link,
     "tc/ingress": traffic.link_or_filter,
@@ -199,11 +207,11 @@ _OTHERS: dict[str, Callable[[int, str, SectionRule, Places], Link]] = {
     "lwt_out": route.attach,
     "lwt_xmit": route.attach,
     "lwt_seg6local": route.attach,
-    "sk_lookup": lambda fd, target, rule, _: net.namespace(fd, target or _NETWORK, rule.attach_type),
-    "flow_dissector": lambda fd, target, rule, _: net.namespace(fd, target or _NETWORK, rule.attach_type),
-    "socket_filter": lambda fd, target, rule, _: net.by_option(fd, target, rule.type),
-    "sk_reuseport_select": lambda fd, target, rule, _: net.by_option(fd, target, rule.type),
-    "sk_reuseport_select_or_migrate": lambda fd, target, rule, _: net.by_option(fd, target, rule.type),
+    "sk_lookup": _namespace,
+    "flow_dissector": _namespace,
+    "socket_filter": _socket,
+    "sk_reuseport_select": _socket,
+    "sk_reuseport_select_or_migrate": _socket,
     "sk_msg_verdict": _sockets_of_map,
     "sk_skb_stream_parser": _sockets_of_map,
     "sk_skb_stream_verdict": _sockets_of_map,

@@ -6,25 +6,27 @@ This module travels to the guest: standard library and pyelftools only, Python 3
 from __future__ import annotations
 
 import fnmatch
-import glob
-import os
 import re
 import struct
+from typing import TYPE_CHECKING
 
 from everykernel.load.attach.outcome import NotAttached
-from everykernel.load.system.syscalls import error_name
+from everykernel.load.system.errnos import error_name
+
+if TYPE_CHECKING:
+    from everykernel.load.system.door import System
 
 
-def find_file(name: str) -> str:
+def find_file(system: System, name: str) -> str:
     """Return the path of a program, or of a library by its soname; raise NotAttached where there is none."""
-    libraries = [*glob.glob("/lib/*-linux-gnu*"), *glob.glob("/usr/lib/*-linux-gnu*"), "/lib", "/usr/lib", "/lib64"]  # noqa: PTH207
-    for folder in libraries if ".so" in name else os.environ.get("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").split(":"):
-        if os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113
+    libraries = [*system.glob("/lib/*-linux-gnu*"), *system.glob("/usr/lib/*-linux-gnu*"), "/lib", "/usr/lib", "/lib64"]
+    for folder in libraries if ".so" in name else system.programs():
+        if system.is_file(f"{folder}/{name}"):
             return f"{folder}/{name}"
     raise NotAttached(f"{name}: there is no such program or library", code="attach-target-missing")
 
 
-def symbol_offsets(path: str, symbol: str) -> list[int]:
+def symbol_offsets(system: System, path: str, symbol: str) -> list[int]:
     """Return where in an ELF file a function begins, or all functions that a pattern with ``*`` and ``?`` names.
 
     Raises NotAttached where there is none.
@@ -35,7 +37,7 @@ def symbol_offsets(path: str, symbol: str) -> list[int]:
     exact = symbol.encode("utf-8", "surrogateescape") + b"\0"
     pattern = re.compile(fnmatch.translate(literal(symbol)).encode()) if is_pattern(symbol) else None
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with system.file(path) as file:
             elf = ELFFile(file)
             shape = ("<" if elf.little_endian else ">") + ("IBBHQQ" if elf.elfclass == 64 else "IIIBBH")
             for section in elf.iter_sections():

@@ -7,37 +7,39 @@ from __future__ import annotations
 
 import errno
 import fnmatch
-import os
-import struct
-from array import array
+from typing import TYPE_CHECKING
 
 from everykernel.load.attach import files, outcome, perf, uprobe
 from everykernel.load.attach.outcome import Link, NotAttached
-from everykernel.load.system.syscalls import address, error_name
+from everykernel.load.system.block import Block, text
+from everykernel.load.system.errnos import error_name
+
+if TYPE_CHECKING:
+    from everykernel.load.system.door import System
 
 _MULTI_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN and BPF_F_UPROBE_MULTI_RETURN
 
 
-def uprobes(fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
+def uprobes(system: System, fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
     """Attach to a function, or all that a pattern names, by a multi link (Linux commit 89ae89f53d20, v6.6)."""
-    path, rest = uprobe.split(target)
-    places = files.symbol_offsets(path, rest) if files.is_pattern(rest) else [uprobe.place(target)[1]]
-    name, offsets = bytearray(os.fsencode(path) + b"\0"), bytearray(array("Q", places).tobytes())
+    path, rest = uprobe.split(system, target)
+    places = files.symbol_offsets(system, path, rest) if files.is_pattern(rest) else [uprobe.place(system, target)[1]]
     flags = _MULTI_RETURN if at_return else 0
-    extra = struct.pack("=QQQQIII", address(name), address(offsets), 0, 0, len(places), flags, 0)
-    return outcome.create(fd, 0, attach_type, f"uprobe {target}", extra=extra)
+    offsets = Block(f"{len(places)}Q", *places)
+    extra = ("QQQQIII", text(path), offsets, 0, 0, len(places), flags, 0)
+    return outcome.create(system, fd, 0, attach_type, f"uprobe {target}", extra=extra)
 
 
-def kprobes(fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
+def kprobes(system: System, fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
     """Attach to all functions that a pattern names (Linux commit 0dcac2725406, v5.18); it is one link."""
     what = f"kprobe {target}"
-    names = (functions(target) if files.is_pattern(target) else []) or [target]  # and what the kernel has not, it says
-    texts = [bytearray(name.encode("utf-8", "surrogateescape") + b"\0") for name in names]
-    pointers = bytearray(array("Q", map(address, texts)).tobytes())
+    names = functions(system, target) if files.is_pattern(target) else []
+    names = names or [target]  # and what the kernel has not, it says
+    pointers = Block(f"{len(names)}Q", *map(text, names))
     flags = _MULTI_RETURN if at_return else 0
-    extra = struct.pack("=IIQQQ", flags, len(names), address(pointers), 0, 0)
+    extra = ("IIQQQ", flags, len(names), pointers, 0, 0)
     try:
-        return outcome.create(fd, 0, attach_type, what, extra=extra)
+        return outcome.create(system, fd, 0, attach_type, what, extra=extra)
     except NotAttached as e:
         if e.errno in (errno.ESRCH, errno.ENOENT):
             raise NotAttached(
@@ -48,10 +50,10 @@ def kprobes(fd: int, target: str, attach_type: str, *, at_return: bool = False) 
         raise
 
 
-def functions(pattern: str) -> list[str]:
+def functions(system: System, pattern: str) -> list[str]:
     """Return the functions that can be probed and that a pattern with ``*`` and ``?`` names."""
     try:
-        names = perf.traceable()
+        names = perf.traceable(system)
     except OSError as e:
         raise NotAttached(
             f"kprobe {pattern}: {error_name(e.errno)}: this kernel does not list what can be probed",

@@ -6,16 +6,16 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
-import os
-import struct
+from typing import TYPE_CHECKING
 
 from everykernel.load.attach import outcome
 from everykernel.load.attach.outcome import Link, NotAttached
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import bpf, perf_event_open
 from everykernel.object.sections import ATTACH_TYPE
+
+if TYPE_CHECKING:
+    from everykernel.load.system.door import System
 
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 # enum perf_sw_ids of include/uapi/linux/perf_event.h, and perf's names for them
@@ -27,18 +27,12 @@ _CLOCK_PERIOD = 1_000_000  # ns between two samples of a clock
 _numbers = itertools.count(1)  # probes in tracefs have names
 
 
-def tracefs() -> str:
+def tracefs(system: System) -> str:
     """Return where tracefs is mounted."""
-    return next((path for path in _TRACEFS if os.path.isdir(f"{path}/events")), _TRACEFS[0])  # noqa: PTH112
+    return next((path for path in _TRACEFS if system.exists(f"{path}/events")), _TRACEFS[0])
 
 
-def read(path: str) -> str:
-    """Return a small file's text without white space at its ends."""
-    with open(path) as file:  # noqa: PTH123 - pathlib is slow to import where this runs
-        return file.read().strip()
-
-
-def link(fd: int, event: int, what: str, cookie: int = 0) -> Link:
+def link(system: System, fd: int, event: int, what: str, cookie: int = 0) -> Link:
     """Let a perf event run a program: by a link (Linux commit b89fbfbb854c, v5.15), or by ioctl(2).
 
     ``cookie`` is what the program gets from bpf_get_attach_cookie(); such a link has no older way.
@@ -47,42 +41,43 @@ def link(fd: int, event: int, what: str, cookie: int = 0) -> Link:
     made = -1
     try:
         try:
-            extra = struct.pack("=Q", cookie)
-            made = bpf(abi.LINK_CREATE, abi.link_create(fd, event, ATTACH_TYPE["perf_event"], extra=extra))
+            attributes = abi.link_create(fd, event, ATTACH_TYPE["perf_event"], extra=("Q", cookie))
+            made = system.bpf(abi.LINK_CREATE, attributes)
         except OSError:  # without links, or refused: the older way tells why
             if cookie:
                 raise
-            fcntl.ioctl(event, abi.PERF_IOC_SET_BPF, fd)
-        fcntl.ioctl(event, abi.PERF_IOC_ENABLE, 0)
+            system.ioctl(event, abi.PERF_IOC_SET_BPF, fd)
+        system.ioctl(event, abi.PERF_IOC_ENABLE)
     except OSError as e:
         for n in (made, event):
             if n >= 0:
-                os.close(n)
+                system.close(n)
         raise outcome.refused(what, e) from e
-    return Link(made, also=(event,))
+    return Link(system, made, also=(event,))
 
 
-def retprobe_bit(folder: str) -> int:
+def retprobe_bit(system: System, folder: str) -> int:
     """Return the config of a probe at a function's return, as the kernel's description of the events says."""
-    return 1 << int(read(f"{folder}/format/retprobe").rpartition(":")[2])
+    return 1 << int(system.text(f"{folder}/format/retprobe").rpartition(":")[2])
 
 
-def by_tracefs(fd: int, kind: str, place: str, what: str, *, at_return: bool) -> Link:
+def by_tracefs(system: System, fd: int, kind: str, place: str, what: str, *, at_return: bool) -> Link:
     """Attach through tracefs: the way before perf PMUs for probes (Linux commits e12f03d7031a, 33ea4b24277b, v4.17).
 
     ``kind`` is kprobe or uprobe, ``place`` is written as tracefs takes it. Raises OSError where the kernel takes no
     such probe, NotAttached where it lets no program run there.
     """
-    root, letter, name = tracefs(), "r" if at_return else "p", f"everykernel_{os.getpid()}_{next(_numbers)}"
-    _append(f"{root}/{kind}_events", f"{letter}:{name} {place}\n")
+    root, letter = tracefs(system), "r" if at_return else "p"
+    name = f"everykernel_{system.pid}_{next(_numbers)}"
+    system.write(f"{root}/{kind}_events", f"{letter}:{name} {place}\n", append=True)
 
     def undo() -> None:
         with contextlib.suppress(OSError):
-            _append(f"{root}/{kind}_events", f"-:{name}\n")
+            system.write(f"{root}/{kind}_events", f"-:{name}\n", append=True)
 
     try:
-        event = int(read(f"{root}/events/{kind}s/{name}/id"))
-        held = link(fd, perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, event), -1, 0), what)
+        event = int(system.text(f"{root}/events/{kind}s/{name}/id"))
+        held = link(system, fd, system.perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, event), -1, 0), what)
     except (OSError, NotAttached):
         undo()
         raise
@@ -91,24 +86,15 @@ def by_tracefs(fd: int, kind: str, place: str, what: str, *, at_return: bool) ->
         held.close()
         undo()
 
-    return Link(-1, both)
+    return Link(system, -1, both)
 
 
-def _append(path: str, line: str) -> None:
-    """Add a line to a file of tracefs, which refuses to seek to its end, as open() does for "a"."""
-    file = os.open(path, os.O_WRONLY | os.O_APPEND)
-    try:
-        os.write(file, line.encode("utf-8", "surrogateescape"))
-    finally:
-        os.close(file)
-
-
-def traceable() -> set[str]:
+def traceable(system: System) -> set[str]:
     """Return the functions that ftrace lists. Raises OSError where it lists none, NotAttached without tracefs."""
-    return {line.split()[0] for line in read(f"{tracefs()}/available_filter_functions").splitlines()}
+    return {line.split()[0] for line in system.text(f"{tracefs(system)}/available_filter_functions").splitlines()}
 
 
-def event(fd: int, target: str) -> Link:
+def event(system: System, fd: int, target: str) -> Link:
     """Attach to a software event, ``EVENT[:PERIOD]``, in every task on every processor."""
     name, _, period_text = target.partition(":")
     if name not in _SOFTWARE:
@@ -121,9 +107,9 @@ def event(fd: int, target: str) -> Link:
         period = outcome.number(period_text, f"perf event {target}", range(1, 1 << 63))
     links: list[Link] = []
     try:
-        for cpu in range(os.cpu_count() or 1):
+        for cpu in system.cpus("online"):
             attributes = abi.perf_event(abi.PERF_TYPE_SOFTWARE, number, period=period)
-            links.append(link(fd, perf_event_open(attributes, -1, cpu), f"perf event {target}"))
+            links.append(link(system, fd, system.perf_event_open(attributes, -1, cpu), f"perf event {target}"))
     except (OSError, NotAttached) as e:
         for opened in links:
             opened.close()
@@ -133,4 +119,4 @@ def event(fd: int, target: str) -> Link:
         for opened in links:
             opened.close()
 
-    return Link(-1, undo)
+    return Link(system, -1, undo)

@@ -6,13 +6,14 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from everykernel.load.attach.outcome import needs
 
 if TYPE_CHECKING:
     from everykernel.load.attach.operations import Registration
     from everykernel.load.attach.program import Program
+    from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.maps.map import Map
 
 
@@ -22,17 +23,26 @@ class Places:
     Args:
         maps: the object's, by name.
         programs: likewise.
+        kernel: that they are loaded into.
 
     Attributes:
         operations: the object's operations structs.
     """
 
-    def __init__(self, maps: Mapping[str, Map], programs: Mapping[str, Program]) -> None:
+    def __init__(self, maps: Mapping[str, Map], programs: Mapping[str, Program], kernel: KernelTypes) -> None:
+        self._kernel: Optional[KernelTypes] = kernel
+        self.system = kernel.system
         self.maps = maps
         self.programs = programs
         self.operations: list[Registration] = []
         self._made: dict[str, Any] = {}
         self._undo: list[Callable[[], None]] = []
+
+    @property
+    def kernel(self) -> KernelTypes:
+        """The kernel that they are loaded into, until the object is closed."""
+        assert self._kernel is not None, "nothing of a closed object attaches"
+        return self._kernel
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """Return what is made for the object under a name, once."""
@@ -53,7 +63,11 @@ class Places:
         return fd
 
     def close(self) -> None:
-        """Undo what was done for the object, what came last first."""
+        """Undo what was done for the object, what came last first, and let go of the kernel's types.
+
+        They are large, and objects and their programs refer to one another until the garbage collector comes.
+        """
+        self._kernel = None
         self._made.clear()
         while self._undo:
             self._undo.pop()()

@@ -5,10 +5,11 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import mmap
-import select
-import struct
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from everykernel.load.system.door import System
 
 BUSY, DISCARD = 1 << 31, 1 << 30
 _HEADER = 8  # bytes before each record: length and flags, page offset
@@ -22,17 +23,17 @@ class RingBuffer:
 
     lost = 0
 
-    def __init__(self, fd: int, size: int) -> None:
-        page = mmap.PAGESIZE
+    def __init__(self, system: System, fd: int, size: int) -> None:
+        page = system.page_size
+        self._system, self._fd = system, fd
         self._size = size
-        self._position = struct.Struct("=L" if struct.calcsize("L") == 4 else "=Q")
+        self._head = system.layout("I")
+        self._position = system.layout("I" if system.pointer_size == 4 else "Q")  # an unsigned long
         self._mask = (1 << 8 * self._position.size) - 1
-        self._consumer = mmap.mmap(fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._consumer = system.map(fd, page)
         # the data pages are mapped twice in a row, so that a record never wraps
-        self._producer = mmap.mmap(fd, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
+        self._producer = system.map(fd, page + 2 * size, page, write=False)
         self._data = page
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN)
 
     def read(self, count: int, timeout: float) -> list[bytes]:
         """Return ``count`` records, or what there is after ``timeout`` seconds."""
@@ -43,21 +44,22 @@ class RingBuffer:
             left = deadline - time.monotonic()
             if len(samples) >= count or left <= 0:
                 return samples
-            self._poll.poll(max(1, int(min(left, 0.1) * 1000)))  # a busy record wakes nobody: look again soon
+            # a busy record wakes nobody: look again soon
+            self._system.wait([self._fd], max(1, int(min(left, 0.1) * 1000)))
 
     def _take(self, samples: list[bytes], count: int) -> None:
-        position = self._position
-        at = position.unpack_from(self._consumer)[0]
-        while len(samples) < count and at != position.unpack_from(self._producer)[0]:
+        position, size = self._position, self._position.size
+        at = position.unpack(self._consumer[:size])[0]
+        while len(samples) < count and at != position.unpack(self._producer[:size])[0]:
             start = self._data + at % self._size
-            (head,) = struct.unpack_from("=I", self._producer, start)
+            (head,) = self._head.unpack(self._producer[start : start + 4])
             if head & BUSY:
                 return
             length = head & ~(BUSY | DISCARD)
             if not head & DISCARD:
                 samples.append(self._producer[start + _HEADER : start + _HEADER + length])
             at = at + (length + _HEADER + 7 & ~7) & self._mask
-            position.pack_into(self._consumer, 0, at)
+            self._consumer[:size] = position.pack(at)
 
     def close(self) -> None:
         """Unmap its pages."""

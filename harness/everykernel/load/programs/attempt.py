@@ -16,10 +16,10 @@ from everykernel.load.kernel.operations import Operations
 from everykernel.load.kernel.program import verified_instructions
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.loaded import LoadedObject, Program
-from everykernel.load.programs import contexts, loading, reasons, verifier
+from everykernel.load.programs import contexts, instructions, loading, reasons, verifier
 from everykernel.load.programs.link import link
 from everykernel.load.programs.relocate import decides
-from everykernel.load.system.syscalls import error_name
+from everykernel.load.system.errnos import error_name
 from everykernel.object.spec import DATA, EXTERN, EXTERN_CALL, MAP
 
 if TYPE_CHECKING:
@@ -110,15 +110,22 @@ class Attempts:
             return -1
         fds = {name: m.fd for name, m in self.object.maps.items()}
         relocated = self.relocated.programs[spec.name].code
-        linked = link(parts, {f.name: relocated.get(f.name, f.code) for f in parts}, fds, self.externs.resolved)
+        linked = link(
+            parts,
+            {f.name: relocated.get(f.name, f.code) for f in parts},
+            fds,
+            self.externs.resolved,
+            self.spec.byteorder,
+        )
         record["insns"] = len(linked.code) // 8
         rule = spec.rule
         expected = not (rule and rule.expected_optional) or self.kernel.probes.expected_attach_type()
         attempt = loading.Loading(
+            self.kernel.system,
             spec,
             linked,
             license_=self.spec.license,
-            kernel_version=self.spec.kernel_version or kernel_version(),
+            kernel_version=self.spec.kernel_version or kernel_version(self.kernel.system),
             btf_fd=self.types.fd,
             target=target,
             btf_fds=self.externs.descriptors,
@@ -129,7 +136,7 @@ class Attempts:
         except loading.Refused as e:
             self._explain(spec, linked, record, e)
             return -1
-        record["verified_insns"] = verified_instructions(fd)
+        record["verified_insns"] = verified_instructions(self.kernel.system, fd)
         return fd
 
     def _target(self, spec: ProgramSpec) -> tuple[loading.Target, Optional[Reason]]:
@@ -137,7 +144,7 @@ class Attempts:
         if not replaces(spec):
             return loading.find_target(spec, spec.target, self.kernel)
         try:
-            fd, function = freplace.place(spec.target, self.object.programs)
+            fd, function = freplace.place(self.kernel.system, spec.target, self.object.programs)
         except NotAttached as e:
             return loading.Target(), Reason(e.code, e.message)
         return loading.Target(function, fd), None
@@ -171,6 +178,8 @@ class Attempts:
             reason = Reason("verifier-rejected", f"it needs {self.object.maps[left_out].record['message']}")
         elif reasons.poisoned(verdict, log):
             reason = self._unresolved(spec, linked, verdict)
+        elif newer := instructions.lacking(linked.code, verdict.insn, verdict.reason, self.spec.byteorder):
+            reason = Reason("verifier-rejected", f"{newer}: {verdict.lines}")
         else:
             reason = reasons.of_program(refused.error, verdict, log, spec.rule, self.kernel.probes)
         name = error_name(refused.error.errno)

@@ -48,7 +48,7 @@ class Resolution:
         self.descriptors: list[int] = []
         self.places: dict[str, int] = {}
         self._config: Optional[Mapping[str, str]] = None
-        self._probes = kernel.probes
+        self._probes, self._system = kernel.probes, kernel.system
         self._settings = settings or {}
         data = bytearray()
         for extern in spec.externs.values():
@@ -102,7 +102,7 @@ class Resolution:
         if name in self._settings:
             return self._settings[name]
         if name == "LINUX_KERNEL_VERSION":
-            return str(kernel_version())
+            return str(kernel_version(self._system))
         if name == "LINUX_HAS_SYSCALL_WRAPPER":
             return str(int(self._probes.syscall_wrapper()))
         if name == "LINUX_HAS_BPF_COOKIE":
@@ -110,7 +110,7 @@ class Resolution:
         if not name.startswith("CONFIG_"):
             return None
         if self._config is None:
-            self._config = kernel_config()
+            self._config = kernel_config(self._system)
         return self._config.get(name)
 
     def _symbol(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:

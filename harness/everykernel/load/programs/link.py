@@ -9,10 +9,9 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
-from everykernel.load.programs.patch import PSEUDO_FUNC, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Resolved, source
+from everykernel.load.programs.patch import PSEUDO_FUNC, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Resolved, Writer
 from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from everykernel.object.spec import Function, Reference
 
 POISON_MAP = 2001000000  # libbpf's POISON_LDIMM64_MAP_BASE: the call of no helper that stands for a map's use
-_IMM = struct.Struct("=i")
+_CALL = b"\x85" + bytes(INSN - 1)
 
 
 class Linked(NamedTuple):
@@ -63,7 +62,11 @@ def reached(entry: Function, functions: Mapping[str, Function]) -> list[Function
 
 
 def link(
-    parts: list[Function], code_of: Mapping[str, bytes], fds: Mapping[str, int], externs: Mapping[str, Resolved]
+    parts: list[Function],
+    code_of: Mapping[str, bytes],
+    fds: Mapping[str, int],
+    externs: Mapping[str, Resolved],
+    byteorder: str,
 ) -> Linked:
     """Link functions (`reached`) into one program.
 
@@ -73,8 +76,9 @@ def link(
         fds: descriptors of maps and data sections by name; -1 for one that is not there: what uses it becomes two
             calls of no helper, POISON_MAP and the map's number (poison_map_ldimm64, libbpf 1.7).
         externs: what the externs came to.
+        byteorder: of the object, and of the machine.
     """
-    code = bytearray()
+    code, writer = bytearray(), Writer(byteorder)
     starts: dict[str, int] = {}
     for function in parts:
         starts[function.name] = len(code) // INSN
@@ -82,13 +86,14 @@ def link(
     for function in parts:
         base = starts[function.name]
         for reference in function.references:
-            _resolve(code, base + reference.insn, reference, starts, fds, externs)
+            _resolve(writer, code, base + reference.insn, reference, starts, fds, externs)
     places = [(starts[f.name], f) for f in parts]
-    func_info, line_info = _information(places)
+    func_info, line_info = _information(places, byteorder)
     return Linked(code, places, func_info, line_info)
 
 
 def _resolve(
+    writer: Writer,
     code: bytearray,
     insn: int,
     reference: Reference,
@@ -99,36 +104,32 @@ def _resolve(
     at = insn * INSN
     kind = reference.kind
     if kind == CALL:
-        _IMM.pack_into(code, at + 4, starts[reference.name] - insn - 1)
+        writer.set(code, at + 4, 4, starts[reference.name] - insn - 1)
     elif kind == FUNCTION:
-        _load(code, at, PSEUDO_FUNC, starts[reference.name] - insn - 1, 0)
+        writer.wide(code, at, PSEUDO_FUNC, starts[reference.name] - insn - 1, 0)
     elif kind in (MAP, DATA) and fds[reference.name] < 0:
-        code[at : at + 2 * INSN] = 2 * struct.pack("=BBhi", 0x85, 0, 0, POISON_MAP + list(fds).index(reference.name))
+        for half in (at, at + INSN):
+            code[half : half + INSN] = _CALL
+            writer.set(code, half + 4, 4, POISON_MAP + list(fds).index(reference.name))
     elif kind == MAP:
-        _load(code, at, PSEUDO_MAP_FD, fds[reference.name], 0)
+        writer.wide(code, at, PSEUDO_MAP_FD, fds[reference.name], 0)
     elif kind == DATA:
-        _load(code, at, PSEUDO_MAP_VALUE, fds[reference.name], reference.offset)
+        writer.wide(code, at, PSEUDO_MAP_VALUE, fds[reference.name], reference.offset)
     elif kind in (EXTERN, EXTERN_CALL):
-        externs[reference.name].patch(code, at, call=kind == EXTERN_CALL)
+        externs[reference.name].patch(writer, code, at, call=kind == EXTERN_CALL)
 
 
-def _load(code: bytearray, at: int, register: int, low: int, high: int) -> None:
-    """Fill in a 64-bit load: source register, and the immediates of its two halves."""
-    source(code, at, register)
-    _IMM.pack_into(code, at + 4, low)
-    struct.pack_into("=I", code, at + INSN + 4, high & 0xFFFFFFFF)
-
-
-def _information(places: list[tuple[int, Function]]) -> tuple[bytes, bytes]:
+def _information(places: list[tuple[int, Function]], byteorder: str) -> tuple[bytes, bytes]:
     """Return func_info (one a function, or the kernel refuses it) and line_info."""
     if any(function.func_info is None for _, function in places):
         return b"", b""
-    funcs = array("I")
-    lines = array("I")
+    funcs: list[int] = []
+    lines: list[int] = []
     for start, function in places:
         assert function.func_info is not None
         funcs.extend((start, function.func_info.type_id))
         shift = start - function.start // INSN
         for insn_off, file_off, line_off, line_col in function.line_info:
             lines.extend((insn_off // INSN + shift, file_off, line_off, line_col))
-    return funcs.tobytes(), lines.tobytes()
+    order = "<" if byteorder == "little" else ">"
+    return struct.pack(f"{order}{len(funcs)}I", *funcs), struct.pack(f"{order}{len(lines)}I", *lines)

@@ -15,18 +15,20 @@ if TYPE_CHECKING:
     from everykernel import wire
     from everykernel.load.programs.externs import Resolution
     from everykernel.load.programs.relocate import Relocated
+    from everykernel.load.system.door import System
     from everykernel.object import ObjectSpec, ProgramSpec
 
 
 class Misreads:
     """Looks at the programs of one object on the running kernel."""
 
-    def __init__(self, spec: ObjectSpec, relocated: Relocated, externs: Resolution) -> None:
+    def __init__(self, spec: ObjectSpec, relocated: Relocated, externs: Resolution, system: System) -> None:
         found = externs.resolved.items()
         settings = {n: externs.kconfig[at:] for n, at in externs.places.items()}
         symbols = {n: r.kind != "missing" for n, r in found if n not in settings}
-        self._finder = reads.Finder(spec, settings=settings, symbols=symbols, events=event)
+        self._finder = reads.Finder(spec, settings=settings, symbols=symbols, events=self._event)
         self._relocated = relocated
+        self._system = system
 
     def of(self, program: ProgramSpec) -> list[wire.Misread]:
         """Return what a program that was loaded misreads."""
@@ -40,7 +42,7 @@ class Misreads:
         The kernel compares the farthest byte of the context that is read with the event's size
         (perf_event_set_bpf_prog, kernel/events/core.c) and answers EACCES.
         """
-        known = event(program.target)
+        known = self._event(program.target)
         parts = self._relocated.parts.get(program.name)
         if known is None or parts is None:
             return ""
@@ -49,11 +51,9 @@ class Misreads:
             return ""
         return f"it reads {reach} bytes of the tracepoint's context, and this kernel's event has {end}"
 
-
-def event(target: str) -> Optional[formats.Format]:
-    """Return the fields of an event ``CATEGORY/NAME`` of the running kernel, None where there is no such event."""
-    try:
-        with open(f"{tracefs()}/events/{target}/format") as file:  # noqa: PTH123 - pathlib is slow to import here
-            return formats.parse(file.read())
-    except (OSError, ValueError):
-        return None
+    def _event(self, target: str) -> Optional[formats.Format]:
+        """Return the fields of an event ``CATEGORY/NAME`` of the running kernel, None where there is no such event."""
+        try:
+            return formats.parse(self._system.text(f"{tracefs(self._system)}/events/{target}/format"))
+        except (OSError, ValueError):
+            return None

@@ -13,7 +13,7 @@ from everykernel.load.kernel import helpers
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
 from everykernel.load.programs.verifier import POISON, POISON_KFUNC
-from everykernel.load.system.syscalls import ENOTSUPP
+from everykernel.load.system.errnos import ENOTSUPP
 from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE, PROGRAM_TYPES
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _UNKNOWN = {
         "this kernel knows no callbacks, functions whose address is taken (Linux does since v5.13)",
     ),
 }
+_POINTER_ARGUMENT = re.compile(r"Arg#\d+ type PTR in \S+ is not supported yet")  # Linux commit e5069b9c23b3
 
 # What the verifier says, and what it means. The first that matches wins. Sources: check_helper_call,
 # check_kfunc_call, check_max_stack_depth and bpf_check of kernel/bpf/verifier.c, Linux 5.10 to 6.18.
@@ -74,13 +75,16 @@ def poisoned(verdict: Verdict, log: str) -> bool:
 
 
 def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, probes: Probes) -> Reason:
-    """Return why the kernel refused a program (poisoned relocations and missing targets aside)."""
+    """Return why the kernel refused a program (what could not be relocated, found or is no instruction aside)."""
     number = PROGRAM_TYPE[rule.type]
     for pattern, code in _SAYINGS:
         if pattern.search(verdict.reason) or (not verdict.reason and pattern.search(log)):
             if POISON_KFUNC.search(verdict.text + verdict.reason):
                 return Reason("kfunc-missing", verdict.lines)
             return Reason(code, _helper(verdict) if code == "helper-unsupported" else verdict.lines)
+    if _POINTER_ARGUMENT.match(verdict.reason):
+        what = "this kernel takes no pointers in global functions (Linux does since v5.12; make it static)"
+        return Reason("verifier-rejected", f"{what}: {verdict.lines}")
     if verdict.reason in _UNKNOWN:
         code, what = _UNKNOWN[verdict.reason]
         return Reason(code, f"{what}: {verdict.lines}")
@@ -100,7 +104,8 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
             what = "fragmented packets" if rule.frags else "programs that may sleep"
             return Reason("attach-type-unsupported", f"this kernel does not know {what} for {rule.type}")
     if error.errno == errno.E2BIG:
-        return Reason("limit-exceeded", verdict.lines or "it has more instructions than this kernel takes")
+        many = "it is longer, or has more paths, than this kernel's verifier goes"
+        return Reason("limit-exceeded", verdict.lines if verdict.reason else many)
     if error.errno == errno.EPERM and not verdict.reason:
         return Reason("permission-denied", "the kernel denies loading programs to this caller")
     if error.errno in (ENOTSUPP, errno.EOPNOTSUPP) and rule.btf and not verdict.reason:

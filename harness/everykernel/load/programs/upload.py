@@ -6,22 +6,22 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-import os
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, sanitise
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import address, bpf, error_name
+from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
-    from everykernel.load.kernel.probes import Probes
+    from everykernel.load.kernel.types import KernelTypes
+    from everykernel.load.system.door import System
 
 
 class Uploaded:
     """An object's BTF on its way into the kernel.
 
     Args:
-        probes: what the kernel knows.
+        kernel: that it is for.
         descriptors: the object's, which gets those that are opened here.
         notes: of the load stage.
 
@@ -30,10 +30,10 @@ class Uploaded:
         fd: the kernel's, 0 where it takes none.
     """
 
-    def __init__(self, probes: Probes, descriptors: list[int], notes: list[str]) -> None:
+    def __init__(self, kernel: KernelTypes, descriptors: list[int], notes: list[str]) -> None:
         self.btf: Optional[Btf] = None
         self.fd = 0
-        self._probes = probes
+        self._probes, self._system = kernel.probes, kernel.system
         self._descriptors = descriptors
         self._notes = notes
 
@@ -56,7 +56,7 @@ class Uploaded:
             self.keep(sanitise.sanitise(btf, features))
             self._notes.append(f"BTF kinds replaced that this kernel does not know: {', '.join(missing) or 'none'}")
         except OSError as e:
-            why = _log(sanitise.sanitise(btf, features))
+            why = _log(self._system, sanitise.sanitise(btf, features))
             self._notes.append(f"the kernel refuses the object's BTF ({error_name(e.errno)}: {why}): loaded without")
 
     def known(self, btf: Btf) -> set[str]:
@@ -65,16 +65,15 @@ class Uploaded:
 
     def keep(self, data: bytes) -> None:
         """Make these bytes the kernel's BTF of the object; raise OSError where it refuses them."""
-        buffer = bytearray(data)
-        self.fd = bpf(abi.BTF_LOAD, abi.btf_load(address(buffer), len(buffer)))
+        self.fd = self._system.bpf(abi.BTF_LOAD, abi.btf_load(bytearray(data)))
         self._descriptors.append(self.fd)
 
 
-def _log(data: bytes) -> str:
+def _log(system: System, data: bytes) -> str:
     """Return the last line of what the kernel says about a BTF that it refuses."""
-    buffer, log = bytearray(data), bytearray(1 << 20)
+    log = bytearray(1 << 20)
     try:
-        os.close(bpf(abi.BTF_LOAD, abi.btf_load(address(buffer), len(buffer), address(log), len(log))))
+        system.close(system.bpf(abi.BTF_LOAD, abi.btf_load(bytearray(data), log, len(log))))
     except OSError:
         lines = log[: log.find(0)].decode("utf-8", "replace").strip().splitlines()
         return lines[-1].strip() if lines else "it does not say why"
