@@ -224,3 +224,13 @@ def test_strict_reads_fail_what_is_misread(pytester: pytest.Pytester) -> None:
             "  again: pytest --kernels 6.1 --kernel-strict-reads 'wide.bpf.o::wide[[]6.1[]]'",
         ]
     )
+
+
+def test_a_project_may_ask_for_strict_reads(pytester: pytest.Pytester) -> None:
+    """`strict-reads = true` in pyproject.toml does what the option does."""
+    faking.objects(pytester.path, wide={"misreads": [faking.MISREAD]})
+    (pytester.path / "pyproject.toml").write_text("[tool.everykernel]\nstrict-reads = true\n")
+    pytester.runpytest("--kernels", "6.1", "wide.bpf.o").assert_outcomes(failed=1)
+    (pytester.path / "pyproject.toml").write_text('[tool.everykernel]\nstrict-reads = "yes"\n')
+    result = pytester.runpytest("--kernels", "6.1", "wide.bpf.o")
+    result.stderr.fnmatch_lines(["*strict-reads*true or false*"])

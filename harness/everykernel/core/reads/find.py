@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Optional
 from everykernel.btf.naming import printable, title
 from everykernel.core.fixup import PATCHED
 from everykernel.core.reads import context, formats
-from everykernel.core.reads.flow import STRINGS, Program, Read, Record, Walked, walk
+from everykernel.core.reads.flow import STRINGS, walk
 from everykernel.core.reads.judge import Access, Forms, Judge, Misread, adapts, forms, is_offset
 from everykernel.core.reads.values import Context
+from everykernel.core.reads.walked import Program, Read, Record, Walked
 from everykernel.core.refusal import Refused
 from everykernel.errors import BtfMalformed
 from everykernel.object.spec import INSN

@@ -11,9 +11,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.core.reads import arithmetic
+from everykernel.core.reads.state import State, fresh, narrowed
 from everykernel.core.reads.values import (
     U64,
     Address,
@@ -26,15 +27,14 @@ from everykernel.core.reads.values import (
     Stack,
     Unsettled,
     Value,
-    joined,
     signed,
 )
+from everykernel.core.reads.walked import Compared, Program, Read, Walked
 from everykernel.object.spec import CALL, DATA, EXTERN, FUNCTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from everykernel.object.spec import Function
 
 # Helpers that read kernel or user memory: r1 where to, r2 how many bytes, r3 from where (enum bpf_func_id).
 COPIES = {4: "bpf_probe_read", 112: "bpf_probe_read_user", 113: "bpf_probe_read_kernel", 148: "bpf_copy_from_user"}
@@ -44,130 +44,6 @@ _SIZES = {0x00: 4, 0x08: 2, 0x10: 1, 0x18: 8}
 _LD, _LDX, _ST, _STX, _ALU, _JMP, _JMP32, _ALU64 = range(8)
 _X, _MEM, _MEMSX, _LDIMM64 = 0x08, 0x60, 0x80, 0x18
 _BUDGET = 300_000  # instructions looked at, some more than once, before a walk is given up
-_FRAME = 512  # bytes of a function's stack (MAX_BPF_STACK)
-
-
-class Record(NamedTuple):
-    """What CO-RE did to an instruction: the number of the access, whether its value is an offset or a size or shift."""
-
-    access: int
-    offset: bool
-    adapts: bool
-    patched: bool
-
-
-class Read(NamedTuple):
-    """Bytes that are read.
-
-    Attributes:
-        function, insn: the instruction.
-        source: where from: `Address` of an access, or `Context`.
-        size: bytes; None where not known.
-        how: name of the helper; "" for a load.
-        adapted: whether CO-RE put the size in.
-        record: whether the load itself is relocated.
-        reach: how many bytes of the context are read with it, from its start; 0 where it is not the context's.
-    """
-
-    function: str
-    insn: int
-    source: Value
-    size: Optional[int]
-    how: str
-    adapted: bool = False
-    record: bool = False
-    reach: int = 0
-
-
-class Compared(NamedTuple):
-    """A comparison for equality of what was read from an access with a number of the object's own."""
-
-    function: str
-    insn: int
-    access: int
-    number: int
-
-
-class Walked(NamedTuple):
-    """What was found.
-
-    Attributes:
-        reads, compared: in the order of functions and instructions.
-        reached: the instructions with a record that are on a path that can be taken: function, index.
-        settled: no branch depends on a setting that is not known here.
-    """
-
-    reads: list[Read]
-    compared: list[Compared]
-    reached: set[tuple[str, int]]
-    settled: bool
-
-
-class Program(NamedTuple):
-    """What is walked over.
-
-    Attributes:
-        functions: the entry function first.
-        code: each function's relocated instructions, by name.
-        records: what CO-RE did, by function and instruction.
-        constants: the bytes of read-only data sections, by name.
-        settings: externs whose bytes are known, by name: those of the kernel's configuration.
-        symbols: externs of the kernel's symbols and functions: whether they are there.
-        byteorder: ``little`` or ``big``.
-        context: whether r1 of the entry function is the program's context.
-        through: whether a path goes on behind a poisoned instruction, where the kernel would refuse the program.
-    """
-
-    functions: Sequence[Function]
-    code: Mapping[str, bytes]
-    records: Mapping[tuple[str, int], Record]
-    constants: Mapping[str, bytes]
-    settings: Mapping[str, bytes]
-    symbols: Mapping[str, bool]
-    byteorder: str
-    context: bool
-    through: bool = False
-
-
-class _State:
-    """What is known before an instruction: registers by their number, and stack slots as offset → (size, value)."""
-
-    __slots__ = ("registers", "stack")
-
-    def __init__(self, registers: list[Value], stack: dict[int, tuple[int, Value]]) -> None:
-        self.registers = registers
-        self.stack = stack
-
-    def copy(self) -> _State:
-        return _State(list(self.registers), dict(self.stack))
-
-    def join(self, other: _State) -> bool:
-        """Keep what is true of both; return whether that is less."""
-        registers = [joined(a, b) for a, b in zip(self.registers, other.registers)]
-        stack: dict[int, tuple[int, Value]] = {}
-        for at, (size, value) in self.stack.items():
-            there = other.stack.get(at)
-            if there is not None and there[0] == size:
-                both = joined(value, there[1])
-                if both is not None:
-                    stack[at] = (size, both)
-        changed = registers != self.registers or stack != self.stack
-        self.registers, self.stack = registers, stack
-        return changed
-
-    def store(self, at: int, size: int, value: Value) -> None:
-        """Put a value into the stack, over what was there."""
-        self.forget(at, size)
-        if value is not None and -_FRAME <= at < 0:
-            self.stack[at] = (size, value)
-
-    def forget(self, at: int, size: Optional[int]) -> None:
-        """Forget so many bytes of the stack; all of it without a size."""
-        if size is None:
-            self.stack.clear()
-            return
-        for start in [s for s, (length, _) in self.stack.items() if s < at + size and at < s + length]:
-            del self.stack[start]
 
 
 def walk(program: Program) -> Optional[Walked]:
@@ -184,7 +60,7 @@ class _Walk:
         self.insns = {f.name: list(struct.iter_unpack(order + "BBhi", program.code[f.name])) for f in program.functions}
         self.references = {f.name: {r.insn: r for r in f.references} for f in program.functions}
         self.leaders = {name: _leaders(insns) for name, insns in self.insns.items()}
-        self.states: dict[tuple[str, int], _State] = {}
+        self.states: dict[tuple[str, int], State] = {}
         self.waiting: dict[tuple[str, int], None] = {}
         self.settled = True
         self.left = _BUDGET
@@ -194,7 +70,7 @@ class _Walk:
         entry = self.program.functions[0].name
         start: list[Value] = [None] * 6
         start[1] = Context(0) if self.program.context else None
-        self._reach((entry, 0), _fresh(start))
+        self._reach((entry, 0), fresh(start))
         while self.waiting:
             if self.left < 0:
                 return None
@@ -205,7 +81,7 @@ class _Walk:
             self._block(place, self.states[place].copy())
         return self.found
 
-    def _reach(self, place: tuple[str, int], state: _State) -> None:
+    def _reach(self, place: tuple[str, int], state: State) -> None:
         """Join a state into what is known before a block."""
         if not 0 <= place[1] < len(self.insns[place[0]]) or self.found is not None:
             return
@@ -216,7 +92,7 @@ class _Walk:
         elif known.join(state):
             self.waiting[place] = None
 
-    def _block(self, place: tuple[str, int], state: _State) -> None:
+    def _block(self, place: tuple[str, int], state: State) -> None:
         name, at = place
         insns, leaders = self.insns[name], self.leaders[name]
         while at < len(insns):
@@ -246,7 +122,7 @@ class _Walk:
         low, high = registers & 0x0F, registers >> 4
         return (low, high) if self.program.byteorder == "little" else (high, low)
 
-    def _step(self, name: str, at: int, state: _State) -> None:
+    def _step(self, name: str, at: int, state: State) -> None:
         code, registers, offset, imm = self.insns[name][at]
         to, source = self._operands(registers)
         kind = code & 7
@@ -277,7 +153,7 @@ class _Walk:
             return Offset(record.access, value)
         return Const(value, record is not None and record.adapts)
 
-    def _wide_constant(self, name: str, at: int, state: _State, to: int) -> None:
+    def _wide_constant(self, name: str, at: int, state: State, to: int) -> None:
         """A 64-bit load, of a number or of the address of what the object refers to; or a packet load, into r0."""
         insns = self.insns[name]
         if insns[at][0] != _LDIMM64 or at + 1 >= len(insns):
@@ -294,12 +170,12 @@ class _Walk:
         elif reference.kind == EXTERN:
             state.registers[to] = self._extern(reference.name)
         elif reference.kind == FUNCTION:  # called back, with arguments that are not known
-            self._reach((reference.name, 0), _fresh([None] * 6))
+            self._reach((reference.name, 0), fresh([None] * 6))
 
     def _extern(self, name: str) -> Value:
         return Const(0) if self.program.symbols.get(name) is False else Extern(name)
 
-    def _load(self, name: str, at: int, state: _State, code: int, source: int, offset: int) -> Value:
+    def _load(self, name: str, at: int, state: State, code: int, source: int, offset: int) -> Value:
         size, mode = _SIZES[code & 0x18], code & 0xE0
         base = state.registers[source]
         record = self.program.records.get((name, at))
@@ -315,7 +191,7 @@ class _Walk:
             whole = isinstance(there, Address) and not there.delta and mode == _MEM
             return Held(there.access, size) if whole and isinstance(there, Address) else None
         if mode == _MEM and isinstance(base, Stack):
-            return _narrowed(state.stack.get(base.offset + offset), size, self.program.byteorder)
+            return narrowed(state.stack.get(base.offset + offset), size, self.program.byteorder)
         if mode == _MEM and isinstance(base, Data):
             return self._variable(base.section, base.offset + offset, size)
         if isinstance(base, Extern) and base.name not in self.program.symbols:
@@ -331,7 +207,7 @@ class _Walk:
             return None
         return Const(int.from_bytes(data[at : at + size], self.program.byteorder))  # type: ignore[arg-type]
 
-    def _store(self, state: _State, code: int, to: int, source: int, offset: int, imm: int) -> None:
+    def _store(self, state: State, code: int, to: int, source: int, offset: int, imm: int) -> None:
         size = _SIZES[code & 0x18]
         base = state.registers[to]
         value: Value = Const(imm & U64) if code & 7 == _ST else state.registers[source]
@@ -344,14 +220,14 @@ class _Walk:
         keep = size == 8 or (isinstance(value, Const)) or (isinstance(value, Held) and value.size == size)
         state.store(base.offset + offset, size, value if keep else None)
 
-    def _call(self, name: str, at: int, state: _State, code: int, source: int, imm: int) -> None:
+    def _call(self, name: str, at: int, state: State, code: int, source: int, imm: int) -> None:
         arguments = state.registers
         reference = self.references[name].get(at)
         where, size, origin = arguments[1], arguments[2], arguments[3]
         helper = "" if code & _X or reference is not None or source else COPIES.get(imm) or STRINGS.get(imm) or ""
         if reference is not None and reference.kind == CALL:
             passed: list[Value] = [None if isinstance(v, Stack) else v for v in arguments[:6]]
-            self._reach((reference.name, 0), _fresh(passed))
+            self._reach((reference.name, 0), fresh(passed))
         kept: Value = None
         if helper:
             length = size.value if isinstance(size, Const) else None
@@ -370,7 +246,7 @@ class _Walk:
 
     # --------------------------------------------------------------------------------------------------------- jumps
 
-    def _jump(self, name: str, at: int, state: _State) -> None:
+    def _jump(self, name: str, at: int, state: State) -> None:
         code, registers, offset, imm = self.insns[name][at]
         operation = code & 0xF0
         if operation == arithmetic.EXIT:
@@ -411,25 +287,6 @@ class _Walk:
     def _read(self, read: Read) -> None:
         if self.found is not None:
             self.found.reads.append(read)
-
-
-def _fresh(registers: list[Value]) -> _State:
-    """Return the state at a function's start: its arguments, and a stack of its own."""
-    return _State([None, *registers[1:6], *4 * [None], Stack(0), *5 * [None]], {})
-
-
-def _narrowed(slot: Optional[tuple[int, Value]], size: int, byteorder: str) -> Value:
-    """Return what a load of ``size`` bytes has of a stack slot."""
-    if slot is None:
-        return None
-    length, value = slot
-    if length == size:
-        if isinstance(value, Const) and size < 8:
-            return Const(value.value & (1 << 8 * size) - 1, value.adapted)
-        return value
-    if length > size and byteorder == "little" and isinstance(value, Const):
-        return Const(value.value & (1 << 8 * size) - 1, value.adapted)
-    return None
 
 
 def _leaders(insns: Sequence[tuple[int, int, int, int]]) -> frozenset[int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from everykernel.core.program import Applied
-    from everykernel.core.reads.flow import Compared, Read
+    from everykernel.core.reads.walked import Compared, Read
     from everykernel.core.spec import Spec
 
 _ADAPTS = frozenset({
