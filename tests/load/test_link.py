@@ -11,7 +11,7 @@ from everykernel import object as object_
 from everykernel.load.programs.externs import Resolved
 from everykernel.load.programs.link import link, reached
 from everykernel.object import Function, ObjectSpec
-from everykernel.object.spec import MAP, Reference
+from everykernel.object.spec import DATA, MAP, Reference
 
 
 def _spec() -> ObjectSpec:
@@ -115,3 +115,16 @@ def test_a_map_that_is_not_there_becomes_calls_of_no_helper() -> None:
     load = Function("f", "socket", 0, e.load64() + e.EXIT, (Reference(0, MAP, "gone"),), (), None, ())
     code = bytes(link([load], {"f": load.code}, {"there": 5, "gone": -1}, {}).code)
     assert code == 2 * struct.pack("<BBhi", 0x85, 0, 0, 2001000001) + e.EXIT
+
+
+def test_what_core_put_into_a_load_is_kept() -> None:
+    """A variable's offset is added to the immediate, which CO-RE may have changed; a map's load keeps its high half.
+
+    GCC 12 puts the record of a field's access on the load of the variable's address; libbpf adds the two.
+    """
+    references = (Reference(0, DATA, ".bss", 8), Reference(2, MAP, "m"))
+    load = Function("f", "socket", 0, e.load64() + e.load64() + e.EXIT, references, (), None, ())
+    relocated = e.load64(imm=96) + e.insn(0x18, 1, 0, 0, 16) + e.insn(0, imm=1) + e.EXIT
+    code = bytes(link([load], {"f": relocated}, {".bss": 5, "m": 6}, {}).code)
+    assert code[:16] == e.insn(0x18, 1, 2, 0, 5) + e.insn(0, imm=104)
+    assert code[16:32] == e.insn(0x18, 1, 1, 0, 6) + e.insn(0, imm=1)

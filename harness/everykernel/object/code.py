@@ -184,9 +184,9 @@ def _reference(
             raise ObjectMalformed(f"refers to no map: {target.name}+{symbol.value:#x}", where=where)
         return Reference(index, MAP, map_name)
     if target.name in layout.data:
-        return Reference(index, DATA, target.name, symbol.value + immediate)
+        return Reference(index, DATA, target.name, symbol.value)
     if target.name == ARENA_SECTION and layout.arena:
-        return Reference(index, DATA, layout.arena, symbol.value + immediate)
+        return Reference(index, DATA, layout.arena, symbol.value)
     raise ObjectUnsupported(f"refers to section {target.name!r}, which no loader gives to programs", where=where)
 
 

@@ -26,8 +26,8 @@ class Reference(NamedTuple):
     """What one instruction refers to, resolved from an ELF relocation (or from a call inside a section).
 
     ``insn`` is the instruction's index in its function. By ``kind``: ``map`` and ``data`` name a map or data section
-    (``offset`` into it, for data); ``call`` and ``function`` (its address) name a function; ``extern`` and
-    ``extern-call`` name an extern.
+    (``offset`` is the symbol's in it, for data: the instruction's immediate is added to it); ``call`` and ``function``
+    (its address) name a function; ``extern`` and ``extern-call`` name an extern.
     """
 
     insn: int

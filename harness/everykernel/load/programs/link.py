@@ -106,9 +106,11 @@ def _resolve(
     elif kind in (MAP, DATA) and fds[reference.name] < 0:
         code[at : at + 2 * INSN] = 2 * struct.pack("=BBhi", 0x85, 0, 0, POISON_MAP + list(fds).index(reference.name))
     elif kind == MAP:
-        _load(code, at, PSEUDO_MAP_FD, fds[reference.name], 0)
+        (high,) = _IMM.unpack_from(code, at + INSN + 4)
+        _load(code, at, PSEUDO_MAP_FD, fds[reference.name], high)
     elif kind == DATA:
-        _load(code, at, PSEUDO_MAP_VALUE, fds[reference.name], reference.offset)
+        (immediate,) = _IMM.unpack_from(code, at + 4)  # the compiler's, or what a CO-RE record on it came to
+        _load(code, at, PSEUDO_MAP_VALUE, fds[reference.name], immediate + reference.offset)
     elif kind in (EXTERN, EXTERN_CALL):
         externs[reference.name].patch(code, at, call=kind == EXTERN_CALL)
 
