@@ -103,11 +103,11 @@ def test_maps_data_and_externs() -> None:
 def test_recursion_ends() -> None:
     """Functions that call each other are linked once each; the verifier refuses them, not we."""
     writer = e.ObjectWriter()
-    writer.code("socket", main=e.call(0) + e.call(-2) + e.EXIT)
-    writer.symbols[0] = ("main", 1, 0, 8, e.FUNC, e.GLOBAL, 0)
-    writer.symbol("other", "socket", 8, 16)
+    writer.code("socket", main=e.call() + e.EXIT)
+    writer.code(".text", one=e.call(0), other=e.call(-2) + e.EXIT)
+    writer.relocate("socket", 0, "one", e.R_BPF_64_32)
     spec = object_.read(writer.build(), "x.o")
-    assert [f.name for f in reached(spec.functions["main"], spec.functions)] == ["main", "other"]
+    assert [f.name for f in reached(spec.functions["main"], spec.functions)] == ["main", "one", "other"]
 
 
 def test_a_map_that_is_not_there_becomes_calls_of_no_helper() -> None:

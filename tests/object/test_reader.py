@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import pytest
@@ -229,16 +230,60 @@ def test_btf_ext_is_shared_out() -> None:
     assert [line.line for line in second.line_info] == [2, 3]
 
 
-def test_static_program_is_noted() -> None:
-    """A static function in a program section is a subprogram, and a note says that libbpf refuses that."""
+def test_static_programs() -> None:
+    """A static function outside .text is nothing that libbpf takes; the remedy knows the second name of a program."""
     writer = e.ObjectWriter()
-    writer.section("xdp", e.call(1) + e.EXIT + e.EXIT, flags=e.ALLOC | e.EXECUTE)
+    writer.section("xdp", PROGRAM * 2, flags=e.ALLOC | e.EXECUTE)
     writer.symbol("main", "xdp", 0, 16)
-    writer.symbol("helper", "xdp", 16, 8, bind=e.LOCAL)
+    writer.symbol("helper", "xdp", 16, 16, bind=e.LOCAL)
+    message = (
+        "a.o: section 'xdp': function 'helper': is static, and libbpf takes no static programs [take static from a "
+    )
+    message += "program, and the section from a function that programs call]"
+    with pytest.raises(ObjectUnsupported, match=f"^{re.escape(message)}$"):
+        object_.read(writer.build(), "a.o")
+    writer.symbols[1] = ("prog.main", 1, 0, 16, e.FUNC, e.LOCAL, 0)
+    with pytest.raises(
+        ObjectUnsupported, match=r"\[it is another name of 'main': compile so that only that one is left\]"
+    ):
+        object_.read(writer.build(), "a.o")
+
+
+def test_functions_that_programs_call_are_in_text() -> None:
+    """Calls and addresses of functions outside .text are nothing that libbpf links, with a relocation and without."""
+    message = "instruction 0: calls xdp\\+0x10, and libbpf links functions of .text only \\[take the section from"
+    for relocated in (True, False):
+        writer = e.ObjectWriter()
+        writer.code("xdp", main=e.call(-1 if relocated else 1) + e.EXIT, other=PROGRAM)
+        if relocated:
+            writer.relocate("xdp", 0, "other", e.R_BPF_64_32)
+        with pytest.raises(ObjectUnsupported, match=message):
+            object_.read(writer.build(), "a.o")
+    writer = e.ObjectWriter()
+    writer.code("xdp", main=e.load64(src=4) + e.EXIT, other=PROGRAM)
+    writer.relocate("xdp", 0, "other")
+    with pytest.raises(ObjectUnsupported, match=r"takes the address of xdp\+0x18, and libbpf links functions of .text"):
+        object_.read(writer.build(), "a.o")
+
+
+def test_other_names_of_a_function() -> None:
+    """Of two names of a program libbpf relocates one, which a note says; in .text either is the same function."""
+    writer = e.ObjectWriter()
+    writer.code("xdp", main=e.load64() + e.EXIT)
+    writer.symbol("again", "xdp", 0, 24)
+    writer.code("tc", caller=e.call() + e.EXIT)
+    writer.code(".text", helper=PROGRAM)
+    writer.symbol("helper.alias", ".text", 0, 16, bind=e.LOCAL)
+    writer.section(".data", bytes(8), flags=e.ALLOC | e.WRITE)
+    writer.symbol("v", ".data", 0, 8, kind=e.OBJECT)
+    writer.relocate("xdp", 0, "v")
+    writer.relocate("tc", 0, "helper.alias", e.R_BPF_64_32)
     spec = object_.read(writer.build(), "a.o")
-    assert [p.name for p in spec.programs] == ["main"]
-    assert spec.functions["main"].references == (Reference(0, "call", "helper"),)
-    assert spec.notes == ("xdp: helper is static: libbpf 1.x refuses this object",)
+    assert [p.name for p in spec.programs] == ["main", "again", "caller"]
+    assert [r.kind for r in spec.functions["main"].references] == ["data"]
+    assert spec.functions["caller"].references == (Reference(0, "call", "helper"),)
+    assert spec.functions["again"].references == ()
+    assert spec.notes == ("xdp: 'again' is another name of 'main': libbpf relocates one of them",)
 
 
 def test_no_elf() -> None:
@@ -264,17 +309,18 @@ def test_big_endian() -> None:
 @pytest.mark.parametrize(
     ("offset", "symbol", "message"),
     [
-        (4, "main", "main: instruction 0: a relocation at 0x4 is inside an instruction"),
+        (4, "helper", "main: instruction 0: a relocation at 0x4 is inside an instruction"),
         (0, "absolute", "main: instruction 0: refers to 'absolute' in special section 0xfff1"),
-        (0, "elsewhere", "main: instruction 0: takes the address of socket\\+0x8, where no function starts"),
-        (24, "main", "main: instruction 3: a 64-bit load lacks its second half"),
+        (0, ".text", "main: instruction 0: takes the address of .text\\+0x8, where no function starts"),
+        (24, "helper", "main: instruction 3: a 64-bit load lacks its second half"),
     ],
 )
 def test_broken_relocations(offset: int, symbol: str, message: str) -> None:
     """A relocation that refers to nothing is malformed, and the message names program and instruction."""
     writer = _socket(e.load64() + e.EXIT + e.load64()[:8])
+    writer.code(".text", helper=PROGRAM)
     writer.symbol("absolute", 0xFFF1, 0, 0, kind=e.OBJECT)
-    writer.symbol("elsewhere", "socket", 8, 0, kind=e.NOTYPE)
+    writer.symbol(".text", ".text", 8, 0, kind=e.SECTION, bind=e.LOCAL)
     writer.relocate("socket", offset, symbol)
     with pytest.raises(ObjectMalformed, match=message):
         object_.read(writer.build(), "a.o")

@@ -15,15 +15,13 @@ from everykernel.btf import Btf, kinds
 from everykernel.btf import ext as btf_ext
 from everykernel.errors import BtfMalformed, ObjectMalformed
 from everykernel.object import datasecs, elf, maps, struct_ops
-from everykernel.object.code import ARENA_SECTION, Layout, functions
+from everykernel.object.code import ARENA_SECTION, TEXT, Layout, functions
 from everykernel.object.sections import match
 from everykernel.object.spec import Extern, MapSpec, ObjectSpec, ProgramSpec
 from everykernel.object.tags import with_exceptions
 
 if TYPE_CHECKING:
     from everykernel.object.spec import Function
-
-TEXT = ".text"
 
 
 def read(data: bytes, name: str) -> ObjectSpec:
@@ -41,10 +39,10 @@ def read(data: bytes, name: str) -> ObjectSpec:
     externs = _externs(container, btf, ids)
     arena = _arena(declared, by_name)
     layout = Layout(container, ext, places, map_sections, data_sections, externs, name, arena)
-    code = functions(layout)
+    code = functions(layout, notes)
     if btf is not None:
         code = with_exceptions(code, btf)
-    programs = _programs(container, code, notes)
+    programs = _programs(code)
     return ObjectSpec(
         name=name,
         byteorder=container.byteorder,
@@ -147,15 +145,12 @@ def _externs(container: elf.Elf, btf: Optional[Btf], ids: dict[str, int]) -> dic
     return found
 
 
-def _programs(container: elf.Elf, code: list[Function], notes: list[str]) -> list[ProgramSpec]:
-    """Return the programs: the global functions of every section but .text (of .text too, if it is all there is)."""
+def _programs(code: list[Function]) -> list[ProgramSpec]:
+    """Return the programs: the functions of every section but .text (of .text too, if it is all there is)."""
     elsewhere = any(f.section != TEXT for f in code)
     programs = []
     for function in code:
         if function.section == TEXT and elsewhere:
-            continue
-        if function.local:
-            notes.append(f"{function.section}: {function.name} is static: libbpf 1.x refuses this object")
             continue
         optional = function.section.startswith("?")
         section = function.section[1:] if optional else function.section

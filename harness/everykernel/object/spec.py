@@ -49,7 +49,6 @@ class Function:
         core: CO-RE records with their number in the section's table; ``insn_off`` counts from the section's start.
         func_info: its own record of .BTF.ext, None without one.
         line_info: its records of .BTF.ext; ``insn_off`` counts from the section's start.
-        local: whether the symbol is local (static in C).
         exception: the function that catches its exceptions, "" without one.
     """
 
@@ -61,7 +60,6 @@ class Function:
     core: tuple[tuple[int, CoreRecord], ...] = field(repr=False)
     func_info: Optional[FuncInfo]
     line_info: tuple[LineInfo, ...] = field(repr=False)
-    local: bool = False
     exception: str = ""
 
 
