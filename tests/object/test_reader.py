@@ -10,7 +10,7 @@ from tests import elfwriter as e
 from tests.btfwriter import Writer
 
 from everykernel import object as object_
-from everykernel.errors import ObjectMalformed, ObjectUnsupported
+from everykernel.errors import CaseError, ObjectMalformed, ObjectUnsupported
 from everykernel.object import MapSpec, Reference
 
 PROGRAM = e.MOV0 + e.EXIT
@@ -121,6 +121,62 @@ def test_maps() -> None:
     assert counts.key_type == btf.btf().find("int", "int")
     assert spec.maps["events"] == MapSpec("events", 4, 4, 4)
     assert spec.functions["main"].references == (Reference(0, "map", "events"), Reference(2, "map", "counts"))
+
+
+def _declared(*members: tuple[str, int], linkage: int = 1, pointee: int = 0, place: int = 0) -> e.ObjectWriter:
+    """An object with one map whose members are numbers; its key is an int where ``pointee`` has that bit."""
+    btf = Writer()
+    integer = btf.integer("int", signed=True)
+    fields = [(n, btf.ptr(btf.array(integer, value)), 64 * at) for at, (n, value) in enumerate(members)]
+    if pointee:
+        fields.append(("key", btf.ptr(integer), 64 * len(fields)))
+    size = 8 * len(fields)
+    btf.datasec(".maps", 2 * size, [(btf.var("counts", btf.struct("", size, fields), linkage=linkage), place, size)])
+    writer = _socket(e.load64() + e.EXIT)
+    writer.section(".maps", bytes(2 * size), flags=e.ALLOC | e.WRITE)
+    writer.symbol("counts", ".maps", 0, size, kind=e.OBJECT)
+    writer.relocate("socket", 0, "counts")
+    writer.section(".BTF", btf.image(), flags=0)
+    return writer
+
+
+@pytest.mark.parametrize(
+    ("members", "options", "message"),
+    [
+        ((("type", 2),), {"linkage": 0}, "unsupported map linkage static [libbpf takes global maps: take away static, "
+         "__hidden or -fvisibility=hidden]"),
+        ((("type", 2),), {"linkage": 9}, "unsupported map linkage 9 [libbpf takes global maps: take away static, "
+         "__hidden or -fvisibility=hidden]"),
+        ((("type", 2), ("pinning", 7)), {}, "invalid pinning value 7 [libbpf knows LIBBPF_PIN_NONE and "
+         "LIBBPF_PIN_BY_NAME]"),
+        ((("type", 2), ("key_size", 8)), {"pointee": 1}, "its key_size is 8 and 4"),
+        ((("type", 2), ("value_size", 8), ("value_size", 4)), {}, "its value_size is 8 and 4"),
+        ((("type", 3), ("values", 0), ("max_entries", 4)), {}, "its values are not its last member"),
+    ],
+)  # fmt: skip
+def test_maps_that_libbpf_does_not_take(
+    members: tuple[tuple[str, int], ...], options: dict[str, int], message: str
+) -> None:
+    """Linkage, pinning and sizes of a definition are checked as libbpf checks them when it opens the object."""
+    with pytest.raises(CaseError) as caught:
+        object_.read(_declared(*members, **options).build(), "a.o")
+    assert str(caught.value) == f"a.o: map 'counts': {message}"
+
+
+def test_a_size_of_zero_says_nothing() -> None:
+    """A size of 0 beside a type is no contradiction, and what is pinned by name or not at all is read."""
+    spec = object_.read(_declared(("type", 1), ("key_size", 0), ("pinning", 1), pointee=1).build(), "a.o")
+    assert (spec.maps["counts"].key_size, spec.maps["counts"].pinning) == (4, 1)
+
+
+def test_a_weak_map_that_gave_way() -> None:
+    """Maps are where the BTF says: a linker may leave the symbol elsewhere, and libbpf finds no map there."""
+    message = (
+        "a.o: main: instruction 0: refers to 'counts' at .maps+0x0, where the object's BTF has no map [where a weak "
+    )
+    message += "map gave way to another in linking, link the object of that other one first]"
+    with pytest.raises(ObjectMalformed, match=f"^{re.escape(message)}$"):
+        object_.read(_declared(("type", 2), place=8).build(), "a.o")
 
 
 def test_maps_without_btf() -> None:

@@ -206,7 +206,11 @@ def _reference(
     if symbol.section in layout.map_sections:
         map_name = layout.map_places.get((symbol.section, symbol.value if symbol.name else immediate))
         if map_name is None:
-            raise ObjectMalformed(f"refers to no map: {target.name}+{symbol.value:#x}", where=where)
+            raise ObjectMalformed(
+                f"refers to {symbol.name!r} at {target.name}+{symbol.value:#x}, where the object's BTF has no map",
+                where=where,
+                remedy="where a weak map gave way to another in linking, link the object of that other one first",
+            )
         return Reference(index, MAP, map_name)
     if target.name in layout.data:
         return Reference(index, DATA, target.name, symbol.value)
