@@ -76,22 +76,28 @@ def test_maps_data_and_externs() -> None:
     writer.section(".data", bytes(16), flags=e.ALLOC | e.WRITE)
     writer.symbol("m", "maps", 0, 20, kind=e.OBJECT)
     writer.symbol("v", ".data", 12, 4, kind=e.OBJECT)
+    for name in ("address", "weak", "kfunc", "gone"):
+        writer.symbol(name, 0, kind=e.NOTYPE)
+    btf = Writer()
+    integer = btf.integer("int", signed=True)
+    proto = btf.func_proto(integer, [])
+    externs = [btf.var(n, integer, linkage=2) for n in ("address", "weak")]
+    externs += [btf.func(n, proto, linkage=2) for n in ("kfunc", "gone")]
+    btf.datasec(".ksyms", 0, [(number, 0, 0) for number in externs])
+    writer.section(".BTF", btf.image(), flags=0)
     for number, name in enumerate(("m", "v", "address", "weak")):
-        if name in ("address", "weak"):
-            writer.symbol(name, 0, kind=e.NOTYPE)
         writer.relocate("socket", 16 * number, name)
     for number, name in enumerate(("kfunc", "gone")):
-        writer.symbol(name, 0, kind=e.NOTYPE)
         writer.relocate("socket", 64 + 8 * number, name, e.R_BPF_64_32)
     spec = object_.read(writer.build(), "x.o")
-    externs = {
+    resolved = {
         "address": Resolved("address", 0xFFFFFFFF81000010),
         "weak": Resolved("missing"),
         "kfunc": Resolved("kfunc", 77, slot=2),
         "gone": Resolved("missing"),
     }
     function = spec.functions["main"]
-    code = bytes(link([function], {"main": function.code}, {"m": 5, ".data": 6}, externs).code)
+    code = bytes(link([function], {"main": function.code}, {"m": 5, ".data": 6}, resolved).code)
     assert code[:16] == e.load64(src=1, imm=5)
     assert code[16:32] == e.insn(0x18, 1, 2, 0, 6) + e.insn(0, imm=12)
     assert code[32:48] == e.insn(0x18, 1, 0, 0, 0x81000010 - (1 << 32)) + e.insn(0, imm=-1)

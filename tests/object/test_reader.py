@@ -180,10 +180,11 @@ def test_a_weak_map_that_gave_way() -> None:
 
 
 def test_maps_without_btf() -> None:
-    """Maps that nothing describes make the object malformed."""
+    """Maps that nothing describes are no maps; the message says what was left out of the compiler's command."""
     writer = _socket()
     writer.section(".maps", bytes(8))
-    with pytest.raises(ObjectMalformed, match=r"a.o: has maps in .maps, and no BTF that describes them"):
+    message = r"^a.o: has maps in .maps, and no BTF that describes them \[compile it with -g\]$"
+    with pytest.raises(ObjectUnsupported, match=message):
         object_.read(writer.build(), "a.o")
 
 
@@ -244,22 +245,52 @@ def test_externs() -> None:
     function = btf.func("bpf_kfunc", btf.func_proto(integer, []), linkage=2)
     btf.datasec(".kconfig", 0, [(hz, 0, 4)])
     btf.datasec(".ksyms", 0, [(function, 0, 0)])
-    writer = _socket(e.load64() + e.call() + e.load64() + e.EXIT)
+    writer = _socket(e.load64() + e.call() + e.EXIT)
     writer.symbol("CONFIG_HZ", 0, kind=e.NOTYPE, bind=e.WEAK)
     writer.symbol("bpf_kfunc", 0, kind=e.NOTYPE)
-    writer.symbol("nowhere", 0, kind=e.NOTYPE)
     writer.relocate("socket", 0, "CONFIG_HZ")
     writer.relocate("socket", 16, "bpf_kfunc", e.R_BPF_64_32)
-    writer.relocate("socket", 24, "nowhere")
     writer.section(".BTF", btf.image(), flags=0)
     spec = object_.read(writer.build(), "a.o")
     assert {x.name: (x.section, x.weak, x.function) for x in spec.externs.values()} == {
         "CONFIG_HZ": (".kconfig", True, False),
         "bpf_kfunc": (".ksyms", False, True),
-        "nowhere": ("", False, False),
     }
     kinds = [r.kind for r in spec.functions["main"].references]
-    assert kinds == ["extern", "extern-call", "extern"]
+    assert kinds == ["extern", "extern-call"]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "section", "bind", "message"),
+    [
+        (
+            "other", "", e.GLOBAL, "nothing in the object defines it, and no section (.ksyms, .kconfig) says where it "
+            "is [link the objects of all sources first (bpftool gen object OUT.bpf.o A.bpf.o B.bpf.o); declare what is "
+            "the kernel's __ksym, a setting __kconfig]",
+        ),
+        (
+            "memcmp", "", e.WEAK, "nothing in the object defines it, and BPF has no C library [use a __builtin_mem… "
+            "with a size that the compiler knows, a loop, or a helper such as bpf_strncmp]",
+        ),
+        ("setting", ".kconfig", e.GLOBAL, "a function is no setting"),
+        ("other", None, e.GLOBAL, "nothing in the object defines it, and there is no BTF to say what it is "
+         "[compile it with -g]"),
+    ],
+)  # fmt: skip
+def test_what_nothing_defines(symbol: str, section: str | None, bind: int, message: str) -> None:
+    """A symbol that is neither in the object nor in the kernel is nothing that libbpf opens, weak or not."""
+    btf = Writer()
+    function = btf.func(symbol, btf.func_proto(btf.integer("int", signed=True), []), linkage=2)
+    if section:
+        btf.datasec(section, 0, [(function, 0, 0)])
+    writer = _socket(e.call() + e.EXIT)
+    writer.symbol(symbol, 0, kind=e.NOTYPE, bind=bind)
+    writer.relocate("socket", 0, symbol, e.R_BPF_64_32)
+    if section is not None:
+        writer.section(".BTF", btf.image(), flags=0)
+    with pytest.raises(ObjectUnsupported) as caught:
+        object_.read(writer.build(), "a.o")
+    assert str(caught.value) == f"a.o: extern {symbol!r}: {message}"
 
 
 def test_btf_ext_is_shared_out() -> None:

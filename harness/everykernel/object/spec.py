@@ -161,9 +161,9 @@ class StructOpsSpec:
 
 @dataclass(frozen=True)
 class Extern:
-    """A variable or function that the loader has to find: ``section`` is ``.kconfig``, ``.ksyms`` or "" (unknown).
+    """A variable or function that the loader has to find: ``section`` is ``.kconfig`` or ``.ksyms``.
 
-    ``type_id`` is its var or func in the object's BTF (0 without one).
+    ``type_id`` is its var or func in the object's BTF.
     """
 
     name: str

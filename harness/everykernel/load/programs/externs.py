@@ -91,12 +91,8 @@ class Resolution:
         for extern in spec.externs.values():
             if extern.section == ".kconfig" and spec.btf is not None:
                 self._kconfig(extern, spec.btf, data)
-            elif extern.section == ".ksyms":
-                self.resolved[extern.name] = self._symbol(extern, spec.btf, kernel)
             else:
-                self.resolved[extern.name] = _missing(
-                    extern, "ksym-missing", "no section says where it is (.kconfig, .ksyms)"
-                )
+                self.resolved[extern.name] = self._symbol(extern, spec.btf, kernel)
         self.kconfig = bytes(data)
 
     def place_kconfig(self, fd: int) -> None:
