@@ -440,3 +440,26 @@ def test_every_truncation_is_malformed() -> None:
     for length in range(len(data)):
         with pytest.raises((ObjectMalformed, ObjectUnsupported)):
             object_.read(data[:length], "a.o")
+
+
+def _table(value: int, size: int) -> e.ObjectWriter:
+    writer = _socket(e.load64() + e.EXIT)
+    writer.section(".jumptables", struct.pack("<3Q", 8, 16, 24), flags=0)
+    writer.symbol("BPF.JT.0.0", ".jumptables", value, size, kind=e.OBJECT, bind=e.LOCAL)
+    writer.relocate("socket", 0, "BPF.JT.0.0")
+    return writer
+
+
+def test_jump_tables() -> None:
+    """A reference into .jumptables is to the table of its symbol, whose size is the symbol's."""
+    spec = object_.read(_table(8, 16).build(), "a.o")
+    assert spec.functions["main"].references == (Reference(0, "table", ".jumptables+0x8"),)
+    assert spec.tables == {".jumptables+0x8": (16, 24)}
+
+
+@pytest.mark.parametrize(("value", "size"), [(4, 8), (0, 12), (0, 0), (16, 16), (1 << 62, 8)])
+def test_broken_jump_tables(value: int, size: int) -> None:
+    """A table that is not inside its section, or no whole number of entries, is malformed."""
+    message = f"refers to .jumptables\\+{value:#x}, where no jump table of {size} bytes can be"
+    with pytest.raises(ObjectMalformed, match=message):
+        object_.read(_table(value, size).build(), "a.o")

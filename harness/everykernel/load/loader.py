@@ -22,7 +22,7 @@ from everykernel.load.kernel.reason import Reason
 from everykernel.load.loaded import LoadedObject, Program
 from everykernel.load.maps import create
 from everykernel.load.maps.map import ARRAY, PROG_ARRAY, STRUCT_OPS, Map
-from everykernel.load.programs import contexts, externs, loading, reasons, replace, verifier
+from everykernel.load.programs import contexts, externs, loading, reasons, replace, tables, verifier
 from everykernel.load.programs.decide import decide
 from everykernel.load.programs.link import link
 from everykernel.load.programs.relocate import Relocated, decides, relocate
@@ -292,10 +292,14 @@ class _Load:
         found = self.operations.get(spec.function, (None, None))[1]
         if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, Operations):
             target = loading.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
+        made: dict[str, int] = {}
+        if missing is None:
+            made, missing = tables.create(self.spec.tables, parts, self.kernel.probes)
         if missing is not None:
             _verdict(record, wire.FAILED, missing.code, missing.message)
             return -1
-        fds = {name: m.fd for name, m in self.object.maps.items()}
+        self.object.descriptors.extend(made.values())
+        fds = {**{name: m.fd for name, m in self.object.maps.items()}, **made}
         relocated = self.relocated.programs[spec.name].code
         linked = link(parts, {f.name: relocated.get(f.name, f.code) for f in parts}, fds, self.externs.resolved)
         record["insns"] = len(linked.code) // 8

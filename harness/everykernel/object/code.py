@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
 from everykernel.object import elf
-from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, Function, Reference
+from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, TABLE, Function, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 LDIMM64, CALL_OP = 0x18, 0x85  # BPF_LD | BPF_IMM | BPF_DW, BPF_JMP | BPF_CALL
 PSEUDO_CALL = 1  # src_reg of a call inside the object (BPF_PSEUDO_CALL)
 
-TEXT, ARENA_SECTION = ".text", ".addr_space.1"
+TEXT, ARENA_SECTION, TABLES_SECTION = ".text", ".addr_space.1", ".jumptables"
+_ENTRY = 8  # bytes of a jump table's entry
 # Binding and type of the symbols by which libbpf takes the address of a function (sym_is_subprog).
 _ADDRESSED = {(elf.STB_LOCAL, elf.STT_SECTION), (elf.STB_GLOBAL, elf.STT_FUNC), (elf.STB_WEAK, elf.STT_FUNC)}
 
 
 class Layout(NamedTuple):
-    """What the references of code are resolved against."""
+    """What the references of code are resolved against; ``tables`` gets the jump tables that are found on the way."""
 
     container: elf.Elf
     ext: BtfExt
@@ -37,6 +38,7 @@ class Layout(NamedTuple):
     data: Mapping[str, DataSection]
     externs: Mapping[str, Extern]
     name: str
+    tables: dict[str, tuple[int, ...]]
     arena: str = ""  # the map that holds the variables of section ARENA_SECTION
 
 
@@ -203,6 +205,8 @@ def _reference(
         return _call(layout, symbol.section, target, name, at, symbol.value + INSN * (immediate + 1), places)
     if symbol.section in places.starts and (symbol.bind, symbol.type) in _ADDRESSED:
         return _address(symbol, target, index, symbol.value + immediate, places, where)
+    if target.name == TABLES_SECTION:
+        return Reference(index, TABLE, _table(layout, symbol, target, where))
     if symbol.section in layout.map_sections:
         map_name = layout.map_places.get((symbol.section, symbol.value if symbol.name else immediate))
         if map_name is None:
@@ -217,6 +221,21 @@ def _reference(
     if target.name == ARENA_SECTION and layout.arena:
         return Reference(index, DATA, layout.arena, symbol.value)
     raise ObjectUnsupported(f"refers to section {target.name!r}, which no loader gives to programs", where=where)
+
+
+def _table(layout: Layout, symbol: elf.Symbol, target: elf.Section, where: str) -> str:
+    """Keep the jump table that a symbol stands for and return its name (libbpf's create_jt_map)."""
+    name = f"{target.name}+{symbol.value:#x}"
+    if (
+        symbol.value % _ENTRY
+        or symbol.size % _ENTRY
+        or not symbol.size
+        or symbol.value + symbol.size > len(target.data)
+    ):
+        raise ObjectMalformed(f"refers to {name}, where no jump table of {symbol.size} bytes can be", where=where)
+    order = _order(layout)
+    layout.tables[name] = struct.unpack_from(f"{order}{symbol.size // _ENTRY}Q", target.data, symbol.value)
+    return name
 
 
 def _source(layout: Layout, registers: int) -> int:

@@ -38,7 +38,7 @@ def read(data: bytes, name: str) -> ObjectSpec:
     data_sections = datasecs.sections(container, ids, btf)
     externs = _externs(container, btf, ids, name)
     arena = _arena(declared, by_name)
-    layout = Layout(container, ext, places, map_sections, data_sections, externs, name, arena)
+    layout = Layout(container, ext, places, map_sections, data_sections, externs, name, {}, arena)
     code = functions(layout, notes)
     if btf is not None:
         code = with_exceptions(code, btf)
@@ -53,6 +53,7 @@ def read(data: bytes, name: str) -> ObjectSpec:
         functions={f.name: f for f in code},
         maps=declared,
         data=data_sections,
+        tables=layout.tables,
         externs=externs,
         struct_ops=tuple(struct_ops.declared(container, ids, btf, code, name)) if btf is not None else (),
         core_sections=tuple(ext.core),

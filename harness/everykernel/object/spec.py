@@ -20,6 +20,7 @@ INSN = 8  # bytes of one instruction slot
 
 # Kinds of `Reference`: what an instruction refers to.
 MAP, DATA, CALL, FUNCTION, EXTERN, EXTERN_CALL = "map", "data", "call", "function", "extern", "extern-call"
+TABLE = "table"
 
 
 class Reference(NamedTuple):
@@ -27,7 +28,7 @@ class Reference(NamedTuple):
 
     ``insn`` is the instruction's index in its function. By ``kind``: ``map`` and ``data`` name a map or data section
     (``offset`` is the symbol's in it, for data: the instruction's immediate is added to it); ``call`` and ``function``
-    (its address) name a function; ``extern`` and ``extern-call`` name an extern.
+    (its address) name a function; ``extern`` and ``extern-call`` name an extern; ``table`` names a jump table.
     """
 
     insn: int
@@ -188,6 +189,8 @@ class ObjectSpec:
             ``section/name+offset``.
         maps: by name, in the order of their declaration.
         data: the data sections by name.
+        tables: the jump tables of ``.jumptables`` that code refers to, by place: byte offsets in the section of the
+            function that jumps.
         externs: by name.
         struct_ops: the operations structs, in the order of their declaration.
         core_sections: the sections that have CO-RE records, in the order of .BTF.ext.
@@ -204,6 +207,7 @@ class ObjectSpec:
     functions: Mapping[str, Function] = field(default_factory=dict, repr=False)
     maps: Mapping[str, MapSpec] = field(default_factory=dict)
     data: Mapping[str, DataSection] = field(default_factory=dict)
+    tables: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     externs: Mapping[str, Extern] = field(default_factory=dict)
     struct_ops: tuple[StructOpsSpec, ...] = ()
     core_sections: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ import struct
 from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
-from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP
+from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +63,16 @@ def reached(entry: Function, functions: Mapping[str, Function]) -> list[Function
     return found
 
 
+def places(parts: list[Function]) -> dict[str, int]:
+    """Return the first instruction of each function in the program that they are linked into, by name."""
+    found: dict[str, int] = {}
+    length = 0
+    for function in parts:
+        found[function.name] = length
+        length += len(function.code) // INSN
+    return found
+
+
 def link(
     parts: list[Function], code_of: Mapping[str, bytes], fds: Mapping[str, int], externs: Mapping[str, Resolved]
 ) -> Linked:
@@ -71,22 +81,19 @@ def link(
     Args:
         parts: the entry function first.
         code_of: each function's instructions, CO-RE applied, by name.
-        fds: descriptors of maps and data sections by name; -1 for one that is not there: what uses it becomes two
-            calls of no helper, POISON_MAP and the map's number (poison_map_ldimm64, libbpf 1.7).
+        fds: descriptors of maps, data sections and jump tables by name; -1 for one that is not there: what uses it
+            becomes two calls of no helper, POISON_MAP and the map's number (poison_map_ldimm64, libbpf 1.7).
         externs: what the externs came to.
     """
-    code = bytearray()
-    starts: dict[str, int] = {}
-    for function in parts:
-        starts[function.name] = len(code) // INSN
-        code += code_of[function.name]
+    starts = places(parts)
+    code = bytearray(b"".join(code_of[function.name] for function in parts))
     for function in parts:
         base = starts[function.name]
         for reference in function.references:
             _resolve(code, base + reference.insn, reference, starts, fds, externs)
-    places = [(starts[f.name], f) for f in parts]
-    func_info, line_info = _information(places)
-    return Linked(code, places, func_info, line_info)
+    placed = [(starts[f.name], f) for f in parts]
+    func_info, line_info = _information(placed)
+    return Linked(code, placed, func_info, line_info)
 
 
 def _resolve(
@@ -111,6 +118,9 @@ def _resolve(
     elif kind == DATA:
         (immediate,) = _IMM.unpack_from(code, at + 4)  # the compiler's, or what a CO-RE record on it came to
         _load(code, at, PSEUDO_MAP_VALUE, fds[reference.name], immediate + reference.offset)
+    elif kind == TABLE:
+        source(code, at, PSEUDO_MAP_VALUE)
+        struct.pack_into("=hi", code, at + 2, 0, fds[reference.name])
     elif kind in (EXTERN, EXTERN_CALL):
         externs[reference.name].patch(code, at, call=kind == EXTERN_CALL)
 
