@@ -237,6 +237,18 @@ def test_data_sections() -> None:
     assert spec.btf.type(zeros).size == 4096  # type: ignore[union-attr]
 
 
+def test_variables_per_cpu() -> None:
+    """Sections .percpu and .percpu.* hold variables of which each CPU has a copy; other names that begin so do not."""
+    writer = _socket(e.load64() + e.EXIT)
+    for name in (".percpu", ".percpu.mine", ".percpu_other", ".data"):
+        writer.section(name, bytes(8), flags=e.ALLOC | e.WRITE)
+    writer.symbol("v", ".percpu.mine", 4, 4, kind=e.OBJECT)
+    writer.relocate("socket", 0, "v")
+    spec = object_.read(writer.build(), "a.o")
+    assert {name: s.percpu for name, s in spec.data.items()} == {".percpu": True, ".percpu.mine": True, ".data": False}
+    assert spec.functions["main"].references == (Reference(0, "data", ".percpu.mine", 4),)
+
+
 def test_externs() -> None:
     """Undefined symbols are externs, of the section that the BTF puts them in, weak or not."""
     btf = Writer()

@@ -213,7 +213,14 @@ class _Load:
             found[section.name] = made = create.data_map(section, spec.btf)
             if self._left_out(made):
                 continue
-            title = section.name if "." in section.name[1:] else stem[: 15 - max(7, len(section.name))] + section.name
+            if section.percpu and not probes.percpu_data():
+                create.leave_out(made, "as this kernel has no variables per CPU (v7.3 has)", "map-type-unsupported")
+                continue
+            title = (
+                section.name
+                if section.percpu or "." in section.name[1:]
+                else stem[: 15 - max(7, len(section.name))] + section.name
+            )
             create.create_data(made, probes, self.btf_fd, title, section.data)
         for operations in spec.struct_ops:
             self._create_operations(operations)
@@ -350,7 +357,8 @@ class _Load:
         assert spec.rule is not None
         log, left_out = verifier.name_map(refused.log, [m.name if m.fd < 0 else "" for m in self.object.maps.values()])
         if left_out:
-            reason = Reason("verifier-rejected", f"it needs {self.object.maps[left_out].record['message']}")
+            lacks = self.object.maps[left_out].record
+            reason = Reason(lacks["code"] or "verifier-rejected", f"it needs {lacks['message']}")
         elif reasons.poisoned(verdict, log):
             reason = self._unresolved(spec, linked, verdict)
         else:

@@ -120,7 +120,7 @@ class MapSpec:
 
 @dataclass(frozen=True)
 class DataSection:
-    """One section of global variables, which becomes an array map of one entry.
+    """One section of global variables, which becomes an array map of one entry, per CPU for ``.percpu``.
 
     Attributes:
         name: the section's name, which is the map's too: ``.rodata``, ``.bss``, ``.data.counters`` …
@@ -129,6 +129,7 @@ class DataSection:
         read_only: whether programs and users may only read it.
         type_id: the datasec in the object's BTF, 0 without one.
         shared: whether it has a variable that is not static: libbpf makes such a map mmapable.
+        percpu: whether each CPU has a copy of its own.
     """
 
     name: str
@@ -137,6 +138,7 @@ class DataSection:
     read_only: bool
     type_id: int
     shared: bool
+    percpu: bool = False
 
 
 @dataclass(frozen=True)

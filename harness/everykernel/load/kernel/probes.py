@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import sys
 from collections.abc import Callable
 
 from everykernel.btf import sanitise
@@ -83,6 +84,10 @@ class Probes:
         Linux commit 7adfc6c9b315 ("bpf: Add bpf_get_attach_cookie() BPF helper to access bpf_cookie value") (in v5.15).
         """
         return self._ask("cookie", lambda: _loads(PROGRAM_TYPE["kprobe"], 0, _GET_ATTACH_COOKIE + _RETURN_0))
+
+    def percpu_data(self) -> bool:
+        """Whether programs can refer to what is in a per-CPU array, asked as libbpf 1.8 does."""
+        return self._ask("percpu_data", _percpu_data)
 
     def map_type(self, type_: int) -> bool:
         """Whether the kernel knows a map type: EINVAL may have other reasons, so several shapes are tried."""
@@ -177,6 +182,25 @@ def _taken(attributes: abi.MapAttributes) -> bool:
         return e.errno not in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, ENOTSUPP)
     os.close(fd)
     return True
+
+
+def _percpu_data() -> bool:
+    try:
+        fd = bpf(abi.MAP_CREATE, abi.MapAttributes(MAP_TYPE["percpu_array"], 4, 8, 1).pack())
+    except OSError:
+        return False
+    try:
+        # r1 = the array's first value, r0 = *(u64 *)r1
+        code = struct.pack("=BBhiBBhi", 0x18, _register(1, 2), 0, fd, 0, 0, 0, 0)
+        code += struct.pack("=BBhi", 0x79, _register(0, 1), 0, 0)
+        return _loads(PROGRAM_TYPE["socket_filter"], 0, code + _RETURN_0[8:])
+    finally:
+        os.close(fd)
+
+
+def _register(destination: int, source: int) -> int:
+    """Return the byte of an instruction's registers: each a nibble, whose side follows the machine's byte order."""
+    return source << 4 | destination if sys.byteorder == "little" else destination << 4 | source
 
 
 def _loads(type_: int, attach_type: int, code: bytes) -> bool:

@@ -35,6 +35,7 @@ _NO_BTF = frozenset(
         "cpumap", "xskmap", "sockmap", "sockhash", "queue", "stack", "arena", "ringbuf", "user_ringbuf", "prog_array",
     )
 )  # fmt: skip
+PERCPU_ARRAY = MAP_TYPE["percpu_array"]
 _ARENA, _STACK_TRACE = MAP_TYPE["arena"], MAP_TYPE["stack_trace"]
 _NO_ENTRIES = frozenset(
     MAP_TYPE[n]
@@ -120,9 +121,10 @@ def _creates(attributes: abi.MapAttributes) -> bool:
     return True
 
 
-def leave_out(map_: Map) -> None:
-    """Write down that a map is not made because the contract says so."""
-    map_.record["status"], map_.record["message"] = wire.SKIPPED, f"map {map_.name!r}: left out by the contract"
+def leave_out(map_: Map, why: str = "by the contract", code: str = "") -> None:
+    """Write down that a map is not made, because the contract says so or for what the kernel lacks."""
+    map_.record["status"], map_.record["code"] = wire.SKIPPED, code
+    map_.record["message"] = f"map {map_.name!r}: left out {why}"
 
 
 def absent(map_: Map, reason: Reason) -> None:
@@ -216,9 +218,10 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
 def data_map(section: DataSection, btf: Optional[Btf]) -> Map:
     """Return the map (not created yet) that stands for a section of global variables: an array of one entry."""
     flags = abi.F_RDONLY_PROG if section.read_only else 0
-    if section.shared:
+    if section.shared and not section.percpu:
         flags |= abi.F_MMAPABLE
-    return Map(section.name, MapSpec(section.name, ARRAY, 4, section.size, 1, flags, value_type=section.type_id), btf)
+    type_ = PERCPU_ARRAY if section.percpu else ARRAY
+    return Map(section.name, MapSpec(section.name, type_, 4, section.size, 1, flags, value_type=section.type_id), btf)
 
 
 def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes) -> None:
@@ -239,7 +242,8 @@ def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes)
             map_.fd = _create(attributes._replace(flags=spec.flags & ~abi.F_MMAPABLE))
         key, value = bytearray(4), bytearray(data)
         if any(data):
-            bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, address(key), address(value)))
+            flags = abi.F_ALL_CPUS if spec.type == PERCPU_ARRAY else 0
+            bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, address(key), address(value), flags))
         if spec.flags & abi.F_RDONLY_PROG:
             try:
                 bpf(abi.MAP_FREEZE, abi.words(map_.fd))

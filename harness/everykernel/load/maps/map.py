@@ -91,7 +91,7 @@ class Map:
     def lookup(self, key: Any) -> Any:
         """Return the value at a key, None where there is none; of a per-CPU map the list of values, one a CPU."""
         packed = self._key(key)
-        value = bytearray(self._room())
+        value = bytearray(self.room())
         try:
             bpf(abi.MAP_LOOKUP_ELEM, abi.element(self._open(), address(packed), address(value)))
         except OSError as e:
@@ -115,7 +115,7 @@ class Map:
         found = []
         for packed in self._keys():
             key = decode_value(self._btf, self.spec.key_type, bytes(packed))
-            value = bytearray(self._room())
+            value = bytearray(self.room())
             try:
                 bpf(abi.MAP_LOOKUP_ELEM, abi.element(self.fd, address(packed), address(value)))
             except OSError as e:
@@ -153,7 +153,7 @@ class Map:
 
     def _read_batch(self, *, delete: bool) -> list[tuple[Any, Any]]:
         try:
-            packed = batch.read(self._open(), self.spec.key_size, self._room(), delete=delete)
+            packed = batch.read(self._open(), self.spec.key_size, self.room(), delete=delete)
         except batch.NoBatch:
             found = self.items()
             for key, _ in found if delete else ():
@@ -212,10 +212,19 @@ class Map:
             raise UsageError(f"was not created: {self.record['message'] or 'it is closed'}", where=f"map {self.name!r}")
         return self.fd
 
-    def _room(self) -> int:
-        """Bytes that a lookup fills: per-CPU values are rounded up to 8 and follow one another."""
+    @property
+    def per_cpu(self) -> bool:
+        """Whether each CPU has a value of its own."""
+        return bool(self._cpus)
+
+    def room(self) -> int:
+        """Return how many bytes a lookup fills: per-CPU values are rounded up to 8 and follow one another."""
         size = self.spec.value_size
         return (size + 7 & ~7) * self._cpus if self._cpus else size
+
+    def copies(self) -> range:
+        """Return where the values of the CPUs start in what a lookup fills; of another map the one 0."""
+        return range(0, self.room(), self.spec.value_size + 7 & ~7) if self._cpus else range(1)
 
     def _key(self, key: Any) -> bytearray:
         return bytearray(
@@ -241,9 +250,8 @@ class Map:
         spec = self.spec
         if not self._cpus:
             return decode_value(self._btf, spec.value_type, bytes(data))
-        step, size = spec.value_size + 7 & ~7, spec.value_size
-        starts = range(0, len(data), step)
-        return [decode_value(self._btf, spec.value_type, bytes(data[at : at + size])) for at in starts]
+        size = spec.value_size
+        return [decode_value(self._btf, spec.value_type, bytes(data[at : at + size])) for at in self.copies()]
 
     def _keys(self) -> Iterator[bytearray]:
         """Yield the packed keys; a key deleted meanwhile would start the kernel's walk over, so each is given once."""

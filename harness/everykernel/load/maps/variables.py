@@ -62,24 +62,30 @@ class Variables(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         place = self._place(name)
-        data = self._read(place.section)[place.offset : place.offset + place.size]
-        return decode_value(self._btf, place.type, data)
+        return self._value(place, self._read(place.section))
 
     def __setitem__(self, name: str, value: Any) -> None:
         place = self._place(name)
         where = f"variable {name!r}"
-        data = encode_value(self._btf, place.type, place.size, value, where)
         map_ = self._maps[place.section]
         if map_.spec.flags & abi.F_RDONLY_PROG:
             raise UsageError(f"is in {place.section}, which is frozen", where=where)
+        copies = map_.copies()
+        values = value if map_.per_cpu else [value]
+        if not isinstance(values, (list, tuple)) or len(values) != len(copies):
+            raise UsageError(f"is per CPU: give a list with one value for each of {len(copies)} CPUs", where=where)
         memory = self._mapped(map_)
-        if memory is not None:
-            memory[place.offset : place.offset + place.size] = data
-            return
-        whole = bytearray(self._read(place.section))
-        whole[place.offset : place.offset + place.size] = data
-        key = bytearray(4)
-        bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, address(key), address(whole)))
+        whole = bytearray() if memory is not None else bytearray(self._read(place.section))
+        for copy, one in zip(copies, values):
+            data = encode_value(self._btf, place.type, place.size, one, where)
+            start = copy + place.offset
+            if memory is not None:
+                memory[start : start + place.size] = data
+            else:
+                whole[start : start + place.size] = data
+        if memory is None:
+            key = bytearray(4)
+            bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, address(key), address(whole)))
 
     def __delitem__(self, name: str) -> None:
         raise UsageError("a global variable cannot be deleted", where=f"variable {name!r}")
@@ -98,7 +104,7 @@ class Variables(MutableMapping[str, Any]):
         names = {v.section for v in self._variables.values()}
         sections = {name: self._read(name) for name in names if self._maps[name].fd >= 0}
         return {
-            name: decode_value(self._btf, place.type, sections[place.section][place.offset : place.offset + place.size])
+            name: self._value(place, sections[place.section])
             for name, place in self._variables.items()
             if place.section in sections
         }
@@ -108,6 +114,12 @@ class Variables(MutableMapping[str, Any]):
         for memory in self._memory.values():
             memory.close()
         self._memory = {}
+
+    def _value(self, place: Variable, data: bytes) -> Any:
+        """Return a variable's value from its section's bytes; of one that is per CPU the list, one a CPU."""
+        starts = [copy + place.offset for copy in self._maps[place.section].copies()]
+        found = [decode_value(self._btf, place.type, data[at : at + place.size]) for at in starts]
+        return found if self._maps[place.section].per_cpu else found[0]
 
     def _place(self, name: str) -> Variable:
         place = self._variables.get(name)
@@ -141,6 +153,6 @@ class Variables(MutableMapping[str, Any]):
             memory = self._mapped(map_)
             if memory is not None:
                 return memory[: map_.spec.value_size or len(map_.spec.content)]
-        key, value = bytearray(struct.pack("=I", 0)), bytearray(map_.spec.value_size)
+        key, value = bytearray(struct.pack("=I", 0)), bytearray(map_.room())
         bpf(abi.MAP_LOOKUP_ELEM, abi.element(map_.fd, address(key), address(value)))
         return bytes(value)

@@ -1,0 +1,86 @@
+"""What only the newest kernels have, and what older ones are told about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everykernel import kernels, wire
+from everykernel.architectures import ARCHITECTURES
+from everykernel.compile import Job, compile_one
+from everykernel.kernels.model import Kernel
+from everykernel.machine import Guest, Machines
+
+pytestmark = pytest.mark.vm
+
+NEWEST = "7.3"
+OBJECTS = Path(__file__).parent / "objects"
+
+
+@pytest.fixture
+def newest(machines: Machines) -> Iterator[Guest]:
+    """A fresh guest of the newest kernel."""
+    (resolved,) = kernels.resolve([NEWEST])
+    with machines.start(resolved.fetch()) as guest:
+        yield guest
+
+
+@pytest.fixture
+def older(machines: Machines, columns: dict[str, Kernel]) -> Iterator[Guest]:
+    with machines.start(columns["6.12"]) as guest:
+        yield guest
+
+
+class Loaded:
+    """One of `OBJECTS`, compiled and loaded in a guest."""
+
+    def __init__(self, guest: Guest, name: str, folder: Path, **options: Any) -> None:
+        self.guest = guest
+        target = folder / f"{name}.bpf.o"
+        compile_one(Job(OBJECTS / f"{name}.bpf.c", ARCHITECTURES["x86_64"], target))
+        reply = guest.request(wire.Load(target.name, target.read_bytes(), **options))
+        assert isinstance(reply, wire.Loaded)
+        self.handle, self.relocate, self.load = reply.handle, reply.relocate, reply.load
+        self.programs = {p["name"]: p for p in self.load["programs"]}
+        self.maps = {m["name"]: m for m in self.load["maps"]}
+
+    def run(self, program: str, data: bytes = bytes(64)) -> int:
+        reply = self.guest.request(wire.TestRun(self.handle, program, data))
+        assert isinstance(reply, wire.TestRan)
+        return reply.retval
+
+    def globals(self, **values: Any) -> dict[str, Any]:
+        reply = self.guest.request(wire.Globals(self.handle, set=values))
+        assert isinstance(reply, wire.Value)
+        return dict(reply.value)
+
+    def statuses(self) -> dict[str, str]:
+        return {name: p["status"] for name, p in self.programs.items()}
+
+
+def test_variables_per_cpu(newest: Guest, tmp_path: Path) -> None:
+    """Each CPU has the initial value, a program changes its own CPU's, and all are read and written as a list."""
+    loaded = Loaded(newest, "percpu", tmp_path)
+    assert loaded.statuses() == {"counts": "passed", "adds": "passed", "beside": "passed"}
+    assert loaded.maps[".percpu"]["type"] == "percpu_array"
+    assert loaded.globals()["count"] == [7, 7]
+    assert (loaded.run("counts"), loaded.run("adds")) == (8, 42)
+    found = loaded.globals()
+    assert sorted(found["count"]) == [7, 8]
+    assert sorted(pair["b"] for pair in found["mine"]) == [2, 42]
+    assert found["plain"] == 4
+    assert loaded.globals(count=[100, 100])["count"] == [100, 100]
+    assert loaded.run("counts") == 101
+
+
+def test_variables_per_cpu_where_there_are_none(older: Guest, tmp_path: Path) -> None:
+    """A kernel that gives programs no such variables is told the release; programs that use none load."""
+    loaded = Loaded(older, "percpu", tmp_path)
+    assert loaded.statuses() == {"counts": "failed", "adds": "failed", "beside": "passed"}
+    record = loaded.programs["adds"]
+    assert (record["code"], loaded.maps[".percpu.mine"]["status"]) == ("map-type-unsupported", "skipped")
+    message = "EINVAL: it needs map '.percpu.mine': left out as this kernel has no variables per CPU (v7.3 has)"
+    assert record["message"].startswith(message)
