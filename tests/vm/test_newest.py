@@ -61,6 +61,59 @@ class Loaded:
         return {name: p["status"] for name, p in self.programs.items()}
 
 
+NAMES = ("tp", "tracepoint", "raw", "raw_tracepoint", "typed")
+
+
+def test_tracepoints_that_may_sleep_and_many_functions(newest: Guest, tmp_path: Path) -> None:
+    """Programs of libbpf 1.8's section names load, attach to what their patterns name, and run."""
+    loaded = Loaded(newest, "many", tmp_path)
+    refused = {name: p["code"] for name, p in loaded.programs.items() if p["status"] == "failed"}
+    assert refused == {"of_module": "module-missing"}
+    assert loaded.programs["of_module"]["message"] == (
+        "fentry.multi/no_such_module:x*: no module 'no_such_module' with BTF is loaded"
+    )
+    reply = newest.request(wire.Attach(loaded.handle))
+    assert isinstance(reply, wire.Attached)
+    attached = {p["name"]: p for p in reply.programs}
+    assert {n: p["status"] for n, p in attached.items() if p["status"] != "passed" and n != "of_module"} == {
+        "nowhere": "skipped",
+        "misnamed": "failed",
+    }
+    assert attached["misnamed"]["code"] == "attach-target-missing"
+    message = "fentry.multi no_such_function*: no function of that name can be traced"
+    assert attached["misnamed"]["message"] == message
+    loaded.run("tested", b"")
+    newest.run(["sh", "-c", "echo $$"])
+    after = loaded.globals()
+    assert (after["entries"], after["exits"], after["both"]) == (10, 9, 2)  # a ? is one character
+    assert after["slept"] & 0b11100 == 0b11100
+
+
+def test_what_those_are_told_on_an_older_kernel(older: Guest, tmp_path: Path) -> None:
+    """An older kernel's refusal has the first release that knows it."""
+    loaded = Loaded(older, "many", tmp_path)
+    refused = {name: p["message"] for name, p in loaded.programs.items() if p["status"] == "failed"}
+    assert set(loaded.programs) - set(refused) == {"tested"}
+    multi = "this kernel does not know attach type trace_fentry_multi (Linux has it since v7.2)"
+    assert refused["on_entry"] == f"EINVAL: {multi}"
+    assert all("sleep" in refused[name] for name in NAMES)
+    codes = {p["code"] for name, p in loaded.programs.items() if name in refused and name != "of_module"}
+    assert codes == {"attach-type-unsupported"}
+
+
+def test_a_hash_map_that_grows(newest: Guest, older: Guest, tmp_path: Path) -> None:
+    """The map has its name, is filled and read; a kernel without it is told the first release that has it."""
+    loaded = Loaded(newest, "rhash", tmp_path)
+    assert loaded.maps["grows"]["type"] == "rhash"
+    assert loaded.run("puts") == 0
+    reply = newest.request(wire.MapOp(loaded.handle, "grows", "items"))
+    assert isinstance(reply, wire.Value)
+    assert [tuple(item) for item in reply.value] == [(1, 2)]
+    record = Loaded(older, "rhash", tmp_path).maps["grows"]
+    assert record["code"] == "map-type-unsupported"
+    assert record["message"] == "map 'grows': EINVAL: this kernel does not know map type rhash (Linux has it since v7.2)"
+
+
 def test_variables_per_cpu(newest: Guest, tmp_path: Path) -> None:
     """Each CPU has the initial value, a program changes its own CPU's, and all are read and written as a list."""
     loaded = Loaded(newest, "percpu", tmp_path)

@@ -26,7 +26,7 @@ MAP_TYPES = (
     "cgroup_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "array_of_maps", "hash_of_maps", "devmap", "sockmap",
     "cpumap", "xskmap", "sockhash", "cgroup_storage", "reuseport_sockarray", "percpu_cgroup_storage", "queue", "stack",
     "sk_storage", "devmap_hash", "struct_ops", "ringbuf", "inode_storage", "task_storage", "bloom_filter",
-    "user_ringbuf", "cgrp_storage", "arena", "insn_array",
+    "user_ringbuf", "cgrp_storage", "arena", "insn_array", "rhash",
 )  # fmt: skip
 """The kernel's enum bpf_map_type, in order."""
 

@@ -24,7 +24,7 @@ _FIRST = {
     )),
     "map": (MAP_TYPES, (
         ("task_storage", "v5.11"), ("bloom_filter", "v5.16"), ("user_ringbuf", "v6.1"), ("cgrp_storage", "v6.2"),
-        ("arena", "v6.9"), ("insn_array", "v6.19"),
+        ("arena", "v6.9"), ("insn_array", "v6.19"), ("rhash", "v7.2"),
     )),
     "program": (PROGRAM_TYPES, (("syscall", "v5.14"), ("netfilter", "v6.4"))),
     "attach": (ATTACH_TYPES, (
