@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Optional
 
-from everykernel.load.attach import cgroup, net, outcome, probe, route, tracing, traffic
+from everykernel.load.attach import cgroup, many, net, outcome, probe, route, tracing, traffic
 from everykernel.load.attach.outcome import Link, NotAttached, needs
 from everykernel.load.programs import replace
 from everykernel.load.system import abi
@@ -226,6 +226,7 @@ _OTHERS: dict[str, Callable[[int, str, SectionRule, Places], Link]] = {
     "struct_ops.s": _operations,
     "perf_event": lambda fd, target, _, __: probe.perf_event(fd, target or "cpu-clock"),
     "trace_iter": _iterator,
+    **dict.fromkeys(sections.MANY_FUNCTIONS, many.attach),
     **{name: _cgroup for name in sections.ATTACH_TYPES if name.startswith("cgroup_")},
     "cgroup/skb": _cgroup_packets,
     "lsm_cgroup": _cgroup,

@@ -14,7 +14,7 @@ from typing import Optional
 from everykernel.load.kernel.releases import since
 from everykernel.load.system import abi
 from everykernel.load.system.syscalls import ENOTSUPP, bpf, error_name
-from everykernel.object.sections import ATTACH_TYPE
+from everykernel.object.sections import ATTACH_TYPE, MANY_FUNCTIONS
 
 NOWHERE = 0x7FFFFFFF  # neither a descriptor nor an interface: what the kernel says to it tells what it knows
 _UNKNOWN = (errno.EINVAL, errno.E2BIG)
@@ -97,8 +97,11 @@ def _unknown(what: str, attach_type: str, error: OSError) -> NotAttached:
 def _known(fd: int, attach_type: str, flags: int, extra: bytes) -> bool:
     """Whether the kernel looks for the target of such a link before it refuses it: EINVAL says that it does not.
 
-    Links to many functions have no target: theirs is a name at an address where nothing is.
+    Links to many functions have no target: theirs is a name at an address where nothing is. Those by trampolines are
+    for programs that a kernel without them does not even load.
     """
+    if attach_type in MANY_FUNCTIONS:
+        return True
     if attach_type in ("trace_kprobe_multi", "trace_kprobe_session"):
         extra = struct.pack("=IIQ", 0, 1, 1)
     elif attach_type in ("trace_uprobe_multi", "trace_uprobe_session"):

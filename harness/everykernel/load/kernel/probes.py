@@ -15,7 +15,7 @@ from everykernel.btf import sanitise
 from everykernel.load.system import abi
 from everykernel.load.system.syscalls import ENOTSUPP, address, architecture, bpf, perf_event_open
 from everykernel.object.maps import MAP_TYPE, MAPS_OF_MAPS
-from everykernel.object.sections import ATTACH_TYPE, PROGRAM_TYPE
+from everykernel.object.sections import ATTACH_TYPE, MANY_FUNCTIONS, PROGRAM_TYPE
 
 # r0 = 0 (the verifier's least), exit
 _RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
@@ -30,6 +30,7 @@ _NEED_TARGET = {
     PROGRAM_TYPE["lsm"]: "attach_btf_id 1 is not a ",
     PROGRAM_TYPE["ext"]: "Cannot replace kernel functions",
 }
+_MANY = frozenset(ATTACH_TYPE[name] for name in MANY_FUNCTIONS)  # these need none
 _EXPECTED = {
     PROGRAM_TYPE["cgroup_sock_addr"]: ATTACH_TYPE["cgroup_inet4_connect"],
     PROGRAM_TYPE["cgroup_sockopt"]: ATTACH_TYPE["cgroup_getsockopt"],
@@ -105,7 +106,7 @@ class Probes:
 def _program(type_: int, attach_type: int, flags: int = 0) -> bool:
     """Whether the kernel takes, or has a particular reason not to take, the smallest program of a type."""
     insns, license_, log = bytearray(_RETURN_0), bytearray(_GPL), bytearray(4096)
-    wanted = _NEED_TARGET.get(type_, "")
+    wanted = "" if attach_type in _MANY else _NEED_TARGET.get(type_, "")
     extension = type_ == PROGRAM_TYPE["ext"]  # takes no attach type
     if type_ == PROGRAM_TYPE["syscall"]:
         flags |= abi.F_SLEEPABLE  # it takes no others

@@ -31,7 +31,7 @@ _FIRST = {
         ("sk_skb_verdict", "v5.13"), ("sk_reuseport_select", "v5.14"), ("perf_event", "v5.15"),
         ("trace_kprobe_multi", "v5.18"), ("lsm_cgroup", "v6.0"), ("struct_ops", "v6.4"), ("tcx_ingress", "v6.6"),
         ("cgroup_unix_connect", "v6.7"), ("trace_kprobe_session", "v6.10"), ("trace_uprobe_session", "v6.13"),
-        ("trace_fsession", "v7.0"),
+        ("trace_fsession", "v7.0"), ("trace_fentry_multi", "v7.2"),
     )),
 }  # fmt: skip
 _STARTS = {kind: [names.index(name) for name, _ in rows] for kind, (names, rows) in _FIRST.items()}

@@ -64,6 +64,8 @@ _SAYINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"Subprog \S+ doesn't exist", "attach-target-missing"),
     )
 )
+# What a kernel says that takes an attach type of many functions for one of a single function.
+_NO_TARGET = "Tracing programs must provide btf_id"
 # A number that the kernel has no helper for, and helpers that it has for other program types.
 _HELPER = re.compile(r"(invalid func|unknown func|cannot use helper) (\w+)#(\d+)")
 
@@ -84,7 +86,7 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
     if verdict.reason in _UNKNOWN:
         code, what = _UNKNOWN[verdict.reason]
         return Reason(code, f"{what}: {verdict.lines}")
-    if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not verdict.reason:
+    if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and verdict.reason in ("", _NO_TARGET):
         if not probes.program_type(number):
             if any(probes.program_type(newer) for newer in range(number + 1, len(PROGRAM_TYPES))):
                 return Reason("kernel-config-missing", f"this kernel is built without program type {rule.type}")
