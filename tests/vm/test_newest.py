@@ -111,7 +111,7 @@ def test_a_hash_map_that_grows(newest: Guest, older: Guest, tmp_path: Path) -> N
     assert [tuple(item) for item in reply.value] == [(1, 2)]
     record = Loaded(older, "rhash", tmp_path).maps["grows"]
     assert record["code"] == "map-type-unsupported"
-    assert record["message"] == "map 'grows': EINVAL: this kernel does not know map type rhash (Linux has it since v7.2)"
+    assert record["message"].endswith("this kernel does not know map type rhash (Linux has it since v7.2)")
 
 
 def test_variables_per_cpu(newest: Guest, tmp_path: Path) -> None:
