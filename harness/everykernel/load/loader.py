@@ -126,6 +126,7 @@ class _Load:
         self.chosen = decided.programs
         self.contract = contract
         self.object = LoadedObject(spec, relocated.stage, {})
+        self.object.places.kernel = kernel
         self.externs = externs.Resolution(spec, kernel, contract.kconfig)
         self.operations: dict[str, tuple[Map, Union[Operations, Reason]]] = {}  # by function
         self.btf_fd = 0

@@ -20,8 +20,10 @@ from everykernel.load.system.syscalls import address, bpf
 from everykernel.object import sections
 
 if TYPE_CHECKING:
+    from everykernel.btf import Btf
     from everykernel.load.attach import usdt
     from everykernel.load.attach.operations import Registration
+    from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.loaded import Program
     from everykernel.load.maps.map import Map
     from everykernel.object import ProgramSpec
@@ -37,11 +39,13 @@ class Places:
 
     Attributes:
         operations: the object's operations structs.
+        kernel: what the object was loaded into, None where nobody said.
     """
 
     def __init__(self, maps: Mapping[str, Map], programs: Mapping[str, Program]) -> None:
         self.programs = programs
         self.operations: list[Registration] = []
+        self.kernel: Optional[KernelTypes] = None
         self._maps = maps
         self._cgroup: Optional[cgroup.OwnCgroup] = None
         self._clsact: list[Callable[[], None]] = []
@@ -64,6 +68,12 @@ class Places:
         if fd < 0:
             raise needs("it attaches to a map: give one of the object's as map:NAME")
         return fd
+
+    def types(self, module: str) -> Optional[Btf]:
+        """Return the BTF of the kernel ("") or of one of its modules, None where there is none."""
+        if self.kernel is None or not module:
+            return self.kernel and self.kernel.vmlinux
+        return next((btf for btf in self.kernel.target.modules if btf.name == module), None)
 
     def usdt(self) -> usdt.Manager:
         """Return what keeps account of the object's USDT probes; raise NotAttached where its maps are not there."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from everykernel.btf import SizeUnknown, kinds
 from everykernel.load.attach import outcome
 from everykernel.load.attach.outcome import Link, NotAttached, needs
-from everykernel.load.kernel.types import kernel_btf
 from everykernel.load.system.syscalls import address
 
 if TYPE_CHECKING:
@@ -28,23 +27,22 @@ _LARGEST = 16  # bytes of a struct that is passed
 _PASSED = (kinds.Int, kinds.Enum, kinds.Struct, kinds.Ptr)
 
 
-def attach(fd: int, target: str, rule: SectionRule, _: Places) -> Link:
+def attach(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
     """Attach to all functions of the kernel, or of a module, that ``[MODULE:]PATTERN`` names."""
     if not target:
         raise needs("its section names no functions: give a pattern")
     what = f"{rule.stem} {target}"
     module, colon, pattern = target.rpartition(":")
-    with kernel_btf() as kernel:
-        found = (kernel.module(module) or (None, 0))[0] if colon else kernel.vmlinux
-        if found is None:
-            missing = f"no module {module!r} with BTF is loaded" if colon else "this kernel has no BTF"
-            raise NotAttached(f"{what}: {missing}", code="module-missing" if colon else "btf-missing")
-        numbers = functions(found, pattern)
-        if not numbers:
-            raise NotAttached(f"{what}: no function of that name can be traced", code="attach-target-missing")
-        identifiers = bytearray(array("I", numbers).tobytes())
-        extra = struct.pack("=QQI", address(identifiers), 0, len(numbers))
-        return outcome.create(fd, 0, rule.attach_type, what, extra=extra)
+    btf = places.types(module)
+    if btf is None:
+        missing = f"no module {module!r} with BTF is loaded" if colon else "this kernel has no BTF"
+        raise NotAttached(f"{what}: {missing}", code="module-missing" if colon else "btf-missing")
+    numbers = functions(btf, pattern)
+    if not numbers:
+        raise NotAttached(f"{what}: no function of that name can be traced", code="attach-target-missing")
+    identifiers = bytearray(array("I", numbers).tobytes())
+    extra = struct.pack("=QQI", address(identifiers), 0, len(numbers))
+    return outcome.create(fd, 0, rule.attach_type, what, extra=extra)
 
 
 def functions(btf: Btf, pattern: str) -> list[int]:
