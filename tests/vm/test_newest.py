@@ -114,6 +114,31 @@ def test_a_hash_map_that_grows(newest: Guest, older: Guest, tmp_path: Path) -> N
     assert record["message"].endswith("this kernel does not know map type rhash (Linux has it since v7.2)")
 
 
+def test_a_ring_buffer_that_overwrites(newest: Guest, older: Guest, tmp_path: Path) -> None:
+    """The last records are read, whole and in order, and those that come later after them."""
+    loaded = Loaded(newest, "overwrite", tmp_path)
+
+    def numbers(count: int) -> list[int]:
+        reply = newest.request(wire.Events(loaded.handle, "events", count, timeout=0.2))
+        assert isinstance(reply, wire.Value)
+        samples = reply.value["samples"]
+        assert [len(s) for s in samples] == [8 + 16 * (int.from_bytes(s[:8], "little") % 3) for s in samples]
+        return [int.from_bytes(sample[:8], "little") for sample in samples]
+
+    for _ in range(100):
+        loaded.run("three")
+    found = numbers(1000)
+    assert found == list(range(found[0], 300))
+    assert 3 * 4096 // 96 - 3 <= len(found) <= 3 * 4096 // 96  # three records take 96 bytes
+    loaded.run("three")
+    assert numbers(3) == [300, 301, 302]
+    record = Loaded(older, "overwrite", tmp_path).maps["events"]
+    assert record["code"] == "map-create-failed"
+    assert record["message"] == (
+        "map 'events': EINVAL: this kernel does not know map flag BPF_F_RB_OVERWRITE (Linux has it since v6.19)"
+    )
+
+
 def test_variables_per_cpu(newest: Guest, tmp_path: Path) -> None:
     """Each CPU has the initial value, a program changes its own CPU's, and all are read and written as a list."""
     loaded = Loaded(newest, "percpu", tmp_path)

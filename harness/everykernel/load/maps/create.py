@@ -212,6 +212,9 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
         record["code"] = "map-create-failed"
         sizes = f"key {spec.key_size}, value {spec.value_size} bytes"
         why = f"the kernel refuses a {kind} of {record['max_entries']} entries, {sizes}"
+        plain = replace(spec, flags=spec.flags & ~abi.F_RB_OVERWRITE)
+        if plain != spec and _creates(_attributes(plain, entries_of(plain)[0], "", 0)):
+            why = "this kernel does not know map flag BPF_F_RB_OVERWRITE (Linux has it since v6.19)"
     record["message"] = f"map {map_.name!r}: {name}: {why}"
 
 

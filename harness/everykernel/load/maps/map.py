@@ -59,6 +59,7 @@ class Map:
         record: what the kernel made of it.
         fd: its descriptor, -1 if it could not be created.
         lost: events lost so far, of a perf event array.
+        cpus: how many values a key has, 0 where it has one for all CPUs.
         memory: an arena's, from its first page on; programs' pointers into it are addresses in this process.
     """
 
@@ -68,7 +69,7 @@ class Map:
         self.fd = -1
         self.lost = 0
         self._btf = btf
-        self._cpus = possible_cpus() if spec.type in PER_CPU else 0
+        self.cpus = possible_cpus() if spec.type in PER_CPU else 0
         self.programs: dict[str, int] = {}  # name → descriptor, for prog_array
         self.reader: Any = None
         self._writer: Any = None
@@ -187,7 +188,8 @@ class Map:
             if self.spec.type == MAP_TYPE["ringbuf"]:
                 from everykernel.load.maps.ringbuf import RingBuffer
 
-                self.reader = RingBuffer(self._open(), int(self.record["max_entries"]))
+                kept = bool(self.spec.flags & abi.F_RB_OVERWRITE)
+                self.reader = RingBuffer(self._open(), int(self.record["max_entries"]), overwrites=kept)
             elif self.spec.type == PERF_EVENT_ARRAY:
                 from everykernel.load.maps.perfbuf import PerfBuffer
 
@@ -212,19 +214,14 @@ class Map:
             raise UsageError(f"was not created: {self.record['message'] or 'it is closed'}", where=f"map {self.name!r}")
         return self.fd
 
-    @property
-    def per_cpu(self) -> bool:
-        """Whether each CPU has a value of its own."""
-        return bool(self._cpus)
-
     def room(self) -> int:
         """Return how many bytes a lookup fills: per-CPU values are rounded up to 8 and follow one another."""
         size = self.spec.value_size
-        return (size + 7 & ~7) * self._cpus if self._cpus else size
+        return (size + 7 & ~7) * self.cpus if self.cpus else size
 
     def copies(self) -> range:
         """Return where the values of the CPUs start in what a lookup fills; of another map the one 0."""
-        return range(0, self.room(), self.spec.value_size + 7 & ~7) if self._cpus else range(1)
+        return range(0, self.room(), self.spec.value_size + 7 & ~7) if self.cpus else range(1)
 
     def _key(self, key: Any) -> bytearray:
         return bytearray(
@@ -238,20 +235,20 @@ class Map:
             if value not in self.programs:
                 raise UsageError(f"there is no loaded program {value!r}", where=where)
             value = self.programs[value]
-        if not self._cpus:
+        if not self.cpus:
             return bytearray(encode_value(self._btf, spec.value_type, spec.value_size, value, where))
-        if not isinstance(value, (list, tuple)) or len(value) != self._cpus:
-            raise UsageError(f"a per-CPU value is a list with one item for each of {self._cpus} CPUs", where=where)
+        if not isinstance(value, (list, tuple)) or len(value) != self.cpus:
+            raise UsageError(f"a per-CPU value is a list with one item for each of {self.cpus} CPUs", where=where)
         step = spec.value_size + 7 & ~7
         parts = (encode_value(self._btf, spec.value_type, spec.value_size, v, where).ljust(step, b"\0") for v in value)
         return bytearray(b"".join(parts))
 
     def _value(self, data: Union[bytes, bytearray]) -> Any:
         spec = self.spec
-        if not self._cpus:
+        if not self.cpus:
             return decode_value(self._btf, spec.value_type, bytes(data))
-        size = spec.value_size
-        return [decode_value(self._btf, spec.value_type, bytes(data[at : at + size])) for at in self.copies()]
+        parts = (bytes(data[at : at + spec.value_size]) for at in self.copies())
+        return [decode_value(self._btf, spec.value_type, part) for part in parts]
 
     def _keys(self) -> Iterator[bytearray]:
         """Yield the packed keys; a key deleted meanwhile would start the kernel's walk over, so each is given once."""

@@ -11,18 +11,22 @@ import struct
 import time
 
 BUSY, DISCARD = 1 << 31, 1 << 30
+_OVERWRITTEN = 2  # words of the producer's page before the end of what was overwritten (struct bpf_ringbuf)
 _HEADER = 8  # bytes before each record: length and flags, page offset
 
 
 class RingBuffer:
     """Reads the records of one ring buffer.
 
-    ``lost`` is always 0: a full ring buffer refuses the program's reservation, and nothing counts that.
+    ``lost`` is always 0: a full ring buffer refuses the program's reservation, and nothing counts that, nor what is
+    overwritten in one that was made with BPF_F_RB_OVERWRITE (``overwrites``). Of that, the oldest record that is still
+    there comes first.
     """
 
     lost = 0
 
-    def __init__(self, fd: int, size: int) -> None:
+    def __init__(self, fd: int, size: int, *, overwrites: bool = False) -> None:
+        self._overwrites = overwrites
         page = mmap.PAGESIZE
         self._size = size
         self._position = struct.Struct("=L" if struct.calcsize("L") == 4 else "=Q")
@@ -48,16 +52,30 @@ class RingBuffer:
     def _take(self, samples: list[bytes], count: int) -> None:
         position = self._position
         at = position.unpack_from(self._consumer)[0]
-        while len(samples) < count and at != position.unpack_from(self._producer)[0]:
+        while len(samples) < count:
+            end = position.unpack_from(self._producer)[0]  # the kernel sets it after what it overwrote
+            at = self._oldest(at)
+            if not 0 < (end - at & self._mask) <= self._mask >> 1:
+                return
             start = self._data + at % self._size
             (head,) = struct.unpack_from("=I", self._producer, start)
             if head & BUSY:
                 return
             length = head & ~(BUSY | DISCARD)
+            sample = self._producer[start + _HEADER : start + _HEADER + length]
+            if self._oldest(at) != at:
+                continue  # it was overwritten meanwhile
             if not head & DISCARD:
-                samples.append(self._producer[start + _HEADER : start + _HEADER + length])
+                samples.append(sample)
             at = at + (length + _HEADER + 7 & ~7) & self._mask
             position.pack_into(self._consumer, 0, at)
+
+    def _oldest(self, at: int) -> int:
+        """Return where the oldest record is that has not been read, if all before ``at`` have."""
+        if not self._overwrites:
+            return at
+        kept = self._position.unpack_from(self._producer, _OVERWRITTEN * self._position.size)[0]
+        return int(kept) if 0 < (kept - at & self._mask) <= self._mask >> 1 else at
 
     def close(self) -> None:
         """Unmap its pages."""

@@ -71,7 +71,7 @@ class Variables(MutableMapping[str, Any]):
         if map_.spec.flags & abi.F_RDONLY_PROG:
             raise UsageError(f"is in {place.section}, which is frozen", where=where)
         copies = map_.copies()
-        values = value if map_.per_cpu else [value]
+        values = value if map_.cpus else [value]
         if not isinstance(values, (list, tuple)) or len(values) != len(copies):
             raise UsageError(f"is per CPU: give a list with one value for each of {len(copies)} CPUs", where=where)
         memory = self._mapped(map_)
@@ -119,7 +119,7 @@ class Variables(MutableMapping[str, Any]):
         """Return a variable's value from its section's bytes; of one that is per CPU the list, one a CPU."""
         starts = [copy + place.offset for copy in self._maps[place.section].copies()]
         found = [decode_value(self._btf, place.type, data[at : at + place.size]) for at in starts]
-        return found if self._maps[place.section].per_cpu else found[0]
+        return found if self._maps[place.section].cpus else found[0]
 
     def _place(self, name: str) -> Variable:
         place = self._variables.get(name)
