@@ -357,9 +357,13 @@ class _Load:
             source, text = verifier.source_line(self.spec.btf, linked, verdict.insn)
         assert spec.rule is not None
         log, left_out = verifier.name_map(refused.log, [m.name if m.fd < 0 else "" for m in self.object.maps.values()])
+        log, unresolved = verifier.name_kfunc(log, self.externs.order)
         if left_out:
             lacks = self.object.maps[left_out].record
             reason = Reason(lacks["code"] or "verifier-rejected", f"it needs {lacks['message']}")
+        elif unresolved:
+            why = self.externs.resolved[unresolved].message
+            reason = Reason("kfunc-missing", f"a weak function that is called is not resolved: {why}")
         elif reasons.poisoned(verdict, log):
             reason = self._unresolved(spec, linked, verdict)
         else:

@@ -38,8 +38,8 @@ class Resolved(NamedTuple):
     """What one extern came to.
 
     ``kind``: ``kconfig`` (at ``offset`` of the .kconfig map, whose descriptor is ``value``), ``address``, ``btf`` (a
-    variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing``. ``btf_fd``
-    is the descriptor of the module's BTF that an id is of (0: the kernel's).
+    variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing`` (``slot``: its
+    number among the externs). ``btf_fd`` is the descriptor of the module's BTF that an id is of (0: the kernel's).
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Resolved(NamedTuple):
         if call:
             found = self.kind == "kfunc"
             source(code, at, PSEUDO_KFUNC_CALL if found else 0)
-            _IMM.pack_into(code, at + 4, self.value if found else POISON_KFUNC)
+            _IMM.pack_into(code, at + 4, self.value if found else POISON_KFUNC + self.slot)
             struct.pack_into("=h", code, at + 2, self.slot if found else 0)
             return
         low, high, register = self.value & 0xFFFFFFFF, self.value >> 32, 0
@@ -75,6 +75,7 @@ class Resolution:
         resolved: by name; missing ones that are not weak have a reason code.
         kconfig: bytes of the .kconfig map (empty: no map is needed).
         descriptors: of modules' BTFs, from index 1 of the kernel's descriptor array on.
+        order: names in libbpf's order (cmp_externs), by which a call of a function that is missing is told from others.
 
     ``settings`` are values of configuration that stand for the kernel's, as its .config would write them.
     """
@@ -88,11 +89,15 @@ class Resolution:
         self._probes = kernel.probes
         self._settings = settings or {}
         data = bytearray()
+        symbols = sorted(e.name for e in spec.externs.values() if e.section == ".ksyms")
+        self.order = [e.name for e in spec.externs.values() if e.section != ".ksyms"] + symbols
         for extern in spec.externs.values():
             if extern.section == ".kconfig" and spec.btf is not None:
                 self._kconfig(extern, spec.btf, data)
             else:
-                self.resolved[extern.name] = self._symbol(extern, spec.btf, kernel)
+                found = self._symbol(extern, spec.btf, kernel)
+                number = self.order.index(extern.name) if found.kind == "missing" else found.slot
+                self.resolved[extern.name] = found._replace(slot=number)
         self.kconfig = bytes(data)
 
     def place_kconfig(self, fd: int) -> None:

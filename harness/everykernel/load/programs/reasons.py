@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from everykernel.load.kernel import helpers
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
-from everykernel.load.programs.verifier import POISON, POISON_KFUNC
+from everykernel.load.programs.verifier import POISON
 from everykernel.load.system.syscalls import ENOTSUPP
 from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE, PROGRAM_TYPES
 
@@ -80,8 +80,6 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
     number = PROGRAM_TYPE[rule.type]
     for pattern, code in _SAYINGS:
         if pattern.search(verdict.reason) or (not verdict.reason and pattern.search(log)):
-            if POISON_KFUNC.search(verdict.text + verdict.reason):
-                return Reason("kfunc-missing", verdict.lines)
             return Reason(code, _helper(verdict) if code == "helper-unsupported" else verdict.lines)
     if verdict.reason in _UNKNOWN:
         code, what = _UNKNOWN[verdict.reason]
