@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -200,3 +201,82 @@ def test_a_cache_of_somebody_else_is_explained() -> None:
         "/somewhere/file: the cache cannot be written "
         "[make it writable for you, or set EVERYKERNEL_CACHE to a folder that is]"
     )
+
+
+def test_a_cache_is_made_for_its_user_alone(root: Path) -> None:
+    """The folder and those in it are made so that nobody else can look or write, whatever the umask."""
+    before = os.umask(0)
+    try:
+        cache.folder("kernels")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (root, root / "kernels")] == [0o700, 0o700]
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o1777])
+def test_a_cache_that_others_can_write_is_refused(root: Path, mode: int) -> None:
+    """A snapshot is code that is run: a folder that others can put one into is refused, with the remedy."""
+    root.mkdir()
+    root.chmod(mode)
+    with pytest.raises(CacheError) as caught:
+        cache.folder("kernels")
+    assert str(caught.value) == (
+        f"{root}: the cache can be written by others (mode {mode:o}) "
+        f"[chmod go-w {root}, or set EVERYKERNEL_CACHE to a folder of your own]"
+    )
+    root.chmod(0o755)
+    assert cache.folder("kernels").is_dir()
+
+
+def test_a_cache_that_belongs_to_another_user_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also root does not run what another user has put there."""
+    cache.root()
+    owner = root.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(CacheError) as caught:
+        cache.root()
+    assert str(caught.value) == (
+        f"{root}: the cache belongs to another user (uid {owner}, and you are {owner + 1}) "
+        "[set EVERYKERNEL_CACHE to a folder of your own]"
+    )
+
+
+def test_a_use_of_what_is_gone_makes_nothing() -> None:
+    """An entry that was pruned before it was used is not there afterwards either."""
+    gone = cache.folder("kernels") / "gone"
+    cache.touch(gone)
+    with cache.using(gone), cache.held(gone):
+        pass
+    assert not gone.exists()
+
+
+def test_a_file_in_the_way_of_a_folder_goes() -> None:
+    """A cache that holds a file where a folder must be (older versions could leave one) is put right."""
+    path = cache.folder("x") / "folder"
+    path.write_bytes(b"")
+    with cache.make_folder(path) as temporary:
+        (temporary / "a").touch()
+    assert [p.name for p in path.iterdir()] == ["a"]
+
+
+def test_what_is_held_stays_and_can_be_made() -> None:
+    """Holding an entry keeps prune away, in nobody else's way: it can be locked, made and used meanwhile."""
+    path = cache.folder("kernels") / "held"
+    with cache.held(path), cache.held(path):
+        with cache.lock("kernels/held", timeout=0), cache.make_folder(path) as temporary:
+            (temporary / "data").write_bytes(os.urandom(40_000))
+        assert cache.prune(1) == []
+        with cache.using(path):
+            pass
+    assert [e.path for e in cache.prune(1)] == [path]
+
+
+def test_what_a_process_keeps_stays_until_it_lets_go() -> None:
+    """`hold` lasts as long as the process, or until it lets go of all; twice is once."""
+    path = entry("mine", 40_000, 0)
+    cache.hold(path)
+    cache.hold(path)
+    program = "from everykernel import cache\nprint(len(cache.prune(1)))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "0\n"
+    cache.let_go()
+    assert [e.path for e in cache.prune(1)] == [path]

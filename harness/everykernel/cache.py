@@ -1,8 +1,9 @@
 """The user's cache: where downloads, kernels, images and snapshots are kept, locked, written whole and pruned.
 
 Every folder of the cache holds *entries* (a file or a folder each). Who makes an entry holds its `lock`; who works with
-one is inside `using`, as many at once as they like; `prune` throws away the least recently used entries that nobody
-makes or uses. Nothing else deletes from the cache.
+one is inside `using`, as many at once as they like; who is about to look for one, make and use it, holds it (`held`,
+`hold`). `prune` throws away the least recently used entries that nobody makes, uses or holds. Nothing else deletes from
+the cache. The cache is its user's own: a folder that others own or can write is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import contextlib
 import errno
 import fcntl
 import os
+import shlex
 import shutil
+import stat
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +25,7 @@ from typing import IO
 import filelock
 import platformdirs
 
+from everykernel import names
 from everykernel.errors import CacheError, UsageError
 
 ROOT_SETTING = "EVERYKERNEL_CACHE"
@@ -31,25 +36,50 @@ _STAMP = ".last-used"
 _ANCIENT_PART = 86400.0  # seconds after which an abandoned temporary file is litter
 
 
+_kept: dict[Path, int] = {}  # by entry, the descriptor that holds it
+_kept_lock = threading.Lock()
+
+
 def root() -> Path:
     """Return the cache's root: ``EVERYKERNEL_CACHE``, else the user's cache folder; made if it is not there.
 
     Raises:
-        CacheError: it cannot be made or written.
+        CacheError: it cannot be made or written, belongs to somebody else, or can be written by others.
     """
     setting = os.environ.get(ROOT_SETTING)
     path = Path(setting).expanduser().absolute() if setting else Path(platformdirs.user_cache_dir("everykernel"))
     with explained(path):
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_ours(path)
     return path
+
+
+def _check_ours(path: Path) -> None:
+    """Raise CacheError for a cache that others could have put something into: snapshots and kernels are run."""
+    status = path.stat()
+    elsewhere = f"set {ROOT_SETTING} to a folder of your own"
+    if status.st_uid != os.geteuid():
+        text = f"the cache belongs to another user (uid {status.st_uid}, and you are {os.geteuid()})"
+        raise CacheError(text, where=str(path), remedy=elsewhere)
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        text = f"the cache can be written by others (mode {stat.S_IMODE(status.st_mode):o})"
+        raise CacheError(text, where=str(path), remedy=f"chmod go-w {shlex.quote(str(path))}, or {elsewhere}")
 
 
 def folder(name: str) -> Path:
     """Return the cache's folder ``name`` (``kernels``, ``packages``, ``snapshots`` …), made if it is not there."""
     path = root() / name
     with explained(path):
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
     return path
+
+
+def entry(kind: str, name: str) -> Path:
+    """Return the path of the entry ``name`` in the cache's folder ``kind``, whether it is there or not.
+
+    Every path of the cache that holds a name from outside is made here. Raises CacheError for what is no name.
+    """
+    return folder(kind) / names.checked(name, f"an entry of the cache's {kind}", error=CacheError)
 
 
 def lock(name: str, *, timeout: float = -1) -> filelock.FileLock:
@@ -58,8 +88,12 @@ def lock(name: str, *, timeout: float = -1) -> filelock.FileLock:
     ``name`` is what is locked: ``folder/entry`` keeps `prune` away from that entry, any other name is free to choose.
     ``timeout`` is in seconds, -1 waits for ever; `filelock.Timeout` is raised by acquiring it.
     """
+    return filelock.FileLock(_lock_file(name, "lock"), timeout=timeout)
+
+
+def _lock_file(name: str, kind: str) -> Path:
     flat = name.strip("/").replace("/", "%")
-    return filelock.FileLock(folder("locks") / f"{flat}.lock", timeout=timeout)
+    return folder("locks") / f"{flat}.{kind}"
 
 
 @contextlib.contextmanager
@@ -68,15 +102,59 @@ def using(entry: Path) -> Iterator[Path]:
 
     Shared: any number of processes may use an entry at once. Waits for one that is being made (its `lock` is held).
     """
-    held = Path(lock(f"{entry.parent.name}/{entry.name}").lock_file)
-    with explained(held):
-        descriptor = os.open(held, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    path = _lock_file(f"{entry.parent.name}/{entry.name}", "lock")
+    with explained(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)  # filelock locks with flock(2) too, exclusively
         touch(entry)
         yield entry
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held(entry: Path) -> Iterator[Path]:
+    """Keep `prune` away from ``entry``, whether it is there already or yet to be made, while the block runs.
+
+    Shared, and in nobody's way but prune's: unlike `using` it can be held by whoever makes the entry, or waits for it.
+    Who looks for an entry holds it first: what is found then stays.
+    """
+    descriptor = _hold(entry)
+    try:
+        yield entry
+    finally:
+        os.close(descriptor)
+
+
+def hold(entry: Path) -> None:
+    """Keep `prune` away from ``entry``, as `held` does, until this process ends."""
+    with _kept_lock:
+        if entry not in _kept:
+            _kept[entry] = _hold(entry)
+
+
+def release(entry: Path) -> None:
+    """Give an entry back to `prune` that this process has been keeping with `hold`."""
+    with _kept_lock:
+        descriptor = _kept.pop(entry, None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def let_go() -> None:
+    """Give back to `prune` what this process has been keeping with `hold`."""
+    with _kept_lock:
+        while _kept:
+            os.close(_kept.popitem()[1])
+
+
+def _hold(entry: Path) -> int:
+    path = _lock_file(f"{entry.parent.name}/{entry.name}", "held")
+    with explained(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits only while prune takes the entry away
+    return descriptor
 
 
 @contextlib.contextmanager
@@ -130,19 +208,25 @@ def make_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         try:
             yield temporary
-            if path.exists():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
             temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
 def touch(entry: Path) -> None:
-    """Note that ``entry`` (a file or folder of the cache) was used now; a cache that cannot be written is no error."""
+    """Note that ``entry`` (a file or folder of the cache) was used now; a cache that cannot be written is no error.
+
+    An entry that is not there (any more) is not made: others would take the empty file for it.
+    """
     with contextlib.suppress(OSError):
-        stamp = entry / _STAMP if entry.is_dir() else entry
-        stamp.touch()
-        os.utime(stamp)
+        if entry.is_dir():
+            (entry / _STAMP).touch()
+        else:
+            os.utime(entry)
 
 
 def last_used(entry: Path) -> float:
@@ -207,21 +291,37 @@ def entries(folders: Iterable[str] = PRUNED_FOLDERS) -> list[Entry]:
     return sorted(found, key=lambda e: e.used)
 
 
-def remove(entry: Entry) -> bool:
-    """Delete one entry unless somebody holds its lock; return whether it is gone."""
+@contextlib.contextmanager
+def _alone(entry: Entry) -> Iterator[None]:
+    """Keep everybody away from an entry while the block runs; raise filelock.Timeout if somebody is there."""
+    with lock(entry.name, timeout=0), filelock.FileLock(_lock_file(entry.name, "held"), timeout=0):
+        yield
+
+
+def busy(entry: Entry) -> bool:
+    """Return whether somebody makes, uses or holds an entry now."""
     try:
-        with lock(entry.name, timeout=0):
-            doomed = entry.path.with_name(f".{entry.path.name}.{time.monotonic_ns()}.gone")
+        with _alone(entry):
+            return False
+    except filelock.Timeout:
+        return True
+
+
+def remove(entry: Entry) -> bool:
+    """Delete one entry unless somebody makes, uses or holds it; return whether it is gone."""
+    doomed = entry.path.with_name(f".{entry.path.name}.{time.monotonic_ns()}.gone")
+    try:
+        with _alone(entry):
             entry.path.replace(doomed)  # at once invisible to others, however long deleting takes
-            if doomed.is_dir() and not doomed.is_symlink():
-                shutil.rmtree(doomed, ignore_errors=True)
-            else:
-                doomed.unlink(missing_ok=True)
-            return True
     except filelock.Timeout:
         return False
     except FileNotFoundError:
         return True
+    if doomed.is_dir() and not doomed.is_symlink():
+        shutil.rmtree(doomed, ignore_errors=True)
+    else:
+        doomed.unlink(missing_ok=True)
+    return True
 
 
 def prune(maximum: int | None = None, *, keep: Iterable[Path] = ()) -> list[Entry]:

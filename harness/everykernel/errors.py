@@ -38,6 +38,7 @@ class EverykernelError(Exception):
 class UsageError(EverykernelError):
     """A request, a setting or a case file that makes no sense as written."""
 
+    code = "usage-error"
     exit_code = 2
 
 

@@ -149,6 +149,12 @@ _TABLE = (
         "it did not end by its deadline, while the guest still answers",
         "make the trigger end, or the deadline longer",
     ),
+    Reason(
+        "usage-error",
+        "run",
+        "what was asked for makes no sense for this object: a program, map, variable or type that it does not have",
+        "ask for what it has",
+    ),
     Reason("kernel-warning", "run", "the kernel printed a WARN or a lockdep splat", "read the console"),
     Reason("kernel-oops", "guest", "the kernel oopsed", "read the trace in the console"),
     Reason("kernel-panic", "guest", "the kernel panicked", "read the trace in the console"),

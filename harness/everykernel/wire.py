@@ -13,14 +13,30 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import json
+import re
 import struct
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Optional, TypedDict, Union
+from typing import Annotated, Any, ClassVar, Generic, Optional, TypedDict, TypeVar, Union, get_origin
 
 from everykernel.errors import GuestLost
 
 HEADER = struct.Struct("<II")
 LIMIT = 256 << 20  # bytes in a frame's text or blob: more is a broken stream, not a message
+# A reply's text: 20,000 programs of an object take 7 MiB, the longest log of a verifier that we ask for 16 MiB.
+TEXT_LIMIT = 32 << 20
+# Commas, colons, and opening brackets in a reply's text: each value of it costs one at least, and some 60 bytes of the
+# host's memory. 20,000 programs take 600,000.
+VALUES_LIMIT = 4 << 20
+DEPTH_LIMIT = 64  # brackets around a value in a reply; BTF types nest 32 deep at most (kernel/bpf/btf.c)
+
+# Words of a record: what is allowed for each, the host's gate knows (machine/gate.py).
+Status = Annotated[str, "status"]  # one of the four below
+Code = Annotated[str, "code"]  # a reason code that a guest may give, or ""
+Outcome = Annotated[str, "outcome"]  # of a relocation: patched, poisoned or failed
+Release = Annotated[str, "release"]  # of a kernel: it becomes part of paths
+Text = Annotated[str, "text"]  # as long as a frame: a log, a traceback, what a check says
+Count = Annotated[int, "count"]  # not negative
+Seconds = Annotated[float, "seconds"]  # not negative
 
 # ---------------------------------------------------------------------------------------------------------- records
 
@@ -38,12 +54,12 @@ class Relocation(TypedDict, total=False):
     access: str  # in C: task_struct.mm->exe_file
     local: Optional[int]  # the value in the object's own BTF
     target: Optional[int]  # the value in the kernel's BTF; None where it cannot be resolved
-    outcome: str  # patched, poisoned or failed
+    outcome: Outcome  # patched, poisoned or failed
     old: int  # the instruction's immediate or offset field before …
     new: int  # … and after
     mem_size: int  # new size of a load or store in bytes, where it changes
     candidates: list[str]  # the types that were considered: "struct task_struct (vmlinux 123)"
-    message: str  # why it is poisoned or failed
+    message: Text  # why it is poisoned or failed
 
 
 class MapRecord(TypedDict, total=False):
@@ -54,10 +70,10 @@ class MapRecord(TypedDict, total=False):
     key_size: int
     value_size: int
     max_entries: int
-    status: str
-    code: str
+    status: Status
+    code: Code
     errno: Optional[str]
-    message: str
+    message: Text
     note: str  # what the loader decided by itself: "max_entries was 0: 1"
 
 
@@ -68,11 +84,11 @@ class ProgramRecord(TypedDict, total=False):
     section: str
     type: str  # kprobe, xdp, …: the kernel's enum bpf_prog_type, lower case
     attach: str  # the attach point: "sched:sched_switch", "do_unlinkat"
-    status: str
-    code: str
+    status: Status
+    code: Code
     errno: Optional[str]  # "EACCES"
-    message: str
-    log: str  # the verifier's, whole
+    message: Text
+    log: Text  # the verifier's, whole
     source: str  # file:line of the failing instruction, where line info tells
     insns: int  # instructions handed to the kernel
     verified_insns: Optional[int]  # instructions the verifier processed, where the kernel tells
@@ -85,213 +101,57 @@ class ProgramUse(TypedDict):
 
     name: str
     attached: bool  # whether it ever was
-    test_runs: int  # how many were asked for and done
-    runs: Optional[int]  # how often the kernel ran it, as it counts itself; None where it does not
+    test_runs: Count  # how many were asked for and done
+    runs: Optional[Count]  # how often the kernel ran it, as it counts itself; None where it does not
+
+
+class Whole(TypedDict):
+    """The object as its reference loader would take it: all or nothing."""
+
+    loader: str  # the reference: "libbpf"
+    status: str
+    code: str
+    errno: Optional[str]
+    message: str
+
+
+class Misread(TypedDict):
+    """An access of a program that is loaded and reads other bytes than its author meant."""
+
+    program: str
+    insn: int  # index of the instruction in the program
+    access: str  # in C: task_struct.start_time
+    taken: str  # what the object takes it for: "u32"
+    kernel: str  # what this kernel has there: "u64"
 
 
 class Stage(TypedDict, total=False):
     """One of the three stages: relocate, load, run."""
 
-    status: str
-    code: str  # reason code; "" when passed
-    message: str  # one line for people
-    seconds: float
+    status: Status
+    code: Code  # reason code; "" when passed
+    message: Text  # one line for people
+    seconds: Seconds
     btf: str  # relocate: "kernel", "module:NAME", "supplied:FILE" or "none"
     relocations: list[Relocation]
     maps: list[MapRecord]
     programs: list[ProgramRecord]
+    whole: Whole  # load: the object as a whole, beside each program
     notes: list[str]
     evidence: dict[str, Any]  # run: what the check saw
     uses: list[ProgramUse]  # run: of each program that was loaded
 
 
-# --------------------------------------------------------------------------------------------------------- requests
+class Samples(TypedDict):
+    """What was read from a ring buffer or perf event array."""
 
-
-@dataclass
-class Hello:
-    """First message after a restore: sets the guest's clock, stirs its random pool. Answer: `Facts`."""
-
-    kind: ClassVar[str] = "hello"
-    time_ns: int
-    entropy: bytes
-
-
-@dataclass
-class Ping:
-    """Is the agent alive? Answered at once, even while another request runs. Answer: `Done`."""
-
-    kind: ClassVar[str] = "ping"
-
-
-@dataclass
-class Run:
-    """Run a program in the guest. Answer: `Ran`."""
-
-    kind: ClassVar[str] = "run"
-    argv: list[str]
-    stdin: bytes = b""
-    env: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Start:
-    """Start a program in the guest; `Follow` tells what it writes. Answer: `Value` (its number)."""
-
-    kind: ClassVar[str] = "start"
-    argv: list[str]
-    stdin: bytes = b""
-    env: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Follow:
-    """Wait for a started program to write or to end, for some seconds. Answer: `Output`."""
-
-    kind: ClassVar[str] = "follow"
-    number: int
-
-
-@dataclass
-class Push:
-    """Write a file in the guest, making its folders. Answer: `Done`."""
-
-    kind: ClassVar[str] = "push"
-    path: str
-    data: bytes
-    mode: int = 0o644
-
-
-@dataclass
-class Pull:
-    """Read a file in the guest. Answer: `Value` with bytes."""
-
-    kind: ClassVar[str] = "pull"
-    path: str
-
-
-@dataclass
-class Load:
-    """Relocate and load an object. Answer: `Loaded`; verdicts are in its stages, never errors.
-
-    ``programs`` limits what is loaded to these names (None: all). ``btf`` is a BTF to relocate against instead of the
-    kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case.
-    """
-
-    kind: ClassVar[str] = "load"
-    name: str
-    data: bytes
-    programs: Optional[list[str]] = None
-    btf: Optional[bytes] = None
-    btf_name: str = ""
-    contract: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Attach:
-    """Attach programs of a loaded object: one by name, or all that attach without parameters. Answer: `Attached`."""
-
-    kind: ClassVar[str] = "attach"
-    handle: int
-    program: Optional[str] = None
-    target: str = ""
-
-
-@dataclass
-class Detach:
-    """Close the links of a loaded object: one program's, or all. Answer: `Done`."""
-
-    kind: ClassVar[str] = "detach"
-    handle: int
-    program: Optional[str] = None
-
-
-@dataclass
-class TestRun:
-    """BPF_PROG_TEST_RUN. Answer: `TestRan`."""
-
-    __test__: ClassVar[bool] = False  # not a pytest class
-    kind: ClassVar[str] = "test-run"
-    handle: int
-    program: str
-    data: bytes = b""
-    context: bytes = b""
-    repeat: int = 1
-
-
-@dataclass
-class Read:
-    """Read an iterator that is attached, to its end. Answer: `Value` with text."""
-
-    kind: ClassVar[str] = "read"
-    handle: int
-    program: str
-
-
-@dataclass
-class MapOp:
-    """One operation on a map. Answer: `Value`.
-
-    ``op``: ``lookup`` (key), ``update`` (key, value), ``delete`` (key) or ``items`` (all of them); ``lookup_batch`` and
-    ``lookup_and_delete_batch`` (all), ``update_batch`` (value: a list of pairs), ``delete_batch`` (key: a list);
-    ``send`` (value: a list of samples). Keys and values are plain data decoded by the map's BTF types (bytes where it
-    has none); a per-CPU value is a list with one item a CPU.
-    """
-
-    kind: ClassVar[str] = "map"
-    handle: int
-    map: str
-    op: str
-    key: Any = None
-    value: Any = None
-
-
-@dataclass
-class Globals:
-    """Read the global variables of .data, .bss and .rodata (``set`` writes some first). Answer: `Value` with a dict."""
-
-    kind: ClassVar[str] = "globals"
-    handle: int
-    set: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Events:
-    """Read a ring buffer or perf event array until ``count`` samples or ``timeout`` seconds. Answer: `Value`.
-
-    The value is ``{"samples": [bytes, …], "lost": int}``.
-    """
-
-    kind: ClassVar[str] = "events"
-    handle: int
-    map: str
-    count: int = 1
-    timeout: float = 1.0
-
-
-@dataclass
-class Check:
-    """Run a case's own check: ``source`` is Python that defines ``check(obj)``; obj is the loaded object.
-
-    It runs in the guest. What it returns (plain data) is the evidence; an AssertionError fails the case. Answer:
-    `Checked`.
-    """
-
-    kind: ClassVar[str] = "check"
-    handle: int
-    source: str
-    filename: str
-
-
-@dataclass
-class Unload:
-    """Close everything that a loaded object holds. Answer: `Done`."""
-
-    kind: ClassVar[str] = "unload"
-    handle: int
+    samples: list[bytes]
+    lost: Count  # samples that the kernel dropped
 
 
 # ---------------------------------------------------------------------------------------------------------- replies
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -299,10 +159,10 @@ class Facts:
     """What the guest's kernel is, from probes (never from its version)."""
 
     kind: ClassVar[str] = "facts"
-    release: str  # uname -r
+    release: Release  # uname -r
     version: str  # uname -v
     machine: str  # uname -m
-    cpus: int
+    cpus: Count
     btf: bool  # /sys/kernel/btf/vmlinux is there
     module_btf: list[str]  # modules loaded with BTF of their own
     jit: bool
@@ -320,11 +180,11 @@ class Done:
 
 
 @dataclass
-class Value:
+class Value(Generic[T]):
     """Plain data; bytes allowed anywhere in it."""
 
     kind: ClassVar[str] = "value"
-    value: Any
+    value: T
 
 
 @dataclass
@@ -352,9 +212,9 @@ class Loaded:
     """An object was relocated and loaded as far as the kernel let it."""
 
     kind: ClassVar[str] = "loaded"
-    handle: int
-    relocate: dict[str, Any]  # a Stage
-    load: dict[str, Any]  # a Stage
+    handle: Count
+    relocate: Annotated[dict[str, Any], Stage]
+    load: Annotated[dict[str, Any], Stage]
 
 
 @dataclass
@@ -362,7 +222,7 @@ class Attached:
     """What happened to each program that was to be attached."""
 
     kind: ClassVar[str] = "attached"
-    programs: list[dict[str, Any]]  # ProgramRecords
+    programs: Annotated[list[dict[str, Any]], list[ProgramRecord]]
 
 
 @dataclass
@@ -374,7 +234,7 @@ class TestRan:
     retval: int
     data: bytes
     context: bytes
-    duration_ns: int
+    duration_ns: Count
 
 
 @dataclass
@@ -386,36 +246,250 @@ class Checked:
 
     kind: ClassVar[str] = "checked"
     passed: bool
-    message: str
+    message: Text
     where: str
     evidence: Any
-    uses: list[dict[str, Any]] = field(default_factory=list)
-    refused: list[dict[str, Any]] = field(default_factory=list)
+    uses: Annotated[list[dict[str, Any]], list[ProgramUse]] = field(default_factory=list)
+    refused: Annotated[list[dict[str, Any]], list[ProgramRecord]] = field(default_factory=list)
 
 
 @dataclass
 class Failed:
-    """The request could not be done; ``code`` is a reason code, ``trace`` a Python traceback for a defect of ours."""
+    """The request could not be done, for a reason of the object's or the kernel's: ``code``. Answers any request."""
 
     kind: ClassVar[str] = "failed"
-    code: str
-    message: str
+    code: Code
+    message: Text
     where: str = ""
-    trace: str = ""
+    trace: Text = ""
+
+
+@dataclass
+class Broke:
+    """The agent itself has a defect: its traceback. Answers any request.
+
+    Who is to blame is for the host to say: an agent that an object took over may answer this too.
+    """
+
+    kind: ClassVar[str] = "broke"
+    message: Text
+    trace: Text
+
+
+# --------------------------------------------------------------------------------------------------------- requests
+
+Reply = TypeVar("Reply")
+
+
+class Request(Generic[Reply]):
+    """What the host asks of the guest, and by its parameter what is answered (or `Failed`, or `Broke`).
+
+    ``room`` is how many bytes the answer's blob may have: what is more is no answer.
+    """
+
+    kind: ClassVar[str]
+    room: ClassVar[int] = 1 << 20
+
+
+@dataclass
+class Hello(Request[Facts]):
+    """First message after a restore: sets the guest's clock, stirs its random pool."""
+
+    kind: ClassVar[str] = "hello"
+    time_ns: int
+    entropy: bytes
+
+
+@dataclass
+class Ping(Request[Done]):
+    """Is the agent alive? Answered at once, even while another request runs."""
+
+    kind: ClassVar[str] = "ping"
+
+
+@dataclass
+class Run(Request[Ran]):
+    """Run a program in the guest."""
+
+    kind: ClassVar[str] = "run"
+    room: ClassVar[int] = 64 << 20  # what a program wrote, in a guest of 256 MiB
+    argv: list[str]
+    stdin: bytes = b""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Start(Request[Value[int]]):
+    """Start a program in the guest; `Follow` tells what it writes. The answer is its number."""
+
+    kind: ClassVar[str] = "start"
+    argv: list[str]
+    stdin: bytes = b""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Follow(Request[Output]):
+    """Wait for a started program to write or to end, for some seconds."""
+
+    kind: ClassVar[str] = "follow"
+    number: int
+
+
+@dataclass
+class Push(Request[Done]):
+    """Write a file in the guest, making its folders."""
+
+    kind: ClassVar[str] = "push"
+    path: str
+    data: bytes
+    mode: int = 0o644
+
+
+@dataclass
+class Pull(Request[Value[bytes]]):
+    """Read a file in the guest."""
+
+    kind: ClassVar[str] = "pull"
+    room: ClassVar[int] = LIMIT  # a file, a kernel's image among them
+    path: str
+
+
+@dataclass
+class Load(Request[Loaded]):
+    """Relocate and load an object. Verdicts are in the answer's stages, never errors.
+
+    ``programs`` limits what is loaded to these names (None: all). ``btf`` is a BTF to relocate against instead of the
+    kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case.
+    """
+
+    kind: ClassVar[str] = "load"
+    name: str
+    data: bytes
+    programs: Optional[list[str]] = None
+    btf: Optional[bytes] = None
+    btf_name: str = ""
+    contract: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Attach(Request[Attached]):
+    """Attach programs of a loaded object: one by name, or all that attach without parameters."""
+
+    kind: ClassVar[str] = "attach"
+    handle: int
+    program: Optional[str] = None
+    target: str = ""
+
+
+@dataclass
+class Detach(Request[Done]):
+    """Close the links of a loaded object: one program's, or all."""
+
+    kind: ClassVar[str] = "detach"
+    handle: int
+    program: Optional[str] = None
+
+
+@dataclass
+class TestRun(Request[TestRan]):
+    """BPF_PROG_TEST_RUN."""
+
+    __test__: ClassVar[bool] = False  # not a pytest class
+    kind: ClassVar[str] = "test-run"
+    room: ClassVar[int] = 16 << 20  # a packet and a context; the kernel takes 4 MiB at most
+    handle: int
+    program: str
+    data: bytes = b""
+    context: bytes = b""
+    repeat: int = 1
+
+
+@dataclass
+class Read(Request[Value[Text]]):
+    """Read an iterator that is attached, to its end."""
+
+    kind: ClassVar[str] = "read"
+    handle: int
+    program: str
+
+
+@dataclass
+class MapOp(Request[Value[Any]]):
+    """One operation on a map.
+
+    ``op``: ``lookup`` (key), ``update`` (key, value), ``delete`` (key) or ``items`` (all of them); ``lookup_batch`` and
+    ``lookup_and_delete_batch`` (all), ``update_batch`` (value: a list of pairs), ``delete_batch`` (key: a list);
+    ``send`` (value: a list of samples). Keys and values are plain data decoded by the map's BTF types (bytes where it
+    has none); a per-CPU value is a list with one item a CPU.
+    """
+
+    kind: ClassVar[str] = "map"
+    room: ClassVar[int] = 64 << 20  # all that a map holds
+    handle: int
+    map: str
+    op: str
+    key: Any = None
+    value: Any = None
+
+
+@dataclass
+class Globals(Request[Value[dict[str, Any]]]):
+    """Read the global variables of .data, .bss and .rodata (``set`` writes some first). The answer has all."""
+
+    kind: ClassVar[str] = "globals"
+    room: ClassVar[int] = 64 << 20  # all variables
+    handle: int
+    set: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Events(Request[Value[Samples]]):
+    """Read a ring buffer or perf event array until ``count`` samples or ``timeout`` seconds."""
+
+    kind: ClassVar[str] = "events"
+    room: ClassVar[int] = 64 << 20  # all that a ring buffer holds
+    handle: int
+    map: str
+    count: int = 1
+    timeout: float = 1.0
+
+
+@dataclass
+class Check(Request[Checked]):
+    """Run a case's own check: ``source`` is Python that defines ``check(obj)``; obj is the loaded object.
+
+    It runs in the guest. What it returns (plain data) is the evidence; an AssertionError fails the case. Answer:
+    `Checked`.
+    """
+
+    kind: ClassVar[str] = "check"
+    room: ClassVar[int] = 64 << 20  # evidence may hold bytes
+    handle: int
+    source: str
+    filename: str
+
+
+@dataclass
+class Unload(Request[Done]):
+    """Close everything that a loaded object holds."""
+
+    kind: ClassVar[str] = "unload"
+    handle: int
 
 
 Message = Union[
     Hello, Ping, Run, Start, Follow, Push, Pull, Load, Attach, Detach, TestRun, Read, MapOp, Globals, Events, Check,
-    Unload, Facts, Done, Value, Ran, Output, Loaded, Attached, TestRan, Checked, Failed,
+    Unload, Facts, Done, Value[Any], Ran, Output, Loaded, Attached, TestRan, Checked, Failed, Broke,
 ]  # fmt: skip
-_KINDS: dict[str, Any] = {m.kind: m for m in Message.__args__}  # type: ignore[attr-defined]
+_KINDS: dict[str, Any] = {m.kind: get_origin(m) or m for m in Message.__args__}  # type: ignore[attr-defined]
 
 
 # --------------------------------------------------------------------------------------------------------- encoding
 
 
-def encode(number: int, message: Message) -> bytes:
-    """Return the frame of one message."""
+def encode(number: int, message: Any) -> bytes:
+    """Return the frame of one message, a `Request` or a reply."""
     blob = bytearray()
 
     def plain(value: Any) -> Any:
@@ -434,16 +508,35 @@ def encode(number: int, message: Message) -> bytes:
     return HEADER.pack(len(text), len(blob)) + text + bytes(blob)
 
 
-def lengths(header: bytes) -> tuple[int, int]:
+def lengths(header: Union[bytes, bytearray], text_limit: int = LIMIT, blob_limit: int = LIMIT) -> tuple[int, int]:
     """Return the lengths of text and blob from a frame's eight header bytes; raise GuestLost for a broken stream."""
     text, blob = HEADER.unpack(header)
-    if text > LIMIT or blob > LIMIT:
+    if text > text_limit or blob > blob_limit:
         raise GuestLost(f"the channel's stream is broken: a frame of {text} + {blob} bytes")
     return text, blob
 
 
-def decode(text: bytes, blob: bytes) -> tuple[int, Message]:
-    """Return number and message from a frame's text and blob; raise GuestLost if they are none."""
+# A string (or what begins like one at the end: so that no character is looked at twice), or signs outside of strings.
+_SIGNS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|([,:\[{]+)', re.DOTALL)
+
+
+def crowded(text: bytes) -> bool:
+    """Return whether a reply's text holds more values than `VALUES_LIMIT`."""
+    if len(text) <= VALUES_LIMIT or sum(map(text.count, (b",", b":", b"[", b"{"))) <= VALUES_LIMIT:
+        return False
+    signs = 0
+    for found in _SIGNS.finditer(text):  # a log has many, all within its string
+        signs += len(found[1] or b"")
+        if signs > VALUES_LIMIT:
+            return True
+    return False
+
+
+def decode(text: bytes, blob: bytes) -> tuple[int, Any]:
+    """Return number and message from a frame's text and blob; raise GuestLost if they are none.
+
+    For a frame of the host's: one of a guest's goes through machine/gate.py.
+    """
 
     def hook(value: dict[str, Any]) -> Any:
         if len(value) == 1 and "$bytes" in value:

@@ -168,7 +168,7 @@ def test_shell_passes_the_exit_code_on(monkeypatch: pytest.MonkeyPatch, capfdbin
             self.answer(wire.Start, self._start)
             self.answer(wire.Follow, lambda _: self.outputs.pop(0))
 
-        def _start(self, message: Any) -> wire.Value:
+        def _start(self, message: Any) -> wire.Value[int]:
             code = int(message.argv[-1])
             self.outputs = [wire.Output(b"out\xff", b""), wire.Output(message.stdin, b"err", code)]
             return wire.Value(1)

@@ -125,3 +125,19 @@ def test_remove_without_a_name_is_an_error(capsys: pytest.CaptureFixture[str]) -
     code, _, err = run(capsys, "remove")
     assert code == 2
     assert "name what to remove, or say --all or --superseded" in err
+
+
+def test_a_run_that_cannot_fit_says_so_before_it_fetches(
+    capsys: pytest.CaptureFixture[str], tiny: TinyArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command ends with 4 and one line that has the sizes and the remedy; only indexes were asked for."""
+    monkeypatch.setattr("everykernel.machine.process.find", lambda name: Path("/bin/true"))
+    monkeypatch.setenv("EVERYKERNEL_CACHE_LIMIT", "0.5")
+    (tmp_path / "a.bpf.o").write_bytes(b"")
+    assert main(["run", str(tmp_path / "a.bpf.o"), "--kernels", "6.1"]) == 4
+    assert capsys.readouterr().err.splitlines()[-2] == (
+        f"everykernel: {tmp_path}/cache: this run needs some 0.6 GB of the cache (kernels: 1, snapshots: 1), "
+        "whose limit is 0.5 GB [set EVERYKERNEL_CACHE_LIMIT to 1 (GB), or name fewer kernels]"
+    )
+    assert not [path for path in tiny.server.paths() if path.endswith(".deb")]
+    assert store.stored() == []

@@ -162,7 +162,8 @@ def test_what_uses_a_map_that_is_left_out(tmp_path: Path, monkeypatch: pytest.Mo
     theirs = next(v for v in verdicts if isinstance(v, libbpf.Verdict) and v.program == "stores")
     spec = read(path.read_bytes(), "maps.o")
     stores = spec.functions["stores"]
-    ours = link([stores], {"stores": stores.code}, {name: -1 if name == "wide" else 3 for name in spec.maps}, {})
+    fds = {name: -1 if name == "wide" else 3 for name in spec.maps}
+    ours = link([stores], {"stores": stores.code}, fds, {}, "little")
     assert theirs.errno == 0
     assert bytes(ours.code) == theirs.code
 

@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from everykernel import images, wire
+from everykernel.machine import gate
 from everykernel.machine.channel import Channel
 
 # Requests about objects load the kernel's BTF and try its features: a guest's business. Hello would set our clock.
@@ -30,6 +32,12 @@ class Requests:
     def serve(self, message):
         if message.handle == 0:
             raise KeyError("no such handle")
+        if message.handle == 1:
+            return wire.Value("x" * (33 << 20))
+        if message.handle == 2:
+            return wire.Value([0] * (5 << 20))
+        if message.handle == 3:
+            return wire.Value({"blob": bytes(65 << 20)})
         return wire.Value({"handle": message.handle, "data": b"\\0"})
 stand_in.Requests = Requests
 sys.modules["everykernel.guest.requests"] = stand_in
@@ -46,11 +54,11 @@ class Agent:
         self.channel = channel
         self.number = 0
 
-    def ask(self, message: wire.Message) -> wire.Message:
+    def ask(self, message: wire.Request[Any]) -> Any:
         self.number += 1
         deadline = time.monotonic() + 20
         self.channel.send(wire.encode(self.number, message), deadline)
-        number, reply = self.channel.receive(deadline)
+        number, reply = gate.admit(*self.channel.receive(deadline), {self.number: message})
         assert number == self.number
         return reply
 
@@ -64,7 +72,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as process:
         theirs.close()
         channel = Channel(ours)
-        number, ready = channel.receive(time.monotonic() + 20)
+        number, ready = wire.decode(*channel.receive(time.monotonic() + 20))
         assert number == 0
         assert isinstance(ready, wire.Facts)
         yield Agent(channel)
@@ -94,7 +102,10 @@ def test_programs(agent: Agent) -> None:
     reply = agent.ask(wire.Run(["sh", "-c", "cat; echo $X >&2; exit 7"], b"in", {"X": "y"}))
     assert reply == wire.Ran(7, b"in", b"y\n")
     assert agent.ask(wire.Run(["/no/such"])) == wire.Failed("load-failed", "no such file or directory", "/no/such")
-    assert isinstance(agent.ask(wire.Run([])), wire.Failed)
+    for odd in ([], ["a\0b"], [1]):
+        assert isinstance(agent.ask(wire.Run(odd)), wire.Failed)  # type: ignore[arg-type]
+        assert isinstance(agent.ask(wire.Start(odd)), wire.Failed)  # type: ignore[arg-type]
+    assert isinstance(agent.ask(wire.Push("/a\0b", b"")), wire.Failed)
 
 
 def test_programs_are_followed(agent: Agent, tmp_path: Path) -> None:
@@ -120,15 +131,23 @@ def test_a_ping_is_answered_while_a_request_runs(agent: Agent) -> None:
     deadline = time.monotonic() + 20
     agent.channel.send(wire.encode(1001, wire.Run(["sleep", "0.5"])), deadline)
     agent.channel.send(wire.encode(1002, wire.Ping()), deadline)
-    assert agent.channel.receive(deadline) == (1002, wire.Done())
-    assert agent.channel.receive(deadline)[0] == 1001
+    assert wire.decode(*agent.channel.receive(deadline)) == (1002, wire.Done())
+    assert wire.decode(*agent.channel.receive(deadline))[0] == 1001
 
 
 def test_others_answer_about_objects(agent: Agent) -> None:
     """A request that is not the agent's own goes to the loader; a defect there costs nobody the guest."""
-    assert agent.ask(wire.Unload(7)) == wire.Value({"handle": 7, "data": b"\0"})
-    reply = agent.ask(wire.Unload(0))
-    assert isinstance(reply, wire.Failed)
-    assert (reply.code, reply.message) == ("harness-error", "KeyError: 'no such handle'")
+    assert agent.ask(wire.Globals(7)) == wire.Value({"handle": 7, "data": b"\0"})
+    reply = agent.ask(wire.Globals(0))
+    assert isinstance(reply, wire.Broke)
+    assert reply.message == "KeyError: 'no such handle'"
     assert "Traceback" in reply.trace
     assert agent.ask(wire.Ping()) == wire.Done()
+
+
+@pytest.mark.parametrize("handle", [1, 2, 3])
+def test_an_answer_that_is_too_large_is_an_answer(agent: Agent, handle: int) -> None:
+    """What the host would refuse is not sent; why, is."""
+    reply = agent.ask(wire.Globals(handle))
+    assert isinstance(reply, wire.Failed)
+    assert (reply.code, reply.message[:15]) == ("limit-exceeded", "the answer has ")

@@ -35,7 +35,7 @@ class Archive(debian.Archive):
         return Path(f"/debs/{entry.name}_{entry.version}.deb")
 
 
-def unpack(deb: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+def unpack(deb: Path, *, largest: int) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
     program, link, junk = (
         tarfile.TarInfo("bin/busybox"),
         tarfile.TarInfo("lib64/ld-linux-x86-64.so.2"),

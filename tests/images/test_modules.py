@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import lzma
 from collections.abc import Callable
 from pathlib import Path
@@ -26,10 +27,11 @@ TREE = {
     "snd-dummy": (".ko.xz", "soundcore"),
     "soundcore": (".ko", ""),
 }
+zstd = zstandard.ZstdCompressor().compress
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     ".ko": bytes,
     ".ko.xz": lzma.compress,
-    ".ko.zst": zstandard.ZstdCompressor().compress,
+    ".ko.zst": zstd,
 }
 
 
@@ -107,3 +109,94 @@ def test_it_is_made_once(linux: Kernel) -> None:
     assert linux.modules is not None
     (linux.modules / "kernel/drivers/virtio_pci.ko").write_bytes(elf("virtio_pci") + b"changed")
     assert modules.modules_cpio(linux) != first
+
+
+def plant(linux: Kernel, name: str, depends: str, pack: Callable[[bytes], bytes] = bytes, suffix: str = ".ko") -> Path:
+    """Put one more module into the kernel's folder."""
+    assert linux.modules is not None
+    path = linux.modules / "kernel" / f"{name}{suffix}"
+    path.write_bytes(pack(b"\x7fELF\0depends=" + depends.encode("latin-1") + b"\0"))
+    return path
+
+
+def test_modules_that_depend_on_themselves_are_refused(linux: Kernel) -> None:
+    """A circle of dependencies is one line that names it, as depmod refuses it."""
+    plant(linux, "a", "b,virtio")
+    plant(linux, "b", "c")
+    path = plant(linux, "c", "b")
+    with pytest.raises(KernelModuleMissing) as caught:
+        modules.modules_cpio(linux, ["a"])
+    assert str(caught.value) == (
+        f"{path.with_name('b.ko')}: this module depends on itself (b → c → b) "
+        "[everykernel kernels remove it and fetch it again, or build it again]"
+    )
+    plant(linux, "self", "self")
+    with pytest.raises(KernelModuleMissing, match=r"depends on itself \(self → self\)"):
+        modules.modules_cpio(linux, ["self"])
+
+
+def test_a_chain_may_be_as_long_as_there_are_modules(linux: Kernel) -> None:
+    """Two thousand modules in a row are put into order, each read once; a circle of them is cut where it is shown."""
+    for number in range(2000):
+        plant(linux, f"m{number}", f"m{number + 1}" if number < 1999 else "")
+    order = [path.stem for path in modules.Tree(linux).order(["m0"])]
+    assert order == [f"m{number}" for number in reversed(range(2000))]
+    plant(linux, "m1999", "m0")
+    with pytest.raises(KernelModuleMissing, match=r"\(m0 → m1 → m2 → m3 → … → m1996 → m1997 → m1998 → m1999 → m0\)"):
+        modules.Tree(linux).order(["m0"])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"),
+    [
+        (".ko.xz", lambda data: lzma.compress(data, preset=0)),
+        (".ko.gz", gzip.compress),
+        (".ko.zst", zstd),
+        (".ko", bytes),
+    ],
+)
+def test_a_module_that_is_a_bomb_is_refused(
+    linux: Kernel, suffix: str, pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that unpacks to more than any module has is one line; so is one that is damaged."""
+    monkeypatch.setattr(modules, "LARGEST", 1 << 20)
+    path = plant(linux, "bomb", "", lambda data: pack(data + bytes(2 << 20)), suffix)
+    with pytest.raises(KernelModuleMissing) as caught:
+        modules.modules_cpio(linux, ["bomb"])
+    assert str(caught.value).startswith(f"{path}: this module cannot be read: it ")
+    assert "more than 1 MiB" in str(caught.value)
+    if suffix != ".ko":
+        path.write_bytes(pack(b"\x7fELF")[:-3])
+        with pytest.raises(KernelModuleMissing, match="this module cannot be read: "):
+            modules.modules_cpio(linux, ["bomb"])
+
+
+def test_all_modules_together_have_a_ceiling(linux: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many modules that are large are as bad as one that is larger."""
+    monkeypatch.setattr(modules, "ALL_LARGEST", 3 << 20)
+    plant(linux, "big1", "", lambda data: data + bytes(2 << 20))
+    plant(linux, "big2", "big1", lambda data: data + bytes(2 << 20))
+    modules.modules_cpio(linux, ["big1"])
+    with pytest.raises(KernelModuleMissing, match="this module and those that it needs have more than 3 MiB"):
+        modules.modules_cpio(linux, ["big2"])
+
+
+def test_what_a_module_depends_on_may_be_anything(linux: Kernel) -> None:
+    """Names that are no text are modules that are not there; a field that is longer than any is none."""
+    plant(linux, "odd", "\xff\xfe/../x")
+    with pytest.raises(KernelModuleMissing, match=r"6\.1: '\\xff\\xfe/../x' is no name for a module \["):
+        modules.modules_cpio(linux, ["odd"])
+    assert modules.depends(b"\0depends=" + b"a," * 40_000 + b"\0") == []
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a b", "ä"])
+def test_a_modules_file_has_a_name(linux: Kernel, name: str) -> None:
+    """A module, or a folder of modules, that would become two lines of the list in the guest is refused."""
+    plant(linux, name, "")
+    with pytest.raises(KernelModuleMissing, match="is no name for a module "):
+        modules.modules_cpio(linux, [name])
+    assert linux.modules is not None
+    (linux.modules / "kernel" / name).mkdir()
+    plant(linux, f"{name}/sound", "")
+    with pytest.raises(KernelModuleMissing, match="is no name for a module's file "):
+        modules.modules_cpio(linux, ["sound"])

@@ -10,6 +10,7 @@ import struct
 import tarfile
 import threading
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import zstandard
@@ -19,6 +20,7 @@ from everykernel.kernels.debian import Archive
 from everykernel.kernels.mirror import Mirror
 from everykernel.kernels.trust import Trust
 
+DATE = 1_700_000_000.0  # seconds since the epoch: when the archive was written, if a test says nothing else
 BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 16, 16, 5) + struct.pack("<IIII", 1, 1 << 24, 4, 32) + b"\0int\0"
 
 
@@ -90,6 +92,7 @@ class Server:
         asked: the path and Range header of each request, in order.
         break_after: paths at which it breaks off once, after so many bytes.
         status: paths that it answers with another status.
+        lengths: whether it says how long its answers are; else they end with the connection.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -97,6 +100,7 @@ class Server:
     break_after: dict[str, int] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
     ranges: bool = True
+    lengths: bool = True
     url: str = ""
 
     def __enter__(self) -> Server:
@@ -147,7 +151,11 @@ class Server:
         if start:
             request.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         body = data[start:]
-        request.send_header("Content-Length", str(len(body)))
+        if self.lengths:
+            request.send_header("Content-Length", str(len(body)))
+        else:
+            request.send_header("Connection", "close")
+            request.close_connection = True
         request.end_headers()
         limit = self.break_after.pop(path, None)
         request.wfile.write(body if limit is None else body[:limit])
@@ -200,8 +208,14 @@ class TinyArchive:
     def base(suite: str) -> str:
         return "/debian-security" if suite.endswith("-security") else "/debian"
 
-    def publish(self, *, top: str = "") -> None:
-        """Write the indexes of all suites; ``top`` is ``/archive`` for the archive server."""
+    def publish(self, *, top: str = "", date: float = DATE, until: float | None = None, codename: str = "") -> None:
+        """Write the indexes of all suites.
+
+        Args:
+            top: ``/archive`` for the archive server.
+            date, until: Date and Valid-Until of InRelease, in seconds since the epoch.
+            codename: what InRelease says instead of the suite's name.
+        """
         for suite in {suite for suite, _ in self.packages}:
             lines = []
             for (owner, arch), stanzas in self.packages.items():
@@ -210,7 +224,9 @@ class TinyArchive:
                     name = f"main/binary-{arch}/Packages.xz"
                     self.server.files[f"{top}{self.base(suite)}/dists/{suite}/{name}"] = packed
                     lines.append(f" {hashlib.sha256(packed).hexdigest()} {len(packed)} {name}")
-            text = "\n".join([f"Suite: {suite}", "SHA256:", *lines])
+            head = ["Suite: old", f"Codename: {codename or suite}", f"Date: {formatdate(date, usegmt=True)}"]
+            head += [f"Valid-Until: {formatdate(until, usegmt=True)}"] if until is not None else []
+            text = "\n".join([*head, "SHA256:", *lines])
             signed = f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{text}\n-----BEGIN PGP SIGNATURE-----\n\nx\n"
             self.server.files[f"{top}{self.base(suite)}/dists/{suite}/InRelease"] = signed.encode()
 

@@ -220,3 +220,24 @@ class Recorder:
 
     def advance(self, amount: int) -> None:
         self.done += amount
+
+
+def test_a_download_stops_past_the_promised_size(server: Server, tmp_path: Path) -> None:
+    """A server that says nothing of the length and never ends is left where the index says that the file ends."""
+    server.files["/f"] = DATA + bytes(50_000_000)
+    server.lengths = False
+    with pytest.raises(Mismatch, match=r"not the file that the signed index promises \(more than 1000000 bytes\)"):
+        get(server, tmp_path / "f")
+    assert sum(path.stat().st_size for path in tmp_path.iterdir() if path.name.startswith(".f")) == 0
+
+
+def test_a_small_file_is_small(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read into memory has a ceiling."""
+    monkeypatch.setattr(download, "SMALL", 1 << 20)
+    server.files["/f"] = bytes((1 << 20) + 1)
+    server.lengths = False
+    downloader = Downloader()
+    with pytest.raises(DownloadError) as caught:
+        downloader.get(f"{server.url}/f")
+    downloader.close()
+    assert str(caught.value) == f"{server.url}/f: has more than 1 MiB, for a small file"

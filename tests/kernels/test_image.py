@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import struct
+import time
+from collections.abc import Callable
 
 import lz4.block
 import pytest
@@ -128,3 +131,47 @@ def test_a_payload_that_cannot_be_decompressed_is_an_error(payload: bytes) -> No
     """An unknown or damaged payload is told, never taken for a kernel without BTF."""
     with pytest.raises(UsageError, match="the kernel inside the image"):
         image.btf(bzimage("6.1.0", payload))
+
+
+@pytest.mark.parametrize("release", ["/../../x", "../x", ".x", "a/b", "", "-v", "a\u00e9", "x" * 201, "a\x1b[2J"])
+def test_a_release_that_is_no_name_is_refused(release: str) -> None:
+    """A release becomes part of paths: an image whose header names another thing is no kernel for us."""
+    with pytest.raises(UsageError, match="is no name for a kernel's release") as caught:
+        image.inspect(bzimage(release, b""), "bzImage")
+    assert str(caught.value).startswith("bzImage: '")
+    assert str(caught.value).endswith(" [build it with a sound LOCALVERSION]")
+    arm = bytes(56) + b"ARM\x64" + bytes(100) + b"Linux version " + release.encode() + b" (x@y)"
+    with pytest.raises(UsageError, match="is no name for a kernel's release"):
+        image.inspect(arm, "Image")
+
+
+@pytest.mark.parametrize("end", [0x206, 0x20F, 0x236, 0x24F])
+def test_an_image_that_ends_inside_its_header_is_told(end: int) -> None:
+    """A download that broke off is an error of one line, from either reader."""
+    data = bzimage("6.1.0", b"x")[:end]
+    with pytest.raises(UsageError) as caught:
+        image.inspect(data, "bzImage")
+    assert str(caught.value) == f"bzImage: ends inside its header ({end} bytes) [copy or build it again]"
+    with pytest.raises(UsageError):
+        image.btf(data)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress, lz4_legacy])
+def test_an_image_may_end_anywhere(pack: Callable[[bytes], bytes]) -> None:
+    """Wherever an image is cut, it is read or refused: nothing else is raised, and no BTF comes out of a part."""
+    data = bzimage("6.1.0", pack(KERNEL))
+    for end in range(0x250, len(data)):
+        with contextlib.suppress(UsageError):
+            image.inspect(data[:end], "bzImage")
+        with pytest.raises(UsageError):
+            image.btf(data[:end])
+
+
+def test_many_look_alikes_are_not_searched_for_ever() -> None:
+    """An image that is nothing but headers of BTF, each sound and of megabytes, is read through once."""
+    size = 4 << 20
+    head = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 4, 4, size - 24 * 50_000)
+    data = head * 50_000 + bytes(size)
+    started = time.process_time()
+    assert image.btf(data) is not None
+    assert time.process_time() - started < 2

@@ -13,7 +13,7 @@ from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.download import Mismatch, NotThere, Unreachable
-from everykernel.kernels.index import _decompress
+from everykernel.kernels.index import Entry, _decompress
 from everykernel.kernels.mirror import Mirror
 from everykernel.kernels.trust import Trust
 
@@ -192,3 +192,51 @@ def test_a_bad_signature_is_never_passed_over(tiny: TinyArchive, server: Server)
         names(archive)
     assert caught.value.where == f"{server.url}{INRELEASE}"
     assert caught.value.message.startswith("the signature is not good: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "linux-image-5.10.0/../../x"}, "'linux-image-5.10.0/../../x' is no name for a package"),
+        ({"version": "../1"}, "'../1' is no name for a version"),
+        ({"filename": "pool/../../etc/x.deb"}, "'..' is no name for a part of a package's path"),
+        ({"filename": "/etc/x.deb"}, "'' is no name for a part of a package's path"),
+    ],
+)
+def test_an_entry_that_leads_elsewhere_is_refused(change: dict[str, str], said: str) -> None:
+    """Names, versions and paths of an index are checked wherever an entry is made, from the archive or the cache."""
+    sound = {"name": "linux-image-5.10.0", "version": "1:5.10.1-1~bpo11+1", "filename": "pool/main/l/linux/x_1.deb"}
+    Entry(**sound, arch="amd64", suite="s", size=1, sha256="0" * 64)
+    with pytest.raises(DownloadError) as caught:
+        Entry(**(sound | change), arch="amd64", suite="s", size=1, sha256="0" * 64)
+    assert str(caught.value) == f"index of s for amd64: {said} [it would lead out of its folder]"
+
+
+def test_a_hostile_package_of_an_index_is_refused(tiny: TinyArchive, cache_root: Path) -> None:
+    """A signed index that names a package out of its folder gives one line, and no file anywhere."""
+    tiny.add("old-security", "linux-image-9.9.0/../../../x-cloud-amd64", "9.9.1-1", b"")
+    tiny.publish()
+    with pytest.raises(DownloadError, match="is no name for a package"):
+        tiny.archive().index("old-security", "amd64").kernels()
+    assert not list(cache_root.parent.rglob("*x-cloud*"))
+
+
+def test_an_entry_without_its_fields_is_told(tiny: TinyArchive) -> None:
+    """A stanza that lacks what is needed names the package."""
+    tiny.packages["old-security", "amd64"] = ["Package: linux-image-5.10.0-1-cloud-amd64\nVersion: 1\n"]
+    tiny.publish()
+    with pytest.raises(DownloadError) as caught:
+        tiny.archive().index("old-security", "amd64").kernels()
+    assert str(caught.value) == (
+        "index of old-security for amd64: the entry of 'linux-image-5.10.0-1-cloud-amd64' cannot be read: "
+        "KeyError('filename')"
+    )
+
+
+def test_an_index_that_is_a_bomb_is_refused(tiny: TinyArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Packages.xz is unpacked as far as Debian's largest index could go."""
+    monkeypatch.setattr("everykernel.kernels.index._LARGEST", 1 << 20)
+    tiny.packages["old-security", "amd64"] = ["x" * (2 << 20)]
+    tiny.publish()
+    with pytest.raises(DownloadError, match="not a sound index: it unpacks to more than 1 MiB"):
+        tiny.archive().index("old-security", "amd64").kernels()

@@ -107,3 +107,30 @@ def test_another_architecture(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}/Image: is a kernel for aarch64, which is not supported [the architectures are x86_64, i386]"
     )
+
+
+def test_a_release_that_leads_elsewhere_stops_before_anything_is_written(tmp_path: Path, cache_root: Path) -> None:
+    """An image that names its release /../../x writes nothing, inside the cache or outside."""
+    (tmp_path / "bzImage").write_bytes(kernel_image("/../../x"))
+    with pytest.raises(UsageError) as caught:
+        fetch(tmp_path / "bzImage")
+    assert str(caught.value) == (
+        f"{tmp_path}/bzImage: '/../../x' is no name for a kernel's release [build it with a sound LOCALVERSION]"
+    )
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["bzImage"]
+    assert not list(cache_root.glob("*/*"))
+
+
+def test_a_device_is_no_image() -> None:
+    """What has no end is not read."""
+    with pytest.raises(UsageError) as caught:
+        fetch(Path("/dev/zero"))
+    assert str(caught.value) == "/dev/zero: is no regular file [give a bzImage, vmlinuz or Image]"
+
+
+def test_a_file_that_no_image_can_be_is_not_read(tmp_path: Path) -> None:
+    """A file of a terabyte (all of it a hole) is an error at once."""
+    with (tmp_path / "bzImage").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UsageError, match="has more than 1024 MiB, which no kernel image has"):
+        fetch(tmp_path / "bzImage")

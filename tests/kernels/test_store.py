@@ -225,3 +225,50 @@ def test_a_kernel_that_another_process_makes_is_waited_for(tiny: TinyArchive) ->
         assert fetch(tiny, "6.1").image.exists()
         assert time.monotonic() - started > 0.5
         other.communicate("")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["kernel/a", "kernel/a/b.ko"], "not a sound package: lib/modules/{}/kernel/a/b.ko is a file and a folder"),
+        (["kernel/a/b.ko", "kernel/a"], "not a sound package: lib/modules/{}/kernel/a is a file and a folder"),
+        (["kernel/a\nb.ko"], "'a\\nb.ko' is no name for a file of a kernel [it would lead out of its folder]"),
+    ],
+)
+def test_a_package_whose_names_are_odd_leaves_nothing(tiny: TinyArchive, names: list[str], said: str) -> None:
+    """A package that contradicts itself, or holds what is no name, is an error, and no part of it stays."""
+    release = "6.1.0-99-cloud-amd64"
+    files = {f"./boot/vmlinuz-{release}": kernel_image(release)}
+    files |= {f"./lib/modules/{release}/{name}": b"x" for name in names}
+    tiny.add("stable-security", f"linux-image-{release}", "6.1.999-1", deb(files))
+    tiny.publish()
+    (resolved,) = kernels.resolve("6.1", archive=tiny.archive())
+    with pytest.raises(DownloadError) as caught:
+        resolved.fetch()
+    assert said.format(release) in str(caught.value)
+    assert list(cache.folder("kernels").iterdir()) == []
+
+
+def test_a_package_that_is_a_bomb_fills_no_disk(tiny: TinyArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel's package is unpacked as far as a kernel may go, and what was unpacked goes."""
+    monkeypatch.setattr(store, "_LARGEST", 4 << 20)
+    release = "6.1.0-99-cloud-amd64"
+    files = {f"./boot/vmlinuz-{release}": kernel_image(release), f"./lib/modules/{release}/a.ko": bytes(8 << 20)}
+    tiny.add("stable-security", f"linux-image-{release}", "6.1.999-1", deb(files))
+    tiny.publish()
+    (resolved,) = kernels.resolve("6.1", archive=tiny.archive())
+    with pytest.raises(DownloadError, match="not a sound package: it unpacks to more than 4 MiB"):
+        resolved.fetch()
+    assert list(cache.folder("kernels").iterdir()) == []
+
+
+def test_a_kernel_that_a_spec_means_is_held_before_it_is_fetched(tiny: TinyArchive) -> None:
+    """What was resolved is about to be used: making another kernel ready does not push it out of the cache."""
+    fetch(tiny, "5.10")
+    store.release_all()
+    cache.let_go()
+    (resolved,) = kernels.resolve("5.10", archive=tiny.archive())
+    assert cache.prune(1) == []
+    store.remove(store.stored()[0])
+    assert store.stored() == []
+    assert resolved.cached

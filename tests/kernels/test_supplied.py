@@ -11,7 +11,7 @@ from tests.btfwriter import Writer
 from tests.elfwriter import bpf_object
 
 from everykernel.architectures import ARCHITECTURES
-from everykernel.errors import UsageError
+from everykernel.errors import GuestLost, UsageError
 from everykernel.kernels.supplied import Supply, for_kernel
 
 X86, I386 = ARCHITECTURES["x86_64"], ARCHITECTURES["i386"]
@@ -73,10 +73,10 @@ def test_the_archives_layout(suffix: str, arch: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["", "i386/"])
 def test_a_flat_folder(place: str, tmp_path: Path) -> None:
-    """RELEASE.btf is found without the folders above it; a release with signs that patterns know is one."""
-    put(tmp_path, f"{place}6.12.9+deb13[1].btf", btf())
-    assert Supply.parse(str(tmp_path)).find("6.12.9+deb13[1]", I386) is not None
-    assert Supply.parse(str(tmp_path)).find("6.12.9+deb13*", I386) is None
+    """RELEASE.btf is found without the folders above it; a release may have any sign of a name."""
+    put(tmp_path, f"{place}6.12.9+deb13~1_x.btf", btf())
+    assert Supply.parse(str(tmp_path)).find("6.12.9+deb13~1_x", I386) is not None
+    assert Supply.parse(str(tmp_path)).find("6.12.9+deb13~2_x", I386) is None
 
 
 def test_several_distributions(tmp_path: Path) -> None:
@@ -137,3 +137,22 @@ def test_order(tmp_path: Path) -> None:
     assert (second.data, notes) == (btf("two"), [])
     nothing, notes = for_kernel(supplies[:1], "6.1/i386", RELEASE, I386)
     assert (nothing, notes) == (None, [f"{tmp_path}/one has no BTF for {RELEASE} (i386)"])
+
+
+@pytest.mark.parametrize("release", ["../outside", "/etc/x", "a/../../outside", ""])
+def test_a_guest_cannot_choose_a_file_outside_of_the_folder(tmp_path: Path, release: str) -> None:
+    """The release is what the guest says: one that leads elsewhere is the guest's end, and nothing is read."""
+    put(tmp_path, "outside.btf", btf())
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(GuestLost) as caught:
+        Supply.parse(str(tmp_path / "folder")).find(release, X86)
+    assert str(caught.value) == (
+        f"{tmp_path}/folder: {release!r} is no name for a kernel's release [it would lead out of its folder]"
+    )
+
+
+def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device, or a file that no BTF can be, is read as far as BTF could go."""
+    monkeypatch.setattr("everykernel.kernels.supplied._LIMIT", 1 << 20)
+    with pytest.raises(UsageError, match="/dev/zero: has more than 1 MiB, which no BTF has"):
+        Supply.parse("/dev/zero")

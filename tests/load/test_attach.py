@@ -11,10 +11,15 @@ from typing import Any, cast
 
 import pytest
 
-from everykernel.load.attach import net, probe
-from everykernel.load.attach.dispatch import Places, attach
+from everykernel.load.attach import files, net, uprobe
+from everykernel.load.attach.dispatch import attach
 from everykernel.load.attach.outcome import Link, NotAttached
+from everykernel.load.attach.places import Places
+from everykernel.load.kernel.types import KernelTypes
+from everykernel.load.system.door import System
 from everykernel.object import sections
+
+SYSTEM = System()
 
 
 def spec(section: str) -> Any:
@@ -30,7 +35,7 @@ def spec(section: str) -> Any:
 
 def refusal(section: str, target: str = "") -> tuple[str, str, str]:
     with pytest.raises(NotAttached) as raised:
-        attach(spec(section), -1, target, Places({}, {}))
+        attach(spec(section), -1, target, Places({}, {}, KernelTypes(None, SYSTEM)))
     return raised.value.status, raised.value.code, raised.value.message
 
 
@@ -134,24 +139,24 @@ def test_where_a_function_begins() -> None:
     listing = subprocess.run(["nm", "-D", libc], capture_output=True, text=True, check=True).stdout
     wanted = next(int(line.split()[0], 16) for line in listing.splitlines() if line.split()[-1].startswith("labs@@"))
     # the C library's segment of code lies in the file where it lies in memory
-    assert probe.place(f"{libc}:labs") == (libc, wanted)
-    assert probe.place(f"{libc}:labs+0x4") == (libc, wanted + 4)
-    assert probe.place(f"{libc}:0x1234") == (libc, 0x1234)
-    assert probe.place(f"{Path(libc).name}:labs")[1] == wanted
+    assert uprobe.place(SYSTEM, f"{libc}:labs") == (libc, wanted)
+    assert uprobe.place(SYSTEM, f"{libc}:labs+0x4") == (libc, wanted + 4)
+    assert uprobe.place(SYSTEM, f"{libc}:0x1234") == (libc, 0x1234)
+    assert uprobe.place(SYSTEM, f"{Path(libc).name}:labs")[1] == wanted
     with pytest.raises(NotAttached, match="has no function no_such_function"):
-        probe.place(f"{libc}:no_such_function")
+        uprobe.place(SYSTEM, f"{libc}:no_such_function")
 
 
 def test_the_functions_that_a_pattern_names() -> None:
     """A pattern names functions by ``*`` and ``?`` alone, for multi links; one that names none is missing."""
     libc = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libc.so" in line)
-    found = probe.symbol_offsets(libc, "get?gid")
-    assert sorted(found) == sorted(probe.symbol_offsets(libc, name)[0] for name in ("getpgid", "getegid"))
+    found = files.symbol_offsets(SYSTEM, libc, "get?gid")
+    assert sorted(found) == sorted(files.symbol_offsets(SYSTEM, libc, name)[0] for name in ("getpgid", "getegid"))
     for pattern in ("no_such*", "get[pe]gid*"):
         with pytest.raises(NotAttached, match="has no function"):
-            probe.symbol_offsets(libc, pattern)
+            files.symbol_offsets(SYSTEM, libc, pattern)
     with pytest.raises(NotAttached, match="only multi links take patterns"):
-        probe.place(f"{libc}:get?gid")
+        uprobe.place(SYSTEM, f"{libc}:get?gid")
 
 
 def test_what_is_no_elf_file(tmp_path: Path) -> None:
@@ -159,7 +164,7 @@ def test_what_is_no_elf_file(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_bytes(b"no ELF file")
     with pytest.raises(NotAttached, match="is no sound ELF file"):
-        probe.place(f"{path}:f")
+        uprobe.place(SYSTEM, f"{path}:f")
 
 
 def test_sockets_are_given_by_descriptor() -> None:
@@ -172,7 +177,7 @@ def test_sockets_are_given_by_descriptor() -> None:
     with open(sys.executable, "rb") as file:  # noqa: PTH123
         before = os.listdir("/proc/self/fd")  # noqa: PTH208
         with pytest.raises(NotAttached, match="it is no socket"):
-            net.by_option(-1, f"fd:{file.fileno()}", "socket_filter")
+            net.by_option(SYSTEM, -1, f"fd:{file.fileno()}", "socket_filter")
         assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
 
 
@@ -187,7 +192,7 @@ def test_a_link_closes_once() -> None:
             os.fstat(first)
         undone.append(1)
 
-    link = Link(first, undo, (second,))
+    link = Link(SYSTEM, first, undo, (second,))
     link.close()
     link.close()
     assert undone == [1]

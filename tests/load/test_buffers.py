@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from everykernel.load.maps import map as map_
-from everykernel.load.maps import perfbuf
 from everykernel.load.maps.perfbuf import PerfBuffer
 from everykernel.load.maps.ringbuf import BUSY, DISCARD, RingBuffer
 from everykernel.load.maps.userring import UserRingBuffer
-from everykernel.object import MapSpec
+from everykernel.load.system.block import Fields
+from everykernel.load.system.door import System
 
 PAGE = mmap.PAGESIZE
 SIZE = PAGE  # of the ring buffer's data
@@ -62,7 +61,7 @@ def ring() -> Iterator[Ring]:
 
 def test_ring_buffer_order_and_padding(ring: Ring) -> None:
     """Records come in order, without their padding, and what was read is given back to the kernel."""
-    reader = RingBuffer(ring.fd, SIZE)
+    reader = RingBuffer(System(), ring.fd, SIZE)
     for data in (b"one", b"twelve bytes", b""):
         ring.write(data)
     assert reader.read(2, 0) == [b"one", b"twelve bytes"]
@@ -74,7 +73,7 @@ def test_ring_buffer_order_and_padding(ring: Ring) -> None:
 
 def test_ring_buffer_wraps(ring: Ring) -> None:
     """A record that goes around the end of the data is whole."""
-    reader = RingBuffer(ring.fd, SIZE)
+    reader = RingBuffer(System(), ring.fd, SIZE)
     for number in range(20):
         data = bytes([number]) * 500
         ring.write(data)
@@ -85,7 +84,7 @@ def test_ring_buffer_wraps(ring: Ring) -> None:
 
 def test_ring_buffer_that_overwrites(ring: Ring) -> None:
     """What was overwritten is not read: the oldest record that is still there comes first, then those behind it."""
-    reader = RingBuffer(ring.fd, SIZE, overwrites=True)
+    reader = RingBuffer(System(), ring.fd, SIZE, overwrites=True)
     ring.write(b"first")
     ring.overwrite()
     assert reader.read(1, 0) == [b"first"]
@@ -104,7 +103,7 @@ def test_ring_buffer_that_overwrites(ring: Ring) -> None:
 
 def test_ring_buffer_record_overwritten_while_it_is_read(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record that the kernel overwrites while it is copied is not handed out."""
-    reader = RingBuffer(ring.fd, SIZE, overwrites=True)
+    reader = RingBuffer(System(), ring.fd, SIZE, overwrites=True)
     for number in range(10):
         ring.write(bytes([number]) * 300)
     asked = []
@@ -124,7 +123,7 @@ def test_ring_buffer_record_overwritten_while_it_is_read(ring: Ring, monkeypatch
 
 def test_ring_buffer_busy_and_discarded(ring: Ring) -> None:
     """A discarded record is stepped over; one that is still being written holds back those behind it."""
-    reader = RingBuffer(ring.fd, SIZE)
+    reader = RingBuffer(System(), ring.fd, SIZE)
     ring.write(b"gone", DISCARD)
     ring.write(b"kept")
     at = ring.position
@@ -139,7 +138,7 @@ def test_ring_buffer_busy_and_discarded(ring: Ring) -> None:
 
 def test_user_ring_buffer(ring: Ring) -> None:
     """Samples are laid out as the kernel drains them, around the end too; those that have no room stay out."""
-    writer = UserRingBuffer(ring.fd, SIZE)
+    writer = UserRingBuffer(System(), ring.fd, SIZE)
     for number in range(20):  # the kernel drains each at once: the consumer's position is its own
         start = 2 * PAGE + number * 512 % SIZE
         assert writer.write([bytes([number]) * 500]) == 1
@@ -179,26 +178,38 @@ class Cpu:
         return int(struct.unpack_from("=Q", self.memory, 1032)[0])
 
 
+class Machine(System):
+    """A machine of two CPUs, whose buffers `PerfBuffer` opens."""
+
+    def __init__(self, cpus: list[Cpu]) -> None:
+        super().__init__()
+        self._cpus = cpus
+
+    def cpus(self, which: str = "possible") -> list[int]:
+        return list(range(len(self._cpus)))
+
+    def perf_event_open(self, attributes: Fields, pid: int, cpu: int) -> int:
+        return os.dup(self._cpus[cpu].fd)
+
+    def bpf(self, command: int, attributes: Fields) -> int:
+        return 0
+
+    def ioctl(self, fd: int, request: int, argument: int = 0) -> None:
+        pass
+
+
 @pytest.fixture
-def cpus(monkeypatch: pytest.MonkeyPatch) -> list[Cpu]:
-    """Two CPUs whose buffers `PerfBuffer` opens."""
-    found = [Cpu(), Cpu()]
-    monkeypatch.setattr(perfbuf, "perf_event_open", lambda attributes, pid, cpu: os.dup(found[cpu].fd))
-    monkeypatch.setattr(perfbuf, "bpf", lambda command, attributes: 0)
-    monkeypatch.setattr("fcntl.ioctl", lambda *arguments: 0)
-    monkeypatch.setattr(map_, "cpu_list", lambda which: [0, 1])
-    return found
+def cpus() -> list[Cpu]:
+    return [Cpu(), Cpu()]
 
 
-def _buffer() -> PerfBuffer:
-    made = map_.Map("events", MapSpec("events", map_.PERF_EVENT_ARRAY, 4, 4, 2), None)
-    made.fd = 0
-    return PerfBuffer(made)
+def _buffer(cpus: list[Cpu]) -> PerfBuffer:
+    return PerfBuffer(Machine(cpus), 0, 2)
 
 
 def test_perf_buffer_of_every_cpu(cpus: list[Cpu]) -> None:
     """Samples of all CPUs are read, up to as many as are asked for."""
-    buffer = _buffer()
+    buffer = _buffer(cpus)
     cpus[0].sample(b"a1")
     cpus[1].sample(b"b1")
     cpus[1].sample(b"b2")
@@ -210,7 +221,7 @@ def test_perf_buffer_of_every_cpu(cpus: list[Cpu]) -> None:
 
 def test_perf_buffer_counts_what_is_lost(cpus: list[Cpu]) -> None:
     """Events that the kernel had no room for are counted, not given."""
-    buffer = _buffer()
+    buffer = _buffer(cpus)
     cpus[0].sample(b"seen")
     cpus[0].record(2, struct.pack("=QQ", 7, 13))
     cpus[0].record(11, bytes(16))  # a kind that means nothing here
@@ -222,7 +233,7 @@ def test_perf_buffer_counts_what_is_lost(cpus: list[Cpu]) -> None:
 
 def test_perf_buffer_wraps(cpus: list[Cpu]) -> None:
     """A sample that goes around the end of the data pages is whole."""
-    buffer = _buffer()
+    buffer = _buffer(cpus)
     for number in range(40):
         data = bytes([number]) * 3001
         cpus[0].sample(data)

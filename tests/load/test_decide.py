@@ -10,8 +10,8 @@ from tests.btfwriter import Writer
 
 from everykernel import object as object_
 from everykernel.errors import UsageError
-from everykernel.load.programs import decide as decide_
 from everykernel.load.programs.decide import Decided, decide
+from everykernel.load.system.door import System
 from everykernel.object import MapSpec, ObjectSpec, contract
 
 
@@ -29,14 +29,21 @@ def _spec() -> ObjectSpec:
     return ObjectSpec(**{**found.__dict__, "maps": maps})
 
 
+class SixCpus(System):
+    """A machine that could have six CPUs."""
+
+    def cpus(self, which: str = "possible") -> list[int]:
+        return list(range(6))
+
+
 def _decide(names: list[str] | None = None, **table: Any) -> Decided:
-    return decide(_spec(), contract.parse(table, "x"), names)
+    return decide(_spec(), contract.parse(table, "x"), names, system=SixCpus())
 
 
 def test_nothing_decided_is_the_object_itself() -> None:
     """Without a contract every program is tried as the object has it, and nothing is noted."""
     spec = _spec()
-    found = decide(spec, contract.Contract())
+    found = decide(spec, contract.Contract(), system=System())
     assert found.spec is spec
     assert [p.name for p in found.programs] == ["a", "b", "c"]
     assert found.notes == []
@@ -66,9 +73,8 @@ def test_targets_and_what_may_fail() -> None:
     assert [programs[name].autoload for name in "bc"] == [False, False]
 
 
-def test_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes() -> None:
     """A map has the contract's sizes, the types only as long as they fit, and the record says what it was before."""
-    monkeypatch.setattr(decide_, "possible_cpus", lambda: 6)
     found = _decide(maps={"m": {"max_entries": "cpus"}})
     made = found.spec.maps["m"]
     assert (made.max_entries, made.key_size, made.value_size) == (6, 4, 4)

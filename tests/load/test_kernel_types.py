@@ -10,6 +10,7 @@ from everykernel.load.kernel import operations
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.types import KernelTypes
 from everykernel.load.programs import externs
+from everykernel.load.programs.patch import Resolved
 from everykernel.object import ObjectSpec
 from everykernel.object.spec import Extern, StructOpsSpec
 
@@ -83,7 +84,7 @@ def test_a_struct_that_the_kernel_takes_no_operations_of() -> None:
     assert none.code == "btf-missing"
 
 
-def _extern(*, weak: bool, function: bool, kernel: Writer) -> externs.Resolved:
+def _extern(*, weak: bool, function: bool, kernel: Writer) -> Resolved:
     """Resolve an extern ``thing``, a function of one int or an int variable, on a kernel with these types."""
     writer = Writer()
     integer = writer.integer("int", signed=True)

@@ -8,8 +8,8 @@ from tests import elfwriter as e
 from tests.btfwriter import Writer
 
 from everykernel import object as object_
-from everykernel.load.programs.externs import Resolved
 from everykernel.load.programs.link import link, reached
+from everykernel.load.programs.patch import Resolved
 from everykernel.object import Function, ObjectSpec
 from everykernel.object.spec import DATA, MAP, Reference
 
@@ -40,7 +40,7 @@ def test_order_and_calls() -> None:
     spec = _spec()
     parts = reached(spec.functions["main"], spec.functions)
     assert [f.name for f in parts] == ["main", "b", "a", "c"]
-    linked = link(parts, {f.name: f.code for f in parts}, {}, {})
+    linked = link(parts, {f.name: f.code for f in parts}, {}, {}, "little")
     assert [(start, f.name) for start, f in linked.places] == [(0, "main"), (4, "b"), (6, "a"), (8, "c")]
     code = bytes(linked.code)
     assert code[:8] == e.call(3)  # from 0 to 4
@@ -52,7 +52,7 @@ def test_information_moves_along() -> None:
     """func_info and line_info count from the start of the linked program."""
     spec = _spec()
     parts = reached(spec.functions["main"], spec.functions)
-    linked = link(parts, {f.name: f.code for f in parts}, {}, {})
+    linked = link(parts, {f.name: f.code for f in parts}, {}, {}, "little")
     funcs = list(struct.iter_unpack("=2I", linked.func_info))
     assert [start for start, _ in funcs] == [0, 4, 6, 8]
     lines = list(struct.iter_unpack("=4I", linked.line_info))
@@ -64,7 +64,7 @@ def test_no_information_unless_for_all() -> None:
     writer = e.ObjectWriter()
     writer.code("socket", main=e.MOV0 + e.EXIT)
     spec = object_.read(writer.build(), "x.o")
-    linked = link([spec.functions["main"]], {"main": spec.functions["main"].code}, {}, {})
+    linked = link([spec.functions["main"]], {"main": spec.functions["main"].code}, {}, {}, "little")
     assert (linked.func_info, linked.line_info) == (b"", b"")
 
 
@@ -97,7 +97,7 @@ def test_maps_data_and_externs() -> None:
         "gone": Resolved("missing"),
     }
     function = spec.functions["main"]
-    code = bytes(link([function], {"main": function.code}, {"m": 5, ".data": 6}, resolved).code)
+    code = bytes(link([function], {"main": function.code}, {"m": 5, ".data": 6}, resolved, "little").code)
     assert code[:16] == e.load64(src=1, imm=5)
     assert code[16:32] == e.insn(0x18, 1, 2, 0, 6) + e.insn(0, imm=12)
     assert code[32:48] == e.insn(0x18, 1, 0, 0, 0x81000010 - (1 << 32)) + e.insn(0, imm=-1)
@@ -119,7 +119,7 @@ def test_recursion_ends() -> None:
 def test_a_map_that_is_not_there_becomes_calls_of_no_helper() -> None:
     """Both halves of the load call what no kernel has: libbpf's number and the map's place among the maps."""
     load = Function("f", "socket", 0, e.load64() + e.EXIT, (Reference(0, MAP, "gone"),), (), None, ())
-    code = bytes(link([load], {"f": load.code}, {"there": 5, "gone": -1}, {}).code)
+    code = bytes(link([load], {"f": load.code}, {"there": 5, "gone": -1}, {}, "little").code)
     assert code == 2 * struct.pack("<BBhi", 0x85, 0, 0, 2001000001) + e.EXIT
 
 
@@ -131,6 +131,6 @@ def test_what_core_put_into_a_load_is_kept() -> None:
     references = (Reference(0, DATA, ".bss", 8), Reference(2, MAP, "m"))
     load = Function("f", "socket", 0, e.load64() + e.load64() + e.EXIT, references, (), None, ())
     relocated = e.load64(imm=96) + e.insn(0x18, 1, 0, 0, 16) + e.insn(0, imm=1) + e.EXIT
-    code = bytes(link([load], {"f": relocated}, {".bss": 5, "m": 6}, {}).code)
+    code = bytes(link([load], {"f": relocated}, {".bss": 5, "m": 6}, {}, "little").code)
     assert code[:16] == e.insn(0x18, 1, 2, 0, 5) + e.insn(0, imm=104)
     assert code[16:32] == e.insn(0x18, 1, 1, 0, 6) + e.insn(0, imm=1)

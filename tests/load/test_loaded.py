@@ -11,7 +11,11 @@ import pytest
 
 from everykernel.load.attach import cgroup
 from everykernel.load.attach.outcome import Link, NotAttached
+from everykernel.load.kernel.types import KernelTypes
 from everykernel.load.loaded import LoadedObject, Program
+from everykernel.load.system.door import System
+
+SYSTEM = System()
 
 
 def _descriptor() -> int:
@@ -28,10 +32,10 @@ def _gone() -> None:
 
 def test_what_cannot_be_detached_keeps_nothing_else_open() -> None:
     """Where detaching fails, the error rises after everything else was closed, and a second close has nothing to do."""
-    loaded = LoadedObject(None, cast("Any", {}), cast("Any", {}))
+    loaded = LoadedObject(None, cast("Any", {}), cast("Any", {}), KernelTypes(None, SYSTEM))
     fds = [_descriptor() for _ in range(5)]
     spec = cast("Any", type("Spec", (), {"name": "one", "section": "xdp"}))
-    for name, links in (("one", [Link(fds[0]), Link(-1, _gone)]), ("two", [Link(fds[1])])):
+    for name, links in (("one", [Link(SYSTEM, fds[0]), Link(SYSTEM, -1, _gone)]), ("two", [Link(SYSTEM, fds[1])])):
         loaded.programs[name] = program = Program(spec, cast("Any", {}), fds[2 + len(loaded.programs)], loaded)
         program._links += links
     loaded.descriptors.append(fds[4])
@@ -44,7 +48,7 @@ def test_what_cannot_be_detached_keeps_nothing_else_open() -> None:
 def test_a_cgroup_that_cannot_be_entered_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fresh cgroup that the process may not enter is told, and taken away."""
 
-    def refuse(path: str) -> None:
+    def refuse(system: System, path: str) -> None:
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
     before = next(
@@ -52,8 +56,8 @@ def test_a_cgroup_that_cannot_be_entered_is_removed(tmp_path: Path, monkeypatch:
     )
     folder = tmp_path / before.strip("/")
     folder.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(cgroup, "mount", lambda: str(tmp_path))
+    monkeypatch.setattr(cgroup, "mount", lambda system: str(tmp_path))
     monkeypatch.setattr(cgroup, "_move", refuse)
     with pytest.raises(NotAttached, match="EBUSY: it cannot be made or entered"):
-        cgroup.OwnCgroup()
+        cgroup.OwnCgroup(SYSTEM)
     assert list(folder.glob("everykernel-*")) == []

@@ -11,8 +11,11 @@ from everykernel.architectures import ARCHITECTURES
 from everykernel.load.attach import sites
 from everykernel.load.attach.outcome import NotAttached
 from everykernel.load.attach.sites import CONST, REG, REG_DEREF, SIB, Site
+from everykernel.load.system.door import System
 
 X86_64 = ARCHITECTURES["x86_64"]
+MACHINE = System()
+MACHINE.pointer_size, MACHINE.byteorder = 8, "little"
 
 
 def _read(arguments: str, machine: str = "x86_64") -> list[dict[str, int]]:
@@ -108,7 +111,7 @@ def _elf(notes: list[Note], *, base: int = 0, wide: bool = True, kind: int = 3, 
 def _find(tmp_path: Path, data: bytes, name: str = "hit") -> sites.Found:
     path = tmp_path / "probed"
     path.write_bytes(data)
-    return sites.find(str(path), "us", name, X86_64)
+    return sites.find(MACHINE, str(path), "us", name)
 
 
 def test_the_places_of_a_probe(tmp_path: Path) -> None:

@@ -10,18 +10,28 @@ from everykernel.load.kernel import kconfig
 from everykernel.load.kernel.probes import Probes
 from everykernel.load.maps import create
 from everykernel.load.maps import map as map_
+from everykernel.load.maps.values import decode_value, encode_value
 from everykernel.load.system import abi
+from everykernel.load.system.door import System
 from everykernel.object import MapSpec
 from everykernel.object.maps import MAP_TYPE
+
+SYSTEM = System()
 
 
 def test_sizes_of_attributes() -> None:
     """Attributes have the sizes of the kernel's structs up to the last field that is used."""
-    assert len(abi.ProgramAttributes(1, 2, 0, 0).pack()) == 144
-    assert len(abi.MapAttributes(1, 4, 4, 1).pack()) == 80
-    assert len(abi.element(1, 2, 3)) == 32
-    assert len(abi.test_run(1, (0, 0, 0, 0), (0, 0, 0, 0), 1)) == 80
-    assert len(abi.perf_event(1, 10)) == 112
+    attributes = {
+        abi.ProgramAttributes(1, 2, 0, 0).fields(): 144,
+        abi.MapAttributes(1, 4, 4, 1).fields(): 80,
+        abi.element(1, 2, 3): 32,
+        abi.batch(1, 2, 3, 4, 5, 6): 56,
+        abi.test_run(1, (0, 0, 0, 0), (0, 0, 0, 0), 1): 80,
+        abi.link_create(1, 2, 3): 64,
+        abi.link_create(1, 2, 3, extra=("QI", 1, 2)): 64,
+        abi.perf_event(1, 10): 112,
+    }
+    assert {fields: len(SYSTEM.pack(*fields)) for fields in attributes} == attributes
 
 
 def test_names() -> None:
@@ -35,20 +45,22 @@ def test_typed_values() -> None:
     integer = writer.integer("int", signed=True)
     pair = writer.struct("pair", 8, [("a", integer, 0), ("b", integer, 32)])
     btf = writer.btf("x")
-    assert map_.encode_value(btf, pair, 8, {"b": 2}, "m") == bytes(4) + (2).to_bytes(4, "little")
-    assert map_.decode_value(btf, pair, bytes(8)) == {"a": 0, "b": 0}
+    assert encode_value(btf, pair, 8, {"b": 2}, "m", "little") == bytes(4) + (2).to_bytes(4, "little")
+    assert decode_value(btf, pair, bytes(8)) == {"a": 0, "b": 0}
 
 
 def test_untyped_values() -> None:
     """Without a type bytes are taken as they are and ints as unsigned; anything else is an error that says so."""
-    assert map_.encode_value(None, 0, 4, 7, "m") == b"\7\0\0\0"
-    assert map_.encode_value(None, 0, 4, -1, "m") == b"\xff" * 4
-    assert map_.encode_value(None, 0, 4, b"\1", "m") == b"\1\0\0\0"
-    assert map_.decode_value(None, 0, b"\1") == b"\1"
+    assert encode_value(None, 0, 4, 7, "m", "little") == b"\7\0\0\0"
+    assert encode_value(None, 0, 4, -1, "m", "little") == b"\xff" * 4
+    assert encode_value(None, 0, 2, 0x10203, "m", "little") == b"\3\2"
+    assert encode_value(None, 0, 2, 0x10203, "m", "big") == b"\2\3"
+    assert encode_value(None, 0, 4, b"\1", "m", "little") == b"\1\0\0\0"
+    assert decode_value(None, 0, b"\1") == b"\1"
     with pytest.raises(UsageError, match=r"^m: has no BTF type: give bytes$"):
-        map_.encode_value(None, 0, 4, {"a": 1}, "m")
+        encode_value(None, 0, 4, {"a": 1}, "m", "little")
     with pytest.raises(UsageError, match="5 bytes are more than its 4"):
-        map_.encode_value(None, 0, 4, bytes(5), "m")
+        encode_value(None, 0, 4, bytes(5), "m", "little")
 
 
 @pytest.mark.parametrize(
@@ -63,20 +75,20 @@ def test_untyped_values() -> None:
 )
 def test_entries(type_: str, given: int, entries: int, note: str) -> None:
     """What the loader decides by itself about sizes is noted."""
-    assert create.entries_of(MapSpec("m", MAP_TYPE[type_], max_entries=given)) == (entries, note)
+    assert create.entries_of(MapSpec("m", MAP_TYPE[type_], max_entries=given), SYSTEM) == (entries, note)
 
 
 def test_an_arena_too_small_for_its_variables() -> None:
     """It is refused before the kernel is asked."""
-    arena = map_.Map("a", MapSpec("a", MAP_TYPE["arena"], max_entries=1, content=bytes(5000)), None)
-    create.create(arena, Probes(), 0)
+    arena = map_.Map("a", MapSpec("a", MAP_TYPE["arena"], max_entries=1, content=bytes(5000)), None, SYSTEM)
+    create.create(arena, Probes(SYSTEM), 0)
     assert (arena.fd, arena.record["status"], arena.record["code"]) == (-1, "failed", "limit-exceeded")
     assert arena.record["message"] == "map 'a': its variables take 5000 bytes, its 1 pages have fewer"
 
 
 def test_a_map_that_was_not_created_says_so() -> None:
     """Operations on a map that the kernel refused give the reason, not a bad descriptor."""
-    made = map_.Map("m", MapSpec("m", MAP_TYPE["hash"], 4, 4, 1), None)
+    made = map_.Map("m", MapSpec("m", MAP_TYPE["hash"], 4, 4, 1), None, SYSTEM)
     made.record["message"] = "map 'm': EINVAL: no"
     with pytest.raises(UsageError, match="map 'm': was not created: map 'm': EINVAL: no"):
         made.lookup(1)

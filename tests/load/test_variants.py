@@ -24,7 +24,7 @@ class Kernel:
     def __init__(self, *refuses: str) -> None:
         writer = e.ObjectWriter()
         writer.code("xdp", a=e.MOV0 + e.EXIT, b=e.MOV0 + e.EXIT, c=e.MOV0 + e.EXIT)
-        self.object = LoadedObject(object_.read(writer.build(), "x.o"), {}, {})
+        self.object = LoadedObject(object_.read(writer.build(), "x.o"), {}, {}, KernelTypes(None))
         self.refuses = refuses
         self.tried: list[str] = []
 

@@ -98,7 +98,7 @@ def test_source_line() -> None:
     spec = object_.read(writer.build(), "a.o")
     assert spec.btf is not None
     parts = reached(spec.functions["main"], spec.functions)
-    linked = link(parts, {f.name: f.code for f in parts}, {}, {})
+    linked = link(parts, {f.name: f.code for f in parts}, {}, {}, "little")
     assert verifier.source_line(spec.btf, linked, 1) == ("dir/a.c:5", "return helper();")
     assert verifier.source_line(spec.btf, linked, 2) == ("dir/a.c:8", "int helper(void)")
     assert verifier.source_line(spec.btf, linked, 3) == ("dir/b.h:10", "return 0;")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from everykernel.errors import GuestLost, KernelOops, KernelPanic
@@ -127,3 +129,53 @@ def test_an_ordinary_boot_has_no_splats() -> None:
 def test_the_tail_is_the_last_lines() -> None:
     """At most so many lines, without what follows the last one."""
     assert console.tail("a\r\nb\r\nc\r\n\n", 2) == "b\nc"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x: " * 50_000,
+        "x: 0000 [#" * 15_000,
+        "=" * 156_000 + "x",
+        "BUG: " * 30_000,
+        "[" + " " * 156_000,
+        "Out of memory: Killed process 1 x" * 4_000,
+        "Kernel panic " * 12_000,
+    ],
+)
+def test_a_hostile_line_costs_no_more_than_its_length(line: str) -> None:
+    """A long line without an end, and very many lines of one kind, are read in a moment."""
+    lines = (line[:900] + "\n") * (console.LIMIT // 4 // 900)
+    for text in (line, lines, "WARNING: CPU: \n" + lines, "Out of memory: Killed process 1 \n" * 40_000):
+        began = time.process_time()
+        console.death(text, "6.1")
+        console.splats(text)
+        console.tail(text)
+        console.end(text)
+        assert time.process_time() - began < 3
+
+
+def test_what_is_told_of_a_death_is_one_short_line() -> None:
+    """What a kernel prints is its own: no control character and no long line gets into a message."""
+    for begin in ("Kernel panic - not syncing: ", "BUG: unable to handle "):
+        error = console.death(begin + "\x1b[31m\u202e" + "x" * 100_000, "6.1")
+        assert error is not None
+        assert error.message.isprintable()
+        assert len(error.message) < 300
+        assert len(error.console) <= 1000
+
+
+def test_the_end_of_a_console_is_whole_lines() -> None:
+    """A long console is cut where a line begins, a short one is not."""
+    assert console.end("a\r\nb") == "a\nb"
+    text = "".join(f"line {n}\n" for n in range(200_000))
+    kept = console.end(text)
+    assert text.endswith("\n" + kept)
+    assert console.END - 20 < len(kept) <= console.END
+
+
+def test_a_flood_of_warnings_is_counted() -> None:
+    """So many are kept, and how many more there were is said."""
+    found = console.splats("BUG: using x\n" * 1000)
+    assert len(found) == console.SPLATS_LIMIT + 1
+    assert found[-1] == "(800 more warnings)"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
+import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from everykernel import cache, images
 from everykernel.errors import BootFailed, CacheError, UsageError
 from everykernel.kernels.progress import SILENT
-from everykernel.machine import MachineSpec, making
+from everykernel.machine import MachineSpec, making, snapshots
 from everykernel.machine.fake import kernel
 from everykernel.machine.making import Maker
 from everykernel.machine.qemu import Herd, Qemu
@@ -71,3 +74,52 @@ def test_what_the_user_asked_for_is_not_tried_again(maker: Maker, monkeypatch: p
     with pytest.raises(UsageError):
         maker.warm()
     assert maker.log.boots == 1
+
+
+PRUNER = """
+import select, sys, time
+from everykernel import cache
+end = time.monotonic() + 60
+gone = 0
+print("ready", flush=True)
+while not select.select([sys.stdin], [], [], 0)[0] and time.monotonic() < end:
+    gone += len(cache.prune(1))
+print(gone)
+"""
+
+
+def test_snapshots_are_pruned_while_they_are_taken(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often another process prunes, what a run has taken is whole, and nothing broken is left behind."""
+
+    def make(self: Maker, *_: object) -> None:
+        folder = _[-1]
+        assert isinstance(folder, Path)
+        (folder / "memory").write_bytes(b"m" * 10_000)
+        snapshots.finish(folder, b"state", {})
+
+    def boot(self: Maker) -> snapshots.Snapshot:
+        with cache.lock(f"snapshots/{self.plan.boot_folder.name}"), cache.make_folder(self.plan.boot_folder) as folder:
+            make(self, folder)
+        return snapshots.Snapshot(self.plan.boot_folder)
+
+    monkeypatch.setattr(Maker, "_make_warm", make)
+    monkeypatch.setattr(Maker, "_boot_snapshot", boot)
+    argv = [sys.executable, "-c", PRUNER]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as pruner:
+        assert pruner.stdout is not None
+        assert pruner.stdout.readline() == "ready\n"
+        for _ in range(150):
+            taken = maker.warm()
+            assert (taken.state, taken.memory.stat().st_size) == (b"state", 10_000)
+            cache.let_go()
+            time.sleep(0.002)
+        said, _none = pruner.communicate("stop\n")
+    assert int(said) > 20, "the test has not met the race"
+    assert all(path.is_dir() for path in maker.plan.boot_folder.parent.iterdir())
+
+
+def test_a_file_where_a_snapshot_was_is_no_obstacle(maker: Maker) -> None:
+    """What an older version may have left is discarded like any snapshot that does not come back."""
+    maker.plan.warm_folder.touch()
+    assert snapshots.find(maker.plan.warm_folder) is None
+    snapshots.discard(maker.plan.warm_folder)

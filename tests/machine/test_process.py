@@ -27,16 +27,16 @@ def test_a_missing_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_how_it_ended(tmp_path: Path) -> None:
     """Exit codes, signals and what it said are kept."""
-    process = Process(SH, ["-c", "echo sorry >&2; exit 3"], [], tmp_path / "errors")
+    process = Process(SH, ["-c", "echo sorry >&2; exit 3"], [], tmp_path / "errors", 1 << 20)
     assert process.ended(5) == 3
     assert process.complaints() == "sorry"
-    process = Process(SH, ["-c", "kill -9 $$"], [], tmp_path / "errors")
+    process = Process(SH, ["-c", "kill -9 $$"], [], tmp_path / "errors", 1 << 20)
     assert process.ended(5) == -signal.SIGKILL
 
 
 def test_it_has_a_session_of_its_own(tmp_path: Path) -> None:
     """A terminal's Ctrl-C does not reach it before it reaches us."""
-    process = Process(SH, ["-c", "sleep 60"], [], tmp_path / "errors")
+    process = Process(SH, ["-c", "sleep 60"], [], tmp_path / "errors", 1 << 20)
     try:
         assert os.getsid(process.pid) == process.pid != os.getsid(0)
     finally:
@@ -47,7 +47,7 @@ def test_it_has_a_session_of_its_own(tmp_path: Path) -> None:
 def test_it_inherits_what_it_is_given(tmp_path: Path) -> None:
     """Only the descriptors that were named reach it."""
     ours, theirs = os.pipe()
-    process = Process(SH, ["-c", f"echo hello > /proc/self/fd/{theirs}"], [theirs], tmp_path / "errors")
+    process = Process(SH, ["-c", f"echo hello > /proc/self/fd/{theirs}"], [theirs], tmp_path / "errors", 1 << 20)
     os.close(theirs)
     assert os.read(ours, 100) == b"hello\n"
     assert os.read(ours, 100) == b""

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from everykernel import wire
 from everykernel.errors import CacheError, EverykernelError, GuestLost, KernelPanic
+from everykernel.machine import console
 from everykernel.machine.command import Place
 from everykernel.machine.devices import Device
 from everykernel.machine.qemu import Herd, Qemu
 
+ASKED = {1: wire.Ping()}
 SH = Path(shutil.which("sh") or "")
 
 
@@ -41,7 +44,7 @@ def ending(script: str) -> EverykernelError:
     qemu = start(script)
     try:
         with pytest.raises(EverykernelError) as caught:
-            qemu.receive(time.monotonic() + 10)
+            qemu.receive(time.monotonic() + 10, ASKED)
         return caught.value
     finally:
         qemu.close()
@@ -86,7 +89,7 @@ def test_a_herd_is_ended_together(herd: Herd) -> None:
     inside, outside = start("exec sleep 60", herd), start("exec sleep 60")
     herd.close()
     with pytest.raises(GuestLost):
-        inside.receive(time.monotonic() + 10)
+        inside.receive(time.monotonic() + 10, ASKED)
     with pytest.raises(GuestLost, match=r"6.1: no guest is started any more: the machines were closed"):
         start("exec sleep 60", herd)
     assert outside._process.ended() is None
@@ -103,3 +106,16 @@ def test_closing_twice() -> None:
     qemu.close()
     qemu.close()
     assert qemu.console() == "hello\n"
+
+
+def test_a_console_has_an_end() -> None:
+    """A guest that prints without end fills no disk, and is lost for that."""
+    qemu = start("while :; do echo 'the same line again, and again, and again'; done > CONSOLE")
+    try:
+        with pytest.raises(GuestLost) as caught:
+            qemu.receive(time.monotonic() + 60, ASKED)
+        assert str(caught.value) == "6.1: it printed more than 4 MiB on its console"
+        assert len(caught.value.console.splitlines()) == 60
+        assert qemu._console.stat().st_size == console.LIMIT
+    finally:
+        qemu.close()

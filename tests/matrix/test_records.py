@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from everykernel.matrix import records
 
@@ -18,3 +21,12 @@ def test_plain() -> None:
         r"mi\xffs": [r"mi\xffs"],
     }
     assert json.loads(json.dumps(found, ensure_ascii=False).encode()) == found
+
+
+@pytest.mark.parametrize("field", records.KEY)
+def test_each_field_of_the_key_tells_cells_apart(field: str) -> None:
+    """Two results that differ in one field of the key are two cells; what is granted is no part of it."""
+    one = records.empty("c", "prog.bpf.o", "6.1", {"cpus": 2, "memory": None})
+    other: Any = {**one, field: {"cpus": 4} if field == "machine" else "other"}
+    assert records.key(one) != records.key(other)
+    assert records.key(one) == records.key({**one, "granted": {"memory": 512}, "notes": ["n"]})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,13 +15,17 @@ from everykernel.reasons import REASONS
 from everykernel.report import schema
 
 SCHEMA = schema.load()
+PAGE = (Path(__file__).parents[2] / "docs" / "result-schema.md").read_text()
 SHAPES: list[tuple[type, dict[str, Any]]] = [
     (records.RunRecord, SCHEMA["properties"]["run"]),
     (records.HostRecord, SCHEMA["properties"]["run"]["properties"]["host"]),
     (records.KernelRecord, SCHEMA["$defs"]["kernel"]),
     (records.CaseResult, SCHEMA["$defs"]["result"]),
     (records.ProblemRecord, SCHEMA["$defs"]["result"]["properties"]["problems"]["items"]),
+    (records.Granted, SCHEMA["$defs"]["result"]["properties"]["granted"]),
     (wire.Stage, SCHEMA["$defs"]["stage"]),
+    (wire.Whole, SCHEMA["$defs"]["whole"]),
+    (wire.Misread, SCHEMA["$defs"]["misread"]),
     (wire.ProgramUse, SCHEMA["$defs"]["use"]),
     (wire.Relocation, SCHEMA["$defs"]["relocation"]),
     (wire.MapRecord, SCHEMA["$defs"]["map"]),
@@ -37,6 +43,19 @@ def test_it_has_every_field(shape: type, described: dict[str, Any]) -> None:
     """Each record's fields are the schema's; ``expected`` is added by the harness when it judges."""
     assert set(described["properties"]) - {"expected"} == set(shape.__annotations__)
     assert set(described.get("required", ())) <= set(described["properties"])
+
+
+@pytest.mark.parametrize(("shape", "described"), SHAPES, ids=lambda v: getattr(v, "__name__", ""))
+def test_its_page_names_every_field(shape: type, described: dict[str, Any]) -> None:
+    """docs/result-schema.md speaks of each field of each record."""
+    words = set(re.findall(r"[`\"](\w+)[`\"]", PAGE))
+    assert set(described["properties"]) - words == set()
+
+
+def test_the_key_is_the_one_that_the_page_names() -> None:
+    """What tells cells apart is what the documentation says, field by field."""
+    assert f"`({', '.join(records.KEY)})`" in PAGE
+    assert set(records.KEY) <= set(records.CaseResult.__annotations__)
 
 
 def test_it_refuses_other_files() -> None:

@@ -23,9 +23,9 @@ def check(obj):
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(5)
         obj.globals["wanted_port"] = receiver.getsockname()[1]
-        link = net.xdp_by_netlink(program.fd, "lo")
+        link = net.xdp_by_netlink(obj.system, program.fd, "lo")
         try:
-            net.xdp_by_netlink(program.fd, "lo")
+            net.xdp_by_netlink(obj.system, program.fd, "lo")
         except NotAttached as e:
             refusal = e.message
         for payload in (b"#one", b"two"):
@@ -41,7 +41,7 @@ from everykernel.load.attach import outcome
 
 def check(obj):
     program = obj.programs["dissect"]
-    link = outcome.prog_attach(program.fd, 0, "flow_dissector", "the namespace")
+    link = outcome.prog_attach(obj.system, program.fd, 0, "flow_dissector", "the namespace")
     meanwhile = program.attach()["status"]
     link.close()
     return [meanwhile, program.attach()["status"]]
@@ -54,9 +54,9 @@ import socket
 from everykernel.load.attach import cgroup, outcome
 
 def check(obj):
-    own = cgroup.OwnCgroup()
+    own = cgroup.OwnCgroup(obj.system)
     target = os.open(own.path, os.O_RDONLY)
-    link = outcome.prog_attach(obj.programs["both_ways"].fd, target, "cgroup_inet_egress", own.path, 2)
+    link = outcome.prog_attach(obj.system, obj.programs["both_ways"].fd, target, "cgroup_inet_egress", own.path, 2)
     os.close(target)
     counted = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:

@@ -16,17 +16,17 @@ BY_TRACEFS = """
 import ctypes
 import os
 
-from everykernel.load.attach import probe, tracing
+from everykernel.load.attach import files, perf, tracing, uprobe
 from everykernel.load.attach.outcome import NotAttached
 
 def check(obj):
-    fd, libc = obj.programs["on_entry"].fd, probe.find_file("libc.so.6")
+    fd, libc = obj.programs["on_entry"].fd, files.find_file(obj.system, "libc.so.6")
     obj.globals["ek_pid"] = os.getpid()
     links = [
-        probe.uprobe_by_tracefs(fd, libc, probe.symbol_offsets(libc, name)[0], name)
+        uprobe.uprobe_by_tracefs(obj.system, fd, libc, files.symbol_offsets(obj.system, libc, name)[0], name)
         for name in ("labs", "abs")
     ]
-    links.append(tracing.kprobe_by_tracefs(fd, "__x64_sys_getpgid"))
+    links.append(tracing.kprobe_by_tracefs(obj.system, fd, "__x64_sys_getpgid"))
     hits = []
     for call in (lambda: ctypes.CDLL(None).labs(-1), lambda: ctypes.CDLL(None).abs(-1), lambda: os.getpgid(0)):
         call()
@@ -36,10 +36,10 @@ def check(obj):
     os.getpgid(0)
     hits.append(obj.globals["ek_hits"])
     try:
-        tracing.kprobe_by_tracefs(fd, "no_such_function")
+        tracing.kprobe_by_tracefs(obj.system, fd, "no_such_function")
     except NotAttached as e:
         refusal = e.message
-    left = [probe.read(f"{probe.tracefs()}/{kind}_events") for kind in ("kprobe", "uprobe")]
+    left = [obj.system.text(f"{perf.tracefs(obj.system)}/{kind}_events") for kind in ("kprobe", "uprobe")]
     return {"hits": hits, "refusal": refusal, "left": left}
 """
 

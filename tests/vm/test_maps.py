@@ -23,11 +23,13 @@ HASHES = ("hash", "percpu_hash")
 ARRAYS = ("array", "percpu_array")
 # In the guest: how many system calls it takes to read each map, and whether little room for a call loses anything.
 COUNTING = """
-from everykernel.load.maps import batch, map as map_
+from everykernel.load.maps import batch
 
 def check(obj):
-    calls, bpf, room = [], batch.bpf, batch._ROOM
-    batch.bpf = map_.bpf = lambda command, attributes: calls.append(command) or bpf(command, attributes)
+    system, calls, room = obj.system, [], batch._ROOM
+    bpf, fields = system.bpf, system.bpf_fields
+    system.bpf = lambda command, attributes: calls.append(command) or bpf(command, attributes)
+    system.bpf_fields = lambda command, attributes: calls.append(command) or fields(command, attributes)
     try:
         found = {}
         for name in ("hash", "percpu_hash", "array", "percpu_array"):
@@ -39,7 +41,7 @@ def check(obj):
             batch._ROOM = room
         return found
     finally:
-        batch.bpf, map_.bpf, batch._ROOM = bpf, bpf, room
+        system.bpf, system.bpf_fields, batch._ROOM = bpf, fields, room
 """
 
 

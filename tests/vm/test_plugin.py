@@ -141,8 +141,7 @@ def test_how_cells_end(pytester: pytest.Pytester) -> None:
 
 
 DIRTY = """
-import os, struct
-from everykernel.load.system import syscalls
+import os
 
 OBJ_PIN = 6  # Linux include/uapi/linux/bpf.h, enum bpf_cmd
 
@@ -153,7 +152,7 @@ def check(obj):
     open("/root/left", "w").close()
     open("/proc/sys/kernel/hostname", "w").write("left")
     path = bytearray(b"/sys/fs/bpf/left\\0")
-    syscalls.bpf(OBJ_PIN, bytearray(struct.pack("=QII", syscalls.address(path), next(iter(obj.maps.values())).fd, 0)))
+    obj.system.bpf(OBJ_PIN, ("QII", path, next(iter(obj.maps.values())).fd, 0))
     return os.listdir("/sys/fs/bpf")
 """
 

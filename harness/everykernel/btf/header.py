@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Optional, Union
 
 from everykernel.btf import kinds
 from everykernel.errors import BtfMalformed
@@ -43,7 +43,7 @@ class Header:
     item_words: list[int] = field(repr=False)
 
 
-def parse(data: bytes, *, name: str, base: Optional[Header] = None) -> Header:
+def parse(data: Union[bytes, memoryview], *, name: str, base: Optional[Header] = None) -> Header:
     """Return the header of BTF bytes, every range checked; raise BtfMalformed.
 
     ``base`` is the header of the BTF that this one continues, whose layouts of unknown kinds hold here too.
@@ -97,7 +97,7 @@ def parse(data: bytes, *, name: str, base: Optional[Header] = None) -> Header:
     return Header("little" if order == "<" else "big", types, strings, fixed, items)
 
 
-def _apply_layout(layout: bytes, fixed: list[int], items: list[int]) -> None:
+def _apply_layout(layout: Union[bytes, memoryview], fixed: list[int], items: list[int]) -> None:
     """Fill in the sizes of kinds that this reader does not know (four bytes a kind: info size, item size, flags)."""
     for kind in range(KNOWN, min(len(layout) // 4, 128)):
         info_size, item_size = layout[4 * kind], layout[4 * kind + 1]

@@ -13,6 +13,7 @@ from typing import Optional
 from everykernel.btf import header
 from everykernel.errors import BtfMalformed
 
+_LOOK_ALIKES = 10_000  # in a sound kernel the four bytes of a magic stand nowhere else but by chance, one in 4 GiB
 _MAGICS = (b"\x9f\xeb\x01\x00", b"\xeb\x9f\x01\x00")  # with version 1 and no flags
 
 
@@ -47,30 +48,33 @@ def section(data: bytes, wanted: str, *, name: str) -> Optional[bytes]:
 def search(data: bytes) -> Optional[bytes]:
     """Return the BTF found by its magic anywhere in the bytes (an arm64 Image is no ELF file), or None.
 
-    The longest one that has a sound header and ends inside the data is taken.
+    The longest one that has a sound header and ends inside the data is taken, of the first `_LOOK_ALIKES`.
     """
-    best: Optional[bytes] = None
+    best = (0, 0)
+    view = memoryview(data)  # nothing is copied but the one that is returned
     for magic in _MAGICS:
         at = data.find(magic)
-        while at >= 0:
-            found = _at(data, at)
-            if found is not None and (best is None or len(found) > len(best)):
-                best = found
+        for _ in range(_LOOK_ALIKES):
+            if at < 0:
+                break
+            end = _end(view, at)
+            if end - at > best[1] - best[0]:
+                best = (at, end)
             at = data.find(magic, at + 1)
-    return best
+    return data[best[0] : best[1]] if best[1] else None
 
 
-def _at(data: bytes, at: int) -> Optional[bytes]:
+def _end(data: memoryview, at: int) -> int:
+    """Return where the BTF ends whose header is at an offset, the offset itself where there is none."""
     order = "little" if data[at] == 0x9F else "big"
     fields = [int.from_bytes(data[at + i : at + i + 4], order) for i in range(4, 24, 4)]  # type: ignore[arg-type]
     length, type_off, type_len, str_off, str_len = fields
     end = at + length + str_off + str_len
     # A vmlinux has its strings right behind its types; a few bytes that look like a magic do not.
     if not (header.MIN_HEADER <= length <= 256 and type_off % 4 == 0 and type_len and str_len and end <= len(data)):
-        return None
-    candidate = data[at:end]
+        return at
     try:
-        header.parse(candidate, name="")
+        header.parse(data[at:end], name="")
     except BtfMalformed:
-        return None
-    return candidate
+        return at
+    return end

@@ -5,6 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from everykernel.btf import kinds
@@ -34,5 +35,7 @@ def printable(name: str) -> str:
     """Return a name with what is no text (bytes that are no UTF-8, control characters) shown as escapes."""
     if name.isprintable():
         return name
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = name
+    with contextlib.suppress(UnicodeEncodeError):  # surrogates that stand for no byte
+        text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -23,6 +23,7 @@ _COMMANDS = {
     "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects and cases on kernels."),
     "shell": _Entry("everykernel.cli.shell:shell", "Open a prompt, or run a command, on a kernel."),
     "kernels": _Entry("everykernel.cli.kernels:kernels_group", "List, fetch, locate and remove kernels."),
+    "cache": _Entry("everykernel.cli.cache:cache_group", "List and prune what is kept on this machine."),
     "relocate": _Entry("everykernel.cli.relocate:relocate", "Show what relocations come to in kernels, booting none."),
     "explain": _Entry("everykernel.cli.explain:explain", "Say in words what does not fit a kernel, and what would."),
     "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF, compare two, cut one down."),

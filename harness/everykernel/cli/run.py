@@ -18,7 +18,7 @@ from everykernel.architectures import DEFAULT
 from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
 from everykernel.kernels.supplied import Supply
-from everykernel.machine import MachineSpec, process, slots
+from everykernel.machine import MachineSpec, process, room, slots
 from everykernel.matrix import plan, records, supply
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
@@ -89,6 +89,7 @@ def run(
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)
     supply.check(supplies, [c.spec for c in columns])
+    room.reserve((c.resolved, case.machine) for c in columns if c.resolved is not None for case in cases)
     known = [c.record() for c in columns]
     identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
     writers: list[Writer] = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Optional
@@ -20,7 +19,7 @@ from everykernel.errors import EverykernelError
 from everykernel.guest import probes, stage0, system
 from everykernel.guest.programs import Programs
 
-Job = tuple[int, wire.Message]  # a request's number, and the request
+Job = tuple[int, wire.Request[Any]]  # a request's number, and the request
 
 
 class Port:
@@ -36,9 +35,14 @@ class Port:
         data = stage0.read_exactly(self._descriptor, text + blob)
         return wire.decode(data[:text], data[text:])
 
-    def send(self, number: int, message: wire.Message) -> None:
-        """Send the reply to request ``number``."""
-        frame = wire.encode(number, message)
+    def send(self, number: int, reply: wire.Message, room: int = wire.Request.room) -> None:
+        """Send the reply to request ``number``, or that it is larger than the host takes (``room``: of its blob)."""
+        frame = wire.encode(number, reply)
+        text, blob = wire.HEADER.unpack_from(frame)
+        start = wire.HEADER.size
+        if text > wire.TEXT_LIMIT or blob > room or wire.crowded(frame[start : start + text]):
+            message = f"the answer has {text} + {blob} bytes: more than {wire.TEXT_LIMIT} + {room}, or too many values"
+            frame = wire.encode(number, wire.Failed("limit-exceeded", message))
         with self._lock:
             stage0.write_all(self._descriptor, frame)
 
@@ -67,18 +71,19 @@ class Agent:
         system.greet(message)
         return self.facts
 
-    def answer(self, message: wire.Message) -> wire.Message:
+    def answer(self, message: wire.Request[Any]) -> wire.Message:
         """Return the reply to a request; whatever goes wrong is a reply too."""
         try:
-            return self._own.get(message.kind, self._requests.serve)(message)
+            serve: Callable[[Any], wire.Message] = self._own.get(message.kind, self._requests.serve)
+            return serve(message)
         except EverykernelError as e:
             return wire.Failed(e.code, e.message, e.where, "")
-        except Exception as e:  # a defect of ours must not cost the guest: the host shows the traceback
-            return wire.Failed("harness-error", f"{type(e).__name__}: {e}", "", traceback.format_exc())
+        except Exception as e:  # a defect of ours: the host shows the traceback
+            return system.broke(e)
 
 
 def serve(descriptor: int) -> None:
-    """Warm up, say that we are ready (message 0: `wire.Facts`, or `wire.Failed`), then serve for ever."""
+    """Warm up, say that we are ready (message 0: `wire.Facts`, or `wire.Broke`), then serve for ever."""
     port = Port(descriptor)
     agent: Optional[Agent] = None
     try:
@@ -86,13 +91,13 @@ def serve(descriptor: int) -> None:
         rehearse(agent)
         ready: wire.Message = agent.facts
     except Exception as e:
-        ready = wire.Failed("harness-error", f"{type(e).__name__}: {e}", "", traceback.format_exc())
+        ready = system.broke(e)
     jobs: SimpleQueue[Job] = SimpleQueue()
     threading.Thread(target=_read, args=(port, jobs), daemon=True).start()
     port.send(0, ready)
     while agent is not None:
         number, message = jobs.get()
-        port.send(number, agent.answer(message))
+        port.send(number, agent.answer(message), message.room)
     threading.Event().wait()
 
 
@@ -108,7 +113,8 @@ def _read(port: Port, jobs: SimpleQueue[Job]) -> None:
 def rehearse(agent: Agent) -> None:
     """Do each cheap request once: what it imports and what the kernel caches for it is then in the warm snapshot."""
     path = "/tmp/everykernel-rehearsal"
-    for message in (wire.Push(path, b""), wire.Pull(path), wire.Run(["/bin/true"])):
+    requests: tuple[wire.Request[Any], ...] = (wire.Push(path, b""), wire.Pull(path), wire.Run(["/bin/true"]))
+    for message in requests:
         number, request = wire.decode(*_split(wire.encode(1, message)))
         _split(wire.encode(number, agent.answer(request)))
     agent.answer(wire.Run(["/bin/rm", path]))

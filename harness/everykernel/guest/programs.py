@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 from everykernel import wire
 from everykernel.errors import UsageError
-from everykernel.guest.system import refused
+from everykernel.guest.system import ODD, refused
 
 _PATIENCE = 1.0  # seconds that an answer waits for output, or for the end
 _CHUNK = 1 << 16
@@ -46,8 +46,8 @@ class Programs:
                     stderr=subprocess.PIPE,
                     env={**os.environ, **message.env},
                 )
-            except (OSError, ValueError) as e:
-                return refused(e, " ".join(message.argv[:1]) or "start")
+            except ODD as e:
+                return refused(e, "".join(map(str, message.argv[:1])) or "start")
         self._last += 1
         pipes = {pipe.fileno(): pipe for pipe in (process.stdout, process.stderr) if pipe is not None}
         self._programs[self._last] = _Program(process, pipes)

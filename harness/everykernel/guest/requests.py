@@ -6,6 +6,7 @@ This module travels to the guest: standard library and pyelftools only, Python 3
 from __future__ import annotations
 
 import gc
+import math
 import sys
 import traceback
 import types
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from everykernel import load, wire
 from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, ObjectUnsupported, UsageError
+from everykernel.guest.system import broke
 from everykernel.load.attach import usage
 from everykernel.load.maps.variables import Variables
-from everykernel.load.system.syscalls import error_name
+from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
     from everykernel.load import KernelTypes, LoadedObject
+
+LOGS_LIMIT = 16 << 20  # characters of the verifier's logs in one answer, whose text may have `wire.TEXT_LIMIT`
 
 
 class Requests:
@@ -47,15 +51,15 @@ class Requests:
         from everykernel.guest import warm
 
         warm.warm(self._kernel)
-        usage.count()  # as long as the agent lives
+        usage.count(self._kernel.system)  # as long as the agent lives
         gc.collect()
         gc.freeze()  # what is there now is never garbage: collections need not look at it
 
-    def serve(self, message: wire.Message) -> wire.Message:
-        """Return the reply to a request; what goes wrong is a `wire.Failed`, never an exception."""
+    def serve(self, message: wire.Request[Any]) -> wire.Message:
+        """Return the reply to a request; what goes wrong is a reply too, never an exception."""
         serve = self._served.get(type(message))
         if serve is None:
-            return wire.Failed("harness-error", f"this agent does not serve {message.kind!r}")
+            return wire.Broke(f"this agent does not serve {message.kind!r}", "")
         try:
             return serve(message)
         except EverykernelError as e:
@@ -64,7 +68,7 @@ class Requests:
             text = f"the kernel refuses it: {error_name(e.errno)}"
             return wire.Failed("load-failed", text, message.kind, traceback.format_exc())
         except Exception as e:
-            return wire.Failed("harness-error", f"{type(e).__name__}: {e}", message.kind, traceback.format_exc())
+            return broke(e)
 
     def _object(self, handle: int) -> LoadedObject:
         found = self._objects.get(handle)
@@ -75,7 +79,7 @@ class Requests:
     def _keep(self, loaded: LoadedObject) -> wire.Loaded:
         self._last += 1
         self._objects[self._last] = loaded
-        return wire.Loaded(self._last, dict(loaded.relocate), dict(loaded.load))
+        return wire.Loaded(self._last, dict(loaded.relocate), _with_logs_cut(loaded.load))
 
     def _load(self, message: wire.Load) -> wire.Message:
         from everykernel import object as object_
@@ -91,7 +95,7 @@ class Requests:
                 contract=message.contract,
             )
         except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
-            return self._keep(_unreadable(e))
+            return self._keep(_unreadable(e, self._kernel))
         return self._keep(loaded)
 
     def _attach(self, message: wire.Attach) -> wire.Message:
@@ -156,11 +160,29 @@ class Requests:
         return wire.Done()
 
 
-def _unreadable(error: EverykernelError) -> LoadedObject:
+def _with_logs_cut(stage: wire.Stage) -> dict[str, Any]:
+    """Return the stage fit for one answer: where its logs are too long together, the middle of the longest is left out.
+
+    The kernel's log of one program has up to 16 MiB.
+    """
+    logs = [len(program.get("log", "")) for program in stage.get("programs", [])]
+    if sum(logs) <= LOGS_LIMIT:
+        return dict(stage)
+    half = LOGS_LIMIT // len(logs) // 2
+    programs = []
+    for program in stage["programs"]:
+        log, left_out = program.get("log", ""), len(program.get("log", "")) - 2 * half
+        if left_out > 0:
+            program = {**program, "log": f"{log[:half]}\n({left_out} characters left out)\n{log[-half:]}"}
+        programs.append(program)
+    return {**stage, "programs": programs}
+
+
+def _unreadable(error: EverykernelError, kernel: KernelTypes) -> LoadedObject:
     """Return an object that could not be read: relocate failed, load was not reached."""
     relocate = {"status": wire.FAILED, "code": error.code, "message": str(error), "seconds": 0.0, "relocations": []}
     stage = {"status": wire.NOT_REACHED, "code": error.code, "message": "", "seconds": 0.0, "maps": [], "programs": []}
-    return load.LoadedObject(None, cast("wire.Stage", relocate), cast("wire.Stage", stage))
+    return load.LoadedObject(None, cast("wire.Stage", relocate), cast("wire.Stage", stage), kernel)
 
 
 def run_check(loaded: LoadedObject, source: str, filename: str) -> wire.Checked:
@@ -176,7 +198,7 @@ def run_check(loaded: LoadedObject, source: str, filename: str) -> wire.Checked:
         check = module.__dict__.get("check")
         if not callable(check):
             return wire.Checked(False, "defines no check(obj)", filename, None)
-        evidence = check(loaded)
+        evidence = plain(check(loaded))
     except Exception as e:
         where = _where(e, filename)
         if isinstance(e, AssertionError):
@@ -186,7 +208,7 @@ def run_check(loaded: LoadedObject, source: str, filename: str) -> wire.Checked:
         return wire.Checked(False, message, where, None)
     finally:
         del sys.modules[module.__name__]
-    return wire.Checked(True, "", "", plain(evidence))
+    return wire.Checked(True, "", "", evidence)
 
 
 def _where(error: BaseException, filename: str) -> str:
@@ -204,12 +226,16 @@ def _line(source: str, where: str) -> str:
     return lines[int(number) - 1].strip() if number.isdigit() and int(number) <= len(lines) else ""
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, depth: int = wire.DEPTH_LIMIT // 2) -> Any:
     """Return evidence as data that the channel and the results file can hold: what they cannot becomes its text."""
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+    if value is None or isinstance(value, (bool, str, bytes)):
         return value
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(v) for v in value]
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 127 else hex(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, dict) and depth:
+        return {str(k): plain(v, depth - 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)) and depth:
+        return [plain(v, depth - 1) for v in value]
     return repr(value)

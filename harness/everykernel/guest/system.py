@@ -9,12 +9,16 @@ import random
 import struct
 import subprocess
 import time
+import traceback
 
 from everykernel import wire
 
 # include/uapi/linux/random.h: _IOW('R', 0x03, int[2]) and _IO('R', 0x07)
 RNDADDENTROPY = 0x40085203
 RNDRESEEDCRNG = 0x5207
+
+# What the system refuses, or Python before it asks: a null byte in a path, no program at all, a number for a word.
+ODD = (OSError, ValueError, TypeError, IndexError)
 
 
 def greet(message: wire.Hello) -> None:
@@ -44,8 +48,8 @@ def run(message: wire.Run) -> wire.Message:
             env={**os.environ, **message.env},
             check=False,
         )
-    except (OSError, ValueError) as e:
-        return refused(e, " ".join(message.argv[:1]) or "run")
+    except ODD as e:
+        return refused(e, "".join(map(str, message.argv[:1])) or "run")
     return wire.Ran(done.returncode, done.stdout, done.stderr)
 
 
@@ -58,7 +62,7 @@ def push(message: wire.Push) -> wire.Message:
         with open(message.path, "wb") as file:
             file.write(message.data)
         os.chmod(message.path, message.mode)
-    except OSError as e:
+    except ODD as e:
         return refused(e, message.path)
     return wire.Done()
 
@@ -68,7 +72,7 @@ def pull(message: wire.Pull) -> wire.Message:
     try:
         with open(message.path, "rb") as file:
             return wire.Value(file.read())
-    except OSError as e:
+    except ODD as e:
         return refused(e, message.path)
 
 
@@ -77,3 +81,8 @@ def refused(error: Exception, where: str) -> wire.Failed:
     number = getattr(error, "errno", None)
     code = "permission-denied" if number in (errno.EACCES, errno.EPERM) else "load-failed"
     return wire.Failed(code=code, message=str(getattr(error, "strerror", None) or error).lower(), where=where)
+
+
+def broke(error: Exception) -> wire.Broke:
+    """Return the reply of an agent that has a defect."""
+    return wire.Broke(f"{type(error).__name__}: {error}", traceback.format_exc())

@@ -19,6 +19,7 @@ from everykernel.images import cpio, recipe
 from everykernel.kernels import debian
 from everykernel.kernels.progress import SILENT, Progress
 
+LARGEST = 512 << 20  # bytes that a package of the image unpacks to: the largest has some 30 MB
 FORMAT = 1  # of what this module writes: raise it when the same inputs give other bytes
 
 
@@ -48,7 +49,8 @@ def build(arch: Architecture, progress: Progress | None = None, *, update: bool 
     """
     progress = progress if progress is not None else SILENT
     rules = recipe.read()
-    entry = cache.folder("images") / f"{arch.name}-{_key(rules, arch)}"
+    entry = cache.entry("images", f"{arch.name}-{_key(rules, arch)}")
+    cache.hold(entry)
     if not update and (found := _cached(entry)):
         return found
     with cache.lock(f"images/{entry.name}"):
@@ -117,7 +119,7 @@ def _fixed(rules: recipe.Recipe) -> Iterator[cpio.Member]:
 
 
 def _kept(deb: Path, rules: recipe.Recipe) -> Iterator[cpio.Member]:
-    for info, content in debian.unpack(deb):
+    for info, content in debian.unpack(deb, largest=LARGEST):
         path = info.name.removeprefix("./").strip("/")
         if not rules.keeps(path):
             continue

@@ -7,20 +7,21 @@ reads them: the ``depends=`` field in each module's own .modinfo section.
 from __future__ import annotations
 
 import hashlib
-import lzma
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import zstandard
-
-from everykernel import cache
+from everykernel import cache, names
 from everykernel.errors import KernelModuleMissing
 from everykernel.images import cpio
+from everykernel.kernels import bounded
 from everykernel.kernels.model import Kernel
 
 FORMAT = 1  # of what this module writes: raise it when the same inputs give other bytes
 CHANNEL = ("virtio_pci", "virtio_console")  # without them the agent cannot be reached
+LARGEST = 256 << 20  # bytes of a module, packed or not: the largest, with debug information, have half of that
+ALL_LARGEST = 1 << 30  # bytes of all that go into one initramfs: a guest has to hold them in its memory
+_DEPENDS = 64 << 10  # bytes of a depends= field: all 4,500 modules of a distribution's kernel would not fill it
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
 
@@ -28,7 +29,7 @@ def modules_cpio(kernel: Kernel, modules: Iterable[str] = (), sysctls: Iterable[
     """Return the cpio archive with ``modules`` and what the channel needs, their dependencies, and the configuration.
 
     Raises:
-        KernelModuleMissing: a module that was asked for is not in this kernel.
+        KernelModuleMissing: a module that was asked for is not in this kernel, or cannot be used.
         CacheError: the cache cannot be written.
     """
     tree = Tree(kernel)
@@ -42,7 +43,8 @@ def modules_cpio(kernel: Kernel, modules: Iterable[str] = (), sysctls: Iterable[
         kernel.config and kernel.config.stat().st_mtime_ns,
     ]
     key = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
-    path = cache.folder("images") / f"modules-{kernel.release}-{key}.cpio"
+    path = cache.entry("images", f"modules-{kernel.release}-{key}.cpio")
+    cache.hold(path)
     if path.exists():
         cache.touch(path)
     else:
@@ -69,27 +71,38 @@ class Tree:
         """Return whether ``name`` is a module that can be loaded (not: built in)."""
         return name.replace("-", "_") in self._files
 
-    def order(self, names: Iterable[str]) -> list[Path]:
-        """Return the files to load for ``names``, dependencies first, each once; built-in modules need none.
+    def order(self, wanted: Iterable[str]) -> list[Path]:
+        """Return the files to load for ``wanted``, dependencies first, each once; built-in modules need none.
 
         Raises:
-            KernelModuleMissing: the kernel has no such module.
+            KernelModuleMissing: the kernel has no such module, or one that cannot be used.
         """
         done: dict[str, Path] = {}
-
-        def visit(name: str) -> None:
-            name = name.replace("-", "_")
-            if name in done or name in self._builtin:
-                return
-            if name not in self._files:
-                raise self._missing(name)
-            for dependency in depends(content(self._files[name])):
-                visit(dependency)
-            done[name] = self._files[name]
-
-        for name in names:
-            visit(name)
+        for name in wanted:
+            open_: dict[str, Iterator[str]] = {}  # by module, what is left of its dependencies: the chain down to here
+            self._enter(name, open_, done)
+            while open_:  # no recursion: a chain may be as long as there are modules
+                last = next(reversed(open_))
+                dependency = next(open_[last], None)
+                if dependency is not None:
+                    self._enter(dependency, open_, done)
+                else:
+                    del open_[last]
+                    done[last] = self._files[last]
         return list(done.values())
+
+    def _enter(self, name: str, open_: dict[str, Iterator[str]], done: dict[str, Path]) -> None:
+        """Begin with a module, unless it is done or built in."""
+        name = names.checked(name.replace("-", "_"), "a module", where=self._kernel.spec, error=KernelModuleMissing)
+        if name in done or name in self._builtin:
+            return
+        if name in open_:
+            circle = [*open_][[*open_].index(name) :]
+            shown = " → ".join(circle if len(circle) < 9 else [*circle[:4], "…", *circle[-4:]])
+            raise _unusable(self._files[name], f"depends on itself ({shown} → {name})")
+        if name not in self._files:
+            raise self._missing(name)
+        open_[name] = iter(depends(content(self._files[name])))
 
     def _missing(self, name: str) -> KernelModuleMissing:
         if self._kernel.modules is None:
@@ -99,24 +112,27 @@ class Tree:
         return KernelModuleMissing(message, where=self._kernel.spec, remedy="ask for another flavour or version")
 
 
-def content(path: Path) -> bytes:
-    """Return a module's ELF bytes, decompressed."""
-    data = path.read_bytes()
-    if path.name.endswith(".xz"):
-        return lzma.decompress(data)
-    if path.name.endswith(".zst"):
-        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-    if path.name.endswith(".gz"):
-        import gzip
+def _unusable(path: Path, why: str) -> KernelModuleMissing:
+    remedy = "everykernel kernels remove it and fetch it again, or build it again"
+    return KernelModuleMissing(f"this module {why}", where=str(path), remedy=remedy)
 
-        return gzip.decompress(data)
-    return data
+
+def content(path: Path) -> bytes:
+    """Return a module's ELF bytes, decompressed; raise KernelModuleMissing for a file that holds none, or too many."""
+    kind = {".xz": "xz", ".zst": "zst", ".gz": "gz"}.get(path.suffix)
+    if path.stat().st_size > LARGEST:
+        raise _unusable(path, f"cannot be read: it has more than {LARGEST >> 20} MiB")
+    data = path.read_bytes()
+    try:
+        return bounded.decompress(data, kind, LARGEST) if kind is not None else data
+    except bounded.Damaged as e:
+        raise _unusable(path, f"cannot be read: {e}") from e
 
 
 def depends(module: bytes) -> list[str]:
-    """Return the names that a module's .modinfo section says it depends on."""
-    match = re.search(rb"\0depends=([^\0]*)\0", module)
-    return [name.replace("-", "_") for name in match[1].decode().split(",") if name] if match else []
+    """Return the names that a module's .modinfo section says it depends on; a field that does not end is none."""
+    match = re.search(rb"\0depends=([^\0]{0,%d})\0" % _DEPENDS, module)
+    return [name.replace("-", "_") for name in match[1].decode("latin-1").split(",") if name] if match else []
 
 
 def _name(path: Path) -> str:
@@ -126,19 +142,26 @@ def _name(path: Path) -> str:
 def _relative(kernel: Kernel, path: Path) -> str:
     """Return where a module is below ``lib/modules/<release>``, uncompressed."""
     assert kernel.modules is not None
-    return str(path.relative_to(kernel.modules).with_name(f"{path.name.split('.ko')[0]}.ko"))
+    found = path.relative_to(kernel.modules).with_name(f"{path.name.split('.ko')[0]}.ko")
+    for part in found.parts:  # a list of them, one a line, and a path in the guest are made of it
+        names.checked(part, "a module's file", where=str(kernel.modules), error=KernelModuleMissing)
+    return str(found)
 
 
 def _archive(kernel: Kernel, modules: list[Path], sysctls: tuple[tuple[str, str], ...]) -> bytes:
     members, listed, lines = [], [], []
     relative = {_name(path): _relative(kernel, path) for path in modules}
+    total = 0
     for path in modules:
         target = f"lib/modules/{kernel.release}/{relative[_name(path)]}"
         data = content(path)
+        total += len(data)
+        if total > ALL_LARGEST:
+            raise _unusable(path, f"and those that it needs have more than {ALL_LARGEST >> 20} MiB")
         members.append(cpio.file(target, data))
         listed.append(f"/{target}")
-        names = [relative[name] for name in depends(data) if name in relative]  # what is built in has no file
-        lines.append(f"{relative[_name(path)]}: {' '.join(names)}".rstrip())
+        needed = [relative[name] for name in depends(data) if name in relative]  # what is built in has no file
+        lines.append(f"{relative[_name(path)]}: {' '.join(needed)}".rstrip())
     members.append(cpio.file("everykernel/modules", "".join(f"{path}\n" for path in listed).encode()))
     members.append(cpio.file("everykernel/sysctls", "".join(f"{k}={v}\n" for k, v in sysctls).encode()))
     members.append(cpio.file(f"lib/modules/{kernel.release}/modules.dep", "".join(f"{x}\n" for x in lines).encode()))

@@ -12,9 +12,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from debian.debian_support import Version
-
 from everykernel.architectures import Architecture
+from everykernel.kernels.control import Version
 from everykernel.kernels.index import Entry
 
 _NAME = re.compile(r"linux-(image|binary|modules|base)-(\d.*)")

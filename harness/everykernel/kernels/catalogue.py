@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from everykernel import folders
@@ -47,6 +48,7 @@ class Catalogue:
     Attributes:
         mirror, security, archive: URLs of Debian's servers; ``archive`` holds both ``debian`` and ``debian-security``.
         codenames: of Debian's releases, to recognise a host's own mirror.
+        frozen: suites that Debian has ended, and the day of their last index.
         rolling: by architecture, suites in which further series may appear.
         flavours: by architecture, our short names for Debian's flavours.
         series: by name, oldest first.
@@ -59,6 +61,7 @@ class Catalogue:
     rolling: Mapping[str, Sequence[str]]
     flavours: Mapping[str, Mapping[str, str]]
     series: Mapping[str, Series]
+    frozen: Mapping[str, datetime.date] = field(default_factory=dict)
 
 
 def order(series: str) -> tuple[int, ...]:
@@ -92,6 +95,7 @@ def load(path: Path | None = None) -> Catalogue:
             codenames=tuple(debian["codenames"]),
             rolling=debian["rolling"],
             flavours=raw.get("flavours", {}),
+            frozen=debian.get("frozen", {}),
             series={row.name: row for row in sorted(rows, key=lambda row: row.order)},
         )
     except (OSError, KeyError, TypeError, ValueError) as e:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import lzma
 import os
 import posixpath
-import tarfile
 import threading
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
-
-import zstandard
-from debian.arfile import ArError, ArFile
-from debian.debian_support import Version
 
 from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels import catalogue as catalogues
 from everykernel.kernels import mirror as mirrors
+from everykernel.kernels.control import Version
+from everykernel.kernels.deb import unpack
 from everykernel.kernels.download import Downloader, NotThere, Unreachable, matches
 from everykernel.kernels.index import Entry, Index, Indexes
 from everykernel.kernels.progress import SILENT, Progress
@@ -53,7 +45,7 @@ class Archive:
         self.mirror = mirror or mirrors.choose(self.catalogue, environ=environ)
         self.trust = trust or Trust.of_host()
         self.downloader = Downloader(https_only=not self.trust.complete, proxy=self.mirror.proxy)
-        self._indexes = Indexes(self.mirror, self.trust, self.downloader, update)
+        self._indexes = Indexes(self.mirror, self.trust, self.downloader, update, self.catalogue.frozen)
         self._seen: dict[tuple[str, str], Index] = {}
         self._failed: dict[tuple[str, str], DownloadError] = {}
         self._said: set[tuple[str, str]] = set()
@@ -139,7 +131,7 @@ class Archive:
             DownloadError: it cannot be had whole from anywhere.
             CacheError: the cache cannot be written.
         """
-        path = cache.folder("packages") / f"{entry.sha256[:12]}-{posixpath.basename(entry.filename)}"
+        path = cache.entry("packages", f"{entry.sha256[:12]}-{posixpath.basename(entry.filename)}")
         if not matches(path, entry.sha256, entry.size):
             self._download(entry, path, progress or SILENT)
         cache.touch(path)
@@ -169,52 +161,3 @@ class Archive:
             remedy = "the index has moved on: everykernel kernels fetch --update; or name another version"
             raise NotThere(failures[0].message, where=failures[0].where, remedy=remedy) from failures[0]
         raise failures[0]
-
-
-def unpack(deb: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
-    """Yield each member of a package's data archive with its content (None unless it is a regular file).
-
-    Read the content before asking for the next member. Names are relative (``usr/bin/python3.11``), and none leads
-    outside of the folder that it is unpacked in.
-
-    Raises:
-        DownloadError: the package is damaged, or holds a name that leads elsewhere.
-    """
-    try:
-        with deb.open("rb") as file:
-            package = ArFile(fileobj=file)
-            part = next((name for name in package.getnames() if name.startswith("data.tar")), "data.tar")
-            with _decompressed(package.getmember(part), part) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-                for member in tar:
-                    member.name = _relative(member.name, deb)
-                    if member.islnk():
-                        member.linkname = _relative(member.linkname, deb)
-                    yield member, tar.extractfile(member) if member.isreg() else None
-    except (ArError, KeyError, tarfile.TarError, lzma.LZMAError, zstandard.ZstdError, zlib.error, EOFError) as e:
-        remedy = "delete it, so that it is downloaded again"
-        raise DownloadError(f"not a sound package: {e}", where=str(deb), remedy=remedy) from e
-
-
-def _decompressed(member: Any, name: str) -> Any:
-    """Return the plain tar stream of a data archive, by the end of its name (deb(5)).
-
-    python-debian's own DebFile runs the command unzstd for the last of these; the library needs no command.
-    """
-    _, _, compression = name.removeprefix("data.").partition(".")
-    if compression == "xz":
-        return lzma.open(member)
-    if compression == "zst":
-        return zstandard.ZstdDecompressor().stream_reader(member, read_across_frames=True, closefd=False)
-    if compression == "gz":
-        return gzip.GzipFile(fileobj=member)
-    if compression == "":
-        return contextlib.nullcontext(member)
-    raise ArError(f"unknown compression {name!r}")
-
-
-def _relative(name: str, deb: Path) -> str:
-    """Return a member's name without ``./``; raise DownloadError if it leads outside."""
-    normal = posixpath.normpath(name)
-    if normal.startswith(("/", "..")) or "\0" in normal:
-        raise DownloadError(f"a member leads outside of the package: {name!r}", where=str(deb))
-    return normal

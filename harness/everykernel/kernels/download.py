@@ -21,6 +21,7 @@ from everykernel.errors import DownloadError
 from everykernel.kernels.progress import SILENT, Progress, Task
 
 TRIES = 3  # for one file, each going on where the one before it broke off
+SMALL = 8 << 20  # bytes that `Downloader.get` takes: Debian's largest InRelease, of sid, has some 200 KB
 READ_TIMEOUT, CONNECT_TIMEOUT = 30.0, 15.0  # seconds
 _T = TypeVar("_T")
 
@@ -76,17 +77,22 @@ class Downloader:
                 self._opened = None
 
     def get(self, url: str) -> bytes:
-        """Return a small file's bytes.
+        """Return a small file's bytes, at most `SMALL`.
 
         Raises:
             NotThere: the server does not have it.
             Unreachable: the server cannot be reached.
-            DownloadError: it refused for another reason.
+            DownloadError: it refused for another reason, or the file is not small.
         """
 
         def once() -> bytes:
+            data = bytearray()
             with self._open(url, start=0) as response:
-                return response.read()
+                for chunk in response.iter_raw():
+                    data += chunk
+                    if len(data) > SMALL:
+                        raise DownloadError(f"has more than {SMALL >> 20} MiB, for a small file", where=shown(url))
+            return bytes(data)
 
         return self._trying(url, once)
 
@@ -140,6 +146,9 @@ class Downloader:
                 file.truncate(0)
             meter.stand_at(file.seek(0, io.SEEK_END))
             for chunk in response.iter_raw():
+                if file.tell() + len(chunk) > size:
+                    part.unlink()
+                    raise _mismatch(url, f"more than {size} bytes")
                 file.write(chunk)
                 meter.stand_at(file.tell())
         if part.stat().st_size < size:

@@ -6,23 +6,22 @@ include/uapi/linux/btf.h (the header of BTF).
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import io
-import lzma
 import re
 import struct
-import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import lz4.block
-import zstandard
 
+from everykernel import names
 from everykernel.btf import image as btf_image
 from everykernel.errors import BtfMalformed, UsageError
+from everykernel.kernels import bounded
 
 _LZ4_LEGACY_CHUNK = 8 << 20  # bytes that one block of the legacy format holds at most (lz4 programs/lz4io.c)
+LARGEST = 1 << 30  # bytes of a kernel in its image: a distribution's has 100 MB, one with everything built in half a GB
+_HEADER = 0x250  # bytes that a bzImage has at least, the last field that is read here included
 _LZ4_LEGACY = b"\x02\x21\x4c\x18"
 
 
@@ -43,27 +42,44 @@ def inspect(data: bytes, name: str) -> Image:
     """Return what a bzImage or an arm64 Image says of itself; ``name`` is for errors.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, ends early, or names no release.
     """
     if data[0x202:0x206] == b"HdrS":
+        _check_length(data, name)
         (offset,) = struct.unpack_from("<H", data, 0x20E)
         version = data[offset + 0x200 : offset + 0x400].partition(b"\0")[0]
         wide = struct.unpack_from("<H", data, 0x206)[0] >= 0x020C and data[0x236] & 1  # XLF_KERNEL_64
-        return Image("x86_64" if wide else "i686", version.decode("latin-1").partition(" ")[0])
+        return Image("x86_64" if wide else "i686", _release(version.partition(b" ")[0], name))
     if data[56:60] == b"ARM\x64":
-        found = re.search(rb"Linux version (\S+) ", data)
-        return Image("aarch64", found[1].decode("latin-1") if found else "")
+        found = re.search(rb"Linux version (\S{1,400}) ", data)
+        return Image("aarch64", _release(found[1] if found else b"", name))
     if data[:4] == b"\x7fELF":
         remedy = "give the bootable image instead, arch/x86/boot/bzImage of the build directory"
         raise UsageError("an ELF file does not boot as it is", where=name, remedy=remedy)
     raise UsageError("is no kernel image that we know", where=name, remedy="give a bzImage, vmlinuz or Image")
 
 
+def _check_length(data: bytes, name: str) -> None:
+    if len(data) < _HEADER:
+        raise UsageError(f"ends inside its header ({len(data)} bytes)", where=name, remedy="copy or build it again")
+
+
+def _release(text: bytes, name: str) -> str:
+    """Return the release that a header names: it becomes part of paths, here and in the guest."""
+    remedy = "build it with a sound LOCALVERSION"
+    return names.checked(text.decode("latin-1"), "a kernel's release", where=name, error=UsageError, remedy=remedy)
+
+
 def vmlinux(data: bytes) -> bytes:
     """Return the decompressed kernel inside an image: an ELF file on x86, ``data`` itself where nothing is compressed.
 
     A bzImage's header tells where its payload is; elsewhere the first of the known magics that really decompresses.
+
+    Raises:
+        UsageError: it cannot be decompressed.
     """
+    if data[0x202:0x206] == b"HdrS":
+        _check_length(data, "kernel image")
     if data[0x202:0x206] == b"HdrS" and struct.unpack_from("<H", data, 0x206)[0] >= 0x0208:
         start, length = struct.unpack_from("<II", data, 0x248)
         start += ((data[0x1F1] or 4) + 1) * 512  # setup_sects: 0 means 4
@@ -73,37 +89,35 @@ def vmlinux(data: bytes) -> bytes:
     return data
 
 
-def decompress(payload: bytes) -> bytes:
+_MAGICS = {
+    b"\x28\xb5\x2f\xfd": "zst",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x5d\x00\x00": "xz",
+    b"\x1f\x8b": "gz",
+    b"BZh": "bz2",
+    b"\x7fELF": "",
+    _LZ4_LEGACY: "lz4",
+}
+
+
+def decompress(payload: bytes, largest: int = LARGEST) -> bytes:
     """Return a payload decompressed by what its magic says; what follows its end (a size, padding) is ignored.
 
     Raises:
-        UsageError: none of the formats that kernels are compressed with.
+        UsageError: none of the formats that kernels are compressed with, damaged, or more than ``largest`` bytes.
     """
-    unpacker: Any = None
-    if payload.startswith(b"\x28\xb5\x2f\xfd"):
-        unpacker = zstandard.ZstdDecompressor().decompressobj()
-    elif payload.startswith((b"\xfd7zXZ\x00", b"\x5d\x00\x00")):
-        unpacker = lzma.LZMADecompressor()
-    elif payload.startswith(b"\x1f\x8b"):
-        unpacker = zlib.decompressobj(wbits=31)
-    elif payload.startswith(b"BZh"):
-        unpacker = bz2.BZ2Decompressor()
-    elif payload.startswith(b"\x7fELF"):
-        return payload
-    elif not payload.startswith(_LZ4_LEGACY):
+    kind = next((kind for magic, kind in _MAGICS.items() if payload.startswith(magic)), None)
+    if kind is None:
         raise UsageError(f"the kernel inside the image is compressed in an unknown way ({payload[:4].hex()})")
     try:
-        if unpacker is None:
-            return _lz4_legacy(payload)
-        found: bytes = unpacker.decompress(payload)
-    except (lzma.LZMAError, zstandard.ZstdError, zlib.error, lz4.block.LZ4BlockError, OSError, EOFError) as e:
+        if kind == "lz4":
+            return _lz4_legacy(payload, largest)
+        return bounded.decompress(payload, kind, largest, lax=True) if kind else payload
+    except (bounded.Damaged, lz4.block.LZ4BlockError) as e:
         raise UsageError(f"the kernel inside the image cannot be decompressed: {e}") from e
-    if not unpacker.eof:
-        raise UsageError("the kernel inside the image cannot be decompressed: it ends early")
-    return found
 
 
-def _lz4_legacy(payload: bytes) -> bytes:
+def _lz4_legacy(payload: bytes, largest: int) -> bytes:
     """Decompress lz4's legacy frame: blocks, each after its size; the kernel's build appends the whole size."""
     out = io.BytesIO()
     position, size = 4, -1
@@ -113,9 +127,11 @@ def _lz4_legacy(payload: bytes) -> bytes:
         if not size or position + size > len(payload):
             break
         out.write(lz4.block.decompress(payload[position : position + size], uncompressed_size=_LZ4_LEGACY_CHUNK))
+        if out.tell() > largest:
+            raise bounded.Damaged(f"it unpacks to more than {largest >> 20} MiB")
         position += size
     if size != out.tell():  # the last four bytes, which are no block's size but the whole's
-        raise EOFError("it ends early")
+        raise bounded.Damaged("it ends early")
     return out.getvalue()
 
 

@@ -6,27 +6,31 @@ kernel packages, since reading all tens of thousands takes seconds) and ``state.
 
 from __future__ import annotations
 
+import datetime
 import functools
 import hashlib
 import json
-import lzma
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from everykernel import cache
+from everykernel import cache, names
 from everykernel.errors import DownloadError
+from everykernel.kernels import bounded
+from everykernel.kernels.control import fields
 from everykernel.kernels.download import Downloader, Mismatch, NotThere, Unreachable, matches, shown
 from everykernel.kernels.mirror import Mirror
 from everykernel.kernels.progress import SILENT, Progress
+from everykernel.kernels.release import Release, Stale
 from everykernel.kernels.trust import Trust
 
 LIFETIME = 86400.0  # seconds for which a cached index is served without asking
 PATIENCE = 3600.0  # seconds for which a mirror that is out of step is left alone
 _FORMAT = 2  # of kernels.json and state.json
+_LARGEST = 512 << 20  # bytes of an index: Debian's largest, of sid, has some 60 MB
 _KERNEL_PACKAGE = rb"linux-(?:image|binary|modules|base)-\d[^\n]*(?<!-dbg)"
 
 
@@ -42,6 +46,9 @@ class Entry:
         sha256: hex.
         depends: its Depends field, "" if it has none.
         signed: how the index is vouched for: ``gpgv`` or ``https``.
+
+    Raises:
+        DownloadError: a name, version or path that is none, from wherever it comes.
     """
 
     name: str
@@ -53,6 +60,14 @@ class Entry:
     sha256: str
     depends: str = ""
     signed: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"index of {self.suite} for {self.arch}"
+        names.checked(self.name, "a package", where=where, error=DownloadError)
+        version = re.sub(r"^[0-9]+:", "", self.version)  # an epoch is in no path
+        names.checked(version, "a version", where=where, error=DownloadError)
+        for part in self.filename.split("/"):
+            names.checked(part, "a part of a package's path", where=where, error=DownloadError)
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,7 @@ class Index:
         signed: ``gpgv`` or ``https``.
         checked: when it was last known to be current, in seconds since the epoch.
         sha256: of its Packages.xz.
+        date: when the archive wrote it, in seconds since the epoch; 0.0 if that is not known.
     """
 
     suite: str
@@ -75,6 +91,7 @@ class Index:
     signed: str
     checked: float
     sha256: str
+    date: float = 0.0
 
     def packages(self, name: str) -> list[Entry]:
         """Return the entries of one package, all versions."""
@@ -100,22 +117,24 @@ class Index:
 
     def _entries(self, text: bytes, pattern: bytes) -> Iterator[Entry]:
         """Yield an entry for each stanza whose Package field, always its first, matches ``pattern``."""
-        from debian.deb822 import Packages  # late: most runs read kernels.json
-
         for match in re.finditer(rb"^Package: " + pattern + rb"$", text, re.MULTILINE):
             end = text.find(b"\n\n", match.start())
-            stanza = Packages(text[match.start() : end if end >= 0 else len(text)])
-            yield Entry(
-                name=stanza["Package"],
-                version=stanza["Version"],
-                arch=self.arch,
-                suite=self.suite,
-                filename=stanza["Filename"],
-                size=int(stanza["Size"]),
-                sha256=stanza["SHA256"].lower(),
-                depends=stanza.get("Depends", ""),
-                signed=self.signed,
-            )
+            stanza = fields(text[match.start() : end if end >= 0 else len(text)].decode("utf-8", "replace"))
+            try:
+                yield Entry(
+                    name=stanza["package"],
+                    version=stanza["version"],
+                    arch=self.arch,
+                    suite=self.suite,
+                    filename=stanza["filename"],
+                    size=int(stanza["size"]),
+                    sha256=stanza["sha256"].lower(),
+                    depends=stanza.get("depends", ""),
+                    signed=self.signed,
+                )
+            except (KeyError, ValueError) as e:
+                text_ = f"the entry of {stanza['package']!r} cannot be read: {e!r}"
+                raise DownloadError(text_, where=f"index of {self.suite} for {self.arch}") from e
 
 
 @dataclass
@@ -127,23 +146,26 @@ class Indexes:
         trust: how to check.
         downloader: how to download.
         update: ask even where a cached index is less than a day old.
+        frozen: suites that Debian has ended, and the day of their last index.
     """
 
     mirror: Mirror
     trust: Trust
     downloader: Downloader
     update: bool = False
+    frozen: Mapping[str, datetime.date] = field(default_factory=dict)
 
     def get(self, suite: str, arch: str, progress: Progress = SILENT) -> Index:
         """Return the index of a suite.
 
-        Where the network fails, a cached index serves whatever its age, and ``progress`` notes it.
+        Where the network fails, or has an old index only, a cached one serves whatever its age, and ``progress`` notes
+        it.
 
         Raises:
             NotThere: neither mirror nor archive server has the suite, and it is not cached.
-            DownloadError: it cannot be had, or is not signed as it must be.
+            DownloadError: it cannot be had, is not signed as it must be, or is an old one or another suite's.
         """
-        folder = cache.folder("indexes") / f"{suite}_{arch}"
+        folder = cache.entry("indexes", f"{suite}_{arch}")
         with cache.lock(f"indexes/{folder.name}"):
             cached = _read(folder, suite, arch)
             if cached is not None and self._current(cached):
@@ -153,7 +175,7 @@ class Indexes:
                 self._still_out_of_step(folder, suite)
             try:
                 return self._renew(folder, suite, arch, cached, progress)
-            except (Unreachable, NotThere, Mismatch) as e:
+            except (Unreachable, NotThere, Mismatch, Stale) as e:
                 if cached is None:
                     _remember(folder, e)
                     raise
@@ -182,14 +204,14 @@ class Indexes:
         return young and not self.update and cached.base in self.mirror.bases(cached.suite)
 
     def _renew(self, folder: Path, suite: str, arch: str, cached: Index | None, progress: Progress) -> Index:
-        from debian.deb822 import Release
-
-        base, text = self._release(suite)
+        base, release = self._release(suite)
         path = f"main/binary-{arch}/Packages.xz"
-        listed = {row["name"]: row for row in Release(text).get("SHA256", [])}
-        if path not in listed:
+        if path not in release.files:
             raise NotThere(f"has no packages for {arch}", where=suite)
-        sha256, size = listed[path]["sha256"].lower(), int(listed[path]["size"])
+        release.check_not_before(
+            cached.date if cached else 0.0, shown(self._secured(base)) + f"/dists/{suite}/InRelease"
+        )
+        sha256, size = release.files[path]
         packages = folder / "Packages.xz"
         if not matches(packages, sha256, size):
             with cache.explained(folder):
@@ -197,15 +219,15 @@ class Indexes:
                 (folder / "kernels.json").unlink(missing_ok=True)
             description = f"index of {suite} for {arch}"
             self._packages(base, suite, path, packages, sha256, size, description, progress)
-        index = Index(suite, arch, folder, base, self.trust.name, time.time(), sha256)
+        index = Index(suite, arch, folder, base, self.trust.name, time.time(), sha256, release.date.timestamp())
         state = {"format": _FORMAT, "base": base, "signed": index.signed, "checked": index.checked}
-        state |= {"sha256": sha256, "size": size}
+        state |= {"sha256": sha256, "size": size, "date": index.date}
         cache.write(folder / "state.json", json.dumps(state).encode())
         cache.touch(folder)
         return index
 
-    def _release(self, suite: str) -> tuple[str, bytes]:
-        """Return the base URL that has the suite, and the signed text of its InRelease."""
+    def _release(self, suite: str) -> tuple[str, Release]:
+        """Return the base URL that has the suite, and what its InRelease says, checked."""
         missing: NotThere | None = None
         for base in self.mirror.bases(suite):
             url = f"{self._secured(base)}/dists/{suite}/InRelease"
@@ -214,7 +236,10 @@ class Indexes:
             except NotThere as e:
                 missing = missing or e
                 continue
-            return base, self.trust.signed_text(data, shown(url))
+            release = Release.read(self.trust.signed_text(data, shown(url)), shown(url))
+            now = datetime.datetime.now(datetime.UTC)
+            release.check(suite, shown(url), frozen=self.frozen.get(suite), now=now)
+            return base, release
         raise NotThere(
             "neither the mirror nor Debian's archive server has this suite",
             where=missing.where if missing else suite,
@@ -264,7 +289,10 @@ def _decompress(path: Path, sha256: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != sha256:
         path.unlink()  # so that the next run has it anew
         raise DownloadError("the cached index is damaged", where=str(path), remedy="run the same again: it is had anew")
-    return lzma.decompress(data)
+    try:
+        return bounded.decompress(data, "xz", _LARGEST)
+    except bounded.Damaged as e:
+        raise DownloadError(f"not a sound index: {e}", where=str(path)) from e
 
 
 def _remember(folder: Path, failure: DownloadError) -> None:
@@ -280,6 +308,7 @@ def _read(folder: Path, suite: str, arch: str) -> Index | None:
         state: dict[str, Any] = json.loads((folder / "state.json").read_bytes())
         if state["format"] != _FORMAT or (folder / "Packages.xz").stat().st_size != state["size"]:
             return None
-        return Index(suite, arch, folder, state["base"], state["signed"], float(state["checked"]), state["sha256"])
+        checked, date = float(state["checked"]), float(state.get("date", 0.0))
+        return Index(suite, arch, folder, state["base"], state["signed"], checked, state["sha256"], date)
     except (OSError, ValueError, KeyError, TypeError):
         return None

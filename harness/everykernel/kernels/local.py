@@ -29,7 +29,7 @@ def resolve(spec: Spec) -> ResolvedKernel:
     path = Path(spec.value).expanduser()
     try:
         file = _image(path, spec)
-        seen = image.inspect(file.read_bytes(), str(file))
+        seen = image.inspect(_read(file), str(file))
     except OSError as e:
         remedy = "look at the path; it starts at the current folder"
         raise UnknownKernel(e.strerror or str(e), spec=spec.text, where=spec.text, remedy=remedy) from e
@@ -63,6 +63,15 @@ def _image(path: Path, spec: Spec) -> Path:
     )
 
 
+def _read(file: Path) -> bytes:
+    """Return an image's bytes; raise UsageError for more than any image has, or for what is no file (a device)."""
+    if not file.is_file() and file.exists():
+        raise UsageError("is no regular file", where=str(file), remedy="give a bzImage, vmlinuz or Image")
+    if file.stat().st_size > image.LARGEST:
+        raise UsageError(f"has more than {image.LARGEST >> 20} MiB, which no kernel image has", where=str(file))
+    return file.read_bytes()
+
+
 def _architecture(uname: str, file: Path) -> Architecture:
     for row in ARCHITECTURES.values():
         if row.uname == uname:
@@ -74,7 +83,7 @@ def _architecture(uname: str, file: Path) -> Architecture:
 def _kernel(resolved: ResolvedKernel, path: Path, file: Path) -> Kernel:
     """Return the kernel as it is now: a path may hold another build than when it was resolved."""
     try:
-        data = file.read_bytes()
+        data = _read(file)
     except OSError as e:
         raise UnknownKernel(e.strerror or str(e), spec=resolved.spec, where=str(file)) from e
     digest = hashlib.sha256(data).hexdigest()
@@ -123,8 +132,8 @@ def _config(path: Path, file: Path, release: str) -> Path | None:
 
 def btf_path(kernel: Kernel) -> Path | None:
     """Return a file with the BTF inside the image at a path, kept in the cache by the image's SHA-256."""
-    kept = cache.folder("btf") / f"{kernel.digest}.btf"
+    kept = cache.entry("btf", f"{kernel.digest}.btf")
     if not kept.exists():
-        cache.write(kept, image.btf(kernel.image.read_bytes()) or b"")
+        cache.write(kept, image.btf(_read(kernel.image)) or b"")
     cache.touch(kept)
     return kept if kept.stat().st_size else None

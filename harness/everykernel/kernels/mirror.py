@@ -10,6 +10,7 @@ from pathlib import Path
 
 from everykernel.errors import UsageError
 from everykernel.kernels.catalogue import Catalogue
+from everykernel.kernels.control import fields
 
 SETTING = "EVERYKERNEL_DEBIAN_MIRROR"
 APT = Path("/etc/apt")
@@ -113,11 +114,11 @@ def _sources(apt: Path) -> Iterator[_Source]:
                 yield from _usable([match["uri"]], [match["suite"]], match["options"] or "")
     for path in sorted(parts.glob("*.sources")):
         for stanza in re.split(r"\n\s*\n", _text(path)):
-            fields = _fields(stanza)
-            wanted = "deb" in fields.get("types", "").split() and "main" in fields.get("components", "").split()
-            if wanted and fields.get("enabled", "yes").lower() not in ("no", "false", "0"):
+            found = fields(stanza)
+            wanted = "deb" in found.get("types", "").split() and "main" in found.get("components", "").split()
+            if wanted and found.get("enabled", "yes").lower() not in ("no", "false", "0"):
                 yield from _usable(
-                    fields.get("uris", "").split(), fields.get("suites", "").split(), fields.get("signed-by", "")
+                    found.get("uris", "").split(), found.get("suites", "").split(), found.get("signed-by", "")
                 )
 
 
@@ -129,22 +130,6 @@ def _usable(uris: Iterable[str], suites: Iterable[str], signed_by: str) -> Itera
         if lines and re.match(r"https?://[^/]", lines[0]):
             for suite in suites:
                 yield _Source(lines[0].rstrip("/"), suite, signed_by)
-
-
-def _fields(stanza: str) -> dict[str, str]:
-    """Return the fields of a deb822 stanza by lower-case name, comments left out."""
-    fields: dict[str, str] = {}
-    name = ""
-    for line in stanza.splitlines():
-        if line.startswith("#"):
-            continue
-        if line[:1] in (" ", "\t"):
-            fields[name] = f"{fields.get(name, '')} {line.strip()}"
-        elif ":" in line:
-            name, _, value = line.partition(":")
-            name = name.strip().lower()
-            fields[name] = value.strip()
-    return fields
 
 
 def _proxy(apt: Path) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from everykernel import cache
 from everykernel.architectures import DEFAULT, Architecture
 from everykernel.errors import DownloadError, UnknownKernel
 from everykernel.kernels import candidates, local, store
@@ -204,6 +205,8 @@ class Resolver:
             return replace(kernel, notes=(*kernel.notes, *notes))
 
         first = chosen.packages[0]
+        folder = store.folder_of(chosen)
+        cache.hold(folder)  # it is about to be used: no kernel that is made ready before it may push it out
         return ResolvedKernel(
             spec=spec.text,
             arch=chosen.arch,
@@ -214,7 +217,7 @@ class Resolver:
             source=f"debian:{first.suite}",
             flavour=chosen.flavour,
             fetcher=fetcher,
-            cached=store.folder_of(chosen).is_dir(),
+            cached=folder.is_dir(),
         )
 
     def _flavour(self, spec: Spec, arch: Architecture) -> str:

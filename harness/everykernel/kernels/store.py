@@ -24,7 +24,7 @@ from typing import Any
 
 import filelock
 
-from everykernel import cache
+from everykernel import cache, names
 from everykernel.architectures import ARCHITECTURES
 from everykernel.errors import DownloadError, UsageError
 from everykernel.kernels import image
@@ -35,6 +35,7 @@ from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import Progress
 
 _FORMAT = 1  # of kernel.json: a record of another format is as good as none
+_LARGEST = 4 << 30  # bytes that a kernel's package unpacks to: one with all its modules has half a GB
 _in_use: dict[Path, contextlib.ExitStack] = {}
 _in_use_lock = threading.Lock()
 _threads: dict[Path, threading.Lock] = {}
@@ -73,7 +74,7 @@ class Stored:
 
 def folder_of(candidate: Candidate) -> Path:
     """Return the folder that a kernel has in the cache, whether it is there or not."""
-    return cache.folder("kernels") / f"{candidate.arch.name}-{candidate.release}_{candidate.version}"
+    return cache.entry("kernels", f"{candidate.arch.name}-{candidate.release}_{candidate.version}")
 
 
 def candidate(one: Stored) -> Candidate:
@@ -223,17 +224,22 @@ def _record(candidate: Candidate, files: dict[str, int], notes: list[str]) -> di
 
 def _unpack(deb: Path, release: str, target: Path) -> Iterator[tuple[str, int]]:
     """Unpack what belongs to a kernel; yield the name below ``target`` and the size of each file."""
-    names = {f"boot/vmlinuz-{release}": "vmlinuz", f"boot/config-{release}": "config"}
-    names |= {f"usr/lib/modules/{release}/{name}": name for name in ("vmlinuz", "config")}
-    for member, content in unpack(deb):
+    plainly = {f"boot/vmlinuz-{release}": "vmlinuz", f"boot/config-{release}": "config"}
+    plainly |= {f"usr/lib/modules/{release}/{name}": name for name in ("vmlinuz", "config")}
+    for member, content in unpack(deb, largest=_LARGEST):
         plain = member.name.removeprefix("usr/")
-        name = names.get(member.name) or (plain if plain.startswith(f"lib/modules/{release}/") else "")
+        name = plainly.get(member.name) or (plain if plain.startswith(f"lib/modules/{release}/") else "")
         if content is None or not name or name.endswith("/System.map"):
             continue
+        for part in name.split("/"):
+            names.checked(part, "a file of a kernel", where=str(deb), error=DownloadError)
         path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            shutil.copyfileobj(content, file, 1 << 20)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                shutil.copyfileobj(content, file, 1 << 20)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as e:
+            raise DownloadError(f"not a sound package: {name} is a file and a folder", where=str(deb)) from e
         yield name, member.size
 
 
@@ -279,7 +285,8 @@ def _hold(folder: Path) -> None:
 
 
 def _release(folder: Path) -> None:
-    """Undo `_hold`."""
+    """Undo `_hold`, and what the resolver holds."""
+    cache.release(folder)
     with _in_use_lock:
         stack = _in_use.pop(folder, None)
     if stack is not None:

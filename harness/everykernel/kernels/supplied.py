@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import functools
 import io
-import lzma
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from everykernel import names
 from everykernel.architectures import Architecture
 from everykernel.btf import image
-from everykernel.errors import BtfMalformed, UsageError
+from everykernel.errors import BtfMalformed, GuestLost, UsageError
+from everykernel.kernels import bounded
+from everykernel.kernels.deb import Member
 
 SUFFIXES = (".btf", ".btf.tar.xz")
 _FORMS = "give raw BTF, an ELF file with .BTF, or a folder with RELEASE.btf or RELEASE.btf.tar.xz"
-_LIMIT = 256 << 20  # bytes of BTF in an archive: the largest kernels have some 10 MB
+_LIMIT = 1 << 30  # bytes of a file: BTF has some 10 MB, a vmlinux with debug information that holds it half a GB
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,16 @@ def candidates(folder: Path, release: str, arch: Architecture, distribution: str
 
     The folders of the archive are distribution, version and architecture, by our, Debian's or the kernel's own name.
     """
-    names = [release + suffix for suffix in SUFFIXES]
+    names.checked(release, "a kernel's release", where=str(folder), error=GuestLost)  # as the guest's facts have it
+    files = [release + suffix for suffix in SUFFIXES]
     arches = dict.fromkeys((arch.name, arch.debian, arch.uname))
-    flat = [folder / name for name in names]
-    flat += [folder / part / name for part in arches for name in names]
+    flat = [folder / name for name in files]
+    flat += [folder / part / name for part in arches for name in files]
     deep = [
         path
         for version in sorted(folder.glob("*/*"))
         for part in arches
-        for name in names
+        for name in files
         if (path := version / part / name).is_file()
     ]
     own = [path for path in deep if path.relative_to(folder).parts[0] == distribution]
@@ -149,7 +152,10 @@ def read(path: Path) -> bytes:
 @functools.lru_cache(maxsize=16)
 def _read(path: Path, modified: int, size: int) -> bytes:
     """Return the raw BTF of a file: kept, since each cell of a kernel asks for the same."""
-    data = path.read_bytes()
+    with path.open("rb") as file:
+        data = file.read(_LIMIT + 1)  # a device has no size, and no end
+    if len(data) > _LIMIT:
+        raise UsageError(f"has more than {_LIMIT >> 20} MiB, which no BTF has", where=str(path), remedy=_FORMS)
     if path.name.endswith(".tar.xz"):
         data = _unpack(data, path)
     found = image.extract(data, name=str(path))
@@ -161,11 +167,12 @@ def _read(path: Path, modified: int, size: int) -> bytes:
 def _unpack(data: bytes, path: Path) -> bytes:
     """Return the one file in a compressed archive."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:xz") as tar:
+        stream = io.BufferedReader(bounded.Stream(io.BytesIO(data).read, "xz", _LIMIT))
+        with stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=Member) as tar:
             for member in tar:
-                content = tar.extractfile(member) if member.isreg() and member.size <= _LIMIT else None
+                content = tar.extractfile(member) if member.isreg() else None
                 if content is not None:
                     return content.read()
-    except (tarfile.TarError, lzma.LZMAError, EOFError) as e:
+    except (tarfile.TarError, bounded.Damaged, EOFError) as e:
         raise UsageError(f"is not a sound .tar.xz: {e}", where=str(path)) from e
     raise UsageError("is empty", where=str(path))

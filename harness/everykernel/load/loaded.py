@@ -6,7 +6,6 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import TYPE_CHECKING, Any, Optional
 
 from everykernel import wire
@@ -15,14 +14,16 @@ from everykernel.errors import RequestFailed, UsageError
 from everykernel.load.attach import dispatch as attach_
 from everykernel.load.attach import usage
 from everykernel.load.attach.outcome import Link, NotAttached
+from everykernel.load.attach.places import Places
+from everykernel.load.kernel import program as program_
 from everykernel.load.maps.map import PERF_EVENT_ARRAY, Map
 from everykernel.load.maps.variables import Variables, places
-from everykernel.load.programs import loading as program_
-from everykernel.load.system.syscalls import error_name
+from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from everykernel.load.kernel.types import KernelTypes
     from everykernel.object import ObjectSpec, ProgramSpec
 
 
@@ -96,7 +97,7 @@ class Program:
             "name": self.name,
             "attached": self._was_attached,
             "test_runs": self._test_runs,
-            "runs": usage.runs(self.fd) if self.fd >= 0 else None,
+            "runs": usage.runs(self._owner.system, self.fd) if self.fd >= 0 else None,
         }
 
     def detach(self) -> None:
@@ -111,7 +112,7 @@ class Program:
         if not self._links:
             raise RequestFailed("it is not attached", code="attach-failed", where=self.name)
         try:
-            return attach_.read_iterator(self._links[-1]).decode("utf-8", "replace")
+            return attach_.read_iterator(self._owner.system, self._links[-1]).decode("utf-8", "replace")
         except OSError as e:
             raise RequestFailed(
                 f"the kernel lets nobody read it: {error_name(e.errno)}", code="attach-failed", where=self.name
@@ -127,7 +128,9 @@ class Program:
             )
         self._owner.open_readers()
         try:
-            retval, data_out, context_out, duration = program_.test_run(self.fd, data, context, repeat)
+            retval, data_out, context_out, duration = program_.test_run(
+                self._owner.system, self.fd, data, context, repeat
+            )
         except OSError as e:
             raise RequestFailed(
                 f"the kernel refuses a test run: {error_name(e.errno)}", code="attach-type-unsupported", where=self.name
@@ -141,7 +144,7 @@ class Program:
             self.detach()
         finally:
             if self.fd >= 0:
-                os.close(self.fd)
+                self._owner.system.close(self.fd)
                 self.fd = -1
 
 
@@ -149,6 +152,7 @@ class LoadedObject:
     """An object in the kernel, as far as the kernel let it.
 
     Attributes:
+        system: the machine that it is in.
         spec: what the object says; None if its bytes could not be read.
         relocate, load: the records of the two stages.
         programs: by name: those that were tried.
@@ -157,7 +161,8 @@ class LoadedObject:
         places: where programs attach that name no place.
     """
 
-    def __init__(self, spec: Optional[ObjectSpec], relocate: wire.Stage, load: wire.Stage) -> None:
+    def __init__(self, spec: Optional[ObjectSpec], relocate: wire.Stage, load: wire.Stage, kernel: KernelTypes) -> None:
+        self.system = kernel.system
         self.spec = spec
         self.relocate = relocate
         self.load = load
@@ -166,7 +171,7 @@ class LoadedObject:
         self.globals: Any = {}
         self.descriptors: list[int] = []  # of the object's BTF
         self._readers_open = False
-        self.places = attach_.Places(self.maps, self.programs)
+        self.places = Places(self.maps, self.programs, kernel)
 
     def __enter__(self) -> LoadedObject:
         return self
@@ -242,7 +247,7 @@ class LoadedObject:
         """Detach everything, and give back every descriptor, also where something cannot be detached (OSError)."""
         with contextlib.ExitStack() as stack:  # what is put on it last is done first
             while self.descriptors:
-                stack.callback(os.close, self.descriptors.pop())
+                stack.callback(self.system.close, self.descriptors.pop())
             for found in self.maps.values():
                 stack.callback(found.close)
             if isinstance(self.globals, Variables):

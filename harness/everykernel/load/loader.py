@@ -5,40 +5,37 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel import wire
-from everykernel.btf import Btf, sanitise
+from everykernel.btf import Btf
 from everykernel.core import Target
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
 from everykernel.load.attach.operations import Registration
-from everykernel.load.kernel.kconfig import kernel_version
 from everykernel.load.kernel.operations import Operations, resolve
 from everykernel.load.kernel.reason import Reason
-from everykernel.load.loaded import LoadedObject, Program
+from everykernel.load.loaded import LoadedObject
 from everykernel.load.maps import create
 from everykernel.load.maps.map import ARRAY, PROG_ARRAY, STRUCT_OPS, Map
-from everykernel.load.programs import contexts, externs, loading, reasons, replace, tables, verifier
+from everykernel.load.programs import externs
+from everykernel.load.programs.attempt import Attempts, replaces
 from everykernel.load.programs.decide import decide
-from everykernel.load.programs.link import link
-from everykernel.load.programs.relocate import Relocated, decides, relocate
+from everykernel.load.programs.relocate import Relocated, relocate
+from everykernel.load.programs.upload import Uploaded
 from everykernel.load.programs.variants import Group
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import address, architecture, bpf, error_name
+from everykernel.load.system.errnos import error_name
 from everykernel.object import contract as contract_
-from everykernel.object.spec import DATA, EXTERN, EXTERN_CALL, MAP, MapSpec
+from everykernel.object.spec import MapSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from everykernel.architectures import Architecture
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.programs.decide import Decided
-    from everykernel.load.programs.link import Linked
-    from everykernel.object import Function, ObjectSpec, ProgramSpec
+    from everykernel.object import ObjectSpec
     from everykernel.object.contract import Contract
     from everykernel.object.spec import StructOpsSpec
 
@@ -68,14 +65,14 @@ def load(
     order, UsageError for an unknown name.
     """
     agreed = contract_.parse(contract or {}, "contract")
-    if spec.byteorder != sys.byteorder:
+    if spec.byteorder != kernel.system.byteorder:
         raise ObjectUnsupported(
-            f"is {spec.byteorder}-endian, this machine {sys.byteorder}-endian",
+            f"is {spec.byteorder}-endian, this machine {kernel.system.byteorder}-endian",
             where=spec.name,
             remedy="compile it with -target bpf on this machine, or with -target bpfel or bpfeb",
         )
     try:
-        return _load(decide(spec, agreed, programs), kernel, agreed, btf, btf_name)
+        return _load(decide(spec, agreed, programs, system=kernel.system), kernel, agreed, btf, btf_name)
     except BtfMalformed as e:
         if spec.btf is not None and e.where.startswith(spec.btf.name):
             raise ObjectMalformed(e.message, where=e.where) from e
@@ -90,7 +87,7 @@ def _load(
     if btf is not None:
         name = btf_name or (btf.name if isinstance(btf, Btf) else "supplied")
         try:
-            target, used = Target(_supplied(btf, name)), f"supplied:{name}"
+            target, used = Target(_supplied(btf, name, kernel.system.architecture)), f"supplied:{name}"
         except BtfMalformed as e:
             target, used, rejected = Target(None), f"supplied:{name}", str(e)
     tried = [*decided.programs, *(p for p in spec.programs if p.name in grouped)]
@@ -100,9 +97,8 @@ def _load(
     return _Load(decided, kernel, relocated, contract).run()
 
 
-def _supplied(btf: Union[Btf, bytes], name: str) -> Btf:
+def _supplied(btf: Union[Btf, bytes], name: str, here: Architecture) -> Btf:
     """Return a supplied BTF; raise BtfMalformed for one that is damaged or cannot be of this kernel."""
-    here = architecture()
     if not isinstance(btf, Btf):
         btf = Btf.parse(btf, name=name, pointer_size=here.pointer_size)  # of a BTF that does not tell
     if (btf.byteorder, btf.pointer_size) != (here.byteorder, here.pointer_size):
@@ -125,24 +121,26 @@ class _Load:
         self.relocated = relocated
         self.chosen = decided.programs
         self.contract = contract
-        self.object = LoadedObject(spec, relocated.stage, {})
-        self.object.places.kernel = kernel
+        self.object = LoadedObject(spec, relocated.stage, {}, kernel)
         self.externs = externs.Resolution(spec, kernel, contract.kconfig)
         self.operations: dict[str, tuple[Map, Union[Operations, Reason]]] = {}  # by function
-        self.btf_fd = 0
-        self.uploaded: Optional[Btf] = None
         self.notes = decided.notes
+        self.types = Uploaded(kernel, self.object.descriptors, self.notes)
 
     def run(self) -> LoadedObject:
         """Do it all; descriptors are closed again if something of ours breaks."""
         began = time.monotonic()
         try:
-            self._upload_btf()
+            if self.spec.btf is not None:
+                self.types.upload(externs.for_kernel(self.spec.btf, self.externs.places, len(self.externs.kconfig)))
             self._create_maps()
-            for spec in sorted(self.chosen, key=_replaces):  # what is replaced is loaded first
-                self._program(spec)
+            attempts = Attempts(
+                self.spec, self.kernel, self.relocated, self.object, self.externs, self.types, self.operations
+            )
+            for spec in sorted(self.chosen, key=replaces):  # what is replaced is loaded first
+                attempts.load(spec)
             for name, variants in self.contract.variants.items():
-                group = Group(name, variants, self.object, self.kernel, self._program)
+                group = Group(name, variants, self.object, self.kernel, attempts.load)
                 group.keep_first()
                 self.notes += group.notes
             self._fill_slots()
@@ -170,65 +168,31 @@ class _Load:
         }
         return found
 
-    def _upload_btf(self) -> None:
-        """Hand the object's BTF to the kernel, less the kinds that it does not know; go on where it takes none."""
-        spec = self.spec
-        if spec.btf is None:
-            return
-        btf = externs.for_kernel(spec.btf, self.externs.places, len(self.externs.kconfig))
-        self.uploaded = btf
-        try:
-            self._keep_btf(btf.raw)
-        except OSError as e:
-            if e.errno == errno.EPERM:
-                self.notes.append("the kernel denies BTF to this caller: loaded without")
-            else:
-                self._upload_less(btf)
-
-    def _upload_less(self, btf: Btf) -> None:
-        """Hand over the BTF with every kind replaced that probes show this kernel not to know."""
-        probes = self.kernel.probes
-        features = {f for f in sanitise.needed(btf) if probes.btf(f)}
-        missing = sorted(sanitise.needed(btf) - features)
-        try:
-            self._keep_btf(sanitise.sanitise(btf, features))
-            self.notes.append(f"BTF kinds replaced that this kernel does not know: {', '.join(missing) or 'none'}")
-        except OSError as e:
-            why = _btf_log(sanitise.sanitise(btf, features))
-            self.notes.append(f"the kernel refuses the object's BTF ({error_name(e.errno)}: {why}): loaded without")
-
-    def _keep_btf(self, data: bytes) -> None:
-        buffer = bytearray(data)
-        self.btf_fd = bpf(abi.BTF_LOAD, abi.btf_load(address(buffer), len(buffer)))
-        self.object.descriptors.append(self.btf_fd)
-
     def _create_maps(self) -> None:
         spec, probes, found = self.spec, self.kernel.probes, self.object.maps
+        system = self.kernel.system
         for declared in spec.maps.values():
-            found[declared.name] = made = Map(declared.name, declared, spec.btf)
+            found[declared.name] = made = Map(declared.name, declared, spec.btf, system)
             if self._left_out(made):
                 continue
-            create.create(made, probes, self.btf_fd)
+            create.create(made, probes, self.types.fd)
         stem = spec.name.rpartition("/")[2].partition(".")[0]
         for section in spec.data.values():
-            found[section.name] = made = create.data_map(section, spec.btf)
+            found[section.name] = made = create.data_map(section, spec.btf, system)
             if self._left_out(made):
                 continue
             if section.percpu and not probes.percpu_data():
                 create.leave_out(made, "as this kernel has no variables per CPU (v7.3 has)", "map-type-unsupported")
                 continue
-            title = (
-                section.name
-                if section.percpu or "." in section.name[1:]
-                else stem[: 15 - max(7, len(section.name))] + section.name
-            )
-            create.create_data(made, probes, self.btf_fd, title, section.data)
+            whole = section.percpu or "." in section.name[1:]  # of the names that it has in the kernel
+            title = section.name if whole else stem[: 15 - max(7, len(section.name))] + section.name
+            create.create_data(made, probes, self.types.fd, title, section.data)
         for operations in spec.struct_ops:
             self._create_operations(operations)
         if self.externs.kconfig:
             data = self.externs.kconfig
             kconfig = MapSpec(_KCONFIG, ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG | abi.F_MMAPABLE)
-            found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf)
+            found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf, system)
             create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
             self.externs.place_kconfig(made.fd)
 
@@ -243,146 +207,17 @@ class _Load:
     def _create_operations(self, declared: StructOpsSpec) -> None:
         """Find what an operations struct is in this kernel, and create its map."""
         assert self.spec.btf is not None
-        made = Map(declared.name, MapSpec(declared.name, STRUCT_OPS, 4, len(declared.data)), None)
+        made = Map(declared.name, MapSpec(declared.name, STRUCT_OPS, 4, len(declared.data)), None, self.kernel.system)
         if declared.autocreate:
             self.object.maps[declared.name] = made
         found = resolve(declared, self.spec.btf, self.kernel)
         if isinstance(found, Reason):
             create.absent(made, found)
         elif declared.autocreate:
-            create.create_operations(made, found, self.kernel.probes, self.btf_fd, link=declared.link)
+            create.create_operations(made, found, self.kernel.probes, self.types.fd, link=declared.link)
             self.object.places.operations.append(Registration(made, found, self.object.programs, link=declared.link))
         for _, function in declared.programs:
             self.operations.setdefault(function, (made, found))
-
-    def _program(self, spec: ProgramSpec, lacks: Optional[Reason] = None) -> None:
-        """Load one program and keep its record; ``lacks``: not at all, for this reason."""
-        record = _record(spec)
-        fd = -1
-        parts = self.relocated.parts.get(spec.name)
-        if parts is None and lacks is None:
-            stage = self.relocated.stage["programs"]
-            why = next(r for r in stage if r["name"] == spec.name)
-            _verdict(record, wire.NOT_REACHED, why["code"], why["message"])
-        else:
-            blocked = lacks or self._blocked(spec, parts or [])
-            if blocked is not None:
-                _verdict(record, wire.FAILED, blocked.code, blocked.message)
-            else:
-                fd = self._load(spec, parts or [], record)
-        self.object.programs[spec.name] = Program(spec, record, fd, self.object)
-
-    def _blocked(self, spec: ProgramSpec, parts: list[Function]) -> Optional[Reason]:
-        """Return why a program need not be tried: an unknown section, a map or extern that is not there."""
-        if spec.rule is None:
-            return Reason("object-unsupported", f"section {spec.section!r} stands for no program type")
-        if spec.function in self.operations and spec.rule.type == "struct_ops":
-            record = self.operations[spec.function][0].record
-            if record["status"] == wire.FAILED:
-                return Reason(record["code"], f"it needs {record['message']}")
-        for function in parts:
-            for reference in function.references:
-                if reference.kind in (MAP, DATA):
-                    record = self.object.maps[reference.name].record
-                    if record["status"] == wire.FAILED:
-                        return Reason(record["code"], f"it needs {record['message']}")
-                elif reference.kind in (EXTERN, EXTERN_CALL):
-                    found = self.externs.resolved[reference.name]
-                    if found.code:
-                        return Reason(found.code, found.message)
-        return None
-
-    def _load(self, spec: ProgramSpec, parts: list[Function], record: wire.ProgramRecord) -> int:
-        if _replaces(spec):
-            target, missing = replace.find_target(spec.target, self.object.programs)
-        else:
-            target, missing = loading.find_target(spec, spec.target, self.kernel)
-        found = self.operations.get(spec.function, (None, None))[1]
-        if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, Operations):
-            target = loading.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
-        made: dict[str, int] = {}
-        if missing is None:
-            made, missing = tables.create(self.spec.tables, parts, self.kernel.probes)
-        if missing is not None:
-            _verdict(record, wire.FAILED, missing.code, missing.message)
-            return -1
-        self.object.descriptors.extend(made.values())
-        fds = {**{name: m.fd for name, m in self.object.maps.items()}, **made}
-        relocated = self.relocated.programs[spec.name].code
-        linked = link(parts, {f.name: relocated.get(f.name, f.code) for f in parts}, fds, self.externs.resolved)
-        record["insns"] = len(linked.code) // 8
-        rule = spec.rule
-        expected = not (rule and rule.expected_optional) or self.kernel.probes.expected_attach_type()
-        attempt = loading.Loading(
-            spec,
-            linked,
-            license_=self.spec.license,
-            kernel_version=self.spec.kernel_version or kernel_version(),
-            btf_fd=self.btf_fd,
-            target=target,
-            btf_fds=self.externs.descriptors,
-            expected=expected,
-        )
-        try:
-            fd = self._with_contexts(attempt, linked, rule.type if rule else "")
-        except loading.Refused as e:
-            self._explain(spec, linked, record, e)
-            return -1
-        record["verified_insns"] = loading.verified_instructions(fd)
-        return fd
-
-    def _with_contexts(self, attempt: loading.Loading, linked: Linked, type_: str) -> int:
-        """Load a program; where it is refused, once more with the struct's name in the place of context tags."""
-        try:
-            return attempt.load()
-        except loading.Refused:
-            btf = self.uploaded
-            changed = contexts.named(btf, linked.func_info, type_) if btf is not None and self.btf_fd else None
-            if btf is None or changed is None:
-                raise
-        types, func_info = changed
-        known = Btf.parse(types, name=btf.name, pointer_size=btf.pointer_size)
-        features = {f for f in sanitise.needed(known) if self.kernel.probes.btf(f)}
-        try:
-            self._keep_btf(sanitise.sanitise(known, features))
-        except OSError:
-            return attempt.load()
-        return attempt.again(self.btf_fd, func_info).load()
-
-    def _explain(self, spec: ProgramSpec, linked: Linked, record: wire.ProgramRecord, refused: loading.Refused) -> None:
-        """Write down why the kernel refused a program: code, the lines that matter, source line, the whole log."""
-        verdict = verifier.parse(refused.log)
-        source, text = "", ""
-        if verdict.insn is not None and verdict.insn < len(linked.code) // 8 and self.spec.btf is not None:
-            source, text = verifier.source_line(self.spec.btf, linked, verdict.insn)
-        assert spec.rule is not None
-        log, left_out = verifier.name_map(refused.log, [m.name if m.fd < 0 else "" for m in self.object.maps.values()])
-        log, unresolved = verifier.name_kfunc(log, self.externs.order)
-        if left_out:
-            lacks = self.object.maps[left_out].record
-            reason = Reason(lacks["code"] or "verifier-rejected", f"it needs {lacks['message']}")
-        elif unresolved:
-            why = self.externs.resolved[unresolved].message
-            reason = Reason("kfunc-missing", f"a weak function that is called is not resolved: {why}")
-        elif reasons.poisoned(verdict, log):
-            reason = self._unresolved(spec, linked, verdict)
-        else:
-            reason = reasons.of_program(refused.error, verdict, log, spec.rule, self.kernel.probes)
-        name = error_name(refused.error.errno)
-        place = f" at {source}: {text}".removesuffix(": ") if source else ""
-        _verdict(record, wire.FAILED, reason.code, f"{name}: {reason.message}{place}")
-        record["errno"], record["log"], record["source"] = name, log, source
-
-    def _unresolved(self, spec: ProgramSpec, linked: Linked, verdict: verifier.Verdict) -> Reason:
-        """Return the relocation that poisoned the instruction at which the verifier stopped."""
-        if verdict.insn is not None:
-            function, index = linked.function_at(verdict.insn)
-            applied = self.relocated.programs[spec.name].applied
-            found = {insn: fixup for where, insn, fixup in applied if where.name == function.name}
-            fixup = found.get(index) or found.get(index - 1)  # the second half of a 64-bit load
-            if fixup is not None:
-                return Reason("relocation-unresolved", f"{fixup.kind} {fixup.access}: {fixup.message}")
-        return Reason("relocation-unresolved", "an instruction that could not be relocated was reached")
 
     def _fill_slots(self) -> None:
         """Put the static initialisers into maps of maps and program arrays; note what has to stay out."""
@@ -397,50 +232,12 @@ class _Load:
                     self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {name!r} was not loaded")
                     continue
                 try:
-                    made.update(slot.to_bytes(4, sys.byteorder), fd.to_bytes(4, sys.byteorder))
+                    made.update(self.kernel.system.pack("I", slot), self.kernel.system.pack("I", fd))
                 except (OSError, UsageError) as e:
                     why = error_name(e.errno) if isinstance(e, OSError) else e.message
                     self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {why}")
 
 
-def _replaces(spec: ProgramSpec) -> bool:
-    return spec.rule is not None and spec.rule.type == "ext"
-
-
 def _of_stage(record: Union[wire.MapRecord, wire.ProgramRecord]) -> str:
     """Return the stage's message for what decided: a map's names it, a program's does not."""
     return f"{record['name']}: {record['message']}" if "section" in record else record["message"]
-
-
-def _record(spec: ProgramSpec) -> wire.ProgramRecord:
-    """Return the record of a program of which nothing is known yet."""
-    return {
-        "name": spec.name,
-        "section": spec.section,
-        "type": spec.rule.type if spec.rule else "",
-        "attach": spec.target,
-        "status": wire.PASSED,
-        "code": "",
-        "errno": None,
-        "message": "",
-        "log": "",
-        "source": "",
-        "insns": 0,
-        "verified_insns": None,
-        "decides": decides(spec),
-    }
-
-
-def _btf_log(data: bytes) -> str:
-    """Return the last line of what the kernel says about a BTF that it refuses."""
-    buffer, log = bytearray(data), bytearray(1 << 20)
-    try:
-        os.close(bpf(abi.BTF_LOAD, abi.btf_load(address(buffer), len(buffer), address(log), len(log))))
-    except OSError:
-        lines = log[: log.find(0)].decode("utf-8", "replace").strip().splitlines()
-        return lines[-1].strip() if lines else "it does not say why"
-    return "only without a log"
-
-
-def _verdict(record: wire.ProgramRecord, status: str, code: str, message: str) -> None:
-    record["status"], record["code"], record["message"] = status, code, message

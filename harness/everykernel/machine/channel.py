@@ -8,6 +8,8 @@ import time
 
 from everykernel import wire
 
+Frame = tuple[bytes, bytes]  # text and blob
+
 
 class ChannelClosed(Exception):
     """QEMU closed its end: it has ended."""
@@ -33,19 +35,33 @@ class Channel:
                 view = view[self._end.send(view) :]
             except BlockingIOError:
                 self._wait(select.POLLOUT, deadline)
+                continue
             except OSError as e:
                 raise ChannelClosed from e
+            if view and time.monotonic() > deadline:
+                raise DeadlinePassed
 
-    def receive_raw(self, deadline: float) -> tuple[bytes, bytes]:
-        """Return text and blob of the next frame; raise DeadlinePassed, ChannelClosed, or GuestLost for nonsense."""
-        text, blob = wire.lengths(self._take(wire.HEADER.size, deadline))
-        return self._take(text, deadline), self._take(blob, deadline)
+    def receive(self, deadline: float, text_limit: int = wire.LIMIT, blob_limit: int = wire.LIMIT) -> Frame:
+        """Return text and blob of the next frame; raise DeadlinePassed, ChannelClosed, or GuestLost for nonsense.
 
-    def receive(self, deadline: float) -> tuple[int, wire.Message]:
-        """Return number and message of the next frame; raises as `receive_raw` does."""
-        return wire.decode(*self.receive_raw(deadline))
+        A frame that is not whole by its deadline is not lost: the next call goes on with it.
+        """
+        start = wire.HEADER.size
+        self._fill(start, deadline)
+        text, blob = wire.lengths(self._received[:start], text_limit, blob_limit)
+        end = start + text + blob
+        self._fill(end, deadline)
+        frame = bytes(self._received[start : start + text]), bytes(self._received[start + text : end])
+        del self._received[:end]
+        return frame
 
-    def _take(self, size: int, deadline: float) -> bytes:
+    @property
+    def pending(self) -> int:
+        """Bytes of a frame that is not whole yet."""
+        return len(self._received)
+
+    def _fill(self, size: int, deadline: float) -> None:
+        """Receive until there are ``size`` bytes; the clock is looked at after each part."""
         while len(self._received) < size:
             try:
                 data = self._end.recv(1 << 20)
@@ -57,9 +73,8 @@ class Channel:
             if not data:
                 raise ChannelClosed
             self._received += data
-        out = bytes(self._received[:size])
-        del self._received[:size]
-        return out
+            if len(self._received) < size and time.monotonic() > deadline:
+                raise DeadlinePassed
 
     def _wait(self, event: int, deadline: float) -> None:
         left = deadline - time.monotonic()

@@ -63,7 +63,7 @@ class FakeGuest(Guest):
         self.spec = spec
         self.start_kind = RESTORED
         self.notes = []
-        self.requests: list[wire.Message] = []
+        self.requests: list[Any] = []
         self.files: dict[str, bytes] = {}
         self.closed = False
         self._machines = machines
@@ -73,30 +73,31 @@ class FakeGuest(Guest):
         """The facts of `FakeMachines.facts`, else ones that fit the kernel."""
         return self._machines.facts.get(self.kernel.spec) or facts(self.kernel)
 
-    def request(self, message: wire.Message, timeout: float | None = None) -> wire.Message:
+    def request(self, message: wire.Request[wire.Reply], timeout: float | None = None) -> wire.Reply:
         """Return the answer that the test gave for this kind of message; raise it if it is an exception."""
         if self.closed:
             raise GuestLost("the guest is closed", where=self.kernel.spec)
         self.requests.append(message)
         answer = self._machines.answers.get(message.kind)
         if answer is None:
-            return self._ordinary(message)
+            found: wire.Reply = self._ordinary(message)
+            return found
         if isinstance(answer, GuestError):
             self.closed = True
         if isinstance(answer, Exception):
             raise answer
-        reply = answer(message) if callable(answer) else answer
+        reply: Any = answer(message) if callable(answer) else answer
         if isinstance(reply, wire.Failed):
             raise RequestFailed(reply.message, code=reply.code, where=reply.where)
-        return reply
+        return reply  # type: ignore[no-any-return]
 
-    def _ordinary(self, message: wire.Message) -> wire.Message:
+    def _ordinary(self, message: wire.Request[Any]) -> Any:
         if isinstance(message, wire.Push):
             self.files[message.path] = message.data
             return wire.Done()
         if isinstance(message, wire.Pull):
             if message.path not in self.files:
-                raise RequestFailed("no such file or directory", code="harness-error", where=message.path)
+                raise RequestFailed("no such file or directory", code="load-failed", where=message.path)
             return wire.Value(self.files[message.path])
         if isinstance(message, wire.Hello):
             return self.facts

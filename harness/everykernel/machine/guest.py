@@ -36,7 +36,7 @@ class Guest(ABC):
         """What the kernel is, from probes."""
 
     @abstractmethod
-    def request(self, message: wire.Message, timeout: float | None = None) -> wire.Message:
+    def request(self, message: wire.Request[wire.Reply], timeout: float | None = None) -> wire.Reply:
         """Send one request and return its reply; ``timeout`` is in seconds (None: the machines' own).
 
         Raises:
@@ -67,9 +67,7 @@ class Guest(ABC):
         timeout: float | None = None,
     ) -> wire.Ran:
         """Run a program in the guest and return how it ended; raise RequestFailed if it cannot be started."""
-        reply = self.request(wire.Run(list(argv), stdin, dict(env or {})), timeout)
-        assert isinstance(reply, wire.Ran)
-        return reply
+        return self.request(wire.Run(list(argv), stdin, dict(env or {})), timeout)
 
     def follow(
         self, argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
@@ -79,10 +77,8 @@ class Guest(ABC):
         Raises RequestFailed if it cannot be started.
         """
         started = self.request(wire.Start(list(argv), stdin, dict(env or {})))
-        assert isinstance(started, wire.Value)
         while True:
             output = self.request(wire.Follow(started.value))
-            assert isinstance(output, wire.Output)
             yield output
             if output.code is not None:
                 return
@@ -93,10 +89,7 @@ class Guest(ABC):
 
     def pull(self, path: str, *, timeout: float | None = None) -> bytes:
         """Return a file's bytes from the guest; raise RequestFailed if it cannot be read."""
-        reply = self.request(wire.Pull(path), timeout)
-        assert isinstance(reply, wire.Value)
-        assert isinstance(reply.value, bytes)
-        return reply.value
+        return self.request(wire.Pull(path), timeout).value
 
     def __enter__(self) -> Self:
         return self

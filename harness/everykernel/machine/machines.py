@@ -20,7 +20,7 @@ from everykernel.machine.command import Place
 from everykernel.machine.devices import Device
 from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, Prepared
 from everykernel.machine.making import PROBE, Maker
-from everykernel.machine.qemu import Herd, Qemu
+from everykernel.machine.qemu import Herd, Qemu, draw
 from everykernel.machine.running import Begun, QemuGuest
 from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot, discard, find
@@ -239,10 +239,11 @@ def _wake(qemu: Qemu) -> wire.Facts:
 def _greet(qemu: Qemu) -> wire.Facts:
     deadline = time.monotonic() + RESTORE_PATIENCE
     try:
-        qemu.send(1, wire.Hello(time.time_ns(), os.urandom(32)), deadline)
-        _, reply = qemu.receive(deadline)
+        number, hello = draw(), wire.Hello(time.time_ns(), os.urandom(32))
+        qemu.send(number, hello, deadline)
+        _, reply = qemu.receive(deadline, {number: hello})
     except DeadlinePassed as e:
         raise GuestLost(f"no answer within {RESTORE_PATIENCE:g} s of its restore", where=qemu.where) from e
     if not isinstance(reply, wire.Facts):
-        raise GuestLost(f"its first answer is {reply.kind!r}", where=qemu.where)
+        raise GuestLost(f"its first answer is {reply.kind!r}: {reply.message}", where=qemu.where)
     return reply

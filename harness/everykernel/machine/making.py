@@ -6,7 +6,6 @@ Each is made by one process, under a lock, and can be found only when it is comp
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import time
@@ -27,6 +26,7 @@ from everykernel.machine.scratch import run_folder
 from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot
 
+READY = wire.Hello(0, b"")  # what the agent's first message, number 0, would answer
 WARM_PATIENCE = 120.0  # seconds from the push of our code to its first answer
 
 
@@ -72,9 +72,10 @@ class Maker:
             HarnessError: QEMU does not start, or our own code does not.
         """
         folder = self.plan.warm_folder
+        cache.hold(folder)  # before it is looked for: what a run has found, or made, stays for as long as the run
         if found := snapshots.find(folder):
             return found
-        with cache.lock(f"snapshots/{folder.name}"):
+        with cache.lock(f"snapshots/{folder.name}"), cache.held(self.plan.boot_folder):
             if found := snapshots.find(folder):
                 return found
             boot = self._boot_snapshot()
@@ -101,6 +102,8 @@ class Maker:
             if found := snapshots.find(folder):
                 return found
             with boot_slot(), self._new(folder) as temporary:
+                with (temporary / "memory").open("wb") as file:
+                    file.truncate(self.plan.spec.memory << 20)  # QEMU, whose files have a limit, finds it made
                 qemu = self.boot(temporary / "memory")
                 try:
                     state = qemu.control.save()
@@ -176,7 +179,7 @@ class Maker:
     def _hear_stage0(self, qemu: Qemu) -> None:
         patience = self._effort.patience
         try:
-            about = read_stage0(qemu, time.monotonic() + patience)
+            about = qemu.receive_stage0(time.monotonic() + patience)
         except DeadlinePassed as e:
             text = console.tail(qemu.console())
             raise BootFailed(f"no sign of life within {patience:.0f} s", console=text, where=self._where) from e
@@ -214,19 +217,11 @@ class Maker:
         zipapp = images.agent_compiled()
         try:
             qemu.send_frame(HEADER.pack(2, len(zipapp)) + b"{}" + zipapp, deadline)
-            _, ready = qemu.receive(deadline)
+            _, ready = qemu.receive(deadline, {0: READY})
         except DeadlinePassed as e:
             text = console.tail(qemu.console())
             message = f"the agent was not ready within {WARM_PATIENCE:.0f} s"
             raise BootFailed(message, console=text, where=self._where) from e
-        if isinstance(ready, wire.Failed):
+        if not isinstance(ready, wire.Facts):  # no object was in this guest: the agent is ours
             raise HarnessError(f"the agent does not start: {ready.message}\n{ready.trace}", where=self._where)
-        assert isinstance(ready, wire.Facts)
         return ready
-
-
-def read_stage0(qemu: Qemu, deadline: float) -> dict[str, list[str]]:
-    """Return what the stage-0 agent says of itself: ``problems`` that it met."""
-    text, _ = qemu.receive_raw(deadline)
-    about: dict[str, list[str]] = json.loads(text)
-    return about

@@ -17,7 +17,9 @@ from everykernel.machine.background import background
 
 # The kernel kills QEMU when our spawning thread ends, however we end (setpriv sets PR_SET_PDEATHSIG, which survives
 # execve(2)). If we ended before that took effect, QEMU has another parent by now, and is not started at all.
-_GUARD = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", '[ "$PPID" = "$1" ] && shift && exec "$@"', "sh"]
+# What it writes has an end (POSIX: ulimit -f counts 512 bytes), or a guest could fill the disk by its console.
+_SCRIPT = '[ "$PPID" = "$1" ] && ulimit -f "$2" && shift 2 && exec "$@"'
+_GUARD = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _SCRIPT, "sh"]
 # Heap in huge pages, where glibc (2.35 on) and the host have them: halves the page faults of QEMU's start (5037 to
 # 2727, 5 ms of CPU for each guest). A setting of the user's own stays.
 _TUNABLES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
@@ -51,11 +53,14 @@ class Process:
         arguments: its arguments.
         descriptors: those that it inherits.
         errors: the file for what it says on standard error.
+        limit: bytes that a file may have which it writes: at the next one SIGXFSZ ends it.
     """
 
-    def __init__(self, program: Path, arguments: Sequence[str], descriptors: Sequence[int], errors: Path) -> None:
+    def __init__(
+        self, program: Path, arguments: Sequence[str], descriptors: Sequence[int], errors: Path, limit: int
+    ) -> None:
         find(_GUARD[0])
-        command = [*_GUARD, str(os.getpid()), str(program), *arguments]
+        command = [*_GUARD, str(os.getpid()), str(limit // 512), str(program), *arguments]
         self._errors = errors
 
         def spawn() -> subprocess.Popen[bytes]:

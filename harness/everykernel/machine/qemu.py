@@ -5,15 +5,17 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from everykernel import wire
 from everykernel.errors import CacheError, GuestError, GuestLost, HarnessError
-from everykernel.machine import command, console
+from everykernel.machine import command, console, gate
 from everykernel.machine.channel import Channel, ChannelClosed, DeadlinePassed
 from everykernel.machine.command import Place
 from everykernel.machine.control import Control
@@ -23,6 +25,14 @@ from everykernel.machine.scratch import run_folder
 
 _SIGBUS = -7
 _numbers = itertools.count()
+
+Asked = Mapping[int, wire.Request[Any]]  # requests without an answer so far, by number
+Heard = TypeVar("Heard")
+
+
+def draw() -> int:
+    """Return the number of a new request: what a guest cannot guess, it cannot answer before it is asked."""
+    return secrets.randbits(62)
 
 
 class Herd:
@@ -94,7 +104,7 @@ class Qemu:
         self.control = Control(control, where)
         try:
             descriptors = [end.fileno() for end in theirs]
-            self._process = Process(program, command.arguments(build(place)), descriptors, self._errors)
+            self._process = Process(program, command.arguments(build(place)), descriptors, self._errors, console.LIMIT)
             self._join()
         except BaseException:
             self.channel.close()
@@ -134,21 +144,27 @@ class Qemu:
         """Load a saved state; the guest stays paused."""
         self.control.restore(state, self._state, self._state_descriptor)
 
-    def receive(self, deadline: float) -> tuple[int, wire.Message]:
-        """Return the next frame's number and message; a guest that ended raises its `death`."""
+    def receive(self, deadline: float, asked: Asked) -> tuple[int, Any]:
+        """Return number and message of the next answer, to one of the requests ``asked``.
+
+        Raises DeadlinePassed, the `death` of a guest that ended, and GuestLost for what is no answer to them.
+        """
+        room = max(request.room for request in asked.values())
+        return self._heard(lambda: gate.admit(*self.channel.receive(deadline, wire.TEXT_LIMIT, room), asked))
+
+    def receive_stage0(self, deadline: float) -> gate.Stage0:
+        """Return what the stage-0 agent says of itself; raises as `receive` does."""
+        return self._heard(lambda: gate.stage0(self.channel.receive(deadline, wire.TEXT_LIMIT, 0)[0]))
+
+    def _heard(self, hear: Callable[[], Heard]) -> Heard:
         try:
-            return self.channel.receive(deadline)
+            return hear()
         except ChannelClosed as e:
             raise self.death() from e
+        except GuestLost as e:
+            raise GuestLost(e.message, console=console.tail(self.console()), where=self.where) from e
 
-    def receive_raw(self, deadline: float) -> tuple[bytes, bytes]:
-        """Return the next frame's text and blob; a guest that ended raises its `death`."""
-        try:
-            return self.channel.receive_raw(deadline)
-        except ChannelClosed as e:
-            raise self.death() from e
-
-    def send(self, number: int, message: wire.Message, deadline: float) -> None:
+    def send(self, number: int, message: wire.Request[Any], deadline: float) -> None:
         """Send one message."""
         self.send_frame(wire.encode(number, message), deadline)
 
@@ -159,16 +175,22 @@ class Qemu:
         except ChannelClosed as e:
             raise self.death() from e
 
-    def answers_ping(self, number: int, patience: float) -> bool:
-        """Return whether the agent answers a ping within ``patience`` seconds; a dead guest raises its `death`."""
+    def answers_ping(self, patience: float, asked: Asked) -> bool:
+        """Return whether the agent answers a ping within ``patience`` seconds; a dead guest raises its `death`.
+
+        The answer to a request ``asked`` before may come too.
+        """
         deadline = time.monotonic() + patience
+        number = draw()
+        asked = {**asked, number: wire.Ping()}
         try:
-            self.send(number, wire.Ping(), deadline)
-            while True:
-                if self.receive(deadline)[0] == number:
-                    return True
+            self.send(number, asked[number], deadline)
+            while number in asked:
+                answered, _ = self.receive(deadline, asked)
+                del asked[answered]
         except DeadlinePassed:
             return False
+        return True
 
     def interrogate(self, patience: float = 1.0) -> None:
         """Have a hung kernel print where it is: an NMI reaches even a CPU that has interrupts off, and panics it."""
@@ -188,6 +210,8 @@ class Qemu:
         said = self._process.complaints()
         if code == _SIGBUS:
             return CacheError("QEMU could not write the guest's memory: no space left on the disk?", where=self.where)
+        if lost := self.flooded():
+            return lost
         how = (
             "closed the channel"
             if code is None
@@ -195,17 +219,23 @@ class Qemu:
             if code < 0
             else f"ended with code {code}"
         )
-        message = f"QEMU {how}, and the kernel did not say why" + (f": {said.splitlines()[-1]}" if said else "")
+        message = f"QEMU {how}, and the kernel did not say why" + (
+            f": {console.one_line(said.splitlines()[-1])}" if said else ""
+        )
         return GuestLost(message, console=console.tail(text), where=self.where, remedy="run it again")
 
     def console(self) -> str:
         """Return the console so far."""
         if self._last_words is not None:
             return self._last_words
-        try:
-            return self._console.read_text(errors="replace")
-        except OSError:
-            return ""
+        return console.read(self._console)
+
+    def flooded(self) -> GuestLost | None:
+        """Return the error of a guest whose console is full: what it printed after that, nobody knows."""
+        if not console.full(self._console):
+            return None
+        message = f"it printed more than {console.LIMIT >> 20} MiB on its console"
+        return GuestLost(message, console=console.tail(self.console()), where=self.where)
 
     def complaints(self) -> str:
         """Return what QEMU said on standard error."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from everykernel import wire
 from everykernel.errors import CaseTimeout, EverykernelError, GuestLost, KernelHung, RequestFailed
@@ -14,7 +14,7 @@ from everykernel.kernels.model import Kernel
 from everykernel.machine import console
 from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.guest import Guest
-from everykernel.machine.qemu import Qemu
+from everykernel.machine.qemu import Qemu, draw
 from everykernel.machine.spec import MachineSpec
 
 PING_PATIENCE = 5.0  # seconds for a ping's answer after a deadline has passed
@@ -55,7 +55,7 @@ class QemuGuest(Guest):
         self._timeout = timeout
         self._begun: Begun | None = None
         self._lock = threading.RLock()
-        self._numbers = itertools.count(2)
+        self._asked: dict[int, wire.Request[Any]] = {}  # without an answer so far
         self._end: EverykernelError | None = None
 
     def wake(self) -> Begun:
@@ -87,7 +87,7 @@ class QemuGuest(Guest):
         """The machine itself, for whoever wants to break it."""
         return self.wake().qemu
 
-    def request(self, message: wire.Message, timeout: float | None = None) -> wire.Message:
+    def request(self, message: wire.Request[wire.Reply], timeout: float | None = None) -> wire.Reply:
         """Send one request and return its reply; see `Guest.request`."""
         with self._lock:
             qemu = self.wake().qemu
@@ -96,46 +96,60 @@ class QemuGuest(Guest):
                     f"the guest is not there any more: {self._end.message}", where=self.kernel.spec
                 ) from self._end
             try:
-                reply = self._exchange(qemu, message, self._timeout if timeout is None else timeout)
+                return self._exchange(qemu, message, self._timeout if timeout is None else timeout)
+            except RequestFailed:
+                raise
             except EverykernelError as e:
                 self._end = e
                 if not isinstance(e, CaseTimeout):
                     qemu.close()
                 raise
-        if isinstance(reply, wire.Failed):
-            raise failure(reply)
-        return reply
 
-    def _exchange(self, qemu: Qemu, message: wire.Message, timeout: float) -> wire.Message:
-        number = next(self._numbers)
+    def _exchange(self, qemu: Qemu, message: wire.Request[wire.Reply], timeout: float) -> wire.Reply:
+        number = draw()
         deadline = time.monotonic() + timeout
+        self._asked[number] = message
         try:
             qemu.send(number, message, deadline)
-            while True:
-                answered, reply = qemu.receive(deadline)
-                if answered == number:
-                    return reply
+            while number in self._asked:  # first may come the answer to a request that was interrupted
+                answered, reply = qemu.receive(deadline, self._asked)
+                del self._asked[answered]
         except DeadlinePassed as e:
-            raise self._overdue(qemu, message, timeout) from e
+            raise qemu.flooded() or self._overdue(qemu, message, timeout) from e
+        if lost := qemu.flooded():
+            raise lost
+        if isinstance(reply, wire.Failed):
+            raise failure(reply)
+        if isinstance(reply, wire.Broke):
+            said = f"{console.tail(qemu.console())}\n\nThe agent says:\n{reply.trace}".lstrip()
+            text = f"the agent broke: {console.one_line(reply.message)}"
+            remedy = "report it, with the traceback, unless the object took the agent over"
+            raise GuestLost(text, console=said, where=self.kernel.spec, remedy=remedy)
+        found: wire.Reply = reply
+        return found
 
-    def _overdue(self, qemu: Qemu, message: wire.Message, timeout: float) -> EverykernelError:
-        if qemu.answers_ping(next(self._numbers), PING_PATIENCE):
+    def _overdue(self, qemu: Qemu, message: wire.Request[Any], timeout: float) -> EverykernelError:
+        where = self.kernel.spec
+        if qemu.answers_ping(PING_PATIENCE, self._asked):
             what = " ".join(message.argv) if isinstance(message, wire.Run) else message.kind
             text = f"{what!r} did not end within {timeout:g} s, while the guest still answers"
-            return CaseTimeout(text, where=self.kernel.spec, remedy="make it end, or the timeout longer")
+            return CaseTimeout(text, where=where, remedy="make it end, or the timeout longer")
+        if qemu.channel.pending:
+            text = f"no whole answer within {timeout:g} s, only the first {qemu.channel.pending} bytes of one"
+            return GuestLost(text, console=console.tail(qemu.console()), where=where)
         said = console.splats(qemu.console())
-        hint = f": {said[-1].splitlines()[0]}" if said else ""
+        hint = f": {console.one_line(said[-1])}" if said else ""
         qemu.interrogate()
         text = console.tail(qemu.console())
-        return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=self.kernel.spec)
+        return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=where)
 
     def console(self) -> str:
-        """Return what the kernel printed since this guest was started."""
-        return self._begun.qemu.console().replace("\r", "") if self._begun else ""
+        """Return what the kernel printed since this guest was started, its end where that is long."""
+        return console.end(self._begun.qemu.console()) if self._begun else ""
 
     def warnings(self) -> list[str]:
         """Return the WARN, lockdep, RCU and lockup splats in the console, each whole."""
-        return console.splats(self.console())
+        return console.splats(self._begun.qemu.console()) if self._begun else []
 
     def close(self) -> None:
         """End the guest at once, also while another thread waits for it."""

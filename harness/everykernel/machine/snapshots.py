@@ -70,12 +70,12 @@ class Plan:
     @property
     def boot_folder(self) -> Path:
         """Where the boot snapshot is, or will be."""
-        return cache.folder("snapshots") / f"boot-{self.kernel.release}-{self.boot_key}"
+        return cache.entry("snapshots", f"boot-{self.kernel.release}-{self.boot_key}")
 
     @property
     def warm_folder(self) -> Path:
         """Where the warm snapshot is, or will be."""
-        return cache.folder("snapshots") / f"warm-{self.kernel.release}-{self.warm_key}"
+        return cache.entry("snapshots", f"warm-{self.kernel.release}-{self.warm_key}")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def find(folder: Path) -> Snapshot | None:
 
 def discard(folder: Path) -> None:
     """Make a snapshot that does not come back unfindable: it will be made anew."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         (folder / "about.json").unlink()
 
 

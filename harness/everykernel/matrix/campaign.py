@@ -175,25 +175,8 @@ class Campaign:
         """Return the report of a cell whose kernel could not be made ready: the first failure is kept for all."""
         column = self.column(spec)
         arch = column.resolved.arch if column.resolved is not None else None
-        report: CellReport = {
-            "result": {
-                "object": case.object_shown(arch) if arch is not None else case.object,
-                "sha256": None,
-                "case": case.name if case.path is not None else None,
-                "kernel": spec,
-                "loader": "own",
-                "btf": "",
-                "machine": case.machine.describe(),
-                "stages": records.no_stages(),
-                "problems": [],
-                "seconds": 0.0,
-                "start": "",
-                "warnings": [],
-                "notes": [],
-                "evidence": None,
-            },
-            "kernel": column.record(),
-            "console": "",
-        }
+        shown = case.object_shown(arch) if arch is not None else case.object
+        result = records.empty(case.name if case.path is not None else None, shown, spec, case.machine.describe())
+        report: CellReport = {"result": result, "kernel": column.record(), "console": ""}
         break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
         return report

@@ -109,25 +109,10 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
 
 
 def _empty(kernel: Kernel, case: Case) -> CaseResult:
-    return {
-        "object": case.object_shown(kernel.arch),
-        "sha256": None,
-        "case": case.name if case.path is not None else None,
-        "kernel": kernel.spec,
-        "loader": "own",
-        "btf": "",
-        "machine": {**case.machine.describe(), "flavour": kernel.flavour},
-        "stages": records.no_stages(),
-        "outcome": records.ERROR,
-        "stage": "",
-        "code": "",
-        "message": "",
-        "problems": [],
-        "start": "",
-        "warnings": [],
-        "notes": [],
-        "evidence": None,
-    }
+    machine = {**case.machine.describe(), "flavour": kernel.flavour}
+    return records.empty(
+        case.name if case.path is not None else None, case.object_shown(kernel.arch), kernel.spec, machine
+    )
 
 
 class _Drive:
@@ -152,6 +137,7 @@ class _Drive:
     def run(self) -> None:
         """Run the stages, judge them, and write the verdict."""
         self.result["start"] = self.guest.start_kind
+        self.result["granted"] = {"memory": self.guest.spec.memory}
         self.result["notes"] = list(self.guest.notes)
         self.result["btf"] = self.conditions.btf
         breakage = ""

@@ -5,6 +5,7 @@ report/schema.json says the same to other programs; a test compares the two. Fie
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, TypedDict
 
@@ -71,22 +72,32 @@ class ProblemRecord(TypedDict, total=False):
     message: str
 
 
+class Granted(TypedDict):
+    """What a guest was given, beside what was asked for."""
+
+    memory: int  # MiB
+
+
 class CaseResult(TypedDict, total=False):
-    """One cell. ``(case, object, kernel, machine, loader, btf)`` is its key."""
+    """One cell. ``(case, object, test, kernel, machine, target, loader, rules, btf)`` is its key."""
 
     object: str | None  # the path as the user gave it
     sha256: str | None
     case: str | None
     kernel: str
-    loader: str
+    target: str  # where the kernel ran: "guest", a guest of this host
+    loader: str  # who loaded: "own"
+    rules: str  # by whose rules the own loader decided: "libbpf"
     btf: str
-    machine: dict[str, Any]
+    machine: dict[str, Any]  # as asked for: memory is None where nobody asked for any
+    granted: Granted
     stages: dict[str, wire.Stage]
     outcome: str  # passed, failed, or error: the guest or the harness broke
     stage: str  # what decided: the stage, the reason code and one line; empty when passed
     code: str
     message: str
     problems: list[ProblemRecord]
+    misreads: list[wire.Misread]  # what is loaded and reads other bytes than its author meant
     seconds: float  # of wall time, the guest's start included
     start: str  # how the guest was started: restored or cold-boot
     warnings: list[str]  # WARN, lockdep and lockup splats of the kernel, whole
@@ -105,11 +116,46 @@ class CellReport(TypedDict, total=False):
     trace: str  # of a defect of the harness
 
 
+KEY = ("case", "object", "test", "kernel", "machine", "target", "loader", "rules", "btf")
+
+
 def key(result: CaseResult) -> tuple[str, ...]:
-    """Return what identifies a cell within a run."""
-    parts = (result.get("test"), result.get("case"), result.get("object"), result.get("kernel"), result.get("loader"))
-    machine = sorted((k, str(v)) for k, v in result.get("machine", {}).items())
-    return (*(str(p or "") for p in parts), str(machine))
+    """Return what identifies a cell within a run: the text of each field of `KEY`."""
+    return tuple(json.dumps(result.get(name), sort_keys=True, default=str) for name in KEY)
+
+
+def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any]) -> CaseResult:
+    """Return the result of a cell of which nothing is known yet: none of its stages was reached.
+
+    Args:
+        name: the case's, None for a bare object.
+        shown: the object's path as the user gave it.
+        spec: the kernel.
+        machine: the machine as asked for.
+    """
+    return {
+        "object": shown,
+        "sha256": None,
+        "case": name,
+        "kernel": spec,
+        "target": "guest",
+        "loader": "own",
+        "rules": "libbpf",
+        "btf": "",
+        "machine": machine,
+        "stages": no_stages(),
+        "outcome": ERROR,
+        "stage": "",
+        "code": "",
+        "message": "",
+        "problems": [],
+        "misreads": [],
+        "seconds": 0.0,
+        "start": "",
+        "warnings": [],
+        "notes": [],
+        "evidence": None,
+    }
 
 
 def row(result: CaseResult) -> str:

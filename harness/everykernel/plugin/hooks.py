@@ -33,7 +33,7 @@ class Hooks:
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Raise what was found while collecting; nothing has been fetched or booted yet."""
         if not self._session.settings.dry and any(spec_of(item) is not None for item in items):
-            self._session.check()
+            self._session.check(items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

@@ -168,9 +168,10 @@ class KernelSession:
             self.unresolved = self.unresolved or e
             return list(self.settings.specs)
 
-    def check(self) -> None:
-        """Raise pytest's UsageError (exit code 4, one line) if the kernels or QEMU cannot be had."""
-        from everykernel.machine import process
+    def check(self, items: Sequence[pytest.Item] = ()) -> None:
+        """Raise pytest's UsageError (exit code 4, one line) if the kernels or QEMU cannot be had, or do not fit."""
+        from everykernel.machine import MachineSpec, process, room
+        from everykernel.plugin.items import CellItem
 
         error = self.unresolved
         if error is None and self.settings.specs:
@@ -179,6 +180,9 @@ class KernelSession:
                     if column.resolved is not None:
                         process.find(column.resolved.arch.qemu)
                 self.btf  # noqa: B018 - raises what is wrong with it
+                here = {c.spec: c.resolved for c in self.columns if c.resolved is not None}
+                asked = [(spec_of(i), i.case.machine if isinstance(i, CellItem) else MachineSpec()) for i in items]
+                room.reserve((here[spec], machine) for spec, machine in asked if spec in here)
             except EverykernelError as e:
                 error = e
         if error is not None:

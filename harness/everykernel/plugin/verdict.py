@@ -78,14 +78,14 @@ def _of_test(
         run.update({"status": wire.FAILED, "code": code, "message": message})
     stages["run"] = run
     guest = under.guest
+    name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}{_other(item)}"
+    machine = {**guest.spec.describe(), "flavour": guest.kernel.flavour}
     result: CaseResult = {
-        "object": under.loaded[-1].name if under.loaded else None,
+        **records.empty(name, "", guest.kernel.spec, machine),
+        "object": loaded.name if loaded is not None else None,
         "sha256": under.sha256,
-        "case": f"{item.path.name}::{getattr(item, 'originalname', item.name)}{_other(item)}",
-        "kernel": guest.kernel.spec,
-        "loader": "own",
         "btf": stages["relocate"].get("btf", "kernel" if guest.facts.btf else "none"),
-        "machine": {**guest.spec.describe(), "flavour": guest.kernel.flavour},
+        "granted": {"memory": guest.spec.memory},
         "stages": stages,
         "outcome": outcome,
         "stage": "run" if error is not None else "",
@@ -96,7 +96,6 @@ def _of_test(
         "start": guest.start_kind,
         "warnings": guest.warnings(),
         "notes": list(guest.notes),
-        "evidence": None,
         "test": item.nodeid,
         "again": again(item.config, item.path, _name(item), guest.kernel.spec),
     }

@@ -6,21 +6,23 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import contextlib
-import os
+from typing import TYPE_CHECKING
 
 from everykernel.load.attach import outcome
 from everykernel.load.attach.outcome import Link, NotAttached
 
+if TYPE_CHECKING:
+    from everykernel.load.system.door import System
+
 _ALLOW_MULTI = 1 << 1  # BPF_F_ALLOW_MULTI (Linux commit 324bda9e6c5a, v4.15)
 
 
-def mount() -> str:
+def mount(system: System) -> str:
     """Return where cgroup2 is mounted; raise NotAttached where it is nowhere."""
-    with open("/proc/self/mounts") as file:  # noqa: PTH123 - pathlib is slow to import where this runs
-        for line in file:
-            _, where, kind, *_ = line.split()
-            if kind == "cgroup2":
-                return where
+    for line in system.text("/proc/self/mounts").splitlines():
+        _, where, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return where
     raise NotAttached("no cgroup2 is mounted", code="attach-target-missing")
 
 
@@ -30,15 +32,16 @@ class OwnCgroup:
     It is a child of the one where the process was, whose programs go on to see what the process does.
     """
 
-    def __init__(self) -> None:
-        root = mount()
-        with open("/proc/self/cgroup") as file:  # noqa: PTH123
-            before = next((line.split("::", 1)[1].strip() for line in file if line.startswith("0::")), "/")
+    def __init__(self, system: System) -> None:
+        self._system = system
+        root = mount(system)
+        lines = system.text("/proc/self/cgroup").splitlines()
+        before = next((line.split("::", 1)[1].strip() for line in lines if line.startswith("0::")), "/")
         self._before = root + before.rstrip("/")
-        self.path = f"{self._before}/everykernel-{os.getpid()}-{id(self):x}"
+        self.path = f"{self._before}/everykernel-{system.pid}-{id(self):x}"
         try:
-            os.mkdir(self.path)  # noqa: PTH102
-            _move(self.path)
+            system.make_folder(self.path)
+            _move(system, self.path)
         except OSError as e:
             self.close()
             raise outcome.refused(f"cgroup {self.path}", e, "it cannot be made or entered") from e
@@ -46,28 +49,27 @@ class OwnCgroup:
     def close(self) -> None:
         """Leave and remove it; a process that was started meanwhile and lives on keeps it."""
         with contextlib.suppress(OSError):
-            _move(self._before)
+            _move(self._system, self._before)
         with contextlib.suppress(OSError):
-            os.rmdir(self.path)  # noqa: PTH106
+            self._system.remove_folder(self.path)
 
 
-def _move(path: str) -> None:
-    with open(f"{path}/cgroup.procs", "w") as file:  # noqa: PTH123
-        file.write(str(os.getpid()))
+def _move(system: System, path: str) -> None:
+    system.write(f"{path}/cgroup.procs", str(system.pid))
 
 
-def attach(fd: int, path: str, attach_type: str) -> Link:
+def attach(system: System, fd: int, path: str, attach_type: str) -> Link:
     """Attach to the cgroup at ``path``: by a link, or (before Linux commit af6eea57437a, v5.7) by BPF_PROG_ATTACH."""
     what = f"cgroup {path}"
     try:
-        target = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        target = system.open(path, folder=True)
     except OSError as e:
         raise NotAttached(f"{what}: there is none", code="attach-target-missing", number=e.errno or 0) from e
     try:
-        return outcome.create(fd, target, attach_type, what)
+        return outcome.create(system, fd, target, attach_type, what)
     except NotAttached as e:
         if e.code != "attach-type-unsupported" or attach_type == "lsm_cgroup":  # which has links only
             raise
-        return outcome.prog_attach(fd, target, attach_type, what, _ALLOW_MULTI)
+        return outcome.prog_attach(system, fd, target, attach_type, what, _ALLOW_MULTI)
     finally:
-        os.close(target)
+        system.close(target)

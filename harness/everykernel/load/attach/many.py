@@ -8,18 +8,16 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import re
-import struct
-from array import array
 from typing import TYPE_CHECKING
 
 from everykernel.btf import SizeUnknown, kinds
 from everykernel.load.attach import outcome
 from everykernel.load.attach.outcome import Link, NotAttached, needs
-from everykernel.load.system.syscalls import address
+from everykernel.load.system.block import Block
 
 if TYPE_CHECKING:
     from everykernel.btf import Btf
-    from everykernel.load.attach.dispatch import Places
+    from everykernel.load.attach.places import Places
     from everykernel.object.sections import SectionRule
 
 _MOST_ARGUMENTS = 12  # of a function that is traced
@@ -40,9 +38,8 @@ def attach(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
     numbers = functions(btf, pattern)
     if not numbers:
         raise NotAttached(f"{what}: no function of that name can be traced", code="attach-target-missing")
-    identifiers = bytearray(array("I", numbers).tobytes())
-    extra = struct.pack("=QQI", address(identifiers), 0, len(numbers))
-    return outcome.create(fd, 0, rule.attach_type, what, extra=extra)
+    extra = ("QQI", Block(f"{len(numbers)}I", *numbers), 0, len(numbers))
+    return outcome.create(places.system, fd, 0, rule.attach_type, what, extra=extra)
 
 
 def functions(btf: Btf, pattern: str) -> list[int]:

@@ -6,13 +6,14 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-import os
-import socket
-import struct
+from typing import TYPE_CHECKING
 
 from everykernel.load.attach import outcome
 from everykernel.load.attach.outcome import Link, NotAttached, needs
 from everykernel.load.system import netlink
+
+if TYPE_CHECKING:
+    from everykernel.load.system.door import System
 
 # Linux include/uapi/asm-generic/socket.h
 _SOCKET_OPTIONS = {"socket_filter": (50, 27), "sk_reuseport": (52, 68)}  # SO_ATTACH_…, SO_DETACH_…
@@ -20,59 +21,60 @@ _IFLA_XDP, _IFLA_XDP_FD, _IFLA_XDP_FLAGS = 43, 1, 3
 _XDP_FLAGS_UPDATE_IF_NOEXIST = 1
 
 
-def index_of(interface: str) -> int:
+def index_of(system: System, interface: str) -> int:
     """Return an interface's index; raise NotAttached where there is none."""
     try:
-        return socket.if_nametoindex(interface)
+        return system.netlink.index(interface)
     except OSError as e:
         raise NotAttached(
             f"interface {interface}: there is none", code="attach-target-missing", number=e.errno or 0
         ) from e
 
 
-def xdp(fd: int, interface: str) -> Link:
+def xdp(system: System, fd: int, interface: str) -> Link:
     """Attach an XDP program to an interface by a link, or by netlink before Linux commit aa8d3a716b59 (v5.9)."""
     try:
-        return outcome.create(fd, index_of(interface), "xdp", f"interface {interface}")
+        return outcome.create(system, fd, index_of(system, interface), "xdp", f"interface {interface}")
     except NotAttached as e:
         if e.errno != errno.EINVAL:
             raise
-    return xdp_by_netlink(fd, interface)
+    return xdp_by_netlink(system, fd, interface)
 
 
-def xdp_by_netlink(fd: int, interface: str) -> Link:
+def xdp_by_netlink(system: System, fd: int, interface: str) -> Link:
     """Attach an XDP program to an interface that has none, without a link."""
-    index = index_of(interface)
+    index = index_of(system, interface)
     try:
-        _set_xdp(index, fd, _XDP_FLAGS_UPDATE_IF_NOEXIST)
+        _set_xdp(system, index, fd, _XDP_FLAGS_UPDATE_IF_NOEXIST)
     except OSError as e:
         raise outcome.refused(f"interface {interface}", e, str(e.strerror)) from e
-    return Link(-1, lambda: _set_xdp(index, -1, 0))
+    return Link(system, -1, lambda: _set_xdp(system, index, -1, 0))
 
 
-def _set_xdp(index: int, fd: int, flags: int) -> None:
+def _set_xdp(system: System, index: int, fd: int, flags: int) -> None:
     """Set an interface's XDP program (-1: none) by RTM_SETLINK. Raises OSError."""
-    options = netlink.attribute(_IFLA_XDP_FD, fd) + netlink.attribute(_IFLA_XDP_FLAGS, flags)
-    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0) + netlink.nest(_IFLA_XDP, options)
-    netlink.request(netlink.SETLINK, body)
+    route = system.netlink
+    options = route.attribute(_IFLA_XDP_FD, fd) + route.attribute(_IFLA_XDP_FLAGS, flags)
+    body = route.pack("BxHiII", netlink.UNSPEC, 0, index, 0, 0) + route.nest(_IFLA_XDP, options)
+    route.request(netlink.SETLINK, body)
 
 
-def namespace(fd: int, path: str, attach_type: str) -> Link:
+def namespace(system: System, fd: int, path: str, attach_type: str) -> Link:
     """Attach to a network namespace by a link, or (flow dissectors before Linux commit 7f045a49fee0, v5.8) without."""
     try:
-        target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        target = system.open(path)
     except OSError as e:
         raise NotAttached(
             f"network namespace {path}: there is none", code="attach-target-missing", number=e.errno or 0
         ) from e
     try:
-        return outcome.create(fd, target, attach_type, f"network namespace {path}")
+        return outcome.create(system, fd, target, attach_type, f"network namespace {path}")
     except NotAttached as e:
         if e.code != "attach-type-unsupported" or attach_type != "flow_dissector":
             raise
-        return outcome.prog_attach(fd, 0, attach_type, "the calling process's network namespace")
+        return outcome.prog_attach(system, fd, 0, attach_type, "the calling process's network namespace")
     finally:
-        os.close(target)
+        system.close(target)
 
 
 def descriptor(target: str) -> int:
@@ -83,34 +85,32 @@ def descriptor(target: str) -> int:
     return outcome.number(number, target, range(1 << 31))
 
 
-def by_option(fd: int, target: str, type_: str) -> Link:
+def by_option(system: System, fd: int, target: str, type_: str) -> Link:
     """Attach to a socket (``fd:NUMBER``), which keeps the program until it is closed, or the link is."""
     number = descriptor(target)
     attach, detach = _SOCKET_OPTIONS[type_]
-    kept = -1
     try:
-        kept = os.dup(number)
-        own = socket.socket(fileno=kept)
+        own = system.duplicate(number)
     except OSError as e:
-        if kept >= 0:
-            os.close(kept)
         raise outcome.refused(target, e, "it is no socket") from e
     try:
-        own.setsockopt(socket.SOL_SOCKET, attach, fd)
+        system.netlink.set_option(own, attach, fd)
     except OSError as e:
-        own.close()
+        system.close(own)
+        if e.errno == errno.ENOTSOCK:
+            raise outcome.refused(target, e, "it is no socket") from e
         raise outcome.refused(target, e) from e
 
     def undo() -> None:
         try:
-            own.setsockopt(socket.SOL_SOCKET, detach, 0)
+            system.netlink.set_option(own, detach, 0)
         except OSError as e:
             if e.errno not in (errno.ENOENT, errno.ENOPROTOOPT):  # replaced or removed; a kernel before v5.3
                 raise
         finally:
-            own.close()
+            system.close(own)
 
-    return Link(-1, undo)
+    return Link(system, -1, undo)
 
 
 # Linux include/uapi/linux/netfilter.h: protocol families and enum nf_inet_hooks
@@ -118,12 +118,12 @@ _FAMILIES = {"ipv4": 2, "ipv6": 10}
 _HOOKS = ("pre_routing", "local_in", "forward", "local_out", "post_routing")
 
 
-def netfilter(fd: int, target: str) -> Link:
+def netfilter(system: System, fd: int, target: str) -> Link:
     """Attach to ``FAMILY/HOOK[:PRIORITY]`` by a link (Linux commit 84601d6ee68a, v6.4)."""
     hook, _, priority = target.partition(":")
     family, _, name = hook.partition("/")
     if family not in _FAMILIES or name not in _HOOKS:
         raise NotAttached(f"netfilter {target}: is no family/hook[:priority]", code="attach-target-missing")
     order = outcome.number(priority or "-128", f"netfilter {target}", range(-1 << 31, 1 << 31))
-    extra = struct.pack("=IIiI", _FAMILIES[family], _HOOKS.index(name), order, 0)
-    return outcome.create(fd, 0, "netfilter", f"netfilter {target}", extra=extra)
+    extra = ("IIiI", _FAMILIES[family], _HOOKS.index(name), order, 0)
+    return outcome.create(system, fd, 0, "netfilter", f"netfilter {target}", extra=extra)

@@ -6,20 +6,18 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-import struct
 from typing import TYPE_CHECKING
 
 from everykernel import wire
 from everykernel.load.attach import outcome
 from everykernel.load.attach.outcome import Link, NotAttached
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import address, bpf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from everykernel.load.attach.program import Program
     from everykernel.load.kernel.operations import Operations
-    from everykernel.load.loaded import Program
     from everykernel.load.maps.map import Map
 
 
@@ -35,6 +33,7 @@ class Registration:
 
     def __init__(self, made: Map, operations: Operations, programs: Mapping[str, Program], *, link: bool) -> None:
         self._map = made
+        self._system = made.system
         self._operations = operations
         self._programs = programs
         self._link = link
@@ -51,7 +50,7 @@ class Registration:
         if not self._users:
             self._held.append(self._register())
         self._users += 1
-        return Link(-1, self._leave)
+        return Link(self._system, -1, self._leave)
 
     def _leave(self) -> None:
         self._users -= 1
@@ -64,17 +63,17 @@ class Registration:
             raise NotAttached(self._map.record["message"], code=self._map.record["code"])
         key, value = bytearray(4), self._value(what)
         try:
-            bpf(abi.MAP_UPDATE_ELEM, abi.element(self._map.fd, address(key), address(value)))
+            self._system.bpf(abi.MAP_UPDATE_ELEM, abi.element(self._map.fd, key, value))
         except OSError as e:
             if not (self._link and e.errno == errno.EBUSY):  # written before, and never changed
                 raise outcome.refused(what, e, "the kernel refuses to register it") from e
         if self._link:
-            return outcome.create(self._map.fd, 0, "struct_ops", what)
-        return Link(-1, self._unregister)
+            return outcome.create(self._system, self._map.fd, 0, "struct_ops", what)
+        return Link(self._system, -1, self._unregister)
 
     def _unregister(self) -> None:
         key = bytearray(4)
-        bpf(abi.MAP_DELETE_ELEM, abi.element(self._map.fd, address(key)))
+        self._system.bpf(abi.MAP_DELETE_ELEM, abi.element(self._map.fd, key))
 
     def _value(self, what: str) -> bytearray:
         """Return the map's value: the kernel's struct, with descriptors of the programs for its pointers."""
@@ -84,5 +83,6 @@ class Registration:
             if found is None or found.fd < 0:
                 code = found.record["code"] if found is not None and found.record["status"] == wire.FAILED else ""
                 raise NotAttached(f"{what}: its program {function} is not loaded", code=code or "attach-failed")
-            struct.pack_into("=L" if self._operations.pointer_size == 4 else "=Q", value, offset, found.fd)
+            packed = self._system.pack("I" if self._operations.pointer_size == 4 else "Q", found.fd)
+            value[offset : offset + len(packed)] = packed
         return value

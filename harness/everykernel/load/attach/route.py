@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import socket
 import struct
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,11 @@ from everykernel.load.attach import outcome
 from everykernel.load.attach.net import index_of
 from everykernel.load.attach.outcome import Link, NotAttached, needs
 from everykernel.load.system import netlink
-from everykernel.load.system.syscalls import error_name
+from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
-    from everykernel.load.attach.dispatch import Places
+    from everykernel.load.attach.places import Places
+    from everykernel.load.system.door import System
     from everykernel.object.sections import SectionRule
 
 _HOOKS = {"lwt_in": 1, "lwt_out": 2, "lwt_xmit": 3, "lwt_seg6local": 8}  # LWT_BPF_…, SEG6_LOCAL_BPF
@@ -32,19 +32,20 @@ _TABLE_MAIN, _PROTOCOL_STATIC, _SCOPE_LINK, _UNICAST = 254, 4, 253, 1
 _NAME = "everykernel"
 
 
-def attach(fd: int, target: str, rule: SectionRule, _: Places) -> Link:
+def attach(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
     """Add a route ``PREFIX dev INTERFACE``, its packets run through the program; closing the link removes it."""
+    system, route = places.system, places.system.netlink
     words = target.split()
     if len(words) != 3 or words[1] != "dev":
         raise needs("it attaches to a route: give a new one as PREFIX dev INTERFACE")
-    message = _message(words[0], index_of(words[2]))
-    program = netlink.attribute(_PROG_FD, fd) + netlink.attribute(_PROG_NAME, _NAME)
-    kind, options = _ENCAP_BPF, netlink.nest(_HOOKS[rule.type], program)
+    message = _message(system, words[0], index_of(system, words[2]))
+    program = route.attribute(_PROG_FD, fd) + route.attribute(_PROG_NAME, _NAME)
+    kind, options = _ENCAP_BPF, route.nest(_HOOKS[rule.type], program)
     if rule.type == "lwt_seg6local":
-        kind, options = _ENCAP_SEG6_LOCAL, options + netlink.attribute(_SEG6_ACTION, _SEG6_END_BPF)
-    tunnel = netlink.attribute(_RTA_ENCAP_TYPE, struct.pack("=H", kind)) + netlink.nest(_RTA_ENCAP, options)
+        kind, options = _ENCAP_SEG6_LOCAL, options + route.attribute(_SEG6_ACTION, _SEG6_END_BPF)
+    tunnel = route.attribute(_RTA_ENCAP_TYPE, route.pack("H", kind)) + route.nest(_RTA_ENCAP, options)
     try:
-        netlink.request(netlink.NEWROUTE, message + tunnel, netlink.CREATE | netlink.EXCL)
+        route.request(netlink.NEWROUTE, message + tunnel, netlink.CREATE | netlink.EXCL)
     except OSError as e:
         if e.errno == errno.EOPNOTSUPP:
             raise NotAttached(
@@ -54,19 +55,19 @@ def attach(fd: int, target: str, rule: SectionRule, _: Places) -> Link:
 
     def undo() -> None:
         with contextlib.suppress(OSError):  # it goes with its interface
-            netlink.request(netlink.DELROUTE, message)
+            route.request(netlink.DELROUTE, message)
 
-    return Link(-1, undo)
+    return Link(system, -1, undo)
 
 
-def _message(prefix: str, index: int) -> bytes:
+def _message(system: System, prefix: str, index: int) -> bytes:
     """Return a struct rtmsg with destination and interface; raise NotAttached for what is no prefix."""
     name, _, bits = prefix.partition("/")
-    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    route = system.netlink
     try:
-        address = socket.inet_pton(family, name)
+        family, address = route.address(name)
         length = int(bits) if bits else 8 * len(address)
-        head = struct.pack("=BBBBBBBBI", family, length, 0, 0, _TABLE_MAIN, _PROTOCOL_STATIC, _SCOPE_LINK, _UNICAST, 0)
+        head = route.pack("BBBBBBBBI", family, length, 0, 0, _TABLE_MAIN, _PROTOCOL_STATIC, _SCOPE_LINK, _UNICAST, 0)
     except (OSError, ValueError, struct.error) as e:
         raise NotAttached(f"route to {prefix}: is no prefix", code="attach-target-missing") from e
-    return head + netlink.attribute(_RTA_DST, address) + netlink.attribute(_RTA_OIF, index)
+    return head + route.attribute(_RTA_DST, address) + route.attribute(_RTA_OIF, index)

@@ -13,12 +13,13 @@ import struct
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from everykernel.load.attach.outcome import NotAttached
-from everykernel.load.system.syscalls import error_name
+from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from everykernel.architectures import Architecture
+    from everykernel.load.system.door import System
 
 MAX_ARGUMENTS = 12  # BPF_USDT_MAX_ARG_CNT of <bpf/usdt.bpf.h>
 CONST, REG, REG_DEREF, SIB = range(4)  # enum __bpf_usdt_arg_type
@@ -61,16 +62,16 @@ class _Segment(NamedTuple):
         return isinstance(address, int) and self.start <= address < self.start + self.size
 
 
-def find(path: str, provider: str, name: str, here: Architecture) -> Found:
+def find(system: System, path: str, provider: str, name: str) -> Found:
     """Return the places of a probe in an ELF file for a machine; raise NotAttached where it has none of that name."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
     what = f"usdt {path}:{provider}:{name}"
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is slow to import where this runs
+        with system.file(path) as file:
             elf = ELFFile(file)
-            _check(elf, here, what)
+            _check(elf, system, what)
             segments = [
                 _Segment(s["p_vaddr"], s["p_memsz"], s["p_offset"], bool(s["p_flags"] & _EXECUTABLE))
                 for s in elf.iter_segments("PT_LOAD")
@@ -92,7 +93,7 @@ def find(path: str, provider: str, name: str, here: Architecture) -> Found:
     return Found(sites, fixed)
 
 
-def _check(elf: Any, here: Architecture, what: str) -> None:
+def _check(elf: Any, here: System, what: str) -> None:
     """Refuse a file that this machine does not run as its own."""
     if (elf.elfclass, elf.little_endian) != (8 * here.pointer_size, here.byteorder == "little"):
         raise NotAttached(f"{what}: the file is not of this architecture", code="attach-target-missing")
@@ -100,7 +101,8 @@ def _check(elf: Any, here: Architecture, what: str) -> None:
 
 def _notes(data: bytes, shape: str) -> Iterator[tuple[tuple[int, int, int], str, str, str]]:
     """Yield (location, base, semaphore), provider, name, arguments of each note; raise ValueError for a damaged one."""
-    head = struct.Struct(shape[0] + "III")
+    order = shape[0]
+    head = struct.Struct(f"{order}III")
     at, words = 0, struct.calcsize(shape)
     while at + head.size <= len(data):
         name_size, size, kind = head.unpack_from(data, at)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import socket
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,29 +16,33 @@ from everykernel.load.attach import outcome
 from everykernel.load.attach.net import index_of
 from everykernel.load.attach.outcome import Link, NotAttached, needs
 from everykernel.load.system import netlink
-from everykernel.load.system.syscalls import error_name
+from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
-    from everykernel.load.attach.dispatch import Places
+    from everykernel.load.attach.places import Places
+    from everykernel.load.system.door import System
+    from everykernel.load.system.netlink import Netlink
     from everykernel.object.sections import SectionRule
 
 # Linux include/uapi/linux/pkt_sched.h and pkt_cls.h
 _CLSACT, _CLSACT_HANDLE = 0xFFFFFFF1, 0xFFFF0000
 _HOOKS = {"ingress": 0xFFFFFFF2, "egress": 0xFFFFFFF3}
-_ETH_P_ALL = 3
+_ETH_P_ALL = (3).to_bytes(2, "big")  # in the order of networks
 _TCA_KIND, _TCA_OPTIONS = 1, 2
 _BPF_ACT, _BPF_OPS_LEN, _BPF_OPS, _BPF_FD, _BPF_NAME, _BPF_FLAGS = 1, 4, 5, 6, 7, 8
 _FLAG_ACT_DIRECT = 1  # what the program returns is the verdict
 _ACT_KIND, _ACT_OPTIONS, _ACT_BPF_PARMS, _ACT_BPF_FD, _ACT_BPF_NAME = 1, 2, 2, 5, 6
 _TC_ACT_UNSPEC = -1  # where the program decides nothing, the next filter does
-_MATCH_ALL = struct.pack("=HBBI", 6, 0, 0, 0xFFFFFFFF)  # a classic BPF_RET | BPF_K
+_MATCH_ALL = ("HBBI", 6, 0, 0, 0xFFFFFFFF)  # a classic BPF_RET | BPF_K
 _NAME = "everykernel"
 
 
-def link(fd: int, target: str, rule: SectionRule, _: Places) -> Link:
+def link(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
     """Attach to an interface by a tcx link (Linux commit e420bed02507, v6.6); the loopback interface by default."""
     interface = target or "lo"
-    return outcome.create(fd, index_of(interface), rule.attach_type, f"interface {interface}")
+    return outcome.create(
+        places.system, fd, index_of(places.system, interface), rule.attach_type, f"interface {interface}"
+    )
 
 
 def link_or_filter(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
@@ -65,73 +67,77 @@ def filter_(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
     interface, _, hook = target.partition("/")
     if not interface or hook not in _HOOKS:
         raise needs("it attaches to one way of an interface: give it as INTERFACE/ingress or INTERFACE/egress")
-    index = index_of(interface)
-    places.clsact(index, interface)
+    system = places.system
+    index = index_of(system, interface)
+    places.at_close(make_clsact(system, index, interface))
     if rule.type == "sched_act":
-        return _filter(index, target, _of_action(fd), "cls_bpf, act_bpf")
-    return _filter(index, target, _of_classifier(fd), "cls_bpf")
+        return _filter(system, index, target, _of_action(system.netlink, fd), "cls_bpf, act_bpf")
+    return _filter(system, index, target, _of_classifier(system.netlink, fd), "cls_bpf")
 
 
-def make_clsact(index: int, interface: str) -> Callable[[], None]:
+def make_clsact(system: System, index: int, interface: str) -> Callable[[], None]:
     """Give an interface the queueing discipline that filters hang on, if it has none; return what takes it away.
 
     Raises NotAttached: `module-missing` where the kernel has no such discipline loaded.
     """
-    body = _message(index, _CLSACT_HANDLE, _CLSACT) + netlink.attribute(_TCA_KIND, "clsact")
+    route = system.netlink
+    body = _message(route, index, _CLSACT_HANDLE, _CLSACT) + route.attribute(_TCA_KIND, "clsact")
     try:
-        netlink.request(netlink.NEWQDISC, body, netlink.CREATE | netlink.EXCL)
+        route.request(netlink.NEWQDISC, body, netlink.CREATE | netlink.EXCL)
     except OSError as e:
         if e.errno == errno.EEXIST:
             return lambda: None
         raise _refused(interface, e, "sch_ingress") from e
-    return lambda: _gone(netlink.DELQDISC, body)
+    return lambda: _gone(route, netlink.DELQDISC, body)
 
 
-def _of_classifier(fd: int) -> bytes:
-    return netlink.nest(
+def _of_classifier(route: Netlink, fd: int) -> bytes:
+    return route.nest(
         _TCA_OPTIONS,
-        netlink.attribute(_BPF_FD, fd),
-        netlink.attribute(_BPF_NAME, _NAME),
-        netlink.attribute(_BPF_FLAGS, _FLAG_ACT_DIRECT),
+        route.attribute(_BPF_FD, fd),
+        route.attribute(_BPF_NAME, _NAME),
+        route.attribute(_BPF_FLAGS, _FLAG_ACT_DIRECT),
     )
 
 
-def _of_action(fd: int) -> bytes:
+def _of_action(route: Netlink, fd: int) -> bytes:
     """Return the options of a filter that everything matches, with the action behind it."""
-    act = netlink.nest(
+    act = route.nest(
         1,  # the first of a list
-        netlink.attribute(_ACT_KIND, "bpf"),
-        netlink.nest(
+        route.attribute(_ACT_KIND, "bpf"),
+        route.nest(
             _ACT_OPTIONS,
-            netlink.attribute(_ACT_BPF_PARMS, struct.pack("=IIiii", 0, 0, _TC_ACT_UNSPEC, 0, 0)),  # struct tc_act_bpf
-            netlink.attribute(_ACT_BPF_FD, fd),
-            netlink.attribute(_ACT_BPF_NAME, _NAME),
+            route.attribute(_ACT_BPF_PARMS, route.pack("IIiii", 0, 0, _TC_ACT_UNSPEC, 0, 0)),  # struct tc_act_bpf
+            route.attribute(_ACT_BPF_FD, fd),
+            route.attribute(_ACT_BPF_NAME, _NAME),
         ),
     )
-    return netlink.nest(
+    return route.nest(
         _TCA_OPTIONS,
-        netlink.nest(_BPF_ACT, act),
-        netlink.attribute(_BPF_OPS_LEN, struct.pack("=H", 1)),
-        netlink.attribute(_BPF_OPS, _MATCH_ALL),
+        route.nest(_BPF_ACT, act),
+        route.attribute(_BPF_OPS_LEN, route.pack("H", 1)),
+        route.attribute(_BPF_OPS, route.pack(*_MATCH_ALL)),
     )
 
 
-def _filter(index: int, where: str, options: bytes, modules: str) -> Link:
+def _filter(system: System, index: int, where: str, options: bytes, modules: str) -> Link:
     """Add a filter, at a handle and priority of the kernel's choice, and own it."""
-    body = _message(index, 0, _HOOKS[where.partition("/")[2]], socket.htons(_ETH_P_ALL))
-    body += netlink.attribute(_TCA_KIND, "bpf") + options
+    route = system.netlink
+    protocol = int.from_bytes(_ETH_P_ALL, system.byteorder)
+    body = _message(route, index, 0, _HOOKS[where.partition("/")[2]], protocol)
+    body += route.attribute(_TCA_KIND, "bpf") + options
     try:
-        made = netlink.request(netlink.NEWTFILTER, body, netlink.CREATE | netlink.EXCL | netlink.ECHO)
+        made = route.request(netlink.NEWTFILTER, body, netlink.CREATE | netlink.EXCL | netlink.ECHO)
     except OSError as e:
         raise _refused(where, e, modules) from e
-    handle, parent, info = struct.unpack_from("=III", made, 8)
-    theirs = _message(index, handle, parent, info) + netlink.attribute(_TCA_KIND, "bpf")
-    return Link(-1, lambda: _gone(netlink.DELTFILTER, theirs))
+    handle, parent, info = system.unpack("III", made, 8)
+    theirs = _message(route, index, handle, parent, info) + route.attribute(_TCA_KIND, "bpf")
+    return Link(system, -1, lambda: _gone(route, netlink.DELTFILTER, theirs))
 
 
-def _message(index: int, handle: int, parent: int, info: int = 0) -> bytes:
+def _message(route: Netlink, index: int, handle: int, parent: int, info: int = 0) -> bytes:
     """Return a struct tcmsg."""
-    return struct.pack("=BxxxiIII", socket.AF_UNSPEC, index, handle, parent, info)
+    return route.pack("BxxxiIII", netlink.UNSPEC, index, handle, parent, info)
 
 
 def _refused(where: str, error: OSError, modules: str) -> NotAttached:
@@ -145,7 +151,7 @@ def _refused(where: str, error: OSError, modules: str) -> NotAttached:
     )
 
 
-def _gone(kind: int, body: bytes) -> None:
+def _gone(route: Netlink, kind: int, body: bytes) -> None:
     """Take away what may have gone with its discipline or interface."""
     with contextlib.suppress(OSError):
-        netlink.request(kind, body)
+        route.request(kind, body)

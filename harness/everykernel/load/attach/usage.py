@@ -5,34 +5,35 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import struct
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-from everykernel.load.programs import loading
+from everykernel.load.kernel import program
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import bpf
 from everykernel.object.sections import PROGRAM_TYPE
+
+if TYPE_CHECKING:
+    from everykernel.load.system.door import System
 
 _RUNS_AT = 200  # offset of run_cnt in struct bpf_prog_info (Linux commit 492ecee892c2, v5.1)
 
 
-def count() -> int:
+def count(system: System) -> int:
     """Have the kernel count the runs of every program until the returned descriptor is closed; -1 where it cannot.
 
     BPF_ENABLE_STATS is of Linux commit d46edd671a14 (v5.8).
     """
     try:
-        return bpf(abi.ENABLE_STATS, abi.words(0))  # BPF_STATS_RUN_TIME
+        return system.bpf(abi.ENABLE_STATS, abi.words(0))  # BPF_STATS_RUN_TIME
     except OSError:
         return -1
 
 
-def runs(fd: int) -> Optional[int]:
+def runs(system: System, fd: int) -> Optional[int]:
     """Return how often a program ran while somebody had the kernel count, None where the kernel does not tell.
 
     It does not of one that replaces a function: its runs are part of the other program's.
     """
-    found = loading.info(fd)
-    if len(found) < _RUNS_AT + 8 or struct.unpack_from("=I", found)[0] == PROGRAM_TYPE["ext"]:
+    found = program.info(system, fd)
+    if len(found) < _RUNS_AT + 8 or system.unpack("I", found)[0] == PROGRAM_TYPE["ext"]:
         return None
-    return int(struct.unpack_from("=Q", found, _RUNS_AT)[0])
+    return int(system.unpack("Q", found, _RUNS_AT)[0])

@@ -12,15 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everykernel.errors import UsageError
-from everykernel.load.attach import outcome, probe, sites
+from everykernel.load.attach import files, outcome, sites, uprobe
 from everykernel.load.attach.outcome import Link, NotAttached
-from everykernel.load.kernel.probes import Probes
-from everykernel.load.system.syscalls import architecture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.maps.map import Map
+    from everykernel.load.system.door import System
 
 _SPECS, _BY_ADDRESS = "__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"
 _NOEXIST = 1  # BPF_NOEXIST
@@ -29,20 +29,21 @@ _NOEXIST = 1  # BPF_NOEXIST
 class Manager:
     """The USDT probes of one object: which slots of its map of specifications are taken."""
 
-    def __init__(self, maps: Mapping[str, Map]) -> None:
+    def __init__(self, maps: Mapping[str, Map], kernel: KernelTypes) -> None:
         if _SPECS not in maps or _BY_ADDRESS not in maps:
             raise NotAttached(f"it has no map {_SPECS}: include <bpf/usdt.bpf.h>", code="object-unsupported")
         self._specs, self._by_address = maps[_SPECS], maps[_BY_ADDRESS]
-        self._here = architecture()
-        self._cookies = Probes().cookie()
+        self._system = kernel.system
+        self._here = self._system.architecture
+        self._cookies = kernel.probes.cookie()
         self._free: list[int] = []
         self._next = 0
 
     def attach(self, fd: int, target: str) -> Link:
         """Attach to ``FILE:PROVIDER:NAME``, in every process that runs it."""
-        path, provider, name = _parts(target)
+        path, provider, name = _parts(self._system, target)
         what = f"usdt {path}:{provider}:{name}"
-        found = sites.find(path, provider, name, self._here)
+        found = sites.find(self._system, path, provider, name)
         if not self._cookies and not found.fixed:
             raise NotAttached(
                 f"{what}: this kernel has no attach cookies, by which probes in a shared library are told apart",
@@ -68,13 +69,15 @@ class Manager:
                     self._by_address.update(site.address, slot, _NOEXIST)
                     addresses.append(site.address)
                 cookie = slot if self._cookies else 0
-                links.append(probe.at(fd, path, site.offset, what, semaphore=site.semaphore, cookie=cookie))
+                links.append(
+                    uprobe.at(self._system, fd, path, site.offset, what, semaphore=site.semaphore, cookie=cookie)
+                )
         except (NotAttached, UsageError, OSError) as e:
             undo()
             if isinstance(e, OSError):
                 raise outcome.refused(what, e, "the kernel takes no description of the probe") from e
             raise e if isinstance(e, NotAttached) else NotAttached(f"{what}: {e.message}") from e
-        return Link(-1, undo)
+        return Link(self._system, -1, undo)
 
     def _slot(self, arguments: str, what: str) -> int:
         """Write down where a site's arguments are, in a slot of its own."""
@@ -90,9 +93,9 @@ class Manager:
         return slot
 
 
-def _parts(target: str) -> tuple[str, str, str]:
+def _parts(system: System, target: str) -> tuple[str, str, str]:
     parts = target.split(":")
     if len(parts) != 3 or not all(parts):
         raise NotAttached(f"usdt {target}: is no file:provider:name", code="attach-target-missing")
     path, provider, name = parts
-    return path if "/" in path else probe.find_file(path), provider, name
+    return path if "/" in path else files.find_file(system, path), provider, name

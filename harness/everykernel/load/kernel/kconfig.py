@@ -7,7 +7,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Optional
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from everykernel.btf import Btf
+    from everykernel.load.system.door import System
 
 
 class Unfit(Exception):
@@ -76,11 +76,11 @@ def _number(text: str) -> int:
         raise Unfit(f"its value {text!r} is no number") from None
 
 
-def kernel_version() -> int:
+def kernel_version(system: System) -> int:
     """Return LINUX_KERNEL_VERSION as libbpf does: Debian keeps the upstream version in ``uname -v``."""
-    system = os.uname()
-    found = re.search(r"Debian (\d+)\.(\d+)\.(\d+)", system.version) or re.match(
-        r"(\d+)\.(\d+)(?:\.(\d+))?", system.release
+    uname = system.uname
+    found = re.search(r"Debian (\d+)\.(\d+)\.(\d+)", uname.version) or re.match(
+        r"(\d+)\.(\d+)(?:\.(\d+))?", uname.release
     )
     if found is None:
         return 0
@@ -88,14 +88,13 @@ def kernel_version() -> int:
     return (major << 16) + (minor << 8) + min(patch, 255)
 
 
-def kernel_config() -> Mapping[str, str]:
+def kernel_config(system: System) -> Mapping[str, str]:
     """Return the kernel's build configuration, empty where it cannot be read."""
     import gzip
 
-    for path, opener in ((f"/boot/config-{os.uname().release}", open), ("/proc/config.gz", gzip.open)):
+    for path, unpack in ((f"/boot/config-{system.uname.release}", bytes), ("/proc/config.gz", gzip.decompress)):
         try:
-            with opener(path, "rt") as file:
-                lines = file.read().splitlines()
+            lines = unpack(system.read(path)).decode("utf-8", "replace").splitlines()
         except OSError:
             continue
         return dict(line.split("=", 1) for line in lines if line.startswith("CONFIG_"))

@@ -8,11 +8,17 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from everykernel.load.system.door import System
+
 
 class Symbols:
-    """The symbols of the running kernel."""
+    """The symbols of a machine's kernel."""
 
-    def __init__(self) -> None:
+    def __init__(self, system: System) -> None:
+        self._system = system
         self._modules = b""
         self._text = b""
 
@@ -22,9 +28,9 @@ class Symbols:
 
     def read(self) -> bytes:
         """Return /proc/kallsyms as it is with the modules that are loaded now."""
-        modules = _contents("/proc/modules")
+        modules = self._system.read("/proc/modules")
         if not self._text or modules != self._modules:
-            self._text, self._modules = _contents("/proc/kallsyms"), modules
+            self._text, self._modules = self._system.read("/proc/kallsyms"), modules
         return self._text
 
 
@@ -43,8 +49,3 @@ def addresses(text: bytes, name: str) -> list[int]:
             found.setdefault(int(text[line : at - 2], 16))
         at = text.find(wanted, end)
     return list(found)
-
-
-def _contents(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is slow to import where this runs
-        return file.readall()

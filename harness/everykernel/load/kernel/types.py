@@ -5,8 +5,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import os
-import struct
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, kinds
@@ -14,7 +12,8 @@ from everykernel.core import Target
 from everykernel.load.kernel.probes import Probes
 from everykernel.load.kernel.symbols import Symbols
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import address, bpf
+from everykernel.load.system.block import Block
+from everykernel.load.system.door import System
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,6 +26,7 @@ class KernelTypes:
 
     Attributes:
         vmlinux: the kernel's BTF, None where it has none.
+        system: the machine; without one given, the one that this runs on.
         probes: what this kernel can do, each found out once.
         target: what CO-RE relocates against: vmlinux, then the modules in the kernel's order.
         symbols: the kernel's symbols by name.
@@ -34,12 +34,13 @@ class KernelTypes:
     It holds descriptors of modules' BTF; use it as a context manager, or `close` it.
     """
 
-    def __init__(self, vmlinux: Optional[Btf]) -> None:
+    def __init__(self, vmlinux: Optional[Btf], system: Optional[System] = None) -> None:
         self.vmlinux = vmlinux
-        self.probes = Probes()
-        self._modules = _Modules(vmlinux)
+        self.system = system or System()
+        self.probes = Probes(self.system)
+        self._modules = _Modules(vmlinux, self.system)
         self.target = Target(vmlinux, self._modules.read)
-        self.symbols = Symbols()
+        self.symbols = Symbols(self.system)
 
     def __enter__(self) -> KernelTypes:
         return self
@@ -59,7 +60,7 @@ class KernelTypes:
     def module(self, name: str) -> Optional[tuple[Btf, int]]:
         """Return a module's BTF and a descriptor of it that stays open; None if no such module has one."""
         for btf in self.target.modules:
-            if btf.name == name:
+            if btf.name == name and name in self._modules.descriptors:
                 return btf, self._modules.descriptors[name]
         return None
 
@@ -67,8 +68,9 @@ class KernelTypes:
 class _Modules:
     """The modules' BTF, read when asked for; ``descriptors`` are of those that were read, by name."""
 
-    def __init__(self, vmlinux: Optional[Btf]) -> None:
+    def __init__(self, vmlinux: Optional[Btf], system: System) -> None:
         self._vmlinux = vmlinux
+        self._system = system
         self.descriptors: dict[str, int] = {}
 
     def read(self) -> list[Btf]:
@@ -77,35 +79,56 @@ class _Modules:
         found: list[Btf] = []
         if self._vmlinux is None:
             return found
-        for number in _identifiers():
+        for number in self._identifiers():
             try:
-                fd = bpf(abi.BTF_GET_FD_BY_ID, abi.words(number, 0, 0))
+                fd = self._system.bpf(abi.BTF_GET_FD_BY_ID, abi.words(number, 0, 0))
             except OSError:
                 continue  # unloaded meanwhile
-            name, in_kernel, size = _describe(fd)
+            name, in_kernel, size = self._describe(fd)
             if not in_kernel or name == "vmlinux":
-                os.close(fd)
+                self._system.close(fd)
                 continue
             self.descriptors[name] = fd
-            found.append(Btf.parse(_bytes(fd, size), base=self._vmlinux, name=name))
+            found.append(Btf.parse(_bytes(self._system, fd, size), base=self._vmlinux, name=name))
         return found
 
     def close(self) -> None:
         """Close the descriptors."""
         while self.descriptors:
-            os.close(self.descriptors.popitem()[1])
+            self._system.close(self.descriptors.popitem()[1])
+
+    def _identifiers(self) -> list[int]:
+        found: list[int] = []
+        number = 0
+        while True:
+            error, fields = self._system.bpf_fields(abi.BTF_GET_NEXT_ID, abi.words(number, 0, 0))
+            if error:
+                return found
+            number = fields[1]
+            found.append(number)
+
+    def _describe(self, fd: int) -> tuple[str, bool, int]:
+        """Return name, whether the kernel's own, and size of a BTF (struct bpf_btf_info)."""
+        name = bytearray(64)
+        info = Block("QIIQII", 0, 0, 0, name, len(name), 0)
+        self._system.bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, info, 32))
+        _, size, _, _, _, in_kernel = info.fields
+        return bytes(name).split(b"\0", 1)[0].decode(), bool(in_kernel), size
 
 
-def kernel_btf() -> KernelTypes:
-    """Read the BTF of the running kernel; modules' at first need. Raises BtfMalformed for a damaged one."""
+def kernel_btf(system: Optional[System] = None) -> KernelTypes:
+    """Read the BTF of the running kernel; modules' at first need. Raises BtfMalformed for a damaged one.
+
+    ``system`` is the machine whose kernel it is; without one given, the one that this runs on.
+    """
+    system = system or System()
     try:
-        with open(VMLINUX, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered: 5 MB in as few reads as can be
-            data = file.readall()
+        data = system.read(VMLINUX)
     except FileNotFoundError:
-        return KernelTypes(None)
-    btf = Btf.parse(data, name="vmlinux", pointer_size=struct.calcsize("P"))
+        return KernelTypes(None, system)
+    btf = Btf.parse(data, name="vmlinux", pointer_size=system.pointer_size)
     btf.warm()  # many objects will be relocated against it: this goes into the warm snapshot
-    return KernelTypes(btf)
+    return KernelTypes(btf, system)
 
 
 def find_type(kernel: KernelTypes, name: str, kind: str) -> Optional[tuple[Btf, int, int]]:
@@ -123,39 +146,14 @@ def find_type(kernel: KernelTypes, name: str, kind: str) -> Optional[tuple[Btf, 
     return None
 
 
-def btf_bytes(fd: int) -> bytes:
+def btf_bytes(system: System, fd: int) -> bytes:
     """Return the BTF behind a descriptor, as the kernel keeps it. Raises OSError."""
-    return _bytes(fd, struct.unpack_from("=I", _info(fd, bytes(16)), 8)[0])
+    info = Block("QII", 0, 0, 0)  # what struct bpf_btf_info was before v5.11
+    system.bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, info, 16))
+    return _bytes(system, fd, info.fields[1])
 
 
-def _bytes(fd: int, size: int) -> bytes:
+def _bytes(system: System, fd: int, size: int) -> bytes:
     data = bytearray(size)
-    _info(fd, struct.pack("=QII", address(data), size, 0))  # what struct bpf_btf_info was before v5.11
+    system.bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, Block("QII", data, size, 0), 16))
     return bytes(data)
-
-
-def _identifiers() -> list[int]:
-    found: list[int] = []
-    number = 0
-    while True:
-        attributes = abi.words(number, 0, 0)
-        try:
-            bpf(abi.BTF_GET_NEXT_ID, attributes)
-        except OSError:
-            return found
-        number = struct.unpack_from("=I", attributes, 4)[0]
-        found.append(number)
-
-
-def _describe(fd: int) -> tuple[str, bool, int]:
-    """Return name, whether the kernel's own, and size of a BTF (struct bpf_btf_info)."""
-    name = bytearray(64)
-    info = _info(fd, struct.pack("=QIIQII", 0, 0, 0, address(name), len(name), 0))
-    _, size, _, _, _, in_kernel = struct.unpack("=QIIQII", info)
-    return bytes(name).split(b"\0", 1)[0].decode(), bool(in_kernel), size
-
-
-def _info(fd: int, given: bytes) -> bytes:
-    buffer = bytearray(given)
-    bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, address(buffer), len(buffer)))
-    return bytes(buffer)

@@ -6,8 +6,6 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-import mmap
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
@@ -15,9 +13,9 @@ from everykernel import wire
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
 from everykernel.load.maps import pins
-from everykernel.load.maps.map import ARRAY, PERF_EVENT_ARRAY, Map, possible_cpus
+from everykernel.load.maps.map import ARRAY, PERF_EVENT_ARRAY, Map
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import ENOTSUPP, address, bpf, error_name
+from everykernel.load.system.errnos import ENOTSUPP, error_name
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.spec import DataSection, MapSpec
 
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.load.kernel.operations import Operations
     from everykernel.load.kernel.probes import Probes
+    from everykernel.load.system.door import System
 
 RING_BUFFERS = frozenset({MAP_TYPE["ringbuf"], MAP_TYPE["user_ringbuf"]})
 # Types whose keys and values the kernel does not describe by BTF: libbpf leaves the types out (bpf_object__create_map).
@@ -53,38 +52,37 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
     power of two pages (libbpf's adjust_ringbuf_sz); stacks without a size of their own get room for the deepest that
     the kernel takes. All is noted. An arena has to be mapped before programs use it.
     """
-    record = map_.record
-    entries, note = entries_of(map_.spec)
+    record, system = map_.record, map_.system
+    entries, note = entries_of(map_.spec, system)
     record["max_entries"] = entries
     if note:
         record["note"] = note
     if map_.spec.type == _STACK_TRACE and not map_.spec.value_size:
-        size = record["value_size"] = 8 * _stack_depth()
+        size = record["value_size"] = 8 * _stack_depth(system)
         map_.spec = replace(map_.spec, value_size=size)
         record["note"] = ", ".join(filter(None, (note, f"value_size was 0: {size}, the deepest stack of this kernel")))
     spec = map_.spec
     if spec.pinning and pins.reuse(map_):
         return
-    if spec.type == _ARENA and len(spec.content) > entries * mmap.PAGESIZE:
+    if spec.type == _ARENA and len(spec.content) > entries * system.page_size:
         told = f"its variables take {len(spec.content)} bytes, its {entries} pages have fewer"
         absent(map_, Reason("limit-exceeded", told))
         return
     inner = -1
     try:
         if spec.inner is not None:
-            inner = _create(
-                _attributes(spec.inner, entries_of(spec.inner)[0], f"{map_.name}.inner", _types(spec.inner, btf_fd))
-            )
+            entries_, _ = entries_of(spec.inner, system)
+            inner = _create(system, _attributes(spec.inner, entries_, f"{map_.name}.inner", _types(spec.inner, btf_fd)))
         attributes = _attributes(spec, entries, map_.name, _types(spec, btf_fd))
-        map_.fd = _create(attributes._replace(inner_fd=max(inner, 0)))
+        map_.fd = _create(map_.system, attributes._replace(inner_fd=max(inner, 0)))
         if spec.type == _ARENA:
-            map_.memory = mmap.mmap(map_.fd, entries * mmap.PAGESIZE)
+            map_.memory = system.map(map_.fd, entries * system.page_size)
             map_.memory[: len(spec.content)] = spec.content
     except OSError as e:
         _refused(map_, probes, e)
     finally:
         if inner >= 0:
-            os.close(inner)
+            system.close(inner)
     if spec.pinning and map_.fd >= 0:
         pins.pin(map_)
 
@@ -105,17 +103,17 @@ def create_operations(map_: Map, operations: Operations, probes: Probes, btf_fd:
         value_btf_fd=operations.btf_fd,
     )
     try:
-        map_.fd = bpf(abi.MAP_CREATE, attributes.pack())
+        map_.fd = map_.system.bpf(abi.MAP_CREATE, attributes.fields())
     except OSError as e:
         _refused(map_, probes, e)
-        if link and _creates(attributes._replace(flags=flags & ~abi.F_LINK)):
+        if link and _creates(map_.system, attributes._replace(flags=flags & ~abi.F_LINK)):
             record["code"] = "attach-type-unsupported"
             record["message"] = f"map {map_.name!r}: {record['errno']}: this kernel has no links of operations structs"
 
 
-def _creates(attributes: abi.MapAttributes) -> bool:
+def _creates(system: System, attributes: abi.MapAttributes) -> bool:
     try:
-        os.close(bpf(abi.MAP_CREATE, attributes.pack()))
+        system.close(system.bpf(abi.MAP_CREATE, attributes.fields()))
     except OSError:
         return False
     return True
@@ -138,12 +136,11 @@ def _types(spec: MapSpec, btf_fd: int) -> int:
     return btf_fd if spec.type not in _NO_BTF and (spec.key_type or spec.value_type) else 0
 
 
-def entries_of(spec: MapSpec) -> tuple[int, str]:
+def entries_of(spec: MapSpec, system: System) -> tuple[int, str]:
     """Return how many entries a map gets, and a note where that is not what it declares."""
     entries = spec.max_entries
     if spec.type in RING_BUFFERS:
-        page = mmap.PAGESIZE
-        size = page
+        size = system.page_size
         while size < entries < 1 << 31:
             size *= 2
         size = max(size, entries)
@@ -151,16 +148,15 @@ def entries_of(spec: MapSpec) -> tuple[int, str]:
     if entries or spec.type in _NO_ENTRIES:
         return entries, ""
     if spec.type == PERF_EVENT_ARRAY:
-        cpus = possible_cpus()
+        cpus = len(system.cpus())
         return cpus, f"max_entries was 0: {cpus}, one a CPU"
     return 1, "max_entries was 0: 1"
 
 
-def _stack_depth() -> int:
+def _stack_depth(system: System) -> int:
     """Return how many addresses a stack trace may have: the kernel refuses maps with more (stack_map_alloc)."""
     try:
-        with open("/proc/sys/kernel/perf_event_max_stack") as file:  # noqa: PTH123 - pathlib costs a tenth of this
-            return int(file.read())
+        return int(system.read("/proc/sys/kernel/perf_event_max_stack"))
     except FileNotFoundError:  # a kernel without perf events, and so without such maps
         return 127  # PERF_MAX_STACK_DEPTH
 
@@ -181,14 +177,14 @@ def _attributes(spec: MapSpec, entries: int, name: str, btf_fd: int) -> abi.MapA
     )
 
 
-def _create(attributes: abi.MapAttributes) -> int:
+def _create(system: System, attributes: abi.MapAttributes) -> int:
     """Create a map; where the kernel refuses its types, without them (as libbpf does)."""
     try:
-        return bpf(abi.MAP_CREATE, attributes.pack())
+        return system.bpf(abi.MAP_CREATE, attributes.fields())
     except OSError:
         if not attributes.btf_fd:
             raise
-    return bpf(abi.MAP_CREATE, attributes._replace(btf_fd=0, key_type=0, value_type=0).pack())
+    return system.bpf(abi.MAP_CREATE, attributes._replace(btf_fd=0, key_type=0, value_type=0).fields())
 
 
 def _refused(map_: Map, probes: Probes, error: OSError) -> None:
@@ -213,18 +209,20 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
         sizes = f"key {spec.key_size}, value {spec.value_size} bytes"
         why = f"the kernel refuses a {kind} of {record['max_entries']} entries, {sizes}"
         plain = replace(spec, flags=spec.flags & ~abi.F_RB_OVERWRITE)
-        if plain != spec and _creates(_attributes(plain, entries_of(plain)[0], "", 0)):
+        entries, _ = entries_of(plain, map_.system)
+        if plain != spec and _creates(map_.system, _attributes(plain, entries, "", 0)):
             why = "this kernel does not know map flag BPF_F_RB_OVERWRITE (Linux has it since v6.19)"
     record["message"] = f"map {map_.name!r}: {name}: {why}"
 
 
-def data_map(section: DataSection, btf: Optional[Btf]) -> Map:
+def data_map(section: DataSection, btf: Optional[Btf], system: System) -> Map:
     """Return the map (not created yet) that stands for a section of global variables: an array of one entry."""
     flags = abi.F_RDONLY_PROG if section.read_only else 0
     if section.shared and not section.percpu:
         flags |= abi.F_MMAPABLE
     type_ = PERCPU_ARRAY if section.percpu else ARRAY
-    return Map(section.name, MapSpec(section.name, type_, 4, section.size, 1, flags, value_type=section.type_id), btf)
+    spec = MapSpec(section.name, type_, 4, section.size, 1, flags, value_type=section.type_id)
+    return Map(section.name, spec, btf, system)
 
 
 def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes) -> None:
@@ -237,19 +235,19 @@ def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes)
     attributes = _attributes(spec, 1, title, btf_fd if spec.value_type else 0)
     try:
         try:
-            map_.fd = _create(attributes)
+            map_.fd = _create(map_.system, attributes)
         except OSError:
             if not spec.flags & abi.F_MMAPABLE:
                 raise
             map_.spec = replace(spec, flags=spec.flags & ~abi.F_MMAPABLE)
-            map_.fd = _create(attributes._replace(flags=spec.flags & ~abi.F_MMAPABLE))
+            map_.fd = _create(map_.system, attributes._replace(flags=spec.flags & ~abi.F_MMAPABLE))
         key, value = bytearray(4), bytearray(data)
         if any(data):
             flags = abi.F_ALL_CPUS if spec.type == PERCPU_ARRAY else 0
-            bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, address(key), address(value), flags))
+            map_.system.bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, key, value, flags))
         if spec.flags & abi.F_RDONLY_PROG:
             try:
-                bpf(abi.MAP_FREEZE, abi.words(map_.fd))
+                map_.system.bpf(abi.MAP_FREEZE, abi.words(map_.fd))
             except OSError as e:
                 if e.errno != errno.EINVAL:  # it freezes no maps: before Linux commit 87df15de441b (v5.2)
                     raise

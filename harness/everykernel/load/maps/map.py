@@ -6,23 +6,21 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-import mmap
-import os
-import struct
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel import wire
-from everykernel.btf import decode
-from everykernel.errors import BtfMalformed, UsageError
+from everykernel.errors import UsageError
 from everykernel.load.maps import batch
+from everykernel.load.maps.values import decode_value, encode_value
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import address, bpf
 from everykernel.object.maps import MAP_TYPE, MAP_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from everykernel.btf import Btf
+    from everykernel.load.system.block import Memory
+    from everykernel.load.system.door import System
     from everykernel.object.spec import MapSpec
 
 PER_CPU = frozenset(MAP_TYPE[n] for n in ("percpu_hash", "percpu_array", "lru_percpu_hash", "percpu_cgroup_storage"))
@@ -34,27 +32,12 @@ ARRAY = MAP_TYPE["array"]
 _ANY = 0
 
 
-def possible_cpus() -> int:
-    """Return how many CPUs there can be: a per-CPU value has one part for each (/sys/devices/system/cpu/possible)."""
-    return len(cpu_list("possible"))
-
-
-def cpu_list(which: str) -> list[int]:
-    """Return the CPUs of ``possible`` or ``online``."""
-    with open(f"/sys/devices/system/cpu/{which}") as file:  # noqa: PTH123 - pathlib costs a tenth of the call here
-        text = file.read().strip()
-    found: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found.extend(range(int(first), int(last or first) + 1))
-    return found
-
-
 class Map:
     """One map in the kernel, or the attempt at one.
 
     Attributes:
         name: its name in the object.
+        system: the machine that it is in.
         spec: as declared (for a section of global variables: the array that stands for it).
         record: what the kernel made of it.
         fd: its descriptor, -1 if it could not be created.
@@ -63,17 +46,19 @@ class Map:
         memory: an arena's, from its first page on; programs' pointers into it are addresses in this process.
     """
 
-    def __init__(self, name: str, spec: MapSpec, btf: Optional[Btf]) -> None:
+    def __init__(self, name: str, spec: MapSpec, btf: Optional[Btf], system: System) -> None:
         self.name = name
+        self.system = system
+        self._order = system.byteorder
         self.spec = spec
         self.fd = -1
         self.lost = 0
         self._btf = btf
-        self.cpus = possible_cpus() if spec.type in PER_CPU else 0
+        self.cpus = len(system.cpus()) if spec.type in PER_CPU else 0
         self.programs: dict[str, int] = {}  # name → descriptor, for prog_array
         self.reader: Any = None
         self._writer: Any = None
-        self.memory: Optional[mmap.mmap] = None
+        self.memory: Optional[Memory] = None
         self.record: wire.MapRecord = {
             "name": name,
             "type": type_name(spec.type),
@@ -94,7 +79,7 @@ class Map:
         packed = self._key(key)
         value = bytearray(self.room())
         try:
-            bpf(abi.MAP_LOOKUP_ELEM, abi.element(self._open(), address(packed), address(value)))
+            self.system.bpf(abi.MAP_LOOKUP_ELEM, abi.element(self._open(), packed, value))
         except OSError as e:
             if e.errno == errno.ENOENT:
                 return None
@@ -104,12 +89,12 @@ class Map:
     def update(self, key: Any, value: Any, flags: int = _ANY) -> None:
         """Set the value at a key; of a per-CPU map a list with one value a CPU. Raises OSError."""
         packed, data = self._key(key), self._packed(value)
-        bpf(abi.MAP_UPDATE_ELEM, abi.element(self._open(), address(packed), address(data), flags))
+        self.system.bpf(abi.MAP_UPDATE_ELEM, abi.element(self._open(), packed, data, flags))
 
     def delete(self, key: Any) -> None:
         """Delete a key; raise OSError (ENOENT) if it is not there."""
         packed = self._key(key)
-        bpf(abi.MAP_DELETE_ELEM, abi.element(self._open(), address(packed)))
+        self.system.bpf(abi.MAP_DELETE_ELEM, abi.element(self._open(), packed))
 
     def items(self) -> list[tuple[Any, Any]]:
         """Return all keys with their values, in the kernel's order; keys that vanish meanwhile are left out."""
@@ -118,7 +103,7 @@ class Map:
             key = decode_value(self._btf, self.spec.key_type, bytes(packed))
             value = bytearray(self.room())
             try:
-                bpf(abi.MAP_LOOKUP_ELEM, abi.element(self.fd, address(packed), address(value)))
+                self.system.bpf(abi.MAP_LOOKUP_ELEM, abi.element(self.fd, packed, value))
             except OSError as e:
                 if e.errno == errno.ENOENT:
                     continue
@@ -138,23 +123,23 @@ class Map:
         """Set many values; those before one that is refused (OSError) stay set."""
         pairs = [(self._key(key), self._packed(value)) for key, value in items]
         try:
-            batch.update(self._open(), [key for key, _ in pairs], [value for _, value in pairs], flags)
+            batch.update(self.system, self._open(), [key for key, _ in pairs], [value for _, value in pairs], flags)
         except batch.NoBatch:
             for key, value in pairs:
-                bpf(abi.MAP_UPDATE_ELEM, abi.element(self.fd, address(key), address(value), flags))
+                self.system.bpf(abi.MAP_UPDATE_ELEM, abi.element(self.fd, key, value, flags))
 
     def delete_batch(self, keys: Iterable[Any]) -> None:
         """Delete many keys; those before one that is not there (OSError, ENOENT) are gone."""
         packed = [self._key(key) for key in keys]
         try:
-            batch.delete(self._open(), packed)
+            batch.delete(self.system, self._open(), packed)
         except batch.NoBatch:
             for key in packed:
-                bpf(abi.MAP_DELETE_ELEM, abi.element(self.fd, address(key)))
+                self.system.bpf(abi.MAP_DELETE_ELEM, abi.element(self.fd, key))
 
     def _read_batch(self, *, delete: bool) -> list[tuple[Any, Any]]:
         try:
-            packed = batch.read(self._open(), self.spec.key_size, self.room(), delete=delete)
+            packed = batch.read(self.system, self._open(), self.spec.key_size, self.room(), delete=delete)
         except batch.NoBatch:
             found = self.items()
             for key, _ in found if delete else ():
@@ -172,7 +157,7 @@ class Map:
         if self._writer is None:
             from everykernel.load.maps.userring import UserRingBuffer
 
-            self._writer = UserRingBuffer(self._open(), int(self.record["max_entries"]))
+            self._writer = UserRingBuffer(self.system, self._open(), int(self.record["max_entries"]))
         return int(self._writer.write(samples))
 
     def events(self, count: int = 1, timeout: float = 1.0) -> list[bytes]:
@@ -189,12 +174,11 @@ class Map:
                 from everykernel.load.maps.ringbuf import RingBuffer
 
                 kept = bool(self.spec.flags & abi.F_RB_OVERWRITE)
-                self.reader = RingBuffer(self._open(), int(self.record["max_entries"]), overwrites=kept)
+                self.reader = RingBuffer(self.system, self._open(), int(self.record["max_entries"]), overwrites=kept)
             elif self.spec.type == PERF_EVENT_ARRAY:
                 from everykernel.load.maps.perfbuf import PerfBuffer
 
-                self._open()
-                self.reader = PerfBuffer(self)
+                self.reader = PerfBuffer(self.system, self._open(), int(self.record["max_entries"]))
             else:
                 raise UsageError(f"a map of type {self.record['type']} has no events", where=f"map {self.name!r}")
         return self.reader
@@ -206,7 +190,7 @@ class Map:
                 held.close()
         self.reader = self._writer = self.memory = None
         if self.fd >= 0:
-            os.close(self.fd)
+            self.system.close(self.fd)
             self.fd = -1
 
     def _open(self) -> int:
@@ -224,23 +208,23 @@ class Map:
         return range(0, self.room(), self.spec.value_size + 7 & ~7) if self.cpus else range(1)
 
     def _key(self, key: Any) -> bytearray:
-        return bytearray(
-            encode_value(self._btf, self.spec.key_type, self.spec.key_size, key, f"map {self.name!r}: key")
-        )
+        spec, where = self.spec, f"map {self.name!r}: key"
+        return bytearray(encode_value(self._btf, spec.key_type, spec.key_size, key, where, self._order))
 
     def _packed(self, value: Any) -> bytearray:
-        spec = self.spec
+        spec, order = self.spec, self._order
         where = f"map {self.name!r}: value"
         if spec.type == PROG_ARRAY and isinstance(value, str):
             if value not in self.programs:
                 raise UsageError(f"there is no loaded program {value!r}", where=where)
             value = self.programs[value]
+        type_id, size = spec.value_type, spec.value_size
         if not self.cpus:
-            return bytearray(encode_value(self._btf, spec.value_type, spec.value_size, value, where))
+            return bytearray(encode_value(self._btf, type_id, size, value, where, order))
         if not isinstance(value, (list, tuple)) or len(value) != self.cpus:
             raise UsageError(f"a per-CPU value is a list with one item for each of {self.cpus} CPUs", where=where)
-        step = spec.value_size + 7 & ~7
-        parts = (encode_value(self._btf, spec.value_type, spec.value_size, v, where).ljust(step, b"\0") for v in value)
+        step = size + 7 & ~7
+        parts = (encode_value(self._btf, type_id, size, v, where, order).ljust(step, b"\0") for v in value)
         return bytearray(b"".join(parts))
 
     def _value(self, data: Union[bytes, bytearray]) -> Any:
@@ -256,9 +240,9 @@ class Map:
         seen = set()
         while True:
             following = bytearray(self.spec.key_size)
-            start = address(previous) if previous is not None else 0
+            start = previous if previous is not None else 0
             try:
-                bpf(abi.MAP_GET_NEXT_KEY, abi.element(self._open(), start, address(following)))
+                self.system.bpf(abi.MAP_GET_NEXT_KEY, abi.element(self._open(), start, following))
             except OSError as e:
                 if e.errno == errno.ENOENT:
                     return
@@ -267,29 +251,6 @@ class Map:
             if bytes(following) not in seen:
                 seen.add(bytes(following))
                 yield following
-
-
-def decode_value(btf: Optional[Btf], type_id: int, data: bytes) -> Any:
-    """Return plain data by a BTF type; without a type, bytes."""
-    return decode.value(btf, type_id, data) if btf is not None and type_id else data
-
-
-def encode_value(btf: Optional[Btf], type_id: int, size: int, value: Any, where: str) -> bytes:
-    """Return ``size`` bytes of plain data; an int without a type is taken as unsigned. Raises UsageError."""
-    try:
-        if isinstance(value, (bytes, bytearray)):
-            data = bytes(value)
-        elif btf is not None and type_id:
-            data = decode.encode(btf, type_id, value)
-        elif isinstance(value, int):
-            data = struct.pack("=Q" if value >= 0 else "=q", value)[:size] if size <= 8 else b""
-        else:
-            raise UsageError("has no BTF type: give bytes", where=where)
-    except (BtfMalformed, struct.error) as e:
-        raise UsageError(f"{value!r} does not fit: {e}", where=where) from e
-    if len(data) > size:
-        raise UsageError(f"{len(data)} bytes are more than its {size}", where=where)
-    return data.ljust(size, b"\0")
 
 
 def type_name(number: int) -> str:

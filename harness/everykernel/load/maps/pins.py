@@ -6,16 +6,16 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-import os
-import struct
 from typing import TYPE_CHECKING
 
 from everykernel import wire
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import address, bpf, error_name
+from everykernel.load.system.block import Block, text
+from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
     from everykernel.load.maps.map import Map
+    from everykernel.load.system.door import System
 
 ROOT = "/sys/fs/bpf"  # libbpf's default pin_root_path
 
@@ -27,17 +27,17 @@ def reuse(map_: Map) -> bool:
     """
     path = _path(map_)
     try:
-        fd = bpf(abi.OBJ_GET, abi.pin(address(path), 0))
+        fd = map_.system.bpf(abi.OBJ_GET, abi.pin(path, 0))
     except OSError as e:
         if e.errno == errno.ENOENT:
             return False
         _refuse(map_, e.errno or 0, f"its pin {_text(path)} cannot be opened")
         return True
-    found = _shape(fd)
+    found = _shape(map_.system, fd)
     spec, record = map_.spec, map_.record
     wanted = (spec.type, record["key_size"], record["value_size"], record["max_entries"], spec.flags)
     if found != wanted:
-        os.close(fd)
+        map_.system.close(fd)
         _refuse(map_, errno.EINVAL, f"its pin {_text(path)} is a map of another shape: {found} instead of {wanted}")
         return True
     map_.fd = fd
@@ -49,7 +49,7 @@ def pin(map_: Map) -> None:
     """Pin a map that was created."""
     path = _path(map_)
     try:
-        bpf(abi.OBJ_PIN, abi.pin(address(path), map_.fd))
+        map_.system.bpf(abi.OBJ_PIN, abi.pin(path, map_.fd))
     except OSError as e:
         _refuse(map_, e.errno or 0, f"it cannot be pinned at {_text(path)}")
         return
@@ -58,18 +58,18 @@ def pin(map_: Map) -> None:
 
 def _path(map_: Map) -> bytearray:
     name = map_.name.replace(".", "_")  # bpffs takes no dots
-    return bytearray(f"{ROOT}/{name}".encode("utf-8", "surrogateescape") + b"\0")
+    return text(f"{ROOT}/{name}")
 
 
 def _text(path: bytearray) -> str:
     return path[:-1].decode("utf-8", "replace")
 
 
-def _shape(fd: int) -> tuple[int, int, int, int, int]:
+def _shape(system: System, fd: int) -> tuple[int, int, int, int, int]:
     """Return type, key size, value size, entries and flags of a map (struct bpf_map_info)."""
-    info = bytearray(24)
-    bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, address(info), len(info)))
-    type_, _, key_size, value_size, entries, flags = struct.unpack("=6I", info)
+    info = Block("6I", *6 * [0])
+    system.bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, info, 24))
+    type_, _, key_size, value_size, entries, flags = info.fields
     return type_, key_size, value_size, entries, flags
 
 

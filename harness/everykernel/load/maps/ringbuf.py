@@ -5,10 +5,11 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import mmap
-import select
-import struct
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from everykernel.load.system.door import System
 
 BUSY, DISCARD = 1 << 31, 1 << 30
 _OVERWRITTEN = 2  # words of the producer's page before the end of what was overwritten (struct bpf_ringbuf)
@@ -25,18 +26,18 @@ class RingBuffer:
 
     lost = 0
 
-    def __init__(self, fd: int, size: int, *, overwrites: bool = False) -> None:
+    def __init__(self, system: System, fd: int, size: int, *, overwrites: bool = False) -> None:
         self._overwrites = overwrites
-        page = mmap.PAGESIZE
+        page = system.page_size
+        self._system, self._fd = system, fd
         self._size = size
-        self._position = struct.Struct("=L" if struct.calcsize("L") == 4 else "=Q")
+        self._head = system.layout("I")
+        self._position = system.layout("I" if system.pointer_size == 4 else "Q")  # an unsigned long
         self._mask = (1 << 8 * self._position.size) - 1
-        self._consumer = mmap.mmap(fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._consumer = system.map(fd, page)
         # the data pages are mapped twice in a row, so that a record never wraps
-        self._producer = mmap.mmap(fd, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
+        self._producer = system.map(fd, page + 2 * size, page, write=False)
         self._data = page
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN)
 
     def read(self, count: int, timeout: float) -> list[bytes]:
         """Return ``count`` records, or what there is after ``timeout`` seconds."""
@@ -47,18 +48,19 @@ class RingBuffer:
             left = deadline - time.monotonic()
             if len(samples) >= count or left <= 0:
                 return samples
-            self._poll.poll(max(1, int(min(left, 0.1) * 1000)))  # a busy record wakes nobody: look again soon
+            # a busy record wakes nobody: look again soon
+            self._system.wait([self._fd], max(1, int(min(left, 0.1) * 1000)))
 
     def _take(self, samples: list[bytes], count: int) -> None:
-        position = self._position
-        at = position.unpack_from(self._consumer)[0]
+        position, size = self._position, self._position.size
+        at = position.unpack(self._consumer[:size])[0]
         while len(samples) < count:
-            end = position.unpack_from(self._producer)[0]  # the kernel sets it after what it overwrote
+            end = position.unpack(self._producer[:size])[0]  # the kernel sets it after what it overwrote
             at = self._oldest(at)
             if not 0 < (end - at & self._mask) <= self._mask >> 1:
                 return
             start = self._data + at % self._size
-            (head,) = struct.unpack_from("=I", self._producer, start)
+            (head,) = self._head.unpack(self._producer[start : start + 4])
             if head & BUSY:
                 return
             length = head & ~(BUSY | DISCARD)
@@ -68,13 +70,14 @@ class RingBuffer:
             if not head & DISCARD:
                 samples.append(sample)
             at = at + (length + _HEADER + 7 & ~7) & self._mask
-            position.pack_into(self._consumer, 0, at)
+            self._consumer[:size] = position.pack(at)
 
     def _oldest(self, at: int) -> int:
         """Return where the oldest record is that has not been read, if all before ``at`` have."""
         if not self._overwrites:
             return at
-        kept = self._position.unpack_from(self._producer, _OVERWRITTEN * self._position.size)[0]
+        size = self._position.size
+        (kept,) = self._position.unpack(self._producer[_OVERWRITTEN * size : (_OVERWRITTEN + 1) * size])
         return int(kept) if 0 < (kept - at & self._mask) <= self._mask >> 1 else at
 
     def close(self) -> None:

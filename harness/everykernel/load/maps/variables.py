@@ -5,21 +5,19 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import mmap
-import struct
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from everykernel.btf import kinds
 from everykernel.errors import UsageError
-from everykernel.load.maps.map import decode_value, encode_value
+from everykernel.load.maps.values import decode_value, encode_value
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import address, bpf
 from everykernel.object.code import ARENA_SECTION
 
 if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.load.maps.map import Map
+    from everykernel.load.system.block import Memory
     from everykernel.object import ObjectSpec
 
 
@@ -58,7 +56,7 @@ class Variables(MutableMapping[str, Any]):
         self._variables = variables
         self._maps = maps
         self._btf = btf
-        self._memory: dict[str, mmap.mmap] = {}
+        self._memory: dict[str, Memory] = {}
 
     def __getitem__(self, name: str) -> Any:
         place = self._place(name)
@@ -77,15 +75,14 @@ class Variables(MutableMapping[str, Any]):
         memory = self._mapped(map_)
         whole = bytearray() if memory is not None else bytearray(self._read(place.section))
         for copy, one in zip(copies, values):
-            data = encode_value(self._btf, place.type, place.size, one, where)
+            data = encode_value(self._btf, place.type, place.size, one, where, map_.system.byteorder)
             start = copy + place.offset
             if memory is not None:
                 memory[start : start + place.size] = data
             else:
                 whole[start : start + place.size] = data
         if memory is None:
-            key = bytearray(4)
-            bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, address(key), address(whole)))
+            map_.system.bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, bytearray(4), whole))
 
     def __delitem__(self, name: str) -> None:
         raise UsageError("a global variable cannot be deleted", where=f"variable {name!r}")
@@ -117,9 +114,10 @@ class Variables(MutableMapping[str, Any]):
 
     def _value(self, place: Variable, data: bytes) -> Any:
         """Return a variable's value from its section's bytes; of one that is per CPU the list, one a CPU."""
-        starts = [copy + place.offset for copy in self._maps[place.section].copies()]
+        map_ = self._maps[place.section]
+        starts = [copy + place.offset for copy in map_.copies()]
         found = [decode_value(self._btf, place.type, data[at : at + place.size]) for at in starts]
-        return found if self._maps[place.section].cpus else found[0]
+        return found if map_.cpus else found[0]
 
     def _place(self, name: str) -> Variable:
         place = self._variables.get(name)
@@ -134,7 +132,7 @@ class Variables(MutableMapping[str, Any]):
             raise UsageError(f"its section {place.section} was not created", where=f"variable {name!r}")
         return place
 
-    def _mapped(self, map_: Map) -> Optional[mmap.mmap]:
+    def _mapped(self, map_: Map) -> Optional[Memory]:
         """Return a section's memory where the kernel maps it: writing one variable then leaves the others alone."""
         if map_.memory is not None:
             return map_.memory
@@ -142,9 +140,8 @@ class Variables(MutableMapping[str, Any]):
             return None
         found = self._memory.get(map_.name)
         if found is None:
-            found = self._memory[map_.name] = mmap.mmap(
-                map_.fd, -(-map_.spec.value_size // mmap.PAGESIZE) * mmap.PAGESIZE
-            )
+            page = map_.system.page_size
+            found = self._memory[map_.name] = map_.system.map(map_.fd, -(-map_.spec.value_size // page) * page)
         return found
 
     def _read(self, section: str) -> bytes:
@@ -153,6 +150,6 @@ class Variables(MutableMapping[str, Any]):
             memory = self._mapped(map_)
             if memory is not None:
                 return memory[: map_.spec.value_size or len(map_.spec.content)]
-        key, value = bytearray(struct.pack("=I", 0)), bytearray(map_.room())
-        bpf(abi.MAP_LOOKUP_ELEM, abi.element(map_.fd, address(key), address(value)))
+        key, value = bytearray(4), bytearray(map_.room())
+        map_.system.bpf(abi.MAP_LOOKUP_ELEM, abi.element(map_.fd, key, value))
         return bytes(value)

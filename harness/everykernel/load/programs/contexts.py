@@ -9,7 +9,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from array import array
+import struct
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
@@ -39,14 +39,15 @@ def named(btf: Btf, func_info: bytes, type_: str) -> Optional[tuple[bytes, bytes
 
     None if no function of the program has such a parameter, or the program type no such struct.
     """
-    struct = _STRUCTS.get(type_)
-    infos = array("I", func_info)
+    name = _STRUCTS.get(type_)
+    layout = f"{'<' if btf.byteorder == 'little' else '>'}{len(func_info) // 4}I"
+    infos = list(struct.unpack(layout, func_info))
     places = {infos[at + 1]: at + 1 for at in range(0, len(infos), 2)}
     wanted = [tag for tag in tags(btf, CONTEXT) if tag.name == CONTEXT and tag.type in places and _void(btf, tag)]
-    if struct is None or not wanted:
+    if name is None or not wanted:
         return None
     editor = Editor(btf)
-    pointer = editor.add(0, kinds.PTR << 24, editor.add(editor.string(struct), kinds.STRUCT << 24, 0))
+    pointer = editor.add(0, kinds.PTR << 24, editor.add(editor.string(name), kinds.STRUCT << 24, 0))
     clones: dict[int, int] = {}
     for tag in wanted:
         if tag.type not in clones:
@@ -54,7 +55,7 @@ def named(btf: Btf, func_info: bytes, type_: str) -> Optional[tuple[bytes, bytes
             infos[places[tag.type]] = clones[tag.type]
         prototype = editor.words[editor.at(clones[tag.type]) + 2]
         editor.words[editor.at(prototype) + 3 + 2 * tag.component + 1] = pointer
-    return editor.image(), infos.tobytes()
+    return editor.image(), struct.pack(layout, *infos)
 
 
 def _void(btf: Btf, tag: kinds.DeclTag) -> bool:

@@ -9,12 +9,11 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import SizeUnknown
-from everykernel.load.maps.map import encode_value, possible_cpus
+from everykernel.load.maps.values import encode_value
 from everykernel.load.maps.variables import places
 from everykernel.object.contract import Contract, MapTerms, known
 from everykernel.object.maps import MAP_TYPE, MAP_TYPES
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from everykernel.btf import Btf
+    from everykernel.load.system.door import System
     from everykernel.object import MapSpec, ObjectSpec, ProgramSpec
 
 
@@ -40,8 +40,10 @@ class Decided(NamedTuple):
     notes: list[str]
 
 
-def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] = None) -> Decided:
+def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] = None, *, system: System) -> Decided:
     """Return the object as the contract has it; ``names`` stands for the contract's ``programs``.
+
+    ``system`` is the machine that it is for: sizes may depend on it.
 
     Raises UsageError, with the nearest name, for a program, map or variable that the object does not have, and for a
     value that does not fit.
@@ -66,7 +68,7 @@ def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] 
     off = [p.name for p in programs if p.name not in taken]
     if off and (contract.skip or contract.programs is not None):
         notes.append(f"switched off by the contract: {', '.join(off)}")
-    maps = {name: _map(m, contract.maps.get(name), spec.btf, notes) for name, m in spec.maps.items()}
+    maps = {name: _map(m, contract.maps.get(name), spec.btf, notes, system) for name, m in spec.maps.items()}
     values = _values(spec, contract.globals, notes)
     decided = replace(
         spec,
@@ -107,10 +109,11 @@ def _program(program: ProgramSpec, contract: Contract, *, optional: bool) -> Pro
     return replace(program, target=target, autoload=decides)
 
 
-def _map(spec: MapSpec, terms: Optional[MapTerms], btf: Optional[Btf], notes: list[str]) -> MapSpec:
+def _map(spec: MapSpec, terms: Optional[MapTerms], btf: Optional[Btf], notes: list[str], system: System) -> MapSpec:
     if terms is None:
         return spec
-    entries = terms.entries(possible_cpus(), mmap.PAGESIZE, _pid_max() if terms.max_entries == "pid_max" else 0)
+    pid_max = int(system.read("/proc/sys/kernel/pid_max")) if terms.max_entries == "pid_max" else 0
+    entries = terms.entries(len(system.cpus()), system.page_size, pid_max)
     changes = {"max_entries": entries, "key_size": terms.key_size, "value_size": terms.value_size}
     changes = {key: value for key, value in changes.items() if value is not None}
     for key, value in changes.items():
@@ -134,11 +137,6 @@ def _fits(btf: Optional[Btf], type_id: int, size: int) -> bool:
         return False
 
 
-def _pid_max() -> int:
-    with open("/proc/sys/kernel/pid_max") as file:  # noqa: PTH123 - pathlib costs a tenth of the call here
-        return int(file.read())
-
-
 def _values(spec: ObjectSpec, values: Mapping[str, object], notes: list[str]) -> dict[str, bytes]:
     """Return the bytes of the data sections (and arenas, by the map's name) that have other initial values."""
     found: dict[str, bytes] = {}
@@ -150,7 +148,7 @@ def _values(spec: ObjectSpec, values: Mapping[str, object], notes: list[str]) ->
         section = spec.data.get(place.section)
         declared = section.data.ljust(section.size, b"\0") if section else spec.maps[place.section].content
         data = bytearray(found.get(place.section, declared))
-        packed = encode_value(spec.btf, place.type, place.size, value, f"{spec.name}: globals: {name}")
+        packed = encode_value(spec.btf, place.type, place.size, value, f"{spec.name}: globals: {name}", spec.byteorder)
         data[place.offset : place.offset + place.size] = packed
         found[place.section] = bytes(data)
         notes.append(f"variable {name!r} = {value!r}, as the contract says")

@@ -9,8 +9,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, SizeUnknown, kinds
 from everykernel.btf.edit import Editor
@@ -20,7 +19,7 @@ from everykernel.core.refusal import Refused
 from everykernel.load.kernel.kconfig import Unfit, kernel_config, kernel_version, setting_bytes
 from everykernel.load.kernel.reason import NEEDS_OWN_BTF
 from everykernel.load.kernel.types import find_type
-from everykernel.load.programs.link import PSEUDO_BTF_ID, PSEUDO_KFUNC_CALL, PSEUDO_MAP_VALUE, source
+from everykernel.load.programs.patch import Resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,44 +27,8 @@ if TYPE_CHECKING:
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.object import Extern, ObjectSpec
 
-POISON_KFUNC = 2002000000  # libbpf's POISON_CALL_KFUNC_BASE
 _SETTING_LIMIT = 1 << 16  # bytes
 _GLOBAL = 1  # index of btf.kinds.LINKAGES
-_IMM = struct.Struct("=i")
-
-
-class Resolved(NamedTuple):
-    """What one extern came to.
-
-    ``kind``: ``kconfig`` (at ``offset`` of the .kconfig map, whose descriptor is ``value``), ``address``, ``btf`` (a
-    variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing`` (``slot``: its
-    number among the externs). ``btf_fd`` is the descriptor of the module's BTF that an id is of (0: the kernel's).
-    """
-
-    kind: str
-    value: int = 0
-    offset: int = 0
-    slot: int = 0
-    code: str = ""
-    message: str = ""
-    btf_fd: int = 0
-
-    def patch(self, code: bytearray, at: int, *, call: bool) -> None:
-        """Fill in the instruction at byte ``at``; a call of what is not there fails if it is reached."""
-        if call:
-            found = self.kind == "kfunc"
-            source(code, at, PSEUDO_KFUNC_CALL if found else 0)
-            _IMM.pack_into(code, at + 4, self.value if found else POISON_KFUNC + self.slot)
-            struct.pack_into("=h", code, at + 2, self.slot if found else 0)
-            return
-        low, high, register = self.value & 0xFFFFFFFF, self.value >> 32, 0
-        if self.kind == "kconfig":
-            high, register = self.offset, PSEUDO_MAP_VALUE
-        elif self.kind in ("btf", "kfunc"):
-            high, register = self.btf_fd, PSEUDO_BTF_ID
-        source(code, at, register)
-        struct.pack_into("=I", code, at + 4, low)
-        struct.pack_into("=I", code, at + 12, high)
 
 
 class Resolution:
@@ -86,7 +49,7 @@ class Resolution:
         self.descriptors: list[int] = []
         self.places: dict[str, int] = {}
         self._config: Optional[Mapping[str, str]] = None
-        self._probes = kernel.probes
+        self._probes, self._system = kernel.probes, kernel.system
         self._settings = settings or {}
         data = bytearray()
         symbols = sorted(e.name for e in spec.externs.values() if e.section == ".ksyms")
@@ -140,7 +103,7 @@ class Resolution:
         if name in self._settings:
             return self._settings[name]
         if name == "LINUX_KERNEL_VERSION":
-            return str(kernel_version())
+            return str(kernel_version(self._system))
         if name == "LINUX_HAS_SYSCALL_WRAPPER":
             return str(int(self._probes.syscall_wrapper()))
         if name == "LINUX_HAS_BPF_COOKIE":
@@ -148,7 +111,7 @@ class Resolution:
         if not name.startswith("CONFIG_"):
             return None
         if self._config is None:
-            self._config = kernel_config()
+            self._config = kernel_config(self._system)
         return self._config.get(name)
 
     def _symbol(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:

@@ -9,20 +9,18 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
+from everykernel.load.programs.patch import PSEUDO_FUNC, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Resolved, Writer
 from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from everykernel.load.programs.externs import Resolved
     from everykernel.object.spec import Function, Reference
 
-PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, PSEUDO_BTF_ID, PSEUDO_FUNC, PSEUDO_CALL, PSEUDO_KFUNC_CALL = 1, 2, 3, 4, 1, 2
 POISON_MAP = 2001000000  # libbpf's POISON_LDIMM64_MAP_BASE: the call of no helper that stands for a map's use
-_IMM = struct.Struct("=i")
+_CALL = b"\x85" + bytes(INSN - 1)
 
 
 class Linked(NamedTuple):
@@ -74,7 +72,11 @@ def places(parts: list[Function]) -> dict[str, int]:
 
 
 def link(
-    parts: list[Function], code_of: Mapping[str, bytes], fds: Mapping[str, int], externs: Mapping[str, Resolved]
+    parts: list[Function],
+    code_of: Mapping[str, bytes],
+    fds: Mapping[str, int],
+    externs: Mapping[str, Resolved],
+    byteorder: str,
 ) -> Linked:
     """Link functions (`reached`) into one program.
 
@@ -84,19 +86,21 @@ def link(
         fds: descriptors of maps, data sections and jump tables by name; -1 for one that is not there: what uses it
             becomes two calls of no helper, POISON_MAP and the map's number (poison_map_ldimm64, libbpf 1.7).
         externs: what the externs came to.
+        byteorder: of the object, and of the machine.
     """
-    starts = places(parts)
+    starts, writer = places(parts), Writer(byteorder)
     code = bytearray(b"".join(code_of[function.name] for function in parts))
     for function in parts:
         base = starts[function.name]
         for reference in function.references:
-            _resolve(code, base + reference.insn, reference, starts, fds, externs)
+            _resolve(writer, code, base + reference.insn, reference, starts, fds, externs)
     placed = [(starts[f.name], f) for f in parts]
-    func_info, line_info = _information(placed)
+    func_info, line_info = _information(placed, byteorder)
     return Linked(code, placed, func_info, line_info)
 
 
 def _resolve(
+    writer: Writer,
     code: bytearray,
     insn: int,
     reference: Reference,
@@ -107,52 +111,37 @@ def _resolve(
     at = insn * INSN
     kind = reference.kind
     if kind == CALL:
-        _IMM.pack_into(code, at + 4, starts[reference.name] - insn - 1)
+        writer.set(code, at + 4, 4, starts[reference.name] - insn - 1)
     elif kind == FUNCTION:
-        _load(code, at, PSEUDO_FUNC, starts[reference.name] - insn - 1, 0)
+        writer.wide(code, at, PSEUDO_FUNC, starts[reference.name] - insn - 1, 0)
     elif kind in (MAP, DATA) and fds[reference.name] < 0:
-        code[at : at + 2 * INSN] = 2 * struct.pack("=BBhi", 0x85, 0, 0, POISON_MAP + list(fds).index(reference.name))
+        for half in (at, at + INSN):
+            code[half : half + INSN] = _CALL
+            writer.set(code, half + 4, 4, POISON_MAP + list(fds).index(reference.name))
     elif kind == MAP:
-        (high,) = _IMM.unpack_from(code, at + INSN + 4)
-        _load(code, at, PSEUDO_MAP_FD, fds[reference.name], high)
+        writer.wide(code, at, PSEUDO_MAP_FD, fds[reference.name], writer.get(code, at + INSN + 4))
     elif kind == DATA:
-        (immediate,) = _IMM.unpack_from(code, at + 4)  # the compiler's, or what a CO-RE record on it came to
-        _load(code, at, PSEUDO_MAP_VALUE, fds[reference.name], immediate + reference.offset)
+        immediate = writer.get(code, at + 4)  # the compiler's, or what a CO-RE record on it came to
+        writer.wide(code, at, PSEUDO_MAP_VALUE, fds[reference.name], immediate + reference.offset)
     elif kind == TABLE:
-        source(code, at, PSEUDO_MAP_VALUE)
-        struct.pack_into("=hi", code, at + 2, 0, fds[reference.name])
+        writer.source(code, at, PSEUDO_MAP_VALUE)
+        writer.set(code, at + 2, 2, 0)
+        writer.set(code, at + 4, 4, fds[reference.name])
     elif kind in (EXTERN, EXTERN_CALL):
-        externs[reference.name].patch(code, at, call=kind == EXTERN_CALL)
+        externs[reference.name].patch(writer, code, at, call=kind == EXTERN_CALL)
 
 
-def source(code: bytearray, at: int, register: int) -> None:
-    """Set src_reg, a nibble whose side of the byte follows the machine's byte order."""
-    if _LITTLE:
-        code[at + 1] = code[at + 1] & 0x0F | register << 4
-    else:
-        code[at + 1] = code[at + 1] & 0xF0 | register
-
-
-_LITTLE = struct.pack("=H", 1)[0] == 1
-
-
-def _load(code: bytearray, at: int, register: int, low: int, high: int) -> None:
-    """Fill in a 64-bit load: source register, and the immediates of its two halves."""
-    source(code, at, register)
-    _IMM.pack_into(code, at + 4, low)
-    struct.pack_into("=I", code, at + INSN + 4, high & 0xFFFFFFFF)
-
-
-def _information(places: list[tuple[int, Function]]) -> tuple[bytes, bytes]:
+def _information(places: list[tuple[int, Function]], byteorder: str) -> tuple[bytes, bytes]:
     """Return func_info (one a function, or the kernel refuses it) and line_info."""
     if any(function.func_info is None for _, function in places):
         return b"", b""
-    funcs = array("I")
-    lines = array("I")
+    funcs: list[int] = []
+    lines: list[int] = []
     for start, function in places:
         assert function.func_info is not None
         funcs.extend((start, function.func_info.type_id))
         shift = start - function.start // INSN
         for insn_off, file_off, line_off, line_col in function.line_info:
             lines.extend((insn_off // INSN + shift, file_off, line_off, line_col))
-    return funcs.tobytes(), lines.tobytes()
+    order = "<" if byteorder == "little" else ">"
+    return struct.pack(f"{order}{len(funcs)}I", *funcs), struct.pack(f"{order}{len(lines)}I", *lines)

@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import copy
 import errno
-import mmap
-import struct
-from array import array
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import kinds
 from everykernel.load.kernel.reason import NEEDS_OWN_BTF, Reason
 from everykernel.load.programs.reasons import attach_number
 from everykernel.load.system import abi
-from everykernel.load.system.syscalls import address, bpf
+from everykernel.load.system.block import text
 from everykernel.object.sections import MANY_FUNCTIONS, PROGRAM_TYPE
 
 if TYPE_CHECKING:
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.programs.link import Linked
+    from everykernel.load.system.door import System
     from everykernel.object import ProgramSpec
 
 _LOG_SIZE = 0xFFFFFFFF >> 8  # bytes: what kernels before v5.13 take, and libbpf's BPF_LOG_BUF_SIZE
-_VERIFIED_AT = 216  # offset of verified_insns in struct bpf_prog_info (Linux commit aba64c7da983, v5.16)
 
 # Prefix and kind of the type in the kernel's BTF that stands for a target (libbpf's btf_get_kernel_prefix_kind), and
 # what such a target is.
@@ -104,10 +101,11 @@ def _module_of(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple[
 
 
 class Loading:
-    """One program on its way into the kernel: what every attempt has in common, and its buffers."""
+    """One program on its way into the kernel: what every attempt has in common."""
 
     def __init__(
         self,
+        system: System,
         program: ProgramSpec,
         linked: Linked,
         *,
@@ -120,11 +118,10 @@ class Loading:
     ) -> None:
         rule = program.rule
         assert rule is not None
-        self._code = linked.code
-        self._license = bytearray(license_.encode("utf-8", "surrogateescape") + b"\0")
-        self._funcs = bytearray(linked.func_info if btf_fd else b"")
-        self._lines = bytearray(linked.line_info if btf_fd else b"")
-        self._fds = bytearray(array("i", [0, *btf_fds]).tobytes() if btf_fds else b"")
+        self._system = system
+        code = linked.code
+        funcs, lines = bytearray(linked.func_info if btf_fd else b""), bytearray(linked.line_info if btf_fd else b"")
+        fds = bytearray(system.pack(f"{1 + len(btf_fds)}i", 0, *btf_fds) if btf_fds else b"")
         attach_type = attach_number(rule.attach_type) if rule.attach_type else 0
         if rule.expected_optional and not expected:
             attach_type = 0
@@ -132,85 +129,40 @@ class Loading:
             attach_type = target.member
         self.attributes = abi.ProgramAttributes(
             type=PROGRAM_TYPE[rule.type],
-            insn_count=len(self._code) // 8,
-            insns=address(self._code),
-            license=address(self._license),
+            insn_count=len(code) // 8,
+            insns=code,
+            license=text(license_),
             kernel_version=kernel_version,
             flags=rule.flags,
             name=abi.object_name(program.name),
             expected_attach_type=attach_type,
-            btf_fd=btf_fd if self._funcs else 0,
-            func_info_size=8 if self._funcs else 0,
-            func_info=address(self._funcs),
-            func_info_count=len(self._funcs) // 8,
-            line_info_size=16 if self._lines else 0,
-            line_info=address(self._lines),
-            line_info_count=len(self._lines) // 16,
+            btf_fd=btf_fd if funcs else 0,
+            func_info_size=8 if funcs else 0,
+            func_info=funcs,
+            func_info_count=len(funcs) // 8,
+            line_info_size=16 if lines else 0,
+            line_info=lines,
+            line_info_count=len(lines) // 16,
             attach_btf_id=target.type_id,
             attach_fd=target.btf_fd,
-            fd_array=address(self._fds),
+            fd_array=fds,
         )
 
     def again(self, btf_fd: int, func_info: bytes) -> Loading:
         """Return the same program with another BTF of the object, for another attempt."""
         other = copy.copy(self)
-        other._funcs = bytearray(func_info)
-        other.attributes = self.attributes._replace(btf_fd=btf_fd, func_info=address(other._funcs))
+        other.attributes = self.attributes._replace(btf_fd=btf_fd, func_info=bytearray(func_info))
         return other
 
     def load(self) -> int:
         """Load the program and return its descriptor; raise Refused with the verifier's log."""
         try:
-            return bpf(abi.PROG_LOAD, self.attributes.pack())
+            return self._system.bpf(abi.PROG_LOAD, self.attributes.fields())
         except OSError as e:
             first = OSError(e.errno, e.strerror)  # e itself would hold this frame, which holds it, until collected
-        log = mmap.mmap(-1, _LOG_SIZE)  # takes memory only where the kernel writes
+        log = self._system.room(_LOG_SIZE)
         try:
-            return bpf(abi.PROG_LOAD, self.attributes.pack(1, address(log), _LOG_SIZE))
+            return self._system.bpf(abi.PROG_LOAD, self.attributes.fields(1, log, _LOG_SIZE))
         except OSError as e:
-            text = log[: log.find(b"\0")].decode("utf-8", "replace")
-            raise Refused(first if e.errno == errno.ENOSPC else e, text) from e
-
-
-def verified_instructions(fd: int) -> Optional[int]:
-    """Return how many instructions the verifier processed for a program, where the kernel tells (v5.16)."""
-    found = info(fd)
-    return struct.unpack_from("=I", found, _VERIFIED_AT)[0] if len(found) >= _VERIFIED_AT + 4 else None
-
-
-def info(fd: int) -> bytes:
-    """Return a program's struct bpf_prog_info as far as the kernel fills it, nothing where it does not tell."""
-    buffer = bytearray(232)
-    attributes = abi.info(fd, address(buffer), len(buffer))
-    try:
-        bpf(abi.OBJ_GET_INFO_BY_FD, attributes)
-    except OSError:
-        return b""
-    return bytes(buffer[: struct.unpack_from("=I", attributes, 4)[0]])
-
-
-def test_run(fd: int, data: bytes, context: bytes, repeat: int) -> tuple[int, bytes, bytes, int]:
-    """Run a program by BPF_PROG_TEST_RUN; return its result, data and context after it, nanoseconds a repetition.
-
-    Raises OSError.
-    """
-    given, ctx = bytearray(data), bytearray(context)
-    room = bytearray(len(data) + 512) if data else bytearray()  # XDP may grow a packet at its head
-    ctx_room = bytearray(len(context))
-    attributes = abi.test_run(
-        fd,
-        (address(given), len(given), address(room), len(room)),
-        (address(ctx), len(ctx), address(ctx_room), len(ctx_room)),
-        repeat,
-    )
-    try:
-        bpf(abi.PROG_TEST_RUN, attributes)
-    except OSError as e:
-        if e.errno != errno.EINVAL or not repeat:
-            raise
-        # raw_tracepoint and syscall programs take neither data nor repetitions, and leave the context where it was
-        attributes = abi.test_run(fd, (0, 0, 0, 0), (address(ctx), len(ctx), 0, 0), 0)
-        bpf(abi.PROG_TEST_RUN, attributes)
-        return abi.RunOut.unpack(attributes).retval, b"", bytes(ctx), 0
-    out = abi.RunOut.unpack(attributes)
-    return out.retval, bytes(room[: out.size_out]), bytes(ctx_room[: out.ctx_size_out]), out.duration
+            told = log[: log.find(b"\0")].decode("utf-8", "replace")
+            raise Refused(first if e.errno == errno.ENOSPC else e, told) from e

@@ -5,11 +5,10 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
-from everykernel.load.attach import probe
+from everykernel.load.attach import perf
 from everykernel.load.kernel import probes
 from everykernel.load.kernel.helpers import HELPERS
 from everykernel.load.kernel.reason import Reason
@@ -50,10 +49,10 @@ def _lacks(key: str, name: str, program: Optional[ProgramSpec], kernel: KernelTy
         text = f"this kernel has no helper bpf_{short}{since('helper', helper)}"
         return None if there else Reason("helper-unsupported", text)
     if key == "function":
-        there = probes.kprobe_exists(name)
+        there = probes.kprobe_exists(kernel.system, name)
         return None if there else Reason("attach-target-missing", f"this kernel has no function {name} to probe")
     if key == "tracepoint":
-        there = os.path.exists(f"{probe.tracefs()}/events/{name.replace(':', '/')}/id")  # noqa: PTH110
+        there = kernel.system.exists(f"{perf.tracefs(kernel.system)}/events/{name.replace(':', '/')}/id")
         return None if there else Reason("attach-target-missing", f"this kernel has no tracepoint {name}")
     if key == "map_type":
         known(name, MAP_TYPE, "needs", "map type")

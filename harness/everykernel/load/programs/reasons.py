@@ -13,7 +13,7 @@ from everykernel.load.kernel import helpers
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
 from everykernel.load.programs.verifier import POISON
-from everykernel.load.system.syscalls import ENOTSUPP
+from everykernel.load.system.errnos import ENOTSUPP
 from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE, PROGRAM_TYPES
 
 if TYPE_CHECKING:

@@ -9,7 +9,11 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple, Union
+
+from everykernel.load.system.block import Block, Fields, Memory
+
+Buffer = Union[int, bytearray, Memory, Block]  # 0: none
 
 (
     MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD, OBJ_PIN, OBJ_GET,
@@ -55,87 +59,78 @@ class MapAttributes(NamedTuple):
     kernel_value_type: int = 0
     value_btf_fd: int = 0
 
-    def pack(self) -> bytearray:
-        """Return the attribute's bytes."""
-        return bytearray(
-            struct.pack(
-                "=7I16s5IQI4x", self.type, self.key_size, self.value_size, self.max_entries, self.flags, self.inner_fd,
-                self.numa_node, self.name, 0, self.btf_fd, self.key_type, self.value_type, self.kernel_value_type,
-                self.extra, self.value_btf_fd,
-            )
+    def fields(self) -> Fields:
+        """Return the attribute."""
+        return (
+            "7I16s5IQI4x", self.type, self.key_size, self.value_size, self.max_entries, self.flags, self.inner_fd,
+            self.numa_node, self.name, 0, self.btf_fd, self.key_type, self.value_type, self.kernel_value_type,
+            self.extra, self.value_btf_fd,
         )  # fmt: skip
 
 
-def element(fd: int, key: int, value: int = 0, flags: int = 0) -> bytearray:
-    """Return the attribute of the BPF_MAP_*_ELEM commands and of GET_NEXT_KEY; key and value are addresses."""
-    return bytearray(struct.pack("=I4xQQQ", fd, key, value, flags))
+def element(fd: int, key: Buffer, value: Buffer = 0, flags: int = 0) -> Fields:
+    """Return the attribute of the BPF_MAP_*_ELEM commands and of GET_NEXT_KEY."""
+    return ("I4xQQQ", fd, key, value, flags)
 
 
-_BATCH = struct.Struct("=QQQQIIQQ")
+def batch(
+    fd: int, start: Buffer, following: Buffer, keys: Buffer, values: Buffer, count: int, flags: int = 0
+) -> Fields:
+    """Return the attribute of the BPF_MAP_*_BATCH commands; how many elements each got through is field BATCH_COUNT."""
+    return ("QQQQIIQQ", start, following, keys, values, count, fd, flags, 0)
 
 
-def batch(fd: int, start: int, following: int, keys: int, values: int, count: int, flags: int = 0) -> bytearray:
-    """Return the attribute of the BPF_MAP_*_BATCH commands; all but ``fd``, ``count`` and ``flags`` are addresses."""
-    return bytearray(_BATCH.pack(start, following, keys, values, count, fd, flags, 0))
-
-
-def batch_count(attributes: bytearray) -> int:
-    """Return how many elements a batch command got through, which it writes into its attribute."""
-    return int(_BATCH.unpack(attributes)[4])
+BATCH_COUNT = 4
 
 
 class ProgramAttributes(NamedTuple):
-    """What BPF_PROG_LOAD takes; the pointers are addresses."""
+    """What BPF_PROG_LOAD takes."""
 
     type: int
     insn_count: int
-    insns: int
-    license: int
+    insns: Buffer
+    license: Buffer
     kernel_version: int = 0
     flags: int = 0
     name: bytes = b""
     expected_attach_type: int = 0
     btf_fd: int = 0
     func_info_size: int = 0
-    func_info: int = 0
+    func_info: Buffer = 0
     func_info_count: int = 0
     line_info_size: int = 0
-    line_info: int = 0
+    line_info: Buffer = 0
     line_info_count: int = 0
     attach_btf_id: int = 0
     attach_fd: int = 0
-    fd_array: int = 0
+    fd_array: Buffer = 0
 
-    def pack(self, log_level: int = 0, log: int = 0, log_size: int = 0) -> bytearray:
-        """Return the attribute's bytes, with or without a buffer for the verifier's log."""
-        return bytearray(
-            struct.pack(
-                "=IIQQIIQII16sIIIIQIIQIIIIQQII",
+    def fields(self, log_level: int = 0, log: Buffer = 0, log_size: int = 0) -> Fields:
+        """Return the attribute, with or without a buffer for the verifier's log."""
+        return (
+                "IIQQIIQII16sIIIIQIIQIIIIQQII",
                 self.type, self.insn_count, self.insns, self.license, log_level, log_size, log, self.kernel_version,
                 self.flags, self.name, 0, self.expected_attach_type, self.btf_fd, self.func_info_size, self.func_info,
                 self.func_info_count, self.line_info_size, self.line_info, self.line_info_count, self.attach_btf_id,
                 self.attach_fd, 0, self.fd_array, 0, 0, 0,
-            )
         )  # fmt: skip
 
 
-def btf_load(data: int, size: int, log: int = 0, log_size: int = 0) -> bytearray:
+def btf_load(data: bytearray, log: Buffer = 0, log_size: int = 0) -> Fields:
     """Return the attribute of BPF_BTF_LOAD."""
-    return bytearray(struct.pack("=QQIII", data, log, size, log_size, 1 if log_size else 0))
+    return ("QQIII", data, log, len(data), log_size, 1 if log_size else 0)
 
 
-Room = tuple[int, int, int, int]  # address and size of a buffer that goes in, and of one that comes out
+Room = tuple[Buffer, int, Buffer, int]  # a buffer that goes in and its size, and the same of one that comes out
 
 
-def test_run(fd: int, data: Room, context: Room, repeat: int) -> bytearray:
+def test_run(fd: int, data: Room, context: Room, repeat: int) -> Fields:
     """Return the attribute of BPF_PROG_TEST_RUN."""
     data_in, size_in, data_out, size_out = data
     ctx_in, ctx_in_size, ctx_out, ctx_out_size = context
-    return bytearray(
-        struct.pack(
-            "=IIIIQQIIIIQQIII4x", fd, 0, size_in, size_out, data_in, data_out, repeat, 0, ctx_in_size, ctx_out_size,
-            ctx_in, ctx_out, 0, 0, 0,
-        )
+    return (
+        "IIIIQQIIIIQQIII4x", fd, 0, size_in, size_out, data_in, data_out, repeat, 0, ctx_in_size, ctx_out_size,
+        ctx_in, ctx_out, 0, 0, 0,
     )  # fmt: skip
 
 
@@ -148,35 +143,42 @@ class RunOut(NamedTuple):
     ctx_size_out: int
 
     @classmethod
-    def unpack(cls, attributes: bytearray) -> RunOut:
-        """Read it from the attribute after the call."""
-        _, retval, _, size_out, _, _, _, duration, _, ctx_size_out = struct.unpack_from("=IIIIQQIIII", attributes)
+    def of(cls, fields: tuple[Any, ...]) -> RunOut:
+        """Take it from the attribute's fields after the call."""
+        _, retval, _, size_out, _, _, _, duration, _, ctx_size_out, *_ = fields
         return cls(retval, size_out, duration, ctx_size_out)
 
 
-def info(fd: int, buffer: int, size: int) -> bytearray:
-    """Return the attribute of BPF_OBJ_GET_INFO_BY_FD; the kernel writes the size it filled at byte 4."""
-    return bytearray(struct.pack("=IIQ", fd, size, buffer))
+def info(fd: int, buffer: Buffer, size: int) -> Fields:
+    """Return the attribute of BPF_OBJ_GET_INFO_BY_FD; the kernel writes the size it filled to field INFO_SIZE."""
+    return ("IIQ", fd, size, buffer)
 
 
-def pin(path: int, fd: int) -> bytearray:
-    """Return the attribute of BPF_OBJ_PIN and BPF_OBJ_GET; ``path`` is an address."""
-    return bytearray(struct.pack("=QII", path, fd, 0))
+INFO_SIZE = 1
 
 
-def raw_tracepoint(name: int, fd: int) -> bytearray:
+def pin(path: bytearray, fd: int) -> Fields:
+    """Return the attribute of BPF_OBJ_PIN and BPF_OBJ_GET."""
+    return ("QII", path, fd, 0)
+
+
+def raw_tracepoint(name: Buffer, fd: int) -> Fields:
     """Return the attribute of BPF_RAW_TRACEPOINT_OPEN; ``name`` 0 attaches a program with a BTF id."""
-    return bytearray(struct.pack("=QI4x", name, fd))
+    return ("QI4x", name, fd)
 
 
-def link_create(fd: int, target: int, attach_type: int, flags: int = 0, extra: bytes = b"") -> bytearray:
+_EXTRA = 48  # bytes behind the flags
+
+
+def link_create(fd: int, target: int, attach_type: int, flags: int = 0, extra: Fields = ("",)) -> Fields:
     """Return the attribute of BPF_LINK_CREATE; ``extra`` is what the attach type keeps behind the flags."""
-    return bytearray(struct.pack("=IIII48s", fd, target, attach_type, flags, extra))
+    rest = _EXTRA - struct.calcsize(f"<{extra[0]}")
+    return (f"IIII{extra[0]}{rest}x", fd, target, attach_type, flags, *extra[1:])
 
 
-def words(*values: int) -> bytearray:
+def words(*values: int) -> Fields:
     """Return an attribute of 32-bit fields."""
-    return bytearray(struct.pack(f"={len(values)}I", *values))
+    return (f"{len(values)}I", *values)
 
 
 # perf_event_open(2)
@@ -189,10 +191,10 @@ PERF_RECORD_LOST, PERF_RECORD_SAMPLE = 2, 9
 
 
 def perf_event(
-    type_: int, config: int, *, sample_type: int = 0, wakeup: int = 0, one: int = 0, two: int = 0, period: int = 0
-) -> bytearray:
+    type_: int, config: int, *, sample_type: int = 0, wakeup: int = 0, one: Buffer = 0, two: int = 0, period: int = 0
+) -> Fields:
     """Return a struct perf_event_attr; ``one`` and ``two`` are config1 and config2 (kprobe_func, probe_offset)."""
     sample_period = period or (1 if sample_type or type_ == PERF_TYPE_TRACEPOINT else 0)
-    head = struct.pack("=IIQQQQQII", type_, PERF_SIZE, config, sample_period, sample_type, 0, 0, wakeup, 0)
-    head += struct.pack("=QQ", one, two)
-    return bytearray(head.ljust(PERF_SIZE, b"\0"))
+    return (
+        "IIQQQQQIIQQ40x", type_, PERF_SIZE, config, sample_period, sample_type, 0, 0, wakeup, 0, one, two,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Requests to rtnetlink(7): what attaches to the network and has no bpf(2) command, or had none.
+"""Sockets and requests to rtnetlink(7): what attaches to the network and has no bpf(2) command, or had none.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -10,6 +10,7 @@ import socket
 import struct
 from typing import Union
 
+UNSPEC = 0  # AF_UNSPEC
 # Linux include/uapi/linux/rtnetlink.h and netlink.h
 SETLINK, NEWROUTE, DELROUTE = 19, 24, 25
 NEWQDISC, DELQDISC, NEWTFILTER, DELTFILTER = 36, 37, 44, 45
@@ -20,56 +21,80 @@ _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _NESTED = 0x8000
 
 
-def attribute(kind: int, value: Union[int, str, bytes]) -> bytes:
-    """Return an attribute: an int as 32 bits, a str with its NUL, bytes as they are."""
-    if isinstance(value, int):
-        data = struct.pack("=I", value & 0xFFFFFFFF)
-    else:
-        data = value.encode() + b"\0" if isinstance(value, str) else value
-    return (struct.pack("=HH", 4 + len(data), kind) + data).ljust(4 + len(data) + 3 & ~3, b"\0")
+class Netlink:
+    """Messages in a machine's byte order, and the requests that they make up."""
 
+    def __init__(self, byteorder: str) -> None:
+        self._order = "<" if byteorder == "little" else ">"
 
-def nest(kind: int, *attributes: bytes) -> bytes:
-    """Return an attribute that holds others."""
-    return attribute(kind | _NESTED, b"".join(attributes))
+    def pack(self, format_: str, *values: int) -> bytes:
+        """Return values in the machine's byte order. Raises struct.error for what does not fit."""
+        return struct.pack(self._order + format_, *values)
 
+    def attribute(self, kind: int, value: Union[int, str, bytes]) -> bytes:
+        """Return an attribute: an int as 32 bits, a str with its NUL, bytes as they are."""
+        if isinstance(value, int):
+            data = self.pack("I", value & 0xFFFFFFFF)
+        else:
+            data = value.encode() + b"\0" if isinstance(value, str) else value
+        return (self.pack("HH", 4 + len(data), kind) + data).ljust(4 + len(data) + 3 & ~3, b"\0")
 
-def request(kind: int, body: bytes, flags: int = 0) -> bytes:
-    """Send one request and wait until it is done; return the body of what the kernel echoed, b"" without ``ECHO``.
+    def nest(self, kind: int, *attributes: bytes) -> bytes:
+        """Return an attribute that holds others."""
+        return self.attribute(kind | _NESTED, b"".join(attributes))
 
-    Raises OSError, whose text is the kernel's own where it says more than an errno.
-    """
-    head = struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _ACK | flags, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as channel:
-        for option in (_CAP_ACK, _EXT_ACK):
-            channel.setsockopt(_SOL_NETLINK, option, 1)
-        channel.sendall(head + body)
-        echoed = b""
-        while True:
-            for kind_, flags_, data in _messages(channel.recv(65536)):
-                if kind_ == _ERROR:
-                    _raise(struct.unpack_from("=i", data)[0], data[20:] if flags_ & _ACK_TLVS else b"")
-                    return echoed
-                echoed = data
+    def request(self, kind: int, body: bytes, flags: int = 0) -> bytes:
+        """Send one request and wait until it is done; return the body of what the kernel echoed, b"" without ``ECHO``.
 
+        Raises OSError, whose text is the kernel's own where it says more than an errno.
+        """
+        head = self.pack("IHHII", 16 + len(body), kind, _REQUEST | _ACK | flags, 1, 0)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as channel:
+            for option in (_CAP_ACK, _EXT_ACK):
+                channel.setsockopt(_SOL_NETLINK, option, 1)
+            channel.sendall(head + body)
+            echoed = b""
+            while True:
+                for kind_, flags_, data in self._messages(channel.recv(65536)):
+                    if kind_ == _ERROR:
+                        (error,) = struct.unpack_from(self._order + "i", data)
+                        self._raise(error, data[20:] if flags_ & _ACK_TLVS else b"")
+                        return echoed
+                    echoed = data
 
-def _messages(data: bytes) -> list[tuple[int, int, bytes]]:
-    """Return type, flags and body of each message of a datagram."""
-    found, at = [], 0
-    while at + 16 <= len(data):
-        size, kind, flags = struct.unpack_from("=IHH", data, at)
-        found.append((kind, flags, data[at + 16 : at + size]))
-        at += max(size + 3 & ~3, 16)
-    return found
+    def index(self, interface: str) -> int:
+        """Return the number of a network interface. Raises OSError."""
+        return socket.if_nametoindex(interface)
 
+    def address(self, text: str) -> tuple[int, bytes]:
+        """Return family and bytes of an address of IPv4 or IPv6. Raises OSError."""
+        family = socket.AF_INET6 if ":" in text else socket.AF_INET
+        return int(family), socket.inet_pton(family, text)
 
-def _raise(error: int, attributes: bytes) -> None:
-    if not error:
-        return
-    text, at = os.strerror(-error), 0
-    while at + 4 <= len(attributes):
-        size, kind = struct.unpack_from("=HH", attributes, at)
-        if kind == _ERROR_TEXT:
-            text = attributes[at + 4 : at + size].rstrip(b"\0").decode("utf-8", "replace")
-        at += max(size + 3 & ~3, 4)
-    raise OSError(-error, text)
+    def set_option(self, fd: int, option: int, value: int) -> None:
+        """Set an option (of SOL_SOCKET) of the socket behind a descriptor. Raises OSError; ENOTSOCK for no socket."""
+        own = socket.socket(fileno=fd)
+        try:
+            own.setsockopt(socket.SOL_SOCKET, option, value)
+        finally:
+            own.detach()
+
+    def _messages(self, data: bytes) -> list[tuple[int, int, bytes]]:
+        """Return type, flags and body of each message of a datagram."""
+        found, at = [], 0
+        while at + 16 <= len(data):
+            size, kind, flags = struct.unpack_from(self._order + "IHH", data, at)
+            found.append((kind, flags, data[at + 16 : at + size]))
+            at += max(size + 3 & ~3, 16)
+        return found
+
+    def _raise(self, error: int, attributes: bytes) -> None:
+        if not error:
+            return
+        text, at = os.strerror(-error), 0
+        while at + 4 <= len(attributes):
+            size, kind = struct.unpack_from(self._order + "HH", attributes, at)
+            if kind == _ERROR_TEXT:
+                text = attributes[at + 4 : at + size].rstrip(b"\0").decode("utf-8", "replace")
+            at += max(size + 3 & ~3, 4)
+        raise OSError(-error, text)

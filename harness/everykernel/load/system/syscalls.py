@@ -1,4 +1,4 @@
-"""The system calls: bpf(2), perf_event_open(2), and the buffers that their arguments point to.
+"""The system calls of this process: bpf(2) and perf_event_open(2), their arguments packed already.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -8,83 +8,51 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
-import os
 import resource
-from typing import Optional, Union
-
-from everykernel.architectures import ARCHITECTURES, Architecture
-
-ENOTSUPP = 524  # the kernel's own, which errno does not name
+from typing import Union
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_syscall = _libc.syscall
-_syscall.restype = ctypes.c_long
-
-_MACHINES = {row.uname: row for row in ARCHITECTURES.values()}
-_CHAR = ctypes.c_char
-
-
-def architecture() -> Architecture:
-    """Return the row of the machine that this runs on; raise OSError (ENOSYS) for one that is not in the table."""
-    found = _MACHINES.get(os.uname().machine)
-    if found is None:
-        raise OSError(errno.ENOSYS, f"no system call numbers are known for {os.uname().machine}")
-    return found
-
-
-_numbers: Optional[tuple[int, int]] = None
-
-
-def _number(index: int) -> int:
-    global _numbers
-    if _numbers is None:
-        row = architecture()
-        _numbers = (row.syscall_bpf, row.syscall_perf_event_open)
-    return _numbers[index]
+_bpf = _libc["syscall"]
+_bpf.restype = ctypes.c_long
+_bpf.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_ulong)
+_perf = _libc["syscall"]
+_perf.restype = ctypes.c_long
+_perf.argtypes = (
+    ctypes.c_long, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_long, ctypes.c_ulong,
+)  # fmt: skip
+at, where = ctypes.c_char.from_buffer, ctypes.addressof
+_CLOEXEC = 8  # PERF_FLAG_FD_CLOEXEC
 
 
 def address(buffer: Union[bytearray, mmap.mmap]) -> int:
     """Return where a buffer's bytes are (0 for an empty one); the caller keeps it alive and unresized."""
-    return ctypes.addressof(_CHAR.from_buffer(buffer)) if buffer else 0
+    return where(at(buffer)) if buffer else 0
 
 
-def bpf(command: int, attributes: bytearray) -> int:
-    """Call bpf(2) with a union bpf_attr, which the kernel may write to; return its result.
+def bpf(number: int, command: int, attributes: bytearray) -> int:
+    """Call bpf(2), system call ``number``, with a union bpf_attr, which the kernel may write to.
 
-    Raises OSError. EPERM raises the limit of locked memory and tries again, once: kernels before Linux commit
-    3ac1f01b43b6 ("bpf: Eliminate rlimit-based memory accounting infra for bpf maps", in v5.11) count maps and programs
-    against it.
+    Returns its result, or the negative errno. EPERM raises the limit of locked memory and tries again, once: kernels
+    before Linux commit 3ac1f01b43b6 ("bpf: Eliminate rlimit-based memory accounting infra for bpf maps", in v5.11)
+    count maps and programs against it.
     """
     while True:
-        result = _syscall(
-            ctypes.c_long(_number(0)),
-            ctypes.c_long(command),
-            ctypes.c_void_p(address(attributes)),
-            ctypes.c_ulong(len(attributes)),
-        )
+        result: int = _bpf(number, command, where(at(attributes)), len(attributes))
         if result >= 0:
-            return int(result)
+            return result
         code = ctypes.get_errno()
         if code in (errno.EPERM, errno.ENOMEM) and _raise_memlock():
             continue
-        raise OSError(code, os.strerror(code))
+        return -code
 
 
-def perf_event_open(attributes: bytearray, pid: int, cpu: int) -> int:
-    """Call perf_event_open(2) with a struct perf_event_attr; return the descriptor (close-on-exec). Raises OSError."""
-    flag_cloexec = 8
-    result = _syscall(
-        ctypes.c_long(_number(1)),
-        ctypes.c_void_p(address(attributes)),
-        ctypes.c_long(pid),
-        ctypes.c_long(cpu),
-        ctypes.c_long(-1),
-        ctypes.c_ulong(flag_cloexec),
-    )
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return int(result)
+def perf_event_open(number: int, attributes: bytearray, pid: int, cpu: int) -> int:
+    """Call perf_event_open(2), system call ``number``, with a struct perf_event_attr.
+
+    Returns the descriptor (close-on-exec), or the negative errno.
+    """
+    result: int = _perf(number, address(attributes), pid, cpu, -1, _CLOEXEC)
+    return result if result >= 0 else -ctypes.get_errno()
 
 
 def _raise_memlock() -> bool:
@@ -97,10 +65,3 @@ def _raise_memlock() -> bool:
     except (ValueError, OSError):
         return False
     return True
-
-
-def error_name(code: Union[int, None]) -> str:
-    """Return the name of an error number: ``EACCES``; ENOTSUPP too."""
-    if code == ENOTSUPP:
-        return "ENOTSUPP"
-    return errno.errorcode.get(code or 0, str(code))
