@@ -139,6 +139,24 @@ def test_a_ring_buffer_that_overwrites(newest: Guest, older: Guest, tmp_path: Pa
     )
 
 
+def test_settings_of_a_kernel_whose_configuration_nobody_has(machines: Machines, older: Guest, tmp_path: Path) -> None:
+    """Where a kernel comes without its configuration that is said, of weak settings too, and a case may state them."""
+    assert Loaded(older, "settings", tmp_path).statuses() == {"strong": "passed", "weak": "passed"}
+    (resolved,) = kernels.resolve(["7.1"])
+    with machines.start(resolved.fetch()) as guest:
+        loaded = Loaded(guest, "settings", tmp_path)
+        settings = {"CONFIG_HZ": 250, "CONFIG_EVERYKERNEL_HAS_NONE": 1}
+        stated = Loaded(guest, "settings", tmp_path, contract={"kconfig": settings})
+        assert (stated.run("strong"), stated.run("weak")) == (250, 1)
+    release = guest.facts.release
+    for program, name in (("strong", "CONFIG_HZ"), ("weak", "CONFIG_EVERYKERNEL_HAS_NONE")):
+        assert loaded.programs[program]["code"] == "kconfig-missing"
+        assert loaded.programs[program]["message"] == (
+            f"extern {name!r}: there is no configuration of this kernel to look into, neither /boot/config-{release} "
+            "nor /proc/config.gz [state the setting in the case's contract: kconfig]"
+        )
+
+
 def test_variables_per_cpu(newest: Guest, tmp_path: Path) -> None:
     """Each CPU has the initial value, a program changes its own CPU's, and all are read and written as a list."""
     loaded = Loaded(newest, "percpu", tmp_path)

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from everykernel.object import Extern, ObjectSpec
 
 _SETTING_LIMIT = 1 << 16  # bytes
+_NO_CONFIG = (
+    "there is no configuration of this kernel to look into, neither /boot/config-{} nor /proc/config.gz "
+    "[state the setting in the case's contract: kconfig]"
+)
 _GLOBAL = 1  # index of btf.kinds.LINKAGES
 
 
@@ -84,6 +88,13 @@ class Resolution:
         data += bytes(-len(data) % align)
         self.places[extern.name] = len(data)
         text = self._setting(extern.name)
+        if text is None and extern.name.startswith("CONFIG_") and not self._config:
+            data += bytes(size)
+            message = (
+                f"extern {extern.name!r}: {_NO_CONFIG.format(self._system.uname.release)}"  # weak or not: libbpf's
+            )
+            self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=message)
+            return
         if text is None and not extern.weak:
             data += bytes(size)
             self.resolved[extern.name] = _missing(
