@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 # What a verifier says to instructions that it does not know, and what they are. Linux commits e6ac2450d6de (calls of
-# kernel functions), 5ca419f2864a (atomic instructions with a result), 69c087ba6225 (callbacks).
+# kernel functions), 5ca419f2864a (atomic instructions with a result), 69c087ba6225 (callbacks); clang 23 puts arguments
+# past the fifth on the stack, by a register 11 that only that is for.
 _UNKNOWN = {
     "BPF_CALL uses reserved fields": (
         "kfunc-missing",
@@ -32,6 +33,10 @@ _UNKNOWN = {
     "BPF_STX uses reserved fields": (
         "verifier-rejected",
         "this kernel's one atomic instruction is an addition without result (Linux has others since v5.12)",
+    ),
+    "R11 is invalid": (
+        "verifier-rejected",
+        "this kernel's functions take five arguments, not more on the stack (Linux's static ones do since v7.2)",
     ),
     "number of funcs in func_info doesn't match number of subprogs": (
         "verifier-rejected",
