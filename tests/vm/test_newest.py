@@ -1,4 +1,4 @@
-"""What only the newest kernels have, and what older ones are told about it."""
+"""What only the newest kernels have, and what older ones are told about it; and sizes that no kernel takes."""
 
 from __future__ import annotations
 
@@ -180,3 +180,18 @@ def test_variables_per_cpu_where_there_are_none(older: Guest, tmp_path: Path) ->
     assert (record["code"], loaded.maps[".percpu.mine"]["status"]) == ("map-type-unsupported", "skipped")
     message = "EINVAL: it needs map '.percpu.mine': left out as this kernel has no variables per CPU (v7.3 has)"
     assert record["message"].startswith(message)
+
+
+def test_sizes_that_another_loader_would_set(older: Guest, tmp_path: Path) -> None:
+    """Maps that a tool declares with its events' type are refused, as by libbpf; the message knows who sets sizes."""
+    maps = Loaded(older, "events", tmp_path).maps
+    refused = "EINVAL: the kernel refuses a"
+    who = "libbpf asks for what is declared)"
+    assert maps["perf"]["message"] == (
+        f"map 'perf': {refused} perf_event_array of 2 entries, key 0, value 20 bytes: it takes keys and values of 4 "
+        f"bytes (cilium/ebpf sets these, {who}"
+    )
+    assert maps["ring"]["message"] == (
+        f"map 'ring': {refused} ringbuf of 4096 entries, key 0, value 20 bytes: it takes neither keys nor values "
+        f"(cilium/ebpf drops them, {who}"
+    )

@@ -208,6 +208,10 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
         record["code"] = "map-create-failed"
         sizes = f"key {spec.key_size}, value {spec.value_size} bytes"
         why = f"the kernel refuses a {kind} of {record['max_entries']} entries, {sizes}"
+        if spec.type == PERF_EVENT_ARRAY and (spec.key_size, spec.value_size) != (4, 4):
+            why += ": it takes keys and values of 4 bytes (cilium/ebpf sets these, libbpf asks for what is declared)"
+        elif spec.type in RING_BUFFERS and (spec.key_size or spec.value_size):
+            why += ": it takes neither keys nor values (cilium/ebpf drops them, libbpf asks for what is declared)"
         plain = replace(spec, flags=spec.flags & ~abi.F_RB_OVERWRITE)
         entries, _ = entries_of(plain, map_.system)
         if plain != spec and _creates(map_.system, _attributes(plain, entries, "", 0)):
