@@ -55,7 +55,7 @@ _TABLE = (
         "object-unsupported",
         "relocate",
         "the object is sound, and asks for something that no loader takes",
-        "compile it for this target's byte order, with section names and relocations that libbpf knows",
+        "do what the message says: libbpf opens or loads no such object",
     ),
     Reason(
         "map-type-unsupported",
