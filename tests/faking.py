@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,12 +86,20 @@ class World(fake.FakeMachines):
         self.answer(wire.Globals, lambda message: wire.Value({"ek_failed_line": self.line}))
         self.answer(wire.Check, lambda message: wire.Checked(True, "", "", {"seen": 1}))
         self.line = 0
+        self.over = threading.Event()  # ends what sleeps
+
+    def close(self) -> None:
+        """End every guest."""
+        super().close()
+        self.over.set()
 
     def _load(self, message: wire.Load) -> wire.Message:
         script = json.loads(message.data) if message.data else {}
         broken = script.get("raise")
         if broken:
             raise getattr(errors, broken)("it broke", console="Kernel panic - not syncing: test\n", where="6.1")
+        if self.over.wait(script.get("sleep", 0)):
+            raise errors.GuestLost("the guest was ended", where="6.1")
         self.line = script.get("ek_failed_line", 0)
         relocate = {"status": "passed", "btf": "kernel", "relocations": [], **script.get("relocate", {})}
         return wire.Loaded(1, relocate, {**ACCEPTED, **script.get("load", {})})

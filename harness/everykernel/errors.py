@@ -8,6 +8,8 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+from everykernel.escaping import printable
+
 
 class EverykernelError(Exception):
     """Base of all errors; ``code`` is the reason code (see `everykernel.reasons`), ``exit_code`` the command's.
@@ -29,7 +31,7 @@ class EverykernelError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{text} [{self.remedy}]" if self.remedy else text
+        return printable(f"{text} [{self.remedy}]" if self.remedy else text)
 
 
 # What the user asked for cannot be understood: exit code 2.
@@ -90,10 +92,14 @@ class CompileFailed(CaseError):
 
 
 class GuestError(EverykernelError):
-    """A virtual machine did not do its part; ``console`` holds the last lines that the kernel printed."""
+    """A virtual machine did not do its part; ``console`` holds the last lines that the kernel printed.
+
+    ``out_of_memory`` tells whether its kernel said that it had too little.
+    """
 
     code = "guest-lost"
     exit_code = 3
+    out_of_memory = False
 
     def __init__(self, message: str, *, console: str = "", where: str = "", remedy: str = "") -> None:
         super().__init__(message, where=where, remedy=remedy)

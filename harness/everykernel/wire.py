@@ -109,10 +109,10 @@ class Whole(TypedDict):
     """The object as its reference loader would take it: all or nothing."""
 
     loader: str  # the reference: "libbpf"
-    status: str
-    code: str
+    status: Status
+    code: Code
     errno: Optional[str]
-    message: str
+    message: Text
 
 
 class Misread(TypedDict):

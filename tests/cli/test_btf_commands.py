@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -162,3 +163,70 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
     """Where, what, and what next; exit code 2."""
     assert cli.main(arguments) == 2
     assert capsys.readouterr().err.splitlines()[-1] == message
+
+
+def test_one_kernel_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """Against one kernel, each record has a line, and no column is squeezed where nothing has a width."""
+    w = Writer()
+    number = w.integer("int", signed=True)
+    root = w.struct("task", 8, [("a_member_with_a_name_that_is_rather_long_" * 3, number, 0)])
+    _write(Path("long.o"), w, [(0, root, "0:0", rk.FIELD_BYTE_OFFSET)], struct.pack("<BBhi", 0xB7, 1, 0, 0))
+    assert cli.main(["relocate", "long.o", "--btf", "old.btf"]) == 0
+    head, row = capsys.readouterr().out.splitlines()[:2]
+    assert head.split() == ["program", "insn", "kind", "access", "local", "target", "outcome"]
+    assert row.startswith("prog     0     byte_off  struct task.a_member")
+
+
+HOSTILE = "a[/x][blink]b[link=c]\x1b[2J\x9b\x07\r\n\t\x7f\u202e\u2028\u200b:bug:"
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("relocate", "{o}", "--btf", "{old}"),
+        ("relocate", "{o}", "{o}", "--btf", "{old}", "--btf", "{new}"),
+        ("relocate", "{o}", "--btf", "{old}", "--format", "jsonl"),
+        ("explain", "{o}", "{o}", "--btf", "{old}", "--btf", "{new}"),
+        ("btf", "dump", "{old}"),
+        ("btf", "dump", "{old}", "{name}"),
+        ("btf", "dump", "{old}", "no{name}"),
+        ("btf", "find", "{new}", "*"),
+        ("btf", "find", "{new}", "no{name}"),
+        ("btf", "diff", "{old}", "{new}"),
+        ("btf", "diff", "{old}", "{new}", "--json"),
+        ("btf", "minimise", "{o}", "--btf", "{old}", "-o", "{o}.out"),
+        ("relocate", "gone{o}", "--btf", "{old}"),
+        ("explain", "{o}", "--btf", "gone{old}"),
+    ],
+)
+def test_names_are_shown_and_not_obeyed(
+    words: tuple[str, ...], colour: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names in objects and BTF, and paths, are no markup and no order to a terminal, whichever command prints them."""
+    if colour:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+    names = {"o": f"{HOSTILE}.o", "old": f"{HOSTILE}.old", "new": f"{HOSTILE}.new", "name": HOSTILE}
+    Path("a[").mkdir()
+    for file, members in (("old", ("x", HOSTILE)), ("new", (f"__{HOSTILE}", "y", "x"))):
+        w = Writer()
+        number = w.integer(HOSTILE + "int", signed=True)
+        w.struct(HOSTILE, 4 * len(members), [(member, number, 32 * i) for i, member in enumerate(members)])
+        w.enum(HOSTILE + "enum", {HOSTILE + file: 1})
+        Path(names[file]).write_bytes(w.image())
+    w = Writer()
+    number = w.integer(HOSTILE + "int", signed=True)
+    root = w.struct(HOSTILE, 8, [("x", number, 0), (HOSTILE, number, 32)])
+    fields = [(0, root, "0:0", rk.FIELD_BYTE_OFFSET), (1, root, "0:1", rk.FIELD_BYTE_OFFSET)]
+    _write(Path(names["o"]), w, fields, b"".join(struct.pack("<BBhi", 0xB7, 1, 0, value) for value in (0, 4)))
+    assert cli.main([word.format(**names) for word in words]) in (0, 1, 2)
+    said = capsys.readouterr()
+    for text in (said.out, said.err):
+        assert [c for c in re.sub(r"\x1b\[[0-9;]*m", "", text) if c != "\n" and not c.isprintable()] == []
+    assert "Traceback" not in said.err
+    assert "defect" not in said.err
+    shown = re.sub(r"\x1b\[[0-9;]*m|\n *", "", said.out + said.err)
+    assert "a[/x][blink]b[link=c]" in shown
+    assert "\\u202e" in shown

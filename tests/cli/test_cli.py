@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +19,10 @@ from tests import faking
 
 from everykernel import cli, wire
 from everykernel.errors import GuestLost, ToolMissing, UsageError
-from everykernel.report import schema
+from everykernel.machine import slots
+from everykernel.report import evidence, schema
+
+run_command = importlib.import_module("everykernel.cli.run")
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +66,90 @@ def test_exit_code_of_run(scripts: dict[str, Any], code: int, tmp_path: Path) ->
     assert cli.main(["run", *(f"{name}.bpf.o" for name in scripts), "--kernels", "6.1"]) == code
 
 
+def test_a_cell_that_cannot_be_written_fails_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk that takes no more: the verdicts are shown, the cells that no file has are named, the exit code is 4."""
+    faking.objects(tmp_path, good={}, other={})
+    real = os.pwrite
+
+    def full(file: int, data: bytes, offset: int) -> int:
+        if b"good.bpf.o" in data:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(file, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    assert cli.main(["run", "good.bpf.o", "other.bpf.o", "--kernels", "6.1", "--json", "r.json"]) == 4
+    told = capsys.readouterr()
+    assert "everykernel: 1 cell of this run is not in its results: good.bpf.o on 6.1" in told.err
+    assert "harness-error: its result could not be written: r.json: cannot be written: No space left" in told.out
+    [kept] = json.loads((tmp_path / "r.json").read_text())["results"]
+    assert (kept["object"], kept["outcome"]) == ("other.bpf.o", "passed")
+
+
+def test_evidence_that_cannot_be_written_is_the_cells_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A defect while evidence is written: the cell is a harness error in the results, and the run ends with 4."""
+
+    def broken(folder: Path, report: Any) -> str:
+        raise AttributeError("'str' object has no attribute 'get'")
+
+    monkeypatch.setattr(evidence, "write", broken)
+    faking.objects(tmp_path, good={})
+    assert cli.main(["run", "good.bpf.o", "--kernels", "6.1", "--report", "out"]) == 4
+    [kept] = json.loads((tmp_path / "out/results.json").read_text())["results"]
+    assert kept["message"].startswith("its result could not be written: AttributeError: 'str' object")
+    assert "1 cell: 0 passed, 1 harness broke" in capsys.readouterr().out
+
+
+def test_slots_that_cannot_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What goes wrong before a cell begins is its harness error; every planned cell has a result."""
+
+    def slot() -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(slots, "slot", slot)
+    faking.objects(tmp_path, good={}, other={})
+    assert cli.main(["run", "good.bpf.o", "other.bpf.o", "--kernels", "6.1", "--json", "r.json"]) == 4
+    kept = json.loads((tmp_path / "r.json").read_text())["results"]
+    assert [r["code"] for r in kept] == ["harness-error"] * 2
+    assert "2 cells: 0 passed, 2 harness broke" in capsys.readouterr().out
+
+
+def test_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C says how many cells of how many are recorded; what had ended is in the report, which is whole."""
+    faking.objects(tmp_path, good={}, slow={"sleep": 30})
+    real, interrupts = run_command._Cells.take, [KeyboardInterrupt()]
+
+    def take(self: Any, ended: Any) -> None:
+        real(self, ended)
+        if interrupts and any(future.done() for future in self.futures):
+            raise interrupts.pop()
+
+    monkeypatch.setattr(run_command._Cells, "take", take)
+    monkeypatch.setattr(slots, "cores", lambda: 1)
+    assert cli.main(["run", "good.bpf.o", "slow.bpf.o", "--kernels", "6.1", "--report", "out"]) == 130
+    assert "everykernel: interrupted: 1 of 2 cells recorded" in capsys.readouterr().err
+    assert len(json.loads((tmp_path / "out/results.json").read_text())["results"]) == 1
+    assert "| good.bpf.o |" in (tmp_path / "out/matrix.md").read_text()
+
+
+def test_a_long_path(tmp_path: Path) -> None:
+    """An object at a path of 320 characters is as good as any other."""
+    folder = tmp_path / ("d" * 100) / ("e" * 100) / ("f" * 100)
+    folder.mkdir(parents=True)
+    faking.objects(folder, good={})
+    path = str((folder / "good.bpf.o").relative_to(tmp_path))
+    assert len(path) > 310
+    assert cli.main(["run", path, path, "--kernels", "6.1", "--report", "out"]) == 0
+    [kept] = json.loads((tmp_path / "out/results.json").read_text())["results"]
+    assert kept["object"] == path
+    assert (tmp_path / "out" / kept["evidence"] / "console.txt").is_file()
+
+
 def test_run_writes_matrix_json_and_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``run`` does what the plugin does: matrix and blocks on stdout, talk on stderr, JSON in a file."""
     faking.objects(tmp_path, good={}, bad={"load": faking.REJECTED})
@@ -67,8 +157,8 @@ def test_run_writes_matrix_json_and_blocks(tmp_path: Path, capsys: pytest.Captur
     assert cli.main(arguments) == 1
     captured = capsys.readouterr()
     assert "good.bpf.o   ✓✓✓        ✓✓✓" in captured.out
-    assert "bad.bpf.o on 6.1: load: verifier-rejected: program 'p': R0 !read_ok" in captured.out
-    assert "  again: everykernel run bad.bpf.o --kernels 6.1/i386" in captured.out
+    assert "load: verifier-rejected: R0 !read_ok (2 cells)\n  6.1..6.1/i386: bad.bpf.o (p)\n" in captured.out
+    assert "again, one cell (-v shows how for each): everykernel run bad.bpf.o --kernels 6.1\n" in captured.out
     assert "everykernel: 6.1: 2/2 cells · 1 passed, 1 failed" in captured.err
     data = json.loads((tmp_path / "r.json").read_text())
     jsonschema.validate(data, schema.load())
@@ -78,6 +168,20 @@ def test_run_writes_matrix_json_and_blocks(tmp_path: Path, capsys: pytest.Captur
     assert "bad.bpf.o    ✓✗·        ✓✗·" in capsys.readouterr().out
     assert cli.main(["report", "rep", "--format", "markdown"]) == 0
     assert capsys.readouterr().out == (tmp_path / "rep/matrix.md").read_text()
+
+
+def test_again_is_the_whole_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command that runs a cell again has every option that decides about it, and none on where to write."""
+    faking.objects(tmp_path, bad={"load": faking.REJECTED})
+    (tmp_path / "x y.btf").mkdir()
+    (tmp_path / "x y.btf/6.1.0-56-686-pae.btf").write_bytes(b"")
+    options = ["--timeout", "7.5", "--accel", "tcg", "--until", "load", "--memory", "512", "--btf", "x y.btf", "-vv"]
+    written = ["--json", "r.json", "--report", "rep", "--kernels-missing", "skip"]
+    assert cli.main(["run", "bad.bpf.o", "--kernels", "6.1,5.10", *options, *written]) == 1
+    assert (
+        "  again: everykernel run bad.bpf.o --kernels 6.1 --accel tcg --timeout 7.5 --until load --memory 512 -v -v "
+        "--btf 'x y.btf'\n"
+    ) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -180,3 +284,29 @@ def test_shell_passes_the_exit_code_on(monkeypatch: pytest.MonkeyPatch, capfdbin
     captured = capfdbinary.readouterr()
     assert captured.out == b"out\xffout\xffin"
     assert captured.err.endswith(b"err")
+
+
+def test_settings_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """[tool.everykernel] gives what the command line and the environment do not; what is wrong there is usage."""
+    faking.objects(tmp_path, good={})
+    project = tmp_path / "pyproject.toml"
+    project.write_text('[tool.everykernel]\nkernels = ["6.1", "6.8"]\nmissing = "skip"\n')
+
+    def kernels(*options: str) -> list[str]:
+        assert cli.main(["run", "good.bpf.o", "--json", "r.json", *options]) == 0
+        return [k["spec"] for k in json.loads((tmp_path / "r.json").read_text())["kernels"]]
+
+    assert kernels() == ["6.1", "6.8"]
+    monkeypatch.setenv("EVERYKERNEL_KERNELS", "5.10")
+    assert kernels() == ["5.10"]
+    assert kernels("--kernels", "6.12") == ["6.12"]
+    capsys.readouterr()
+    assert cli.main(["run", "good.bpf.o", "--kernels", "6.8", "--kernels-missing", "fail"]) == 2
+    project.write_text("[tool.everykernel]\ntimeout = '1 s'\n")
+    capsys.readouterr()
+    assert cli.main(["run", "good.bpf.o"]) == 2
+    assert capsys.readouterr().err == (
+        f"everykernel: {project}: tool.everykernel: timeout = '1 s' is not a number of seconds\n"
+    )

@@ -50,10 +50,53 @@ stack depth 320+272
 processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
 """
 
+# As Linux 5.10 refuses a global function before any instruction; remarks on arguments come before the reason.
+GLOBAL = """Validating void_arg() func#1...
+arg#0 type is not a struct
+Arg#0 type PTR in void_arg() is not supported yet.
+processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"""
+
+# As Linux 6.12 refuses a call of a global function.
+CALL = """0: (85) call pc+1
+arg#0 reference type('UNKNOWN ') size cannot be determined: -22
+Caller passes invalid args into func#1 ('void_arg')
+processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"""
+
+# As Linux 5.10 prints the state of registers before it says what is wrong: indented.
+STATE = """7: (73) *(u8 *)(r0 +9) = r1
+ R0_w=mem(id=0,ref_obj_id=2,off=0,imm=0) R1_w=inv1 R10=fp0 refs=2
+invalid access to memory, mem_size=8 off=9 size=1
+R0 min value is outside of the allowed memory range
+"""
+
+# As Linux 6.12 prints an instruction that it has no name for.
+NAMELESS = """0: (7a) *(u64 *)(r10 -8) = 1          ; R10=fp0 fp-8_w=1
+1: BUG_db
+BPF_ATOMIC uses invalid atomic opcode 100
+processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"""
+
+# As Linux 7.3 reports behind its words.
+REPORT = """7: (79) r0 = *(u64 *)(r0 +0)
+
+Verification failed: Register Type Safety: Invalid dereference
+
+Reason:
+  R0 may be NULL here.
+"""
+
 
 @pytest.mark.parametrize(
     ("log", "insn", "text", "reason"),
     [
+        (GLOBAL, None, "", "Arg#0 type PTR in void_arg() is not supported yet. (arg#0 type is not a struct)"),
+        (CALL, 0, "0: (85) call pc+1", "Caller passes invalid args into func#1 ('void_arg') "
+         "(arg#0 reference type('UNKNOWN ') size cannot be determined: -22)"),
+        (STATE, 7, "7: (73) *(u8 *)(r0 +9) = r1", "invalid access to memory, mem_size=8 off=9 size=1"),
+        (NAMELESS, 1, "1: BUG_db", "BPF_ATOMIC uses invalid atomic opcode 100"),
+        (REPORT, 7, "7: (79) r0 = *(u64 *)(r0 +0)", ""),
         (REJECTED, 1, "1: (61) r0 = *(u32 *)(r1 +0)", "R1 invalid mem access 'scalar'"),
         (POISONED, 4, "4: (85) call unknown#195896080", "invalid func unknown#195896080"),
         (REGISTER, 1689, "1689: (85) call bpf_xdp_load_bytes#189", "R4 invalid zero-sized read: u64=[0,15]"),
@@ -61,7 +104,7 @@ processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
         (WHOLE, None, "", "combined stack size of 2 calls is 592. Too large"),
         ("", None, "", ""),
     ],
-)
+)  # fmt: skip
 def test_the_lines_that_matter(log: str, insn: int | None, text: str, reason: str) -> None:
     """The failing instruction and the verifier's words about it are found, bookkeeping lines are not."""
     assert verifier.parse(log) == (insn, text, reason)

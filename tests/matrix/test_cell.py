@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +185,84 @@ def test_guest_of_a_failure_can_be_kept(world: faking.World, tmp_path: Path) -> 
         what = a_case(tmp_path, script=script)
         run_cell(lambda: world.start(KERNEL), KERNEL, what, keep=keep)
     assert kept == [world.guests[1]]
+
+
+@pytest.mark.parametrize("stage", ["relocate", "load"])
+@pytest.mark.parametrize("status", ["banana", None, {}, ["passed"], 1])
+def test_a_status_that_is_none(world: faking.World, tmp_path: Path, stage: str, status: Any) -> None:
+    """A stage without a status was told by no agent of ours: the guest is lost, and nothing of it is kept."""
+    report = run(world, a_case(tmp_path, script={stage: {"status": status}}))
+    assert verdict(report) == ("error", "load", "guest-lost")
+    assert set(statuses(report)) <= {"passed", "failed", "not-reached"}
+
+
+@pytest.mark.parametrize("btf", ["", "\x1b[2J", "supplied:", "modules:x", 1])
+def test_a_btf_of_no_kind(world: faking.World, tmp_path: Path, btf: Any) -> None:
+    """A stage names the BTF that it used as results do, or the guest is lost."""
+    report = run(world, a_case(tmp_path, script={"relocate": {"btf": btf}}))
+    assert verdict(report) == ("error", "load", "guest-lost")
+    assert report["result"]["btf"] == "kernel"
+
+
+def test_a_failure_without_a_code(world: faking.World, tmp_path: Path) -> None:
+    """Our loader never fails without a reason code: a stage that does was told by somebody else."""
+    report = run(world, a_case(tmp_path, script={"load": {"status": "failed", "code": "", "message": "why"}}))
+    assert verdict(report) == ("error", "load", "guest-lost")
+
+
+@pytest.mark.parametrize("status", ["skipped", "not-reached"])
+def test_stages_that_nobody_did(world: faking.World, tmp_path: Path, status: str) -> None:
+    """Stages that are skipped, or were not reached for no reason, are no pass."""
+    nobody = {"status": status, "code": "", "programs": [], "maps": []}
+    for script in ({"relocate": nobody, "load": nobody}, {"load": nobody}, {"relocate": nobody}):
+        report = run(world, a_case(tmp_path, script=script))
+        assert verdict(report)[::2] == ("failed", "assertion-failed")
+        assert statuses(report)[2] == "not-reached"
+
+
+def test_load_that_is_not_reached_after_relocate(world: faking.World, tmp_path: Path) -> None:
+    """Where relocate refuses every program, as the case expects, load is not reached, and the cell passes."""
+    lines = ("[[expect]]", 'stage = "relocate"', 'status = "failed"', 'program = "p"')
+    refused = {**faking.REFUSED, "code": "btf-missing"}
+    script = {
+        "relocate": {"status": "failed", "code": "btf-missing", "message": "", "programs": [refused]},
+        "load": {"status": "not-reached", "programs": [{**faking.PROGRAM, "status": "not-reached"}], "maps": []},
+    }
+    report = run(world, a_case(tmp_path, *lines, script=script))
+    assert verdict(report) == ("passed", "", "")
+    assert statuses(report) == ["passed", "not-reached", "not-reached"]
+    assert verdict(run(world, a_case(tmp_path, script=script)))[0] == "failed"
+
+
+def test_until_load(world: faking.World, tmp_path: Path) -> None:
+    """A run that was not asked for is skipped, and that is a pass."""
+    report = run(world, replace(a_case(tmp_path), until="load"))
+    assert verdict(report) == ("passed", "", "")
+    assert statuses(report) == ["passed", "passed", "skipped"]
+
+
+def test_nothing_loaded(world: faking.World, tmp_path: Path) -> None:
+    """An object of which nothing was loaded is not green; one that has only maps is, and its check is run."""
+    report = run(world, a_case(tmp_path, script={"load": {"programs": [], "maps": []}}))
+    assert verdict(report) == ("failed", "load", "object-unsupported")
+    (tmp_path / "check.py").write_text("def check(obj): ...")
+    report = run(world, a_case(tmp_path, 'check = "check.py"', script={"load": {"programs": []}}))
+    assert verdict(report) == ("passed", "", "")
+    assert any(isinstance(m, wire.Check) for m in world.guests[-1].requests)
+
+
+def test_what_a_guest_says_can_be_written(world: faking.World, tmp_path: Path) -> None:
+    """Surrogates, bytes, NaN and depth in what a guest sends are text in the report, which is JSON as it stands."""
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    name = b"\xff".decode("utf-8", "surrogateescape")
+    (tmp_path / "check.py").write_text("def check(obj): ...")
+    world.answer(wire.Check, wire.Checked(True, "", "", {"deep": deep, "nan": float("nan"), "raw": b"\0", name: name}))
+    world.consoles["6.1"] = name
+    world.splats["6.1"] = [name]
+    report = run(world, a_case(tmp_path, 'check = "check.py"'))
+    assert verdict(report) == ("passed", "", "")
+    text = json.dumps(report, allow_nan=False, ensure_ascii=False)
+    assert text.encode()
+    assert report["console"] == report["result"]["warnings"][0] == "\\xff"

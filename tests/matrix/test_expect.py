@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from everykernel import wire
 from everykernel.matrix.expect import Conditions, Expectation, find, judge
 from everykernel.matrix.ranges import KernelRange
 
+NOT_REACHED: Any = {"status": "not-reached", "code": "", "message": ""}
 HERE = Conditions((6, 1, 192), "x86_64", "kernel")
 
 
@@ -132,4 +133,75 @@ def test_program_that_is_not_there() -> None:
     stage: Any = passed(programs=[{"name": "p", **passed()}])
     [problem] = judge("load", stage, [Expectation("load", "failed", program="q")], HERE)
     assert problem.message == "expected program 'q' to be failed, and the object has none"
-    assert judge("load", {"status": wire.NOT_REACHED}, [Expectation("load", "failed", program="q")], HERE) == []
+    assert judge("load", NOT_REACHED, [Expectation("load", "failed", program="q")], HERE, excused=True) == []
+
+
+@pytest.mark.parametrize("status", ["banana", None, {}, "", "PASSED", "skipped", "not-reached"])
+@pytest.mark.parametrize("name", ["relocate", "load", "run"])
+def test_only_passed_is_a_pass(name: str, status: Any) -> None:
+    """Without an expectation a stage has to say that it passed; what is no status at all is the guest's fault."""
+    [problem] = judge(name, {"status": status, "code": "", "message": ""}, [], HERE)
+    known = status in ("skipped", "not-reached")
+    assert problem.code == ("assertion-failed" if known else "guest-lost")
+    assert judge(name, {}, [], HERE)[0].code == "guest-lost"
+
+
+def test_a_stage_that_need_not_be_reached() -> None:
+    """What an earlier stage stopped, as expected, is right when it was not reached, and only then excused."""
+    stage: Any = dict(NOT_REACHED)
+    assert judge("load", stage, [], HERE, excused=True) == []
+    stage["status"] = "banana"
+    [problem] = judge("load", stage, [], HERE, excused=True)
+    assert problem.message == "load has status 'banana', which is none"
+
+
+@pytest.mark.parametrize(
+    ("status", "before", "message"),
+    [
+        ("passed", (), None),
+        ("skipped", (), None),  # a variant that was given up; a program that attaches only to what a caller names
+        ("not-reached", ("p",), None),
+        ("not-reached", (), "program 'p' is not-reached, and nothing says why: hm"),
+        ("banana", (), "program 'p' has status 'banana', which is none"),
+        (None, ("p",), "program 'p' has status None, which is none"),
+    ],
+)
+def test_statuses_of_programs(status: Any, before: tuple[str, ...], message: str | None) -> None:
+    """A program passed, or something says why not; a status that is none is found in optional programs too."""
+    for decides in (True, False):
+        stage: Any = passed(programs=[{"name": "p", "status": status, "code": "", "message": "hm", "decides": decides}])
+        found = judge("load", stage, [], HERE, refused_before=before)
+        if message is None or (not decides and status == "not-reached"):
+            assert found == []
+        else:
+            assert [p.message for p in found] == [message]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("passed", None),
+        ("skipped", None),
+        ("failed", "map-create-failed"),
+        ("not-reached", "assertion-failed"),
+        ("banana", "guest-lost"),
+    ],
+)
+def test_statuses_of_maps(status: str, code: str | None) -> None:
+    """A stage that says that it passed has no map that did not."""
+    stage: Any = passed(
+        maps=[{"name": "m", "status": status, "code": "map-create-failed" if status == "failed" else ""}]
+    )
+    assert [p.code for p in judge("load", stage, [], HERE)] == ([code] if code else [])
+
+
+def test_twenty_thousand_programs() -> None:
+    """Judging costs the same for each program, and a note that tells of many counts them."""
+    stage: Any = failed(programs=[{"name": f"p{n}", **failed()} for n in range(20_000)])
+    began = time.process_time()
+    assert len(judge("load", stage, [], HERE)) == 20_000
+    entries = [Expectation("load", "failed", program=f"p{n}") for n in range(30)]
+    few: Any = failed(programs=[{"name": f"p{n}", **failed()} for n in range(30)])
+    assert judge("load", few, entries, HERE) == []
+    assert few["notes"][0].endswith("p19 (verifier-rejected) and 10 more")
+    assert time.process_time() - began < 2

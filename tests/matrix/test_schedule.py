@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NoReturn
 
 import pytest
 
@@ -17,6 +18,21 @@ def ready() -> Future[None]:
     future: Future[None] = Future()
     future.set_result(None)
     return future
+
+
+def fail(error: Exception) -> NoReturn:
+    raise error
+
+
+def test_what_goes_wrong_around_a_cell_is_its_result() -> None:
+    """A slot that cannot be had, or a defect, loses no cell: what rescues it makes its result."""
+
+    def slot() -> AbstractContextManager[object]:
+        raise OSError("no slot")
+
+    schedule = Schedule(1, slot)
+    assert str(schedule.cell(ready(), lambda: None, lambda e: e).result(5)) == "no slot"
+    schedule.close()
 
 
 def test_slots_limit_what_runs() -> None:
@@ -40,7 +56,7 @@ def test_slots_limit_what_runs() -> None:
         return 1
 
     schedule = Schedule(4, slot)
-    assert sum(f.result() for f in [schedule.cell(ready(), cell) for _ in range(12)]) == 12
+    assert sum(f.result() for f in [schedule.cell(ready(), cell, fail) for _ in range(12)]) == 12
     schedule.close()
     assert most == 2
 
@@ -50,13 +66,13 @@ def test_a_slow_kernel_holds_nobody_up() -> None:
     schedule = Schedule(1, nullcontext)
     go = threading.Event()
     slow = schedule.make(lambda: go.wait(5))
-    waiting = schedule.cell(slow, lambda: "slow")
-    assert schedule.cell(ready(), lambda: "quick").result(5) == "quick"
+    waiting = schedule.cell(slow, lambda: "slow", fail)
+    assert schedule.cell(ready(), lambda: "quick", fail).result(5) == "quick"
     assert not waiting.done()
     go.set()
     assert waiting.result(5) == "slow"
     broken = schedule.make(lambda: 1 // 0)
-    assert isinstance(schedule.cell(broken, broken.exception).result(5), ZeroDivisionError)
+    assert isinstance(schedule.cell(broken, broken.exception, fail).result(5), ZeroDivisionError)
     schedule.close()
 
 
@@ -69,10 +85,10 @@ def test_close_cancels_what_has_not_begun() -> None:
         begun.set()
         go.wait(5)
 
-    running = schedule.cell(ready(), first)
+    running = schedule.cell(ready(), first, fail)
     begun.wait(5)
-    second = schedule.cell(ready(), lambda: None)
-    never = schedule.cell(Future(), lambda: None)
+    second = schedule.cell(ready(), lambda: None, fail)
+    never = schedule.cell(Future(), lambda: None, fail)
     schedule.cancel()
     go.set()
     schedule.close()

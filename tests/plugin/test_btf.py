@@ -74,5 +74,5 @@ def test_the_command_that_repeats_a_cell(pytester: pytest.Pytester) -> None:
     results = json.loads((pytester.path / "out/results.json").read_text())["results"]
     assert {r["kernel"]: r["again"] for r in results} == {
         "6.1": "pytest --kernels 6.1 'bad.bpf.o::bad[6.1]'",
-        "6.1/i386": "pytest --kernels 6.1/i386 --btf 6.1/i386=any.btf 'bad.bpf.o::bad[6.1/i386]'",
+        "6.1/i386": "pytest --kernels 6.1/i386 --kernel-btf 6.1/i386=any.btf 'bad.bpf.o::bad[6.1/i386]'",
     }

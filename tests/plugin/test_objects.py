@@ -49,6 +49,15 @@ def test_refusal_is_one_block(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_again_is_the_whole_command(pytester: pytest.Pytester) -> None:
+    """The command that runs one item again has our options that decide about it, whichever way they were written."""
+    faking.objects(pytester.path, bad={"load": faking.REJECTED})
+    options = ("--kernel-timeout", "7.5", "--accel=tcg", "--kernel-report=out", "--kernels-missing", "skip")
+    result = pytester.runpytest("--kernels", "6.1,5.10", *options, "bad.bpf.o")
+    again = "  again: pytest --kernels 6.1 --kernel-timeout 7.5 --accel=tcg 'bad.bpf.o::bad[6.1]'"
+    assert again in result.stdout.lines
+
+
 def test_broken_guest_is_an_error(pytester: pytest.Pytester) -> None:
     """A kernel that panics is an error of the item, with its console, never a failure; the next cell is unharmed."""
     faking.objects(pytester.path, bad={"raise": "KernelPanic"}, good={})

@@ -186,7 +186,8 @@ def test_markdown() -> None:
     assert "| case | 5.10<br>5.10.0-46<br>BTF | 6.1/i386<br>6.1.0-50<br>no BTF | 6.8<br>-<br>missing |" in text
     assert "| moved | ✓✗· | ○·· | missing |" in text
     assert "- 6.1/i386: this kernel (6.1.0-50-686-pae) has no BTF of its own" in text
-    assert "```text\nmoved on 5.10: load: relocation-unresolved" in text
+    assert "```text\nload: relocation-unresolved: byte_off struct a.b: struct a has no member 'b' (1 cell)\n" in text
+    assert "```text\npytest --kernels 5.10 moved\n```" in text
 
 
 def test_names_cannot_steer_a_terminal() -> None:

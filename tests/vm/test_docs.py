@@ -23,7 +23,7 @@ ELSEWHERE = (
     "python3 bootstrap.py",
     "nox",
     "pytest --kernels 5.10,6.1,6.12,6.1/i386",
-    "pytest --kernels 6.1/i386 --btf cases/btf cases",
+    "pytest --kernels 6.1/i386 --kernel-btf cases/btf cases",
 )
 OBJECTS = ("mytool.bpf.o", "biosnoop.bpf.o")
 BTFS = ("mytool.btf", "whole.btf")

@@ -5,14 +5,15 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from everykernel.btf import kinds
+from everykernel.escaping import printable
 
 if TYPE_CHECKING:
     from everykernel.btf.types import Btf
 
+__all__ = ["printable", "title"]
 
 _WORDS = {kinds.STRUCT: "struct", kinds.UNION: "union", kinds.ENUM: "enum", kinds.ENUM64: "enum"}
 
@@ -29,13 +30,3 @@ def title(btf: Btf, number: int) -> str:
     if word is not None:
         return f"{word} {name or '{…}'}"
     return name or (kinds.KIND_NAMES[kind] if kind < len(kinds.KIND_NAMES) else f"kind {kind}")
-
-
-def printable(name: str) -> str:
-    """Return a name with what is no text (bytes that are no UTF-8, control characters) shown as escapes."""
-    if name.isprintable():
-        return name
-    text = name
-    with contextlib.suppress(UnicodeEncodeError):  # surrogates that stand for no byte
-        text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -11,7 +12,9 @@ from typing import NamedTuple
 
 import click
 
+from everykernel.cli import say
 from everykernel.errors import EverykernelError, HarnessError
+from everykernel.escaping import block
 
 
 class _Entry(NamedTuple):
@@ -76,15 +79,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 all passed, 1 an object or case failed, 2 usage, 3 a guest broke, 4 the harness or its surroundings broke, 130
     interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that its encoding lacks ends nothing
     try:
         result = cli.main(args=list(argv) if argv is not None else None, prog_name="everykernel", standalone_mode=False)
     except EverykernelError as e:
         return _report(e)
     except click.ClickException as e:
-        click.echo(f"everykernel: {_where(e)}{e.format_message()}", err=True)
+        click.echo(block(f"everykernel: {_where(e)}{e.format_message()}"), err=True)
         return e.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("everykernel: interrupted", err=True)
+    except (KeyboardInterrupt, click.Abort) as e:
+        told = str(e.__cause__ or e)  # click raises Abort from what it caught
+        say.talk(f"everykernel: interrupted{': ' if told else ''}{told}")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
@@ -101,10 +107,10 @@ def debugging() -> bool:
 
 def _report(error: EverykernelError) -> int:
     if debugging():
-        traceback.print_exc()
-    click.echo(f"everykernel: {error}", err=True)
+        click.echo(block(traceback.format_exc()), err=True)
+    say.talk(f"everykernel: {error}")
     if error.exit_code == HarnessError.exit_code and not debugging():
-        click.echo("everykernel: EVERYKERNEL_DEBUG=1 shows where it happened", err=True)
+        say.talk("everykernel: EVERYKERNEL_DEBUG=1 shows where it happened")
     return error.exit_code
 
 

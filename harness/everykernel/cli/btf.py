@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from everykernel import cache, core
 from everykernel.btf import Btf, diff, kinds, render
 from everykernel.btf.naming import title
 from everykernel.btf.subset import Subset
+from everykernel.cli import say
 from everykernel.cli.sources import read_btf, read_object
 from everykernel.core import needed
 from everykernel.errors import UsageError
+from everykernel.report import screen
 
 _NAMED = ("struct", "union", "enum", "enum64", "typedef", "func", "int", "float", "fwd", "var", "datasec")
 _STYLES = {"gone": "red", "new": "green", "renamed": "yellow", "retyped": "yellow", "resized": "yellow"}
@@ -37,7 +36,7 @@ def dump(source: str, type_name: str | None) -> None:
     """
     types = read_btf(source)
     for text in _selected(types, type_name, source) if type_name else _all(types):
-        click.echo(text)
+        say.out(text)
 
 
 @btf.command("diff")
@@ -57,14 +56,14 @@ def diff_command(old: str, new: str, type_name: str | None, as_json: bool) -> in
         raise UsageError(f"neither has a type {type_name!r}", where=f"{old}, {new}", remedy="everykernel btf find")
     changes: Iterable[diff.Change]
     changes = diff.compare(one, two, type_name) if type_name else diff.everything(one, two)
-    out = Console(highlight=False, soft_wrap=True)
+    out = screen.Screen(soft_wrap=True)
     found = False
     for change in changes:
         found = True
         if as_json:
-            click.echo(json.dumps(change._asdict()))
+            say.data(change._asdict())
         else:
-            out.print(Text(str(change), _STYLES.get(change.what, "")))
+            out.print(screen.text(change, _STYLES.get(change.what, "")))
     return int(found)
 
 
@@ -81,7 +80,7 @@ def find(source: str, name: str) -> None:
     if not found:
         raise UsageError(f"nothing is called {name!r}", where=source)
     for line in found:
-        click.echo(line)
+        say.out(line)
 
 
 @btf.command()
@@ -104,7 +103,7 @@ def minimise(objects: tuple[Path, ...], source: str, output: Path) -> None:
     data = subset.image()
     with cache.write_atomically(output) as file:
         file.write(data)
-    click.echo(f"{output}: {len(data)} bytes of {len(types.raw)}", err=True)
+    say.talk(f"{output}: {len(data)} bytes of {len(types.raw)}")
 
 
 def _all(types: Btf) -> Iterator[str]:

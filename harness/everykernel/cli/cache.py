@@ -8,12 +8,12 @@ import time
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from everykernel import cache
+from everykernel.cli import say
 from everykernel.errors import UsageError
+from everykernel.report import screen
 
 _UNITS = {"": 1e9, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]b)?", re.IGNORECASE)
@@ -34,7 +34,7 @@ def list_command(as_json: bool) -> None:
     """List the entries, the least recently used first: that is the order in which they would go."""
     found = cache.entries()
     if as_json:
-        click.echo(json.dumps([_plain(entry) for entry in found], indent=1))
+        say.data([_plain(entry) for entry in found], indent=1)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("entry", overflow="fold")
@@ -44,11 +44,11 @@ def list_command(as_json: bool) -> None:
     now = time.time()
     for entry in found:
         used = "in use" if cache.busy(entry) else _ago(now - entry.used)
-        table.add_row(Text(entry.name), Text(_what(entry)), shown(entry.bytes), used)
-    out = Console(highlight=False)
+        table.add_row(screen.text(entry.name), screen.text(_what(entry)), shown(entry.bytes), used)
+    out = screen.Screen()
     out.print(table)
     total = sum(entry.bytes for entry in found)
-    out.print(Text(f"{shown(total)} of {shown(cache.limit())} in {cache.root()}"), soft_wrap=True)
+    out.print(screen.text(f"{shown(total)} of {shown(cache.limit())} in {cache.root()}"), soft_wrap=True)
 
 
 @cache_group.command("prune")
@@ -61,12 +61,12 @@ def prune_command(size: str | None, everything: bool) -> None:
     maximum = 0 if everything else parse_size(size) if size is not None else cache.limit()
     gone = cache.prune(maximum)
     for entry in gone:
-        click.echo(f"removed {entry.name} ({shown(entry.bytes)})")
+        say.out(f"removed {entry.name} ({shown(entry.bytes)})")
     left = cache.entries()
     total = sum(entry.bytes for entry in left)
-    click.echo(f"{shown(sum(entry.bytes for entry in gone))} freed, {shown(total)} left", err=True)
+    say.talk(f"{shown(sum(entry.bytes for entry in gone))} freed, {shown(total)} left")
     if total > maximum:
-        click.echo(f"{len(left)} entries are in use, and stay", err=True)
+        say.talk(f"{len(left)} entries are in use, and stay")
 
 
 def parse_size(text: str) -> int:

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from everykernel import settings
 from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
 
 Command = Callable[..., Any]
+
+MEBIBYTES = click.IntRange(settings.MEMORY.start, settings.MEMORY.stop - 1)
+
+
+class ProjectCommand(click.Command):
+    """A command whose options the project's pyproject.toml may give; command line and environment win over it."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context, in which the table's keys are the defaults of the options of the same name."""
+        table = settings.read(Path.cwd())
+        defaults = {}
+        for parameter in self.params:
+            for name in parameter.opts:
+                key = _KEYS.get(name, name.removeprefix("--"))
+                if key in table and parameter.name:
+                    defaults[parameter.name] = ",".join(table[key]) if key == "kernels" else table[key]
+        return super().make_context(info_name, args, parent, default_map=defaults, **extra)
+
+
+_KEYS = {"--kernels-missing": "missing"}  # options that are called otherwise than their keys
 
 
 def kernels(command: Command) -> Command:
@@ -82,3 +107,27 @@ def specs(text: str) -> list[str]:
     if not found:
         raise UsageError("no kernels were named", where="--kernels", remedy="--kernels 5.10,6.1,6.12")
     return found
+
+
+def given(*without: str) -> str:
+    """Return the options that the command under way was given on its command line, as the shell takes them again.
+
+    ``without`` are names of parameters that are left out.
+    """
+    context = click.get_current_context()
+    words: list[str] = []
+    for option in context.command.params:
+        name = option.name or ""
+        if name in without or not isinstance(option, click.Option):
+            continue
+        if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        if option.is_flag:
+            words.append(option.opts[-1] if value else option.secondary_opts[-1])
+        elif option.count:
+            words += [option.opts[0]] * value
+        else:
+            for one in value if option.multiple else (value,):
+                words += [option.opts[-1], f"{one:g}" if isinstance(one, float) else str(one)]
+    return "".join(f" {shlex.quote(word)}" for word in words)

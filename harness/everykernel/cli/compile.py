@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from everykernel.cli import say
 from everykernel.compile import Result, compile_all, jobs
 from everykernel.errors import CompileFailed
+from everykernel.escaping import block
 
 
 @click.command("compile")
@@ -19,12 +21,12 @@ def compile_command(cases: tuple[str, ...]) -> None:
 
     def report(result: Result) -> None:
         if result.compiled:
-            click.echo(str(result.job.target), err=True)
+            say.talk(str(result.job.target))
 
     try:
         results = compile_all(todo, report=report)
     except CompileFailed as e:
-        click.echo(e.output, err=True)
+        click.echo(block(e.output), err=True)
         raise
     made = sum(result.compiled for result in results)
-    click.echo(f"{made} objects compiled, {len(results) - made} up to date", err=True)
+    say.talk(f"{made} objects compiled, {len(results) - made} up to date")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 import shutil
@@ -14,11 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from everykernel import cache, kernels
 from everykernel.architectures import DEFAULT
+from everykernel.cli import say
 from everykernel.cli.progress import shown
 from everykernel.compile import COMPILERS
 from everykernel.errors import DownloadError, EverykernelError, HarnessError
@@ -26,6 +25,7 @@ from everykernel.kernels import store
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.trust import Trust
+from everykernel.report import screen
 
 OK, OPTIONAL, MISSING = "ok", "optional", "missing"
 OLDEST_QEMU = (7, 2)  # the oldest that the tests run on
@@ -79,7 +79,7 @@ def doctor(as_json: bool, no_boot: bool) -> int:
     """
     checks: list[Callable[[], Iterable[Finding]]] = [python, emulator, compiler, signatures, room, mirror]
     findings: list[Finding] = []
-    console = Console(highlight=False)
+    console = screen.Screen(soft_wrap=True)
 
     def take(found: Iterable[Finding]) -> None:
         for finding in found:
@@ -98,15 +98,15 @@ def doctor(as_json: bool, no_boot: bool) -> int:
             found = list(accelerator(progress))
         take(found)
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+        say.data([asdict(finding) for finding in findings], indent=1)
     return HarnessError.exit_code if any(finding.status == MISSING for finding in findings) else 0
 
 
-def _print(console: Console, finding: Finding) -> None:
+def _print(console: screen.Screen, finding: Finding) -> None:
     colour = {OK: "green", OPTIONAL: "yellow", MISSING: "red"}[finding.status]
-    console.print(f"[{colour}]{finding.status:<9}[/]{finding.name:<15} {escape(finding.detail)}", soft_wrap=True)
+    console.print(Text(f"{finding.status:<9}", colour) + screen.text(f"{finding.name:<15} {finding.detail}"))
     if finding.remedy:
-        console.print(f"{'':<25}{escape(finding.remedy)}", soft_wrap=True)
+        console.print(screen.text(f"{'':<25}{finding.remedy}"))
 
 
 def install(name: str, os_release: Path = OS_RELEASE) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from everykernel import core
 from everykernel.btf.naming import printable
@@ -15,6 +14,7 @@ from everykernel.core.explain import explain as explain_fixup
 from everykernel.errors import CaseError
 from everykernel.object import ObjectSpec
 from everykernel.report import explain as report
+from everykernel.report import screen
 from everykernel.report.relocations import Answer, Ask
 
 
@@ -28,7 +28,7 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
 
     Example: everykernel explain mytool.bpf.o --kernels 5.10..7.3
     """
-    out = Console(highlight=False, soft_wrap=True)
+    out = screen.Screen(soft_wrap=True)
     found = choices.all_sources(btf, kernel_list)
     labels = [source.label for source in found]
     refused = False
@@ -36,7 +36,7 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
         subjects = _subjects(read_object(path), found)
         refused |= any(e.has.startswith("refused") for s in subjects.values() for e in s.amiss)
         if len(objects) > 1:
-            out.print(f"{path}\n", style="bold underline")
+            out.print(screen.text(path, "bold underline"), end="\n\n")
         if not subjects:
             out.print("the object has no CO-RE relocations")
         for line in report.explained({str(ask): subject for ask, subject in subjects.items()}, labels):

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from everykernel import cache, kernels
 from everykernel.architectures import ARCHITECTURES
+from everykernel.cli import say
 from everykernel.cli.progress import shown
 from everykernel.errors import DownloadError, HarnessError, UnknownKernel
+from everykernel.escaping import printable
 from everykernel.kernels import store
 from everykernel.kernels.candidates import Candidate, upstream
 from everykernel.kernels.catalogue import Series
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.resolver import Resolver
+from everykernel.report import screen
 
 _update = click.option("--update", is_flag=True, help="Ask the archive anew, however young the cached index is.")
 
@@ -64,7 +65,7 @@ def list_command(as_json: bool, update: bool) -> None:
     with shown(quiet=as_json) as progress:
         rows = list_rows(Resolver(Archive(update=update), progress), progress)
     if as_json:
-        click.echo(json.dumps([row.plain() for row in rows], indent=1))
+        say.data([row.plain() for row in rows], indent=1)
     else:
         _print(rows)
 
@@ -114,8 +115,9 @@ def _print(rows: list[Row]) -> None:
         btf = {True: "yes", False: "no", None: "?"}[row.btf]
         size = f"{row.bytes / 1e6:.0f} MB" if row.cached else "-"
         flavours = " ".join(row.flavours)
-        table.add_row(row.spec, upstream(row.version), row.suite, flavours, btf, size)
-    Console(highlight=False).print(table)
+        cells = (row.spec, upstream(row.version), row.suite, flavours, btf, size)
+        table.add_row(*map(screen.text, cells))
+    screen.Screen().print(table)
 
 
 @kernels_group.command("fetch")
@@ -129,9 +131,9 @@ def fetch_command(specs: tuple[str, ...], update: bool) -> None:
         for resolved in kernels.resolve(specs, progress, update=update):
             kernel = resolved.fetch(progress)
             has = "BTF" if kernels.btf(kernel) else "no BTF"
-            click.echo(f"{kernel.spec}: {kernel.release} ({kernel.source}, signed: {kernel.signed}, {has})")
+            say.out(printable(f"{kernel.spec}: {kernel.release} ({kernel.source}, signed: {kernel.signed}, {has})"))
             for note in kernel.notes:
-                click.echo(f"  {note}", err=True)
+                say.talk(f"  {note}")
 
 
 @kernels_group.command("path")
@@ -150,7 +152,7 @@ def path_command(spec: str, btf: bool, modules: bool, config: bool) -> None:
             if path is None:
                 what = "modules" if modules else "configuration" if config else "BTF"
                 raise HarnessError(f"has no {what}", where=kernel.spec, remedy="; ".join(kernel.notes))
-            click.echo(path)
+            say.out(printable(str(path)))
 
 
 @kernels_group.command("remove")
@@ -176,6 +178,6 @@ def remove_command(specs: tuple[str, ...], everything: bool, superseded: bool) -
     for one in {one.folder: one for one in doomed}.values():
         size = cache.size(one.folder) / 1e6
         if store.remove(one):
-            click.echo(f"removed {one.record['release']} ({size:.0f} MB)")
+            say.out(printable(f"removed {one.record['release']} ({size:.0f} MB)"))
         else:
-            click.echo(f"{one.record['release']} is in use, and stays", err=True)
+            say.talk(f"{one.record['release']} is in use, and stays")

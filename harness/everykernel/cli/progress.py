@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator
 
 import rich.progress
-from rich.console import Console
 
+from everykernel.escaping import printable
 from everykernel.kernels.progress import SILENT, Progress, Task
+from everykernel.report.screen import Screen
 
 _WORTH_A_LINE = 1 << 20  # bytes below which a download is not worth a line in a log
 
@@ -20,12 +21,12 @@ def shown(*, quiet: bool = False) -> Iterator[Progress]:
 
     Standard output stays free for results. NO_COLOR is respected (rich does that).
     """
-    console = Console(stderr=True, highlight=False)
+    console = Screen(stderr=True, soft_wrap=True)
     if quiet:
         yield SILENT
     elif console.is_terminal:
         with rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
+            rich.progress.TextColumn("{task.description}", markup=False),
             rich.progress.BarColumn(bar_width=20),
             rich.progress.DownloadColumn(),
             rich.progress.TransferSpeedColumn(),
@@ -45,14 +46,14 @@ class _Bars:
 
     @contextlib.contextmanager
     def task(self, description: str, total: int | None) -> Iterator[Task]:
-        number = self._bars.add_task(rich.markup.escape(description), total=total)
+        number = self._bars.add_task(printable(description), total=total)
         try:
             yield _Bar(self._bars, number)
         finally:
             self._bars.remove_task(number)
 
     def note(self, message: str) -> None:
-        self._bars.console.print(message, markup=False, soft_wrap=True)
+        self._bars.console.print(printable(message), soft_wrap=True)
 
 
 class _Bar:
@@ -67,7 +68,7 @@ class _Bar:
 class _Lines:
     """Progress as a line when a large piece of work begins: for logs."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Screen) -> None:
         self._console = console
         self._lock = threading.Lock()
 
@@ -82,4 +83,4 @@ class _Lines:
 
     def note(self, message: str) -> None:
         with self._lock:
-            self._console.print(message, markup=False, soft_wrap=True)
+            self._console.print(printable(message))

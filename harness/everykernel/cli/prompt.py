@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from everykernel.errors import CaseError
+from everykernel.escaping import block
 from everykernel.machine.guest import Guest
 
 _STATE = "/run/everykernel-prompt"
@@ -63,5 +64,5 @@ def _line(guest: Guest, line: str) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text)
+    sys.stderr.write(block(text))
     sys.stderr.flush()

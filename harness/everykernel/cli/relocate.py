@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from everykernel import core, wire
-from everykernel.cli import choices
+from everykernel.cli import choices, say
 from everykernel.cli.sources import read_object
 from everykernel.errors import CaseError
 from everykernel.object import ObjectSpec
 
-_WIDE = 200  # characters in a line where there is no terminal to wrap for
+_WIDE = 1000  # characters in a line where there is no terminal to wrap for
 
 
 @click.command()
@@ -36,23 +35,25 @@ def relocate(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str |
         if form == "jsonl":
             for label, rows in columns.items():
                 for row in rows:
-                    click.echo(json.dumps({"object": spec.name, "btf": label, **row}))
+                    say.data({"object": spec.name, "btf": label, **row})
         else:
             _print(columns, spec.name if len(specs) > 1 else "")
     return CaseError.exit_code if failed else 0
 
 
 def _print(columns: dict[str, list[wire.Relocation]], title: str) -> None:
-    from rich.console import Console  # takes as long to import as an object takes to relocate
+    from everykernel.report import relocations as report  # rich takes as long to import as an object to relocate
+    from everykernel.report import screen
 
-    from everykernel.report import relocations as report
-
-    out = Console(highlight=False)
+    out = screen.Screen()
+    if not out.is_terminal:
+        out.width = _WIDE  # what rich takes a pipe for is narrower than most rows
     if title:
-        out.print(f"\n{title}", style="bold")
+        out.print()
+        out.print(screen.text(title, "bold"))
     if len(columns) == 1:
         (rows,) = columns.values()
-        out.print(report.details(rows), width=out.width if out.is_terminal else _WIDE)
+        out.print(report.details(rows))
     else:
         for part in report.side_by_side(columns):
             out.print(part)

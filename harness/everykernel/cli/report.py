@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from everykernel.matrix import results
 from everykernel.report import markdown, terminal
+from everykernel.report.screen import Screen
 
 
 @click.command()
@@ -21,5 +21,5 @@ def report(file: Path, form: str, verbose: int) -> int:
     if form == "markdown":
         click.echo(markdown.render(found["results"], found["kernels"], found.get("run")), nl=False)
     else:
-        terminal.show(Console(highlight=False), found["results"], found["kernels"], verbose=verbose)
+        terminal.show(Screen(), found["results"], found["kernels"], verbose=verbose)
     return 0

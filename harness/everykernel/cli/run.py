@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from concurrent.futures import Future, wait
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -18,21 +19,23 @@ from everykernel.architectures import DEFAULT
 from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
 from everykernel.kernels.supplied import Supply
-from everykernel.machine import MachineSpec, process, room, slots
+from everykernel.machine import process, room, slots
 from everykernel.matrix import plan, records, supply
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
-from everykernel.matrix.ledger import Ledger, Writer
+from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.matrix.results import Journal, identify
-from everykernel.report import blocks, terminal
+from everykernel.matrix.sizing import Sizing
+from everykernel.report import screen, terminal
 from everykernel.report.folder import ReportFolder
+from everykernel.report.screen import Screen
 
 _INTERVAL = 0.1  # seconds between paints
 
 
-@click.command()
+@click.command(cls=choices.ProjectCommand)
 @click.argument("objects", nargs=-1, required=True, metavar="OBJ...")
 @choices.kernels
 @choices.guests
@@ -52,11 +55,16 @@ _INTERVAL = 0.1  # seconds between paints
 )
 @click.option(
     "--memory",
-    type=click.IntRange(256, 65536),
-    default=256,
-    show_default=True,
+    type=choices.MEBIBYTES,
     metavar="MIB",
-    help="Memory of each guest, where a case does not ask for more.",
+    help="Memory of each guest, where a case does not ask for some itself. [default: what its maps take, from 256]",
+)
+@click.option(
+    "--memory-ceiling",
+    "ceiling",
+    type=choices.MEBIBYTES,
+    metavar="MIB",
+    help="The largest guest where no memory is asked for. [default: 4096, less where this host has less]",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
@@ -69,7 +77,8 @@ def run(
     timeout: float,
     btf: tuple[str, ...],
     until: str,
-    memory: int,
+    memory: int | None,
+    ceiling: int | None,
     json_file: Path | None,
     folder: Path | None,
     verbose: int,
@@ -77,10 +86,10 @@ def run(
     """Relocate, load and run objects on kernels, a fresh kernel for each.
 
     OBJ is a compiled object, a case.toml, or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage,
-    3 a guest broke, 4 the harness broke.
+    3 a guest broke, 4 the harness broke, 130 interrupted.
     """
-    board, talk = Board(), Console(stderr=True, highlight=False)
-    cases = [_adapt(case, until, memory) for case in plan.cases(objects)]
+    board, talk = Board(), Screen(stderr=True)
+    cases = [replace(case, until=until).with_memory(memory) for case in plan.cases(objects)]
     supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
     if all(column.missing for column in columns):
@@ -89,7 +98,8 @@ def run(
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)
     supply.check(supplies, [c.spec for c in columns])
-    room.reserve((c.resolved, case.machine) for c in columns if c.resolved is not None for case in cases)
+    sizing = Sizing(ceiling)
+    room.reserve((c.resolved, sizing.grant(case, c).machine) for c in columns if c.resolved for case in cases)
     known = [c.record() for c in columns]
     identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
     writers: list[Writer] = []
@@ -102,81 +112,98 @@ def run(
     ledger = Ledger(known, writers)
     machines = machine.Machines(accel, timeout, board)
     campaign = Campaign(
-        columns, machines, width=slots.cores(), slot=slots.slot, board=board, timeout=timeout, btf=supplies
+        columns,
+        machines,
+        width=slots.cores(),
+        slot=slots.slot,
+        board=board,
+        timeout=timeout,
+        btf=supplies,
+        sizing=sizing,
     )
-    with closing(campaign):
-        told = _drive(campaign, cases, ledger, talk, btf)
-    if report is not None:
-        report.close(ledger.results, ledger.kernels)
-    if journal is not None:
-        journal.close()
-    _show(ledger, told, campaign, verbose)
+    cells = _Cells(campaign, ledger, btf)
+    try:
+        with closing(campaign):
+            cells.schedule(cases)
+            cells.watch(talk)
+    except KeyboardInterrupt as e:
+        cells.take(future for future in cells.futures if future.done())
+        raise KeyboardInterrupt(ledger.tally()) from e
+    finally:
+        if report is not None:
+            report.close(ledger.results, ledger.kernels)
+        if journal is not None:
+            journal.close()
+    _show(ledger, cells.reports(), campaign, verbose)
+    if missing := ledger.missing():
+        raise lost(missing)
     return exit_code(ledger.results)
 
 
-def _adapt(case: Case, until: str, memory: int) -> Case:
-    machine = replace(case.machine, memory=max(memory, case.machine.memory))
-    return replace(case, until=until, machine=machine)
+class _Cells:
+    """The cells of a run, from the plan to the ledger."""
 
+    def __init__(self, campaign: Campaign, ledger: Ledger, btf: tuple[str, ...]) -> None:
+        self.futures: dict[Future[CellReport], tuple[Case, str]] = {}
+        self._campaign = campaign
+        self._board = campaign.board
+        self._ledger = ledger
+        self._btf = btf
 
-def _drive(
-    campaign: Campaign, cases: list[Case], ledger: Ledger, talk: Console, btf: tuple[str, ...]
-) -> list[CellReport]:
-    """Run every cell, showing progress, and return the reports in the order of the matrix."""
-    futures: dict[Future[CellReport], tuple[Case, str]] = {}
-    for case in cases:
-        for spec, column in campaign.columns.items():
-            if not column.missing:
-                campaign.board.expect(spec)
-                futures[campaign.run(spec, case)] = case, spec
-    waiting = set(futures)
-    campaign.board.announce = not talk.is_terminal
-    with Live(console=talk, refresh_per_second=8, transient=True, auto_refresh=False) as live:
-        while waiting:
-            ended, waiting = wait(waiting, _INTERVAL, "FIRST_COMPLETED")
-            for future in ended:
-                case, spec = futures[future]
+    def schedule(self, cases: list[Case]) -> None:
+        """Plan all cells, then have them run."""
+        cells = [(case, c.spec) for case in cases for c in self._campaign.columns.values() if not c.missing]
+        self._ledger.plan(self._campaign.name(spec, case) for case, spec in cells)
+        for case, spec in cells:
+            self._board.expect(spec)
+            self.futures[self._campaign.run(spec, case)] = case, spec
+
+    def watch(self, talk: Screen) -> None:
+        """Wait for every cell, showing progress, and record each as it ends."""
+        waiting = set(self.futures)
+        self._board.announce = not talk.is_terminal
+        with Live(console=talk, refresh_per_second=8, transient=True, auto_refresh=False) as live:
+            while waiting:
+                ended, waiting = wait(waiting, _INTERVAL, "FIRST_COMPLETED")
+                self.take(ended)
+                for message in self._board.messages():
+                    talk.print(f"everykernel: {message}", soft_wrap=True)
+                if talk.is_terminal:
+                    live.update(Group(*(Text(line) for line in self._board.lines())), refresh=True)
+
+    def take(self, ended: Iterable[Future[CellReport]]) -> None:
+        """Record cells that ended, each once; one that was cancelled has no result."""
+        for future in ended:
+            if not future.cancelled() and future.exception() is None:
                 report = future.result()
-                report["result"]["again"] = _again(case, spec, btf)
-                ledger.add(report)
-            for message in campaign.board.messages():
-                talk.print(f"everykernel: {message}", markup=False)
-            if talk.is_terminal:
-                live.update(Group(*(Text(line) for line in campaign.board.lines())), refresh=True)
-    return [future.result() for future in futures]
+                report["result"]["again"] = _again(*self.futures[future], self._btf)
+                self._ledger.add(report)
+
+    def reports(self) -> list[CellReport]:
+        """Return the reports in the order of the matrix."""
+        return [f.result() for f in self.futures if not f.cancelled() and f.exception() is None]
 
 
 def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
     target = str(case.path) if case.path is not None else case.shown
-    options = "" if case.until == "run" else f" --until {case.until}"
-    if case.machine.memory != MachineSpec.memory:
-        options += f" --memory {case.machine.memory}"
-    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}{supply.again(btf, spec)}"
+    options = choices.given("kernel_list", "kernels_missing", "btf", "json_file", "folder") + supply.again(btf, spec)
+    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}"
 
 
 def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int) -> None:
-    out = Console(highlight=False)
+    out = Screen()
     results = [report["result"] for report in told]
     terminal.show_matrix(out, results, ledger.kernels, unicode=terminal.has_unicode(out))
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
-        out.print(note, markup=False, soft_wrap=True)
-    for report in told:
-        if report["result"].get("outcome") != records.PASSED:
-            first, *rest = blocks.lines(
-                report["result"],
-                console=report.get("console", ""),
-                trace=report.get("trace", ""),
-                verbose=max(verbose, int(debugging())),
-            )
-            out.print()
-            out.print(Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)]), soft_wrap=True)
+        out.print(screen.text(note), soft_wrap=True)
+    terminal.show_failures(out, told, ledger.kernels, verbose=max(verbose, int(debugging())))
 
 
 def exit_code(results: list[CaseResult]) -> int:
     """Return the exit code of a run: what is worst about its cells."""
     found = {records.broke(r) or r.get("outcome", "") for r in results}
-    if "harness" in found:
+    if not found <= {records.PASSED, records.FAILED, "guest"}:
         return HarnessError.exit_code
     if "guest" in found:
         return GuestError.exit_code

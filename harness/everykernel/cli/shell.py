@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -18,6 +17,7 @@ from everykernel.machine import Guest, MachineSpec
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.plan import columns
 from everykernel.matrix.progress import Board
+from everykernel.report.screen import Screen
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -48,7 +48,7 @@ def shell(
 
     everykernel shell 6.1 -- uname -r
     """
-    board, talk = Board(), Console(stderr=True, highlight=False)
+    board, talk = Board(), Screen(stderr=True)
     found = columns([kernel], progress=board)
     spec = MachineSpec(cpus=cpus, memory=memory, cmdline=cmdline, modules=modules)
     campaign = Campaign(found[:1], machine.Machines(accel, timeout, board), width=1, board=board, timeout=timeout)
@@ -63,7 +63,7 @@ def shell(
             return prompt(guest, f"{guest.kernel.spec}: {guest.facts.release}")
 
 
-def _start(campaign: Campaign, spec: str, machine: MachineSpec, talk: Console) -> Guest:
+def _start(campaign: Campaign, spec: str, machine: MachineSpec, talk: Screen) -> Guest:
     """Return the guest, showing what has to be done for it first."""
     future = campaign.start_later(spec, machine)
     with Live(console=talk, transient=True, auto_refresh=False) as live:
@@ -77,7 +77,7 @@ def _start(campaign: Campaign, spec: str, machine: MachineSpec, talk: Console) -
                 break
             finally:
                 for message in campaign.board.messages():
-                    talk.print(f"everykernel: {message}", markup=False)
+                    talk.print(f"everykernel: {message}", soft_wrap=True)
             if talk.is_terminal:
                 live.update(Text("\n".join(campaign.board.lines())), refresh=True)
     return guest

@@ -84,6 +84,7 @@ class Agent:
 
 def serve(descriptor: int) -> None:
     """Warm up, say that we are ready (message 0: `wire.Facts`, or `wire.Broke`), then serve for ever."""
+    system.never_killed()
     port = Port(descriptor)
     agent: Optional[Agent] = None
     try:

@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 from everykernel import wire
 from everykernel.errors import UsageError
-from everykernel.guest.system import ODD, refused
+from everykernel.guest.system import ODD, may_be_killed, refused
 
 _PATIENCE = 1.0  # seconds that an answer waits for output, or for the end
 _CHUNK = 1 << 16
@@ -48,6 +48,7 @@ class Programs:
                 )
             except ODD as e:
                 return refused(e, "".join(map(str, message.argv[:1])) or "start")
+        may_be_killed(process.pid)
         self._last += 1
         pipes = {pipe.fileno(): pipe for pipe in (process.stdout, process.stderr) if pipe is not None}
         self._programs[self._last] = _Program(process, pipes)

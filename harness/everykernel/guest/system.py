@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -38,19 +39,37 @@ def greet(message: wire.Hello) -> None:
     random.seed(int.from_bytes(message.entropy, "little"))
 
 
+def never_killed() -> None:
+    """Have the OOM killer leave this process alone, whatever else it may take (proc_pid_oom_score_adj(5): -1000)."""
+    _oom_score("self", -1000)
+
+
+def may_be_killed(pid: int) -> None:
+    """Let the OOM killer take a process that we started, as any other: it inherited that it does not."""
+    _oom_score(str(pid), 0)
+
+
+def _oom_score(process: str, value: int) -> None:
+    with contextlib.suppress(OSError), open(f"/proc/{process}/oom_score_adj", "w") as file:  # ended, or another machine
+        file.write(str(value))
+
+
 def run(message: wire.Run) -> wire.Message:
     """Run a program to its end."""
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             message.argv,
-            input=message.stdin,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, **message.env},
-            check=False,
         )
+        with process:
+            may_be_killed(process.pid)
+            stdout, stderr = process.communicate(message.stdin)
     except ODD as e:
         return refused(e, "".join(map(str, message.argv[:1])) or "run")
-    return wire.Ran(done.returncode, done.stdout, done.stderr)
+    return wire.Ran(process.returncode, stdout, stderr)
 
 
 def push(message: wire.Push) -> wire.Message:

@@ -21,6 +21,7 @@ TRAVELLING = (
     "__init__.py",
     "architectures.py",
     "errors.py",
+    "escaping.py",
     "reasons.py",
     "wire.py",
     "btf",

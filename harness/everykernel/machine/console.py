@@ -102,11 +102,15 @@ def death(console: str, where: str) -> GuestError | None:
             remedy = _MORE_MEMORY if _NO_MEMORY.search(panic[1]) else ""
             message = f"the kernel panicked: {one_line(panic[1])}"
             before = max(0, number - 1)  # the line before often names the trigger
-            return KernelPanic(message, console=_from(lines, before), where=where, remedy=remedy)
+            error = KernelPanic(message, console=_from(lines, before), where=where, remedy=remedy)
+            error.out_of_memory = bool(remedy)
+            return error
         killed = killed or _KILLED.search(line) is not None
         if killed and _AGENT_KILLED in line:
             message = "the guest ran out of memory: the kernel killed its agent"
-            return GuestLost(message, console=tail("\n".join(lines)), where=where, remedy=_MORE_MEMORY)
+            lost = GuestLost(message, console=tail("\n".join(lines)), where=where, remedy=_MORE_MEMORY)
+            lost.out_of_memory = True
+            return lost
     return None
 
 

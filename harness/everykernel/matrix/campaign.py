@@ -14,11 +14,12 @@ from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
 from everykernel.matrix import records
 from everykernel.matrix.case import Case
-from everykernel.matrix.cell import break_result, run_cell
+from everykernel.matrix.cell import run_cell
 from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CellReport
+from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.matrix.schedule import Schedule
+from everykernel.matrix.sizing import Granted, Sizing
 
 Keep = Callable[[Guest, CellReport], None]
 
@@ -69,6 +70,7 @@ class Campaign:
         board: where progress is shown.
         timeout: seconds a guest may take to answer a request that has no deadline of its own.
         btf: BTF that was supplied for kernels without.
+        sizing: decides how large guests are.
     """
 
     def __init__(
@@ -81,12 +83,14 @@ class Campaign:
         board: Board | None = None,
         timeout: float = 60.0,
         btf: Sequence[Supply] = (),
+        sizing: Sizing | None = None,
     ) -> None:
         self.columns = {c.spec: c for c in columns}
         self.machines = machines
         self.board = board if board is not None else Board()
         self.timeout = timeout
         self.btf = btf
+        self.sizing = sizing if sizing is not None else Sizing()
         self.cost = Cost()
         self._schedule = Schedule(width, slot)
         self._ready: dict[tuple[str, MachineSpec], Future[Kernel]] = {}
@@ -112,8 +116,16 @@ class Campaign:
 
     def run(self, spec: str, case: Case, *, keep: Keep | None = None) -> Future[CellReport]:
         """Schedule a cell and return its future; the report says it where the kernel or its guest could not be had."""
-        ready = self.ready(spec, case.machine)
-        return self._schedule.cell(ready, lambda: self._cell(spec, case, ready, keep))
+        granted = self.sizing.grant(case, self.column(spec))
+        return self._schedule.cell(
+            self.ready(spec, granted.machine),
+            lambda: self._cells(spec, granted, keep),
+            lambda error: self._unready(spec, case, error),
+        )
+
+    def name(self, spec: str, case: Case) -> str:
+        """Return what a cell is called in a plan, as `records.name` calls its result."""
+        return records.name(records.plain(self._empty(spec, case)))
 
     def start(self, spec: str, machine: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel for the caller to close; wait for its kernel to be ready.
@@ -151,12 +163,32 @@ class Campaign:
             self.cost.add(spec, machine, prepared)
         return kernel
 
-    def _cell(self, spec: str, case: Case, ready: Future[Kernel], keep: Keep | None) -> CellReport:
+    def _cells(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
+        """Run a cell, again in a larger guest for as long as its kernel runs out of memory and one may be had."""
+
+        def keep_last(guest: Guest, report: CellReport) -> None:
+            if keep is not None and self.sizing.larger(granted, report) is None:
+                keep(guest, report)
+
+        while True:
+            report = self._cell(spec, granted, keep_last)
+            memory = self.sizing.larger(granted, report)
+            if memory is None:
+                break
+            granted.grow(memory, report)
+        self.sizing.tell(granted, report)
+        records.note_accelerator(report["kernel"], self.machines.accelerator)
+        self.board.ended(spec, report["result"].get("outcome", records.ERROR))
+        return report
+
+    def _cell(self, spec: str, granted: Granted, keep: Keep) -> CellReport:
+        case, machine = granted.case, granted.machine
+        ready = self.ready(spec, machine)
         error = ready.exception()
         if error is None:
             kernel = ready.result()
             report = run_cell(
-                lambda: self.machines.start(kernel, case.machine),
+                lambda: self.machines.start(kernel, machine),
                 kernel,
                 case,
                 timeout=self.timeout,
@@ -167,16 +199,18 @@ class Campaign:
             report = self._unready(spec, case, error)
         if self._closed and report["result"].get("outcome") == records.ERROR:
             raise CancelledError  # its guest did not break: it was ended
-        records.note_accelerator(report["kernel"], self.machines.accelerator)
-        self.board.ended(spec, report["result"].get("outcome", records.ERROR))
         return report
 
     def _unready(self, spec: str, case: Case, error: BaseException) -> CellReport:
-        """Return the report of a cell whose kernel could not be made ready: the first failure is kept for all."""
+        """Return the report of a cell that never began: no kernel could be made ready (the first failure is kept for
+        all), or no slot had.
+        """
+        report: CellReport = {"result": self._empty(spec, case), "kernel": self.column(spec).record(), "console": ""}
+        records.break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
+        made: CellReport = records.plain(report)
+        return made
+
+    def _empty(self, spec: str, case: Case) -> CaseResult:
         column = self.column(spec)
-        arch = column.resolved.arch if column.resolved is not None else None
-        shown = case.object_shown(arch) if arch is not None else case.object
-        result = records.empty(case.name if case.path is not None else None, shown, spec, case.machine.describe())
-        report: CellReport = {"result": result, "kernel": column.record(), "console": ""}
-        break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
-        return report
+        shown = case.object_shown(column.resolved.arch) if column.resolved is not None else case.object
+        return records.empty(case.name if case.path is not None else None, shown, spec, case.machine_asked)

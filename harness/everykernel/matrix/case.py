@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Case:
     """What one cell of the matrix runs.
 
     Attributes:
-        name: the row's name: the case's folder, or an object's file name.
+        name: the row's name: the case's folder (and file, if that is no case.toml), or an object's file name.
         path: the case.toml, None for a bare object.
         object: the object's path; ``{arch}`` in it stands for the architecture's name. Relative to the case's folder.
         shown: the object's path as the user gave it.
@@ -49,6 +49,7 @@ class Case:
         btf: BTF to relocate against where the kernel has none and the command line supplies none.
         btf_always: whether a supplied BTF is used even where the kernel has its own.
         machine: the machine that it needs.
+        sized: whether the machine's memory was asked for, by the case or the user: it is never changed then.
         expect: expectations, the first that matches wins.
         contract: the loader contract, checked, and passed to the loader as it is.
     """
@@ -66,6 +67,7 @@ class Case:
     btf: Supply | None = None
     btf_always: bool = False
     machine: MachineSpec = field(default_factory=MachineSpec)
+    sized: bool = False
     expect: tuple[Expectation, ...] = ()
     contract: tuple[tuple[str, Any], ...] = ()
 
@@ -73,6 +75,17 @@ class Case:
     def folder(self) -> Path:
         """The folder that relative paths start from."""
         return self.path.parent if self.path is not None else Path()
+
+    def with_memory(self, memory: int | None) -> Case:
+        """Return the case with the memory that the user gives its guests, unless it asks for some itself."""
+        if memory is None or self.sized:
+            return self
+        return replace(self, machine=replace(self.machine, memory=memory), sized=True)
+
+    @property
+    def machine_asked(self) -> dict[str, Any]:
+        """The machine as results name it: its memory is None where nobody asked for any."""
+        return {**self.machine.describe(), "memory": self.machine.memory if self.sized else None}
 
     def object_path(self, arch: Architecture) -> Path:
         """Return the object for an architecture; raise UsageError if it is not there."""
@@ -122,7 +135,7 @@ def read(path: Path) -> Case:
         raise UsageError(f"timeout = {timeout!r} is not between 0 and 3600 (seconds)", where=where)
     btf, always = _btf(table.get("btf", ""), path.parent, where)
     return Case(
-        name=path.resolve().parent.name,
+        name=_name(path),
         path=path,
         object=name,
         description=_value(table, "description", str, where),
@@ -133,12 +146,19 @@ def read(path: Path) -> Case:
         btf=btf,
         btf_always=always,
         machine=_machine(_value(table, "machine", dict, where, {}), where),
+        sized="memory" in table.get("machine", {}),
         expect=tuple(
             _expectation(entry, f"{where}: expect {number}")
             for number, entry in enumerate(_value(table, "expect", list, where, []), 1)
         ),
         contract=_contract(_value(table, "contract", dict, where, {}), where),
     )
+
+
+def _name(path: Path) -> str:
+    """Return a case's name: its folder's, and its own where several stand in one folder."""
+    folder = path.resolve().parent.name
+    return folder if path.name == FILENAME else f"{folder}/{path.stem}"
 
 
 def _btf(value: Any, folder: Path, where: str) -> tuple[Supply | None, bool]:

@@ -8,22 +8,23 @@ the case expects that very code (a test of the harness that panics on purpose).
 from __future__ import annotations
 
 import hashlib
+import re
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from everykernel import wire
-from everykernel.errors import BootFailed, EverykernelError, GuestError, RequestFailed
+from everykernel.errors import EverykernelError, GuestError, GuestLost, RequestFailed
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest
-from everykernel.matrix import records, supply
+from everykernel.matrix import records, substance, supply
 from everykernel.matrix.case import Case
-from everykernel.matrix.expect import STAGES, Conditions, Problem, find, judge
+from everykernel.matrix.expect import STAGES, STATUSES, Conditions, Problem, find, judge
 from everykernel.matrix.ranges import numbers
 from everykernel.matrix.records import CaseResult, CellReport, KernelRecord
 
+_BTF = re.compile(r"kernel|none|(module|supplied):.+", re.DOTALL)  # the BTF that a stage used, as results name it
 FAILED_LINE = "ek_failed_line"  # set by EK_ASSERT of cases/include/everykernel.h; 0 until an assertion fails
 
 
@@ -57,26 +58,16 @@ def run_cell(
             drive = _Drive(guest, case, data, result, timeout, btf)
             drive.run()
             report["console"] = guest.console() or drive.console
+            report["starved"] = drive.starved or records.starved(result)
             if keep is not None and result["outcome"] != records.PASSED:
                 keep(guest, report)
     except Exception as e:
-        break_result(report, e)
+        records.break_result(report, e)
+        if not isinstance(e, EverykernelError):  # a defect: whatever of the guest's was at hand when it showed
+            result.update({"stages": records.no_stages(), "problems": [], "misreads": []})
     result["seconds"] = round(time.monotonic() - began, 4)
-    return report
-
-
-def break_result(report: CellReport, error: Exception) -> None:
-    """Make a report say that its guest or the harness broke."""
-    result = report["result"]
-    code = error.code if isinstance(error, EverykernelError) and records.is_breakage(error.code) else "harness-error"
-    message = str(error) if isinstance(error, EverykernelError) else f"{type(error).__name__}: {error}"
-    result.update({"outcome": records.ERROR, "stage": "", "code": code, "message": message})
-    if isinstance(error, GuestError):
-        report["console"] = error.console
-        if isinstance(error, BootFailed):
-            report["kernel"]["broken"] = message
-    elif not isinstance(error, EverykernelError):
-        report["trace"] = "".join(traceback.format_exception(error))
+    made: CellReport = records.plain(report)
+    return made
 
 
 def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelRecord:
@@ -109,7 +100,7 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
 
 
 def _empty(kernel: Kernel, case: Case) -> CaseResult:
-    machine = {**case.machine.describe(), "flavour": kernel.flavour}
+    machine = {**case.machine_asked, "flavour": kernel.flavour}
     return records.empty(
         case.name if case.path is not None else None, case.object_shown(kernel.arch), kernel.spec, machine
     )
@@ -130,6 +121,7 @@ class _Drive:
         self.supplies = [*supplies, case.btf] if case.btf is not None else list(supplies)
         self.problems: list[Problem] = []
         self.console = ""  # of a guest that broke, as its error tells it
+        self.starved = ""  # why it broke, if it ran out of memory
         facts = guest.facts
         btf = "kernel" if facts.btf else "none"
         self.conditions = Conditions(numbers(facts.release, facts.version), guest.kernel.arch.name, btf)
@@ -155,14 +147,16 @@ class _Drive:
         if self.case.until == "load":
             self.stages["run"] = records.skipped("not asked for")
             return
-        failed = next((n for n in ("relocate", "load") if self.stages[n].get("status") == wire.FAILED), "")
-        if failed:
-            self.stages["run"] = records.not_reached(f"{failed} failed, as the case expects")
-        elif any(p.get("status") == wire.PASSED for p in self.stages["load"].get("programs", [])):
-            self._timed("run", lambda stage: self._run(stage, loaded.handle))
+        earlier = [(n, self.stages[n].get("status", "")) for n in ("relocate", "load")]
+        stopped = next((f"{n} {s}, as the case expects" for n, s in earlier if s != wire.PASSED), "")
+        programs = self.stages["load"].get("programs", [])
+        if not stopped and programs and all(p.get("status") != wire.PASSED for p in programs):
+            stopped = "no program was loaded"
+        if stopped:
+            self.stages["run"] = records.not_reached(stopped)
         else:
-            self.stages["run"] = records.not_reached("no program was loaded")
-        self._judge("run")
+            self._timed("run", lambda stage: self._run(stage, loaded.handle))
+        self._judge("run", excused=bool(stopped))
 
     def _timed(self, name: str, action: Callable[[wire.Stage], Any]) -> Any:
         """Run one stage; a case's error fails it (and is judged), a guest's passes through with the stage marked."""
@@ -201,12 +195,20 @@ class _Drive:
         )
         reply = self.guest.request(request, self.timeout)
         assert isinstance(reply, wire.Loaded)
-        self.stages["relocate"], self.stages["load"] = _stage(reply.relocate), _stage(reply.load)
+        self.stages["relocate"] = _stage("relocate", reply.relocate)
+        self.stages["load"] = _stage("load", reply.load)
         if used := self.stages["relocate"].get("btf"):
             self.result["btf"] = used
             self.conditions = Conditions(self.conditions.release, self.conditions.arch, used)
         self._judge("relocate")
-        self._judge("load")
+        relocate = self.stages["relocate"]
+        refused = {p.get("name", "") for p in relocate.get("programs", []) if p.get("status") == wire.FAILED}
+        self._judge("load", excused=bool(refused) or relocate["status"] == wire.FAILED, refused_before=refused)
+        if not self.problems and not (
+            relocate["status"] == wire.FAILED or self.stages["load"]["status"] == wire.FAILED
+        ):
+            nothing = substance.judge(self.stages["load"], dict(case.contract))
+            self.problems += [nothing] if nothing is not None else []
         if self.problems:
             self.stages["run"] = records.not_reached(f"{self.problems[0].stage} failed")
             return None
@@ -266,7 +268,7 @@ class _Drive:
         stage["evidence"]["check"] = records.plain(reply.evidence)
         stage["uses"] = records.plain(reply.uses)
         if reply.refused:
-            programs = {p["name"]: p for p in [*stage.get("programs", []), *records.plain(reply.refused)]}
+            programs = {p.get("name", ""): p for p in [*stage.get("programs", []), *records.plain(reply.refused)]}
             stage["programs"] = list(programs.values())
         if not reply.passed:
             message = f"{reply.where}: {reply.message}" if reply.where else reply.message
@@ -285,12 +287,20 @@ class _Drive:
 
     # --- verdict
 
-    def _judge(self, name: str) -> None:
-        self.problems.extend(judge(name, self.stages[name], self.case.expect, self.conditions))
+    def _judge(self, name: str, *, excused: bool = False, refused_before: Collection[str] = ()) -> None:
+        found = judge(
+            name,
+            self.stages[name],
+            self.case.expect,
+            self.conditions,
+            excused=excused,
+            refused_before=refused_before,
+        )
+        self.problems.extend(found)
 
     def _broken(self, error: GuestError) -> str:
         """Record a guest that broke in the stage that was under way; return its code unless the case expects it."""
-        self.console = error.console
+        self.console, self.starved = error.console, str(error) if error.out_of_memory else ""
         name = next((n for n in reversed(STAGES) if self.stages[n].get("code") == error.code), "")
         if not name:
             return error.code
@@ -311,19 +321,22 @@ class _Drive:
             result.update({"outcome": records.ERROR, "code": breakage})
         elif self.problems:
             first = self.problems[0]
+            code = first.code or GuestLost.code  # ours always have one: who failed without was no agent of ours
             more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
             outcome = records.ERROR if records.is_breakage(first.code) else records.FAILED
-            result.update(
-                {"outcome": outcome, "stage": first.stage, "code": first.code, "message": first.message + more}
-            )
+            result.update({"outcome": outcome, "stage": first.stage, "code": code, "message": first.message + more})
         else:
             result.update({"outcome": records.PASSED, "stage": "", "code": "", "message": ""})
 
 
-def _stage(record: dict[str, Any]) -> wire.Stage:
-    """Return a stage as the guest sent it, fit for JSON."""
+def _stage(name: str, record: dict[str, Any]) -> wire.Stage:
+    """Return a stage as the guest sent it, fit for JSON; raise GuestLost where status or BTF are none."""
     stage: wire.Stage = records.plain(record)
-    stage.setdefault("status", wire.NOT_REACHED)
+    if not isinstance(stage, dict) or stage.get("status") not in STATUSES:
+        told = stage.get("status") if isinstance(stage, dict) else stage
+        raise GuestLost(f"its answer is none: {name} has status {str(told)[:60]!r}")
+    if not _BTF.fullmatch(str(stage.get("btf", "none"))):
+        raise GuestLost(f"its answer is none: {name} used BTF {str(stage['btf'])[:60]!r}")
     stage.setdefault("code", "")
     stage.setdefault("message", "")
     stage.setdefault("seconds", 0.0)

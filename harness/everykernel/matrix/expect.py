@@ -1,18 +1,20 @@
 """Expectations: what a case says that a kernel will do, compared with what it did, wrong in either direction.
 
 An expectation is data next to the case. The first one whose filters match speaks for a stage, or for one program of a
-stage; without any, a stage and its deciding programs are expected to pass.
+stage; without any, a stage and its deciding programs are expected to pass, and nothing but `passed` is a pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from everykernel import wire
 from everykernel.matrix.ranges import KernelRange, Numbers
 
 STAGES = ("relocate", "load", "run")
+_TOLD = 20  # names that a note tells; the records have them all
 STATUSES = (wire.PASSED, wire.FAILED, wire.SKIPPED, wire.NOT_REACHED)
 
 
@@ -89,60 +91,131 @@ def find(
     return None
 
 
-def judge(name: str, stage: wire.Stage, expectations: Sequence[Expectation], conditions: Conditions) -> list[Problem]:
+def judge(
+    name: str,
+    stage: wire.Stage,
+    expectations: Sequence[Expectation],
+    conditions: Conditions,
+    *,
+    excused: bool = False,
+    refused_before: Collection[str] = (),
+) -> list[Problem]:
     """Compare a stage that ended with what is expected of it, and return what is wrong.
 
     The stage's record is annotated: ``expected`` on the stage or program that an expectation speaks for. A stage that
     failed for what programs are expected to fail for, and for nothing else, becomes ``passed``, with a note.
+
+    Args:
+        name: the stage's.
+        stage: its record.
+        expectations: the case's.
+        conditions: what their filters are compared with.
+        excused: whether it need not have been reached: a stage before it ended otherwise, as the case expects, or
+            the user asked for no more.
+        refused_before: programs that a stage before it refused, so that they need not be reached in it.
     """
     entry = find(expectations, conditions, name)
-    problems, refused = _judge_programs(name, stage, expectations, conditions, whole=entry is not None)
+    judged = _Programs(name, expectations, conditions, refused_before, whole=entry is not None)
+    problems, refused = judged.judge(stage)
+    status, code, message = stage.get("status", ""), stage.get("code", ""), stage.get("message", "")
     if entry is not None:
         stage["expected"] = _annotation(entry)  # type: ignore[typeddict-unknown-key]
-        wrong = _difference(entry, stage.get("status", ""), stage.get("code", ""), stage.get("message", ""), name)
+        wrong = _difference(entry, status, code, message, name)
         return problems + ([Problem(name, wrong[0], wrong[1])] if wrong else [])
-    if stage.get("status") != wire.FAILED:
-        return problems
+    if status != wire.FAILED:
+        problems.extend(_maps(name, stage))
+        if status == wire.PASSED or problems or (excused and status in (wire.SKIPPED, wire.NOT_REACHED)):
+            return problems
+        return [Problem(name, *_no_pass(name, status, code, message))]
     maps = any(m.get("status") == wire.FAILED for m in stage.get("maps", []))
-    if stage.get("code") in refused.values() and not problems and not maps:
+    if code in refused.values() and not problems and not maps:
         stage["status"], stage["code"], stage["message"] = wire.PASSED, "", ""
-        stage["notes"] = [
-            *stage.get("notes", []),
-            "refused, as the case expects: " + ", ".join(f"{p} ({code})" for p, code in refused.items()),
-        ]
+        told = [f"{p} ({code})" for p, code in refused.items()]
+        more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+        stage["notes"] = [*stage.get("notes", []), f"refused, as the case expects: {', '.join(told[:_TOLD])}{more}"]
         return []
     if problems:
         return problems
-    return [Problem(name, stage.get("code", ""), stage.get("message", ""))]
+    return [Problem(name, code, message)]
 
 
-def _judge_programs(
-    name: str, stage: wire.Stage, expectations: Sequence[Expectation], conditions: Conditions, *, whole: bool
-) -> tuple[list[Problem], dict[str, str]]:
-    """Judge each program of a stage; return problems, and the codes of programs that failed as expected, by name.
+class _Programs:
+    """Judges each program of a stage.
 
     ``whole``: an expectation speaks for the stage as a whole, so a failed program without one is no problem.
     """
-    problems: list[Problem] = []
-    refused: dict[str, str] = {}
-    seen = set()
-    for program in stage.get("programs", []):
-        label = program.get("name", "")
-        seen.add(label)
+
+    def __init__(
+        self,
+        name: str,
+        expectations: Sequence[Expectation],
+        conditions: Conditions,
+        refused_before: Collection[str],
+        *,
+        whole: bool,
+    ) -> None:
+        self.name = name
+        self.expectations = expectations
+        self.conditions = conditions
+        self.refused_before = refused_before
+        self.whole = whole
+
+    def judge(self, stage: wire.Stage) -> tuple[list[Problem], dict[str, str]]:
+        """Return problems, and the codes of programs that failed as expected, by name."""
+        problems: list[Problem] = []
+        refused: dict[str, str] = {}
+        seen = set()
+        for program in stage.get("programs", []):
+            label = program.get("name", "")
+            seen.add(label)
+            status, code = program.get("status", ""), program.get("code", "")
+            entry = find(self.expectations, self.conditions, self.name, label)
+            if entry is not None:
+                program["expected"] = _annotation(entry)  # type: ignore[typeddict-unknown-key]
+                what = f"program {label!r}: {self.name}"
+                wrong = _difference(entry, status, code, program.get("message", ""), what)
+                if wrong:
+                    problems.append(Problem(self.name, *wrong, program=label))
+                elif status == wire.FAILED:
+                    refused[label] = code
+            elif not self.whole:
+                problems.extend(self._unexpected(program, label))
+        if stage.get("status") != wire.NOT_REACHED:
+            problems.extend(_absent(self.name, self.expectations, self.conditions, seen))
+        return problems, refused
+
+    def _unexpected(self, program: wire.ProgramRecord, label: str) -> list[Problem]:
+        """Return what is wrong with a program that nothing is expected of but to pass."""
         status, code, message = program.get("status", ""), program.get("code", ""), program.get("message", "")
-        entry = find(expectations, conditions, name, label)
-        if entry is not None:
-            program["expected"] = _annotation(entry)  # type: ignore[typeddict-unknown-key]
-            wrong = _difference(entry, status, code, message, f"program {label!r}: {name}")
-            if wrong:
-                problems.append(Problem(name, *wrong, program=label))
-            elif status == wire.FAILED:
-                refused[label] = code
-        elif status == wire.FAILED and program.get("decides", True) and not whole:
-            problems.append(Problem(name, code, f"program {label!r}: {message}", program=label))
-    if stage.get("status") != wire.NOT_REACHED:
-        problems.extend(_absent(name, expectations, conditions, seen))
-    return problems, refused
+        if status == wire.PASSED or (status in STATUSES and not program.get("decides", True)):
+            return []
+        if status == wire.FAILED:
+            return [Problem(self.name, code, f"program {label!r}: {message}", program=label)]
+        if status == wire.SKIPPED or (
+            status == wire.NOT_REACHED and (self.name == "run" or label in self.refused_before)
+        ):
+            return []
+        wrong = _no_pass(f"program {label!r}", status, code, message)
+        return [Problem(self.name, *wrong, program=label)]
+
+
+def _maps(name: str, stage: wire.Stage) -> list[Problem]:
+    """Return a problem for each map that is not what maps are in a stage that did not fail: created, or left out."""
+    found = []
+    for record in stage.get("maps", []):
+        status, code, message = record.get("status", ""), record.get("code", ""), record.get("message", "")
+        if status == wire.FAILED:
+            found.append(Problem(name, code, message))
+        elif status not in (wire.PASSED, wire.SKIPPED):
+            found.append(Problem(name, *_no_pass(f"map {record.get('name', '')!r}", status, code, message)))
+    return found
+
+
+def _no_pass(what: str, status: Any, code: str, message: str) -> tuple[str, str]:
+    """Return reason code and message of what did not fail and did not pass either."""
+    if status not in STATUSES:
+        return "guest-lost", f"{what} has status {status!r}, which is none"
+    return code or "assertion-failed", f"{what} is {status}, and nothing says why{': ' if message else ''}{message}"
 
 
 def _absent(name: str, expectations: Sequence[Expectation], conditions: Conditions, seen: set[str]) -> list[Problem]:

@@ -18,7 +18,7 @@ from everykernel.matrix.records import KernelRecord
 
 
 def cases(paths: Sequence[str]) -> list[Case]:
-    """Return the cases that paths mean: objects, case.toml files, and folders that hold case.toml files.
+    """Return the cases that paths mean, each once: objects, case.toml files, and folders that hold case.toml files.
 
     Raises UsageError for a path that is none of them.
     """
@@ -38,7 +38,7 @@ def cases(paths: Sequence[str]) -> list[Case]:
             found.append(case.bare(path, text))
         else:
             raise UsageError("there is no such file", where=text)
-    return found
+    return list({(c.path, c.object, c.shown): c for c in found}.values())
 
 
 @dataclass

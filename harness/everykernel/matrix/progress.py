@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from everykernel.escaping import printable
 from everykernel.kernels.progress import Task
 
 OUTCOMES = ("passed", "failed", "error")
@@ -118,15 +119,15 @@ class Board:
     # --- asked by whoever owns the terminal
 
     def lines(self) -> list[str]:
-        """Return the live lines: kernels that are not done, then work under way."""
+        """Return the live lines: kernels that are not done, then work under way; each is printable."""
         with self._lock:
             width = max((len(s) for s in self._columns), default=0)
             columns = [f"{c.spec:<{width}}  {c.text()}" for c in self._columns.values() if c.done < c.total or c.phase]
-            return columns + [t.text() for t in self._tasks]
+            return [printable(line) for line in columns + [t.text() for t in self._tasks]]
 
     def messages(self) -> list[str]:
-        """Return the lines that were noted since the last call."""
+        """Return the lines that were noted since the last call; each is printable."""
         with self._lock:
-            taken = list(self._messages)
+            taken = [printable(message) for message in self._messages]
             self._messages.clear()
             return taken

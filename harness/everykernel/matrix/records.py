@@ -6,10 +6,13 @@ report/schema.json says the same to other programs; a test compares the two. Fie
 from __future__ import annotations
 
 import json
+import math
 import re
+import traceback
 from typing import Any, TypedDict
 
 from everykernel import wire
+from everykernel.errors import BootFailed, EverykernelError, GuestError, HarnessError
 from everykernel.matrix.expect import STAGES
 from everykernel.reasons import REASONS
 
@@ -114,6 +117,7 @@ class CellReport(TypedDict, total=False):
     kernel: KernelRecord
     console: str
     trace: str  # of a defect of the harness
+    starved: str  # what the guest had too little memory for, as far as its kernel tells; "" for nothing
 
 
 KEY = ("case", "object", "test", "kernel", "machine", "target", "loader", "rules", "btf")
@@ -158,9 +162,55 @@ def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any]) -> C
     }
 
 
+def name(result: CaseResult) -> str:
+    """Return what a cell is called in the plan of its run: its test's node, else its row and its kernel."""
+    test = result.get("test")
+    if test:
+        return test
+    case, shown = result.get("case"), result.get("object")
+    return f"{case} ({shown}) on {result.get('kernel')}" if case else f"{shown} on {result.get('kernel')}"
+
+
 def row(result: CaseResult) -> str:
     """Return the name of the matrix row that a result belongs to."""
     return result.get("case") or result.get("object") or "?"
+
+
+def break_result(report: CellReport, error: Exception) -> None:
+    """Make a report say that its guest or the harness broke."""
+    result = report["result"]
+    code = error.code if isinstance(error, EverykernelError) and is_breakage(error.code) else "harness-error"
+    message = plain(str(error) if isinstance(error, EverykernelError) else f"{type(error).__name__}: {error}")
+    result.update({"outcome": ERROR, "stage": "", "code": code, "message": message})
+    if isinstance(error, GuestError):
+        report["console"] = plain(error.console)
+        if isinstance(error, BootFailed):
+            report["kernel"]["broken"] = message
+    elif not isinstance(error, EverykernelError):
+        report["trace"] = plain("".join(traceback.format_exception(error)))
+
+
+def unwritten(report: CellReport, error: Exception) -> None:
+    """Make a report say that it could not be written, whatever its verdict was."""
+    break_result(report, error)
+    message = f"its result could not be written: {report['result']['message']}"
+    report["result"].update({"code": HarnessError.code, "message": message})
+
+
+def bare(report: CellReport) -> CellReport:
+    """Return what can be written of a cell in any case: what it is and what broke, without what its guest told."""
+    result = report["result"]
+    made: CaseResult = {
+        **result,
+        "stages": no_stages(),
+        "problems": [],
+        "misreads": [],
+        "warnings": [],
+        "notes": [],
+        "evidence": None,
+    }
+    kernel = {"spec": result["kernel"]}
+    return plain({"result": made, "kernel": kernel, "console": "", "trace": report.get("trace", "")})  # type: ignore[no-any-return]
 
 
 def not_reached(message: str = "") -> wire.Stage:
@@ -185,6 +235,16 @@ def broke(result: CaseResult) -> str:
     return "harness" if result.get("code") == "harness-error" else "guest"
 
 
+def starved(result: CaseResult) -> str:
+    """Return what the kernel had no memory for (ENOMEM), "" for nothing; what the case expects to fail is left out."""
+    for name in ("load", "run"):
+        stage: dict[str, Any] = {**result["stages"][name]}
+        for record in (*stage.get("maps", []), *stage.get("programs", [])):
+            if record.get("status") == wire.FAILED and record.get("errno") == "ENOMEM" and "expected" not in record:
+                return str(record.get("message", ""))
+    return ""
+
+
 def is_breakage(code: str) -> bool:
     """Return whether a reason code says that a machine or the harness broke, rather than the case."""
     reason = REASONS.get(code)
@@ -192,24 +252,40 @@ def is_breakage(code: str) -> bool:
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_DEPTH = 64  # of lists and dictionaries in one another that are kept: records of ours have 8
+_BITS = 4096  # of an integer that is kept as one: Python neither prints nor reads more than 4,300 digits
 
 
-def plain(value: Any) -> Any:
-    """Return ``value`` as JSON can hold it: bytes become ``{"hex": …}``, keys strings, tuples lists.
+def plain(value: Any, depth: int = _DEPTH) -> Any:
+    """Return ``value`` as JSON can hold it, whatever it is: writing what this returns never raises.
 
-    Names in objects may hold any bytes: those that are no UTF-8, which came as lone surrogates, become escapes.
+    Bytes become ``{"hex": …}``, keys strings, tuples lists, NaN and infinities their names. Names in objects may hold
+    any bytes: those that are no UTF-8, which came as lone surrogates, become escapes. What lies deeper than `_DEPTH`
+    is left out, and an ellipsis says so.
     """
     if isinstance(value, str):
-        return _SURROGATES.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", value)
+        return _SURROGATES.sub(_escape, str(value)) if not value.isascii() else str(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if value.bit_length() <= _BITS else hex(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, (bytes, bytearray)):
         return {"hex": bytes(value).hex()}
+    if isinstance(value, (dict, list, tuple, set, frozenset)) and depth == 0:
+        return "…"
     if isinstance(value, dict):
-        return {plain(str(k)): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(v) for v in value]
-    if value is None or isinstance(value, (int, float, bool)):
-        return value
+        return {plain(str(k)): plain(v, depth - 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v, depth - 1) for v in value]
     return plain(str(value))
+
+
+def _escape(found: re.Match[str]) -> str:
+    """Return the text of a lone surrogate: the byte that it stands for (PEP 383), or its number."""
+    number = ord(found[0])
+    return f"\\x{number & 0xFF:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
 
 
 def note_accelerator(kernel: KernelRecord, verdict: str) -> None:

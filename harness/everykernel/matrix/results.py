@@ -77,12 +77,15 @@ class Journal:
         self._write(head.encode())
 
     def add(self, result: CaseResult, kernel: KernelRecord) -> None:
-        """Write one result, and what its guest told about its kernel."""
+        """Write one result, and what its guest told about its kernel; what cannot be written leaves the file as it was.
+
+        Raises HarnessError where the disk takes no more, ValueError and others for what JSON cannot hold.
+        """
         with self._lock:
+            text = (",\n" if self._count else "") + _json(result)
             self._learn(kernel)
-            text = (",\n" if self._count else "") + json.dumps(result)
-            self._count += 1
             self._write(text.encode())
+            self._count += 1
 
     def learn(self, kernel: KernelRecord) -> None:
         """Write what became known about a kernel."""
@@ -98,6 +101,7 @@ class Journal:
                 self._file = -1
 
     def _learn(self, kernel: KernelRecord) -> None:
+        _json(kernel)  # raises while nothing has changed yet
         self._kernels.setdefault(kernel["spec"], {"spec": kernel["spec"]}).update(kernel)
 
     def _write(self, text: bytes) -> None:
@@ -106,7 +110,7 @@ class Journal:
         for key in ("accelerator", "accelerator_reason"):
             if found := sorted({k[key] for k in kernels if k.get(key)}):
                 self._run["host"][key] = ", ".join(found)
-        tail = f'\n],\n"kernels": {json.dumps(kernels)},\n"run": {json.dumps(self._run)}}}\n'
+        tail = f'\n],\n"kernels": {_json(kernels)},\n"run": {_json(self._run)}}}\n'
         data = text + tail.encode()
         data += b" " * (self._size - self._end - len(data))  # never leave a longer, older end behind
         try:
@@ -125,6 +129,10 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False)
 
 
 def read(path: Path) -> Results:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -35,8 +35,11 @@ class Schedule:
         """Run what makes a kernel ready."""
         return self._makers.submit(action)
 
-    def cell(self, ready: Future[Any], action: Callable[[], T]) -> Future[T]:
-        """Run a cell once ``ready`` has ended, however that ended, and a slot is free."""
+    def cell(self, ready: Future[Any], action: Callable[[], T], rescue: Callable[[Exception], T]) -> Future[T]:
+        """Run a cell once ``ready`` has ended, however that ended, and a slot is free.
+
+        ``rescue`` makes the cell's result of what went wrong around it; only a cell that was cancelled has none.
+        """
         cell: Future[T] = Future()
         self._waiting.add(cell)
 
@@ -44,8 +47,7 @@ class Schedule:
             if not cell.set_running_or_notify_cancel():
                 return
             try:
-                with self._slot():
-                    cell.set_result(action())
+                cell.set_result(self._run(action, rescue))
             except BaseException as e:
                 cell.set_exception(e)
 
@@ -57,6 +59,15 @@ class Schedule:
 
         ready.add_done_callback(begin)
         return cell
+
+    def _run(self, action: Callable[[], T], rescue: Callable[[Exception], T]) -> T:
+        try:
+            with self._slot():
+                return action()
+        except CancelledError:
+            raise
+        except Exception as e:
+            return rescue(e)
 
     def cancel(self) -> None:
         """Cancel what has not begun."""

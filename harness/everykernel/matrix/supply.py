@@ -33,10 +33,10 @@ def choose(
     return for_kernel(supplies, kernel.spec, facts.release, kernel.arch, kernel.source)
 
 
-def again(options: Iterable[str], spec: str) -> str:
-    """Return those ``--btf`` options that serve a kernel, as the command that runs one of its cells again has them."""
-    serve = [text for text in options if Path(text).exists() or text.partition("=")[0] in (spec, text)]
-    return "".join(f" --btf {shlex.quote(text)}" for text in serve)
+def again(given: Iterable[str], spec: str, option: str = "--btf") -> str:
+    """Return the supplies that serve a kernel as options, for the command that runs one of its cells again."""
+    serve = [text for text in given if Path(text).exists() or text.partition("=")[0] in (spec, text)]
+    return "".join(f" {option} {shlex.quote(text)}" for text in serve)
 
 
 def check(supplies: Iterable[Supply], specs: Iterable[str]) -> None:

@@ -58,7 +58,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.name == "case.toml" or _is_object(file_path, parent):
         from everykernel.plugin.items import CaseFile
 
-        return CaseFile.from_parent(parent, path=file_path)
+        return CaseFile.of(parent, file_path)
     return None
 
 
@@ -67,7 +67,9 @@ def _is_object(path: Path, parent: pytest.Collector) -> bool:
         return False
     if parent.session.isinitpath(path):
         return True
-    globs = parent.config.getini("kernel_objects")
+    from everykernel.plugin.session import session_of
+
+    globs = session_of(parent.config).settings.objects
     root = parent.config.rootpath
     shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     return any(fnmatch(shown, glob) or fnmatch(path.name, glob) for glob in globs)

@@ -7,6 +7,7 @@ from pathlib import Path
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
 from everykernel.errors import CaseError, EverykernelError, GuestError, HarnessError, UsageError
+from everykernel.escaping import printable
 from everykernel.matrix.records import CellReport
 from everykernel.report import blocks
 
@@ -51,8 +52,8 @@ def of_error(error: EverykernelError, path: Path, line: int, again: str, verbose
 
 
 def _represent(lines: list[str], path: Path, line: int, message: str) -> ReprExceptionInfo:
-    entry = ReprEntryNative([text + "\n" for text in lines])
+    entry = ReprEntryNative([printable(text) + "\n" for text in lines])
     return ReprExceptionInfo(
         reprtraceback=ReprTraceback([entry], None, style="native"),
-        reprcrash=ReprFileLocation(str(path), line, message),
+        reprcrash=ReprFileLocation(printable(str(path)), line, printable(message)),
     )

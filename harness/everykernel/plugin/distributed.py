@@ -37,6 +37,7 @@ class Controller:
         mine.order = list(ids)
         specs = [c.spec for c in mine.columns if not c.missing]
         counts = Counter(kernel_in(node_id, specs) for node_id in ids)
+        mine.attendance.guessed = [node_id for node_id in ids if kernel_in(node_id, specs)]
         used = [spec for spec in specs if counts[spec]]
         for spec in used:
             mine.board.expect(spec, counts[spec])
@@ -46,10 +47,12 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
-        """Learn what a worker's kernels took."""
+        """Learn what a worker's kernels took, and which items have to have results."""
         told = getattr(node, "workeroutput", {}).get("everykernel")
         if told:
-            self._session.cost.merge(*told)
+            made, notes, planned = told
+            self._session.cost.merge(made, notes)
+            self._session.attendance.plan(planned)
 
 
 def kernel_in(nodeid: str, specs: Sequence[str]) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from everykernel.errors import EverykernelError
+from everykernel.escaping import printable
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import SPEC, KernelSession, spec_of
 
 if TYPE_CHECKING:
     from everykernel.matrix.records import CellReport
+
+_TO_THE_END = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
 class Hooks:
@@ -27,7 +31,7 @@ class Hooks:
         if not settings.specs or self._session.worker:
             return None
         head = f"everykernel: kernels {', '.join(settings.specs)}"
-        return head if settings.dry else f"{head}; accelerator {_accelerator(settings.accel)}"
+        return printable(head if settings.dry else f"{head}; accelerator {_accelerator(settings.accel)}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
@@ -47,6 +51,7 @@ class Hooks:
         selected = [item for item in session.items if spec_of(item) not in (None, NO_KERNELS)]
         for item in selected:
             mine.board.expect(spec_of(item) or "")
+        mine.attendance.plan(item.nodeid for item in selected)
         if selected and not mine.worker:
             mine.ledger  # noqa: B018 - an empty report is a report
             mine.submit(selected)
@@ -80,26 +85,56 @@ class Hooks:
             verdict.attach(self._session, item, call, report)
         return report
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take results in; in the process that owns the terminal, workers' results too."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
+        """Take results in; in the process that owns the terminal, workers' results too.
+
+        A result that cannot be written makes the report an error, before anybody counts it.
+        """
         mine = self._session
-        cell: CellReport | None = getattr(report, "everykernel", None)
-        if cell is None or mine.worker:
-            return
+        if not mine.worker:
+            mine.attendance.follow(report)
+            cell: CellReport | None = getattr(report, "everykernel", None)
+            if cell is not None:
+                self._take(cell, report)
+        return (yield)
+
+    def _take(self, cell: CellReport, report: pytest.TestReport) -> None:
+        mine = self._session
+        before = cell["result"]["outcome"]
         new = mine.ledger.add(cell)
+        result = cell["result"]
+        if new and result["outcome"] != before:
+            from everykernel.plugin.crash import of_cell
+
+            report.outcome, report.when = "failed", "setup"  # what breaks there is an error, everywhere
+            report.longrepr = of_cell(cell, Path(report.nodeid.partition("::")[0]), 0)
         if mine.distributed or (new and not hasattr(report, "everykernel_cell")):
-            mine.board.ended(cell["result"]["kernel"], cell["result"]["outcome"])
+            mine.board.ended(result["kernel"], result["outcome"])
             mine.painter.flush()
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End every guest, and the report."""
-        self._session.close()
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """End every guest, and the report; compare the cells of the run with those in its results."""
+        mine = self._session
+        try:
+            mine.close()
+        except EverykernelError as e:
+            mine.attendance.error = f"{e.code}: {e}"
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        if mine.worker or session.config.option.collectonly:
+            return
+        if not (mine.attendance.planned or mine.attendance.guessed):
+            return
+        stopped = bool(session.shouldstop or session.shouldfail) or exitstatus not in _TO_THE_END
+        mine.attendance.close(mine.recorded, stopped=stopped)
+        if mine.attendance.error and session.exitstatus in (*_TO_THE_END, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
         """Show the matrix before the blocks of what failed."""
-        if self._session.results:
+        if self._session.results or self._session.attendance.error:
             from everykernel.plugin import summary
 
             self._session.painter.flush()

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from everykernel.errors import UsageError
+from everykernel.escaping import printable
 from everykernel.plugin.crash import CellBroke, CellFailed
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import SPEC, KernelSession, no_kernels, session_of
+
+_OF_ANOTHER_RUN = ("--kernel-report", "--kernel-keep", "--kernel-btf", "--kernel-missing")
 
 
 def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
@@ -21,8 +24,22 @@ def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
     from everykernel.matrix import supply
 
     node = f"{_relative(path, config)}::{name}"
-    btf = supply.again(session_of(config).settings.btf, spec)
-    return f"pytest --kernels {shlex.quote(spec)}{btf} {shlex.quote(node)}"
+    btf = supply.again(session_of(config).settings.btf, spec, "--kernel-btf")
+    return f"pytest --kernels {shlex.quote(spec)}{btf}{_given(config)} {shlex.quote(node)}"
+
+
+def _given(config: pytest.Config) -> str:
+    """Return our other options as they stood on the command line, but for those on what is written and kept."""
+    words: list[str] = []
+    arguments = iter(config.invocation_params.args)
+    for argument in map(str, arguments):
+        name, equals, _ = argument.partition("=")
+        if not name.startswith(("--kernel-", "--accel")) or name in _OF_ANOTHER_RUN:
+            continue
+        words.append(argument)
+        if not equals and not isinstance(config.getoption(name.lstrip("-").replace("-", "_"), None), bool):
+            words.append(str(next(arguments, "")))
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _relative(path: Path, config: pytest.Config) -> str:
@@ -32,6 +49,15 @@ def _relative(path: Path, config: pytest.Config) -> str:
 
 class CaseFile(pytest.File):
     """A case.toml, or an object."""
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, path: Path) -> CaseFile:
+        """Return the collector of a file; pytest prints its name as it is, so one that is no text is escaped here."""
+        if str(path).isprintable():
+            return cls.from_parent(parent, path=path)
+        root = parent.config.rootpath
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        return cls.from_parent(parent, path=path, name=printable(path.name), nodeid=printable(shown.as_posix()))
 
     def collect(self) -> Iterable[pytest.Item]:
         """Return one item for each kernel."""
@@ -45,7 +71,7 @@ class CaseFile(pytest.File):
             specs = session_of(self.config).specs()
         except UsageError as e:
             raise self.CollectError(str(e)) from e
-        stem = found.name.removesuffix(".bpf.o").removesuffix(".o")
+        stem = printable(found.name.removesuffix(".bpf.o").removesuffix(".o"))
         for spec in specs or [NO_KERNELS]:
             name = f"{stem}[{spec}]"
             # Given as text, pytest 9.2 reads the brackets as parameters, as --lf does when it reads its cache.
@@ -81,4 +107,4 @@ class CellItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return where the item comes from."""
-        return self.path, None, self.name
+        return Path(printable(str(self.path))), None, self.name

@@ -27,8 +27,11 @@ _SCOPES: dict[str, type[pytest.Collector] | None] = {
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
 
 
-def wishes(item: pytest.Item) -> tuple[str, MachineSpec]:
+def wishes(item: pytest.Item, memory: int | None) -> tuple[str, MachineSpec, bool]:
     """Return scope and machine that an item's ``kernel`` markers ask for; the closest wins, key by key.
+
+    ``memory`` is what the user gives guests that ask for none. The last of what is returned is whether anybody asked
+    for the machine's memory.
 
     Raises UsageError for a key or scope that does not exist.
     """
@@ -43,7 +46,9 @@ def wishes(item: pytest.Item) -> tuple[str, MachineSpec]:
             known = ", ".join(("scope", *_MACHINE_KEYS))
             raise UsageError(f"unknown key {key!r}", where="pytest.mark.kernel", remedy=f"known: {known}")
     asked = {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()}
-    return scope, MachineSpec.of(asked)
+    if memory is not None:
+        asked.setdefault("memory", memory)
+    return scope, MachineSpec.of(asked), "memory" in asked
 
 
 def request(session: KernelSession, item: pytest.Item) -> None:
@@ -54,7 +59,7 @@ def request(session: KernelSession, item: pytest.Item) -> None:
     if spec in (None, NO_KERNELS) or _ASKED in item.stash or session.campaign.column(spec).missing:
         return
     try:
-        scope, machine = wishes(item)
+        scope, machine, _ = wishes(item, session.settings.memory)
     except UsageError:
         return  # told when the item itself asks
     if scope == "function":
@@ -63,7 +68,7 @@ def request(session: KernelSession, item: pytest.Item) -> None:
 
 def take(session: KernelSession, item: pytest.Item, spec: str) -> Guest:
     """Return the guest for an item; it is closed when the item, or the scope that shares it, ends."""
-    scope, machine = wishes(item)
+    scope, machine, _ = wishes(item, session.settings.memory)
     kind = _SCOPES[scope]
     if kind is None:
         request(session, item)

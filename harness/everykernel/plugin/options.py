@@ -1,16 +1,24 @@
-"""The plugin's options, and what they add up to with the environment and the ini file."""
+"""The plugin's options, and what they add up to with the environment, pyproject.toml and the ini file."""
 
 from __future__ import annotations
 
+import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from everykernel import settings
+from everykernel.errors import UsageError
+
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
 
-REMEDY = "pytest --kernels 6.1, EVERYKERNEL_KERNELS=6.1, or kernels = '6.1' under [tool.pytest.ini_options]"
+REMEDY = "pytest --kernels 6.1, EVERYKERNEL_KERNELS=6.1, or kernels = ['6.1'] under [tool.everykernel]"
+
+# What options were called before each began with --kernel-: they work as ever, and --help does not show them.
+_OLD = {"--kernel-accel": "--accel", "--kernel-btf": "--btf", "--kernel-missing": "--kernels-missing"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,9 @@ class Settings:
         skip_missing: whether a kernel that no source serves is a column that says so, instead of an error.
         keep: whether a shell is opened in the guest of a failure.
         dry: whether only collection was asked for: nothing may be downloaded or booted.
+        memory: MiB of each guest that does not ask for some itself; None: what its maps take.
+        ceiling: MiB that a guest gets at most where none was asked for; None: the usual.
+        objects: globs of objects to collect from test folders.
     """
 
     specs: tuple[str, ...]
@@ -36,47 +47,64 @@ class Settings:
     skip_missing: bool
     keep: bool
     dry: bool
+    memory: int | None
+    ceiling: int | None
+    objects: tuple[str, ...]
 
 
 def add(parser: pytest.Parser) -> None:
-    """Declare options and ini keys."""
+    """Declare options and ini keys. No option has a default here, so that one that was given can be told."""
     group = parser.getgroup("everykernel", "tests on many kernels (everykernel)")
-    group.addoption(
+
+    def option(name: str, **attributes: Any) -> None:
+        group.addoption(name, **attributes)
+        if old := _OLD.get(name):
+            destination = name.removeprefix("--").replace("-", "_")
+            group.addoption(old, **{**attributes, "dest": destination, "help": argparse.SUPPRESS})
+
+    option(
         "--kernels",
         metavar="LIST",
-        help="kernels to test on, separated by commas: 5.10,6.1,6.12,6.1/i386 (also EVERYKERNEL_KERNELS, ini: kernels)",
+        help="kernels to test on, separated by commas: 5.10,6.1,6.12,6.1/i386 (also EVERYKERNEL_KERNELS)",
     )
-    group.addoption(
-        "--accel", choices=("auto", "kvm", "tcg"), default="auto", help="accelerator of the guests (default: auto)"
-    )
-    group.addoption(
+    option("--kernel-accel", choices=("auto", "kvm", "tcg"), help="accelerator of the guests (default: auto)")
+    option(
         "--kernel-timeout",
         type=_seconds,
-        default=60.0,
         metavar="SECONDS",
         help="how long a guest may take to answer a request that has no deadline of its own (default: 60)",
     )
-    group.addoption(
-        "--btf",
+    option(
+        "--kernel-btf",
         action="append",
-        default=[],
         metavar="[SPEC=]PATH",
         help="BTF to relocate against on kernels that have none (on SPEC only: 6.1/i386=PATH): raw, in ELF, or "
         "a folder with RELEASE.btf or DISTRIBUTION/VERSION/ARCH/RELEASE.btf.tar.xz; may be repeated",
     )
-    group.addoption(
+    option(
         "--kernel-report",
         type=Path,
         metavar="DIR",
         help="write results.json, matrix.md, and console, verifier logs and relocations of each cell to DIR",
     )
-    group.addoption(
-        "--kernels-missing",
+    option(
+        "--kernel-missing",
         choices=("fail", "skip"),
-        default="fail",
-        help="what to do about a kernel that no source serves: stop before anything boots, or run the rest",
+        help="what to do about a kernel that no source serves: stop before anything boots (default), or run the rest",
     )
-    group.addoption(
+    option(
+        "--kernel-memory",
+        type=_mebibytes,
+        metavar="MIB",
+        help="memory of each guest, where a case or a marker does not ask for some (default: what its maps take)",
+    )
+    option(
+        "--kernel-memory-ceiling",
+        type=_mebibytes,
+        metavar="MIB",
+        help="the largest guest where no memory is asked for (default: 4096, less where this host has less)",
+    )
+    option(
         "--kernel-keep", action="store_true", help="open a shell in the guest of a failure, before it is thrown away"
     )
     parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
@@ -84,20 +112,42 @@ def add(parser: pytest.Parser) -> None:
 
 
 def read(config: pytest.Config) -> Settings:
-    """Return the settings; the command line wins over the environment, that over the ini file."""
-    text = config.getoption("--kernels")
-    if text is None:
-        text = os.environ.get("EVERYKERNEL_KERNELS") or ",".join(config.getini("kernels"))
+    """Return the settings: the command line wins over the environment, that over pyproject.toml, that over the ini.
+
+    Raises pytest's UsageError for what is wrong in pyproject.toml.
+    """
+    try:
+        project = settings.read(config.invocation_params.dir)
+    except UsageError as e:
+        raise pytest.UsageError(f"everykernel: {e}") from e
+
+    def chosen(key: str, default: Any) -> Any:
+        given = config.getoption(f"kernel_{key.replace('-', '_')}")
+        return given if given is not None else project.get(key, default)
+
+    listed = config.getoption("--kernels")
+    if listed is None:
+        listed = os.environ.get("EVERYKERNEL_KERNELS") or ",".join(project.get("kernels") or config.getini("kernels"))
     return Settings(
-        specs=tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip())),
-        accel=config.getoption("--accel"),
-        timeout=config.getoption("--kernel-timeout"),
-        btf=tuple(config.getoption("--btf")),
-        report=config.getoption("--kernel-report"),
-        skip_missing=config.getoption("--kernels-missing") == "skip",
-        keep=config.getoption("--kernel-keep"),
+        specs=tuple(dict.fromkeys(part.strip() for part in listed.split(",") if part.strip())),
+        accel=chosen("accel", "auto"),
+        timeout=chosen("timeout", 60.0),
+        btf=tuple(chosen("btf", ())),
+        report=chosen("report", None),
+        skip_missing=chosen("missing", "fail") == "skip",
+        keep=config.getoption("kernel_keep"),
         dry=config.option.collectonly,
+        memory=chosen("memory", None),
+        ceiling=chosen("memory-ceiling", None),
+        objects=tuple(project.get("objects") or config.getini("kernel_objects")),
     )
+
+
+def _mebibytes(text: str) -> int:
+    value = int(text)
+    if value not in settings.MEMORY:
+        raise ValueError(text)
+    return value
 
 
 def _seconds(text: str) -> float:

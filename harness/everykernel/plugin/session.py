@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from everykernel.errors import EverykernelError, HarnessError, UsageError
+from everykernel.errors import EverykernelError, UsageError
+from everykernel.escaping import printable
 from everykernel.plugin import options
 
 if TYPE_CHECKING:
     from everykernel.kernels.supplied import Supply
     from everykernel.machine import MachineSource
     from everykernel.matrix.campaign import Campaign, Cost
+    from everykernel.matrix.case import Case
     from everykernel.matrix.ledger import Ledger
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
     from everykernel.matrix.records import CaseResult, CellReport
+    from everykernel.matrix.sizing import Sizing
+    from everykernel.plugin.attendance import Attendance
     from everykernel.plugin.items import CellItem
     from everykernel.plugin.keep import Keeper
     from everykernel.plugin.live import Painter
@@ -128,7 +132,15 @@ class KernelSession:
             board=self.board,
             timeout=self.settings.timeout,
             btf=self.btf,
+            sizing=self.sizing,
         )
+
+    @cached_property
+    def sizing(self) -> Sizing:
+        """What decides how large guests are."""
+        from everykernel.matrix.sizing import Sizing
+
+        return Sizing(self.settings.ceiling)
 
     @cached_property
     def cost(self) -> Cost:
@@ -180,15 +192,26 @@ class KernelSession:
                     if column.resolved is not None:
                         process.find(column.resolved.arch.qemu)
                 self.btf  # noqa: B018 - raises what is wrong with it
-                here = {c.spec: c.resolved for c in self.columns if c.resolved is not None}
-                asked = [(spec_of(i), i.case.machine if isinstance(i, CellItem) else MachineSpec()) for i in items]
-                room.reserve((here[spec], machine) for spec, machine in asked if spec in here)
+                here = {c.spec: c for c in self.columns if c.resolved is not None}
+                wanted = []
+                for item in items:
+                    its = here.get(spec_of(item) or "")
+                    if its is not None and its.resolved is not None:
+                        cell = isinstance(item, CellItem)
+                        machine = self.sizing.grant(self.case(item), its).machine if cell else MachineSpec()
+                        wanted.append((its.resolved, machine))
+                room.reserve(wanted)
             except EverykernelError as e:
                 error = e
         if error is not None:
             raise pytest.UsageError(f"everykernel: {error}") from error
 
     # --- cells
+
+    def case(self, item: pytest.Item) -> Case:
+        """Return the case of an item that is a cell, with the memory that the user gives its guest."""
+        case: Case = item.case  # type: ignore[attr-defined]
+        return case.with_memory(self.settings.memory)
 
     def submit(self, items: Sequence[pytest.Item]) -> None:
         """Schedule the cells of those items that are cells, each once."""
@@ -197,7 +220,7 @@ class KernelSession:
         for item in items:
             if isinstance(item, CellItem) and item.future is None and not self.campaign.column(item.spec).missing:
                 keep = self.keeper.keep if self.settings.keep else None
-                item.future = self.campaign.run(item.spec, item.case, keep=keep)
+                item.future = self.campaign.run(item.spec, self.case(item), keep=keep)
                 if not self.worker:
                     item.future.add_done_callback(partial(self._ended, item))
 
@@ -208,14 +231,14 @@ class KernelSession:
         report: CellReport = self.painter.wait(item.future, self.keeper.offer if self.settings.keep else None)
         self._name(item, report)
         if not self.worker:
-            self.ledger.add(report)
+            self.ledger.add(report)  # which changes one that cannot be written
         return report
 
     def skip_if_missing(self, spec: str) -> None:
-        """Skip the item if its kernel is missing, which only --kernels-missing skip lets happen."""
+        """Skip the item if its kernel is missing, which only --kernel-missing skip lets happen."""
         column = self.campaign.column(spec)
         if column.missing:
-            pytest.skip(f"kernel {column.missing}")
+            pytest.skip(printable(f"kernel {column.missing}"))
 
     def _ended(self, item: CellItem, future: Future[CellReport]) -> None:
         """Write a cell as soon as it ends, even while pytest still waits for one before it."""
@@ -224,10 +247,7 @@ class KernelSession:
         except (CancelledError, Exception):
             return
         self._name(item, report)
-        try:
-            self.ledger.add(report)
-        except HarnessError as e:
-            self.board.note(str(e))
+        self.ledger.add(report)
 
     def _name(self, item: CellItem, report: CellReport) -> None:
         report["result"]["test"] = item.nodeid
@@ -241,6 +261,18 @@ class KernelSession:
         return self.ledger.in_order(self.order) if "ledger" in self.__dict__ else []
 
     @property
+    def recorded(self) -> set[str]:
+        """The nodes of the items whose results were written."""
+        return self.ledger.recorded if "ledger" in self.__dict__ else set()
+
+    @cached_property
+    def attendance(self) -> Attendance:
+        """Which items of the run have what they should have in the results."""
+        from everykernel.plugin.attendance import Attendance
+
+        return Attendance()
+
+    @property
     def folder(self) -> Path | None:
         """The report folder, if one is written."""
         return self._folder.folder if self._folder is not None else None
@@ -252,7 +284,8 @@ class KernelSession:
             cost = self.campaign.cost
             self.cost.merge(cost.made, cost.notes)
             if self.worker:
-                self.config.workeroutput["everykernel"] = [cost.made, cost.notes]  # type: ignore[attr-defined]
+                told = [cost.made, cost.notes, list(self.attendance.planned)]
+                self.config.workeroutput["everykernel"] = told  # type: ignore[attr-defined]
         if self._folder is not None:
             self._folder.close(self.results, self.ledger.kernels)
 

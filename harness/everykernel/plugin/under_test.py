@@ -117,8 +117,8 @@ class Loader:
             path: the object; relative paths are looked up beside the test, then in the current folder. ``{arch}`` in it
                 stands for the kernel's architecture.
             programs: the names of the programs to load; all of them by default.
-            btf: BTF to relocate against where the kernel has none and ``--btf`` supplies none: a file or a folder, as
-                there.
+            btf: BTF to relocate against where the kernel has none and ``--kernel-btf`` supplies none: a file or a
+                folder, as there.
             btf_always: relocate against a supplied BTF even where the kernel has its own.
             contract: the loader contract, in the form of a case.toml's ``[contract]``.
             check: raise if a stage failed; with False, the test looks at ``.relocate`` and ``.load`` itself.

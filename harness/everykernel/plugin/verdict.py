@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, HarnessError
+from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.plugin.crash import CellBroke, CellFailed, of_cell, of_error
 from everykernel.plugin.items import CellItem, again
+from everykernel.plugin.lend import wishes
 
 if TYPE_CHECKING:
     from everykernel.plugin.session import KernelSession
@@ -48,17 +51,19 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         if report.when == "call" and isinstance(error, (GuestError, HarnessError)):
             report.when = "setup"  # pytest counts what breaks there as an error, everywhere: no verdict was reached
     if call.when == "call" or (call.when == "setup" and error is not None and not report.skipped):
-        made = _of_test(item, error, report, call.duration, session.machines.accelerator)
+        made = _of_test(item, error, report, call.duration, session)
         if made is not None:
             _properties(item, made["result"])
             _give(report, made, cell=False)
+        elif call.when == "setup":
+            report.everykernel_none = True  # type: ignore[attr-defined]
     under = item.stash.get(UNDER_TEST, None)
     if error is not None and not report.skipped and under is not None and session.settings.keep:
         session.keeper.shell(under.guest, str(error))
 
 
 def _of_test(
-    item: pytest.Item, error: BaseException | None, report: pytest.TestReport, seconds: float, accelerator: str
+    item: pytest.Item, error: BaseException | None, report: pytest.TestReport, seconds: float, session: KernelSession
 ) -> CellReport | None:
     """Return the result of a test that a user wrote; None where it never had a kernel, or was skipped."""
     under = item.stash.get(UNDER_TEST, None)
@@ -79,7 +84,10 @@ def _of_test(
     stages["run"] = run
     guest = under.guest
     name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}{_other(item)}"
+    _, _, sized = wishes(item, session.settings.memory)
     machine = {**guest.spec.describe(), "flavour": guest.kernel.flavour}
+    if not sized:
+        machine["memory"] = None
     result: CaseResult = {
         **records.empty(name, "", guest.kernel.spec, machine),
         "object": loaded.name if loaded is not None else None,
@@ -100,21 +108,22 @@ def _of_test(
         "again": again(item.config, item.path, _name(item), guest.kernel.spec),
     }
     kernel = kernel_record(guest.kernel, guest.facts)
-    records.note_accelerator(kernel, accelerator)
-    return {"result": result, "kernel": kernel, "console": guest.console()}
+    records.note_accelerator(kernel, session.machines.accelerator)
+    told: CellReport = records.plain({"result": result, "kernel": kernel, "console": guest.console()})
+    return told
 
 
 def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:
-    report.everykernel = made  # type: ignore[attr-defined]
+    report.everykernel = records.plain(made) if "PYTEST_XDIST_WORKER" in os.environ else made  # type: ignore[attr-defined]
     if cell:
         report.everykernel_cell = True  # type: ignore[attr-defined]
 
 
 def _properties(item: pytest.Item, result: CaseResult) -> None:
     """Give JUnit's XML the kernel and, where there is one, the reason code."""
-    item.user_properties.append(("kernel", result["kernel"]))
+    item.user_properties.append(("kernel", printable(result["kernel"])))
     if result.get("code"):
-        item.user_properties.append(("reason_code", result["code"]))
+        item.user_properties.append(("reason_code", printable(result["code"])))
 
 
 def _crash(report: pytest.TestReport) -> str:

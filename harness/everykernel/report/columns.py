@@ -6,8 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.report.labels import cut
+
+_WIDE = 30  # terminal cells of a column's head, at most
 
 
 @dataclass(frozen=True)
@@ -50,5 +54,17 @@ def btf(kernel: KernelRecord) -> str:
 
 
 def heads(kernel: KernelRecord) -> tuple[str, str, str]:
-    """Return the three lines of a column's head: spec, release, BTF."""
-    return kernel["spec"], short_release(kernel) or "-", btf(kernel)
+    """Return the three lines of a column's head, printable and no wider than a column may be: spec, release, BTF."""
+    return cut(printable(kernel["spec"]), _WIDE), cut(printable(short_release(kernel) or "-"), _WIDE), btf(kernel)
+
+
+def ranges(labels: Sequence[str], kernels: Sequence[str]) -> list[str]:
+    """Return columns with neighbours put together: ``6.1..6.18``; ``kernels`` are all of them, in order."""
+    at = {kernel: number for number, kernel in enumerate(kernels)}
+    runs: list[list[str]] = []
+    for label in sorted(labels, key=lambda label: at.get(label, len(at))):
+        if runs and label in at and at[label] == at.get(runs[-1][-1], -2) + 1:
+            runs[-1].append(label)
+        else:
+            runs.append([label])
+    return [run[0] if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,8 @@ from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CellReport
 
+_WIDTH = 80  # characters of a name: file systems take 255 bytes, some programs a path of 260
+
 
 def write(folder: Path, report: CellReport) -> str:
     """Write a cell's files below ``folder`` and return the cell's own folder, relative to it.
@@ -18,6 +21,8 @@ def write(folder: Path, report: CellReport) -> str:
     ``console.txt`` is what the kernel printed since the guest was restored, ``log-PROGRAM.txt`` a verifier log,
     ``relocations.jsonl`` one line a relocation, ``trace.txt`` the traceback of a defect of the harness. Raises
     HarnessError where they cannot be written.
+
+    Names come from objects and users: they are cut to what every file system takes, and lead nowhere else.
     """
     result = report["result"]
     name = Path("cells") / _safe(records.row(result)) / _safe(result.get("kernel", "?"))
@@ -28,22 +33,33 @@ def write(folder: Path, report: CellReport) -> str:
         own = folder / f"{name}-{number}"
     try:
         own.mkdir(parents=True)
-        (own / "console.txt").write_text(report.get("console", ""), encoding="utf-8")
+        _write(own / "console.txt", report.get("console", ""))
         if report.get("trace"):
-            (own / "trace.txt").write_text(report["trace"], encoding="utf-8")
+            _write(own / "trace.txt", report["trace"])
         for stage in STAGES:
             for program in result.get("stages", {}).get(stage, {}).get("programs", []):
                 if program.get("log"):
-                    (own / f"log-{_safe(program.get('name', ''))}.txt").write_text(program["log"], encoding="utf-8")
+                    _write(own / f"log-{_safe(program.get('name', ''))}.txt", program["log"])
         relocations = result.get("stages", {}).get("relocate", {}).get("relocations")
         if relocations:
-            text = "".join(json.dumps(r) + "\n" for r in relocations)
-            (own / "relocations.jsonl").write_text(text, encoding="utf-8")
+            text = "".join(json.dumps(r, allow_nan=False) + "\n" for r in relocations)
+            _write(own / "relocations.jsonl", text)
     except OSError as e:
         raise HarnessError(f"cannot be written: {e.strerror}", where=str(own)) from e
     return str(own.relative_to(folder))
 
 
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 def _safe(name: str) -> str:
-    """Return a name that is one harmless file name on every system."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._") or "_"
+    """Return a name that is one harmless file name on every system, at most `_WIDTH` characters long.
+
+    Of a longer one the end is kept, which tells paths apart, behind a digest of it all.
+    """
+    text = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._") or "_"
+    if len(text) <= _WIDTH:
+        return text
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:12]
+    return f"{digest}-{text[-(_WIDTH - 13) :]}"

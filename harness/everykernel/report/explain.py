@@ -9,6 +9,8 @@ from rich.text import Text
 
 from everykernel import core
 from everykernel.core.explain import Explanation
+from everykernel.report.columns import ranges
+from everykernel.report.screen import text
 
 
 @dataclass
@@ -48,34 +50,34 @@ def explained(subjects: Mapping[str, Subject], kernels: list[str]) -> Iterator[T
     for subject in amiss:
         yield from _at_length(subject, kernels)
     if moved:
-        yield Text("These differ between the kernels, and CO-RE takes care of it:", "bold")
+        yield text("These differ between the kernels, and CO-RE takes care of it:", "bold")
         for subject in moved:
-            yield Text(f"  {subject.title}: {_runs(subject.fits, kernels)}")
+            yield text(f"  {subject.title}: {_runs(subject.fits, kernels)}")
         yield Text()
     if still:
-        yield Text(f"{still} more {'is' if still == 1 else 'are'} the same in every kernel.")
+        yield text(f"{still} more {'is' if still == 1 else 'are'} the same in every kernel.")
 
 
 def _at_length(subject: Subject, kernels: list[str]) -> Iterator[Text]:
-    yield Text(subject.title, "bold")
-    yield Text(f"  asked by {', '.join(dict.fromkeys(subject.programs))}")
+    yield text(subject.title, "bold")
+    yield text(f"  asked by {', '.join(dict.fromkeys(subject.programs))}")
     first = next(iter(subject.amiss))
-    yield Text(f"  the object expects {first.expects}")
+    yield text(f"  the object expects {first.expects}")
     if subject.fits:
-        yield Text(f"  there: {_runs(subject.fits, kernels)}")
+        yield text(f"  there: {_runs(subject.fits, kernels)}")
     idioms: dict[str, None] = {}
     for explanation, where in subject.amiss.items():
-        yield Text(f"  {', '.join(_ranges(where, kernels))}: {explanation.has}", "yellow")
+        yield text(f"  {', '.join(ranges(where, kernels))}: {explanation.has}", "yellow")
         for near in explanation.nearest:
-            yield Text(f"      near: {near.text} ({near.declared}): {near.why}")
+            yield text(f"      near: {near.text} ({near.declared}): {near.why}")
         if explanation.idiom:
             idioms.setdefault(explanation.idiom)
     if subject.guarded:
-        yield Text("  the object asks first whether it exists: fine, as long as that guards this access", "green")
+        yield text("  the object asks first whether it exists: fine, as long as that guards this access", "green")
     elif idioms:
-        yield Text("  handles both:")
+        yield text("  handles both:")
         for line in "\n".join(idioms).splitlines():
-            yield Text(f"      {line}")
+            yield text(f"      {line}")
     yield Text()
 
 
@@ -84,18 +86,7 @@ def _runs(fits: dict[str, str], kernels: list[str]) -> str:
     by_value: dict[str, list[str]] = {}
     for label, value in fits.items():
         by_value.setdefault(value, []).append(label)
-    return ", ".join(f"{value} ({', '.join(_ranges(where, kernels))})" for value, where in by_value.items())
-
-
-def _ranges(labels: list[str], kernels: list[str]) -> list[str]:
-    """Return labels with neighbours put together: ``6.1..6.18``."""
-    runs: list[list[str]] = []
-    for label in sorted(labels, key=kernels.index):
-        if runs and kernels.index(label) == kernels.index(runs[-1][-1]) + 1:
-            runs[-1].append(label)
-        else:
-            runs.append([label])
-    return [run[0] if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs]
+    return ", ".join(f"{value} ({', '.join(ranges(where, kernels))})" for value, where in by_value.items())
 
 
 def note(subject: Subject, label: str, fixup: core.Fixup, explanation: Explanation, words: str) -> None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from everykernel.errors import HarnessError
+from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult, CellReport, KernelRecord, RunRecord
 from everykernel.matrix.results import Journal
 from everykernel.report import evidence, markdown
@@ -33,9 +34,15 @@ class ReportFolder:
         self._journal = Journal(folder / RESULTS, run, kernels)
 
     def add(self, report: CellReport) -> None:
-        """Write a cell that ended: its evidence, then its result, which names the evidence from now on."""
+        """Write a cell that ended: its evidence, then its result, which names the evidence from now on.
+
+        Where the evidence cannot be written, the cell is changed to say so, and its result is written all the same.
+        """
         result = report["result"]
-        result["evidence"] = evidence.write(self.folder, report)
+        try:
+            result["evidence"] = evidence.write(self.folder, report)
+        except Exception as e:
+            records.unwritten(report, e)
         self._journal.add(result, report["kernel"])
 
     def close(self, results: list[CaseResult], kernels: list[KernelRecord]) -> None:
@@ -43,6 +50,7 @@ class ReportFolder:
         self._journal.close()
         path = self.folder / MATRIX
         try:
-            path.write_text(markdown.render(results, kernels, self._run), encoding="utf-8")
+            text = markdown.render(results, kernels, self._run)
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError as e:
             raise HarnessError(f"cannot be written: {e.strerror}", where=str(path)) from e

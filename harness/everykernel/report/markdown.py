@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from everykernel.matrix import records
+from everykernel.escaping import printable
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, KernelRecord, RunRecord
-from everykernel.report import blocks, columns, marks, terminal
+from everykernel.report import causes, columns, marks, remarks, terminal
+
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+# What begins emphasis, code, links, tables, headings and entities anywhere in a line; a scheme and "www." begin links.
+_SPECIAL = re.compile(r"[\\`*\[\]|~#<>&\\]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=:)/(?=/)|(?<=www)\.")
 
 
 def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: RunRecord | None = None) -> str:
@@ -16,8 +21,9 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
     lines = ["# Kernel compatibility", ""]
     if run:
         host = run.get("host", {})
-        lines += [f"{run.get('tool')}, {run.get('started')}, accelerator {host.get('accelerator')}.", ""]
-    heads = ["<br>".join(_escape(line) for line in columns.heads(k)) for k in drawn.kernels]
+        told = f"{run.get('tool')}, {run.get('started')}, accelerator {host.get('accelerator')}."
+        lines += [escape(told), ""]
+    heads = ["<br>".join(escape(line) for line in columns.heads(k)) for k in drawn.kernels]
     lines.append("| case | " + " | ".join(heads) + " |")
     lines.append("|---|" + "---|" * len(heads))
     for row in drawn.rows:
@@ -26,19 +32,34 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
             found = drawn.cells.get((row, kernel["spec"]), [])
             text = " ".join("".join(m.symbol for m in marks.of_result(r)) for r in found)
             cells.append(text or ("missing" if kernel.get("missing") else ""))
-        lines.append(f"| {_escape(row)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {escape(row)} | " + " | ".join(cells) + " |")
     lines += ["", f"Three marks a cell: {', '.join(STAGES)}."]
     used = {m for found in drawn.cells.values() for r in found for m in marks.of_result(r)}
     lines += [f"{m.symbol} {m.meaning}. " for m in sorted(used, key=lambda m: m.meaning)]
     lines += ["", terminal.counts(results) + ".", ""]
-    lines += [f"- {_escape(note)}" for note in terminal.notes(drawn)]
-    wrong = [r for r in results if r.get("outcome") != records.PASSED]
-    if wrong:
+    rows, specs = {row: row for row in drawn.rows}, [k["spec"] for k in drawn.kernels]
+    lines += [f"- {escape(note)}" for note in (*terminal.notes(drawn), *remarks.lines(results, rows, specs))]
+    why = causes.find(results)
+    if why:
         lines += ["", "## What did not pass", ""]
-    for result in wrong:
-        lines += ["```text", *blocks.lines(result), "```", ""]
+    for block in causes.lines(why, rows, specs):
+        lines += [*fenced(block), ""]
+    if command := causes.again(why):
+        lines += ["One of these cells again:", "", *fenced([command])]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
+def escape(text: str) -> str:
+    """Return one line that Markdown shows as it is, in a paragraph, list or table, printable.
+
+    ASCII punctuation that begins something is escaped (CommonMark: "Backslash escapes"); an underscore only where it
+    can: not between letters. ``<``, ``>`` and ``&`` become entities, for what reads HTML only.
+    """
+    return _SPECIAL.sub(lambda found: _ENTITIES.get(found[0]) or f"\\{found[0]}", printable(text))
+
+
+def fenced(lines: Sequence[str]) -> list[str]:
+    """Return printable lines in a code block, whose fence is longer than any run of backticks in them."""
+    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}text", *lines, fence]

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from everykernel import core, wire
+from everykernel.report.screen import text
 
 _STYLES = {core.PATCHED: "", core.POISONED: "yellow", core.FAILED: "bold red"}
 _YES_NO = frozenset({"field_exists", "type_exists", "enumval_exists", "type_matches", "signed"})
@@ -60,7 +61,7 @@ def answers(relocations: list[wire.Relocation]) -> dict[Ask, Answer]:
 def details(relocations: list[wire.Relocation]) -> Table | Text:
     """Return a row for each record, against one kernel."""
     if not relocations:
-        return Text("the object has no CO-RE relocations")
+        return text("the object has no CO-RE relocations")
     table = Table(box=None, pad_edge=False)
     for name in ("program", "insn", "kind", "access", "local", "target"):
         table.add_column(name, overflow="fold", no_wrap=name != "access")
@@ -68,7 +69,7 @@ def details(relocations: list[wire.Relocation]) -> Table | Text:
     for r in relocations:
         said = f"{r['outcome']}: {r['message']}" if r.get("message") else r["outcome"]
         cells = (r["program"], r["insn"], r["kind"], r["access"], r["local"], r["target"])
-        table.add_row(*(Text("-" if c is None else str(c)) for c in cells), Text(said, _STYLES[r["outcome"]]))
+        table.add_row(*(text("-" if c is None else c) for c in cells), text(said, _STYLES[r["outcome"]]))
     return table
 
 
@@ -77,25 +78,25 @@ def side_by_side(columns: Mapping[str, list[wire.Relocation]]) -> Iterator[Table
     by_kernel = {label: answers(found) for label, found in columns.items()}
     asks = list(dict.fromkeys(ask for found in by_kernel.values() for ask in found))
     if not asks:
-        yield Text("the object has no CO-RE relocations")
+        yield text("the object has no CO-RE relocations")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("access", overflow="fold", ratio=1)
     for label in columns:
-        table.add_column(label, justify="right", no_wrap=True)
+        table.add_column(text(label), justify="right", no_wrap=True)
     seen = set()
     for ask in asks:
         cells = []
         before: str | None = None
         for found in by_kernel.values():
             answer = found[ask]
-            text = answer.text(ask.kind)
-            changed = before is not None and text != before
+            value = answer.text(ask.kind)
+            changed = before is not None and value != before
             seen.update({answer.outcome, CHANGED if changed else ""})
             style = _STYLES[answer.outcome] or ("bold" if changed else "")
-            cells.append(Text((CHANGED if changed else "") + text, style))
-            before = text
-        table.add_row(Text(str(ask)), *cells)
+            cells.append(text((CHANGED if changed else "") + value, style))
+            before = value
+        table.add_row(text(ask), *cells)
     yield table
     legend = ["offsets and sizes in bytes"]
     if CHANGED in seen:
@@ -104,4 +105,4 @@ def side_by_side(columns: Mapping[str, list[wire.Relocation]]) -> Iterator[Table
         legend.append("- not in this kernel (fails if it is reached)")
     if core.FAILED in seen:
         legend.append("refused: libbpf would not load the program")
-    yield Text("; ".join(legend), "dim")
+    yield text("; ".join(legend), "dim")

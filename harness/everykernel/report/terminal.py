@@ -6,31 +6,56 @@ It says the same without colour, in 100 columns, and where the terminal's encodi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
-from everykernel.matrix.records import CaseResult, KernelRecord
-from everykernel.report import blocks, columns, marks
+from everykernel.matrix.records import CaseResult, CellReport, KernelRecord
+from everykernel.report import blocks, causes, columns, marks, remarks
 from everykernel.report.columns import Grid
+from everykernel.report.labels import labels
 from everykernel.report.marks import Mark
 
 _LEGEND = (marks.PASSED, marks.FAILED, marks.EXPECTED, marks.ERROR, marks.SKIPPED, marks.NOT_REACHED, marks.WARNED)
-_ROW_WIDTH = 34  # the widest name of a row that is shown whole
+_NARROW, _WIDE = 24, 48  # characters of a row's name: less are shown where columns would not fit, never more
 _PADDING = 3  # between columns
 
 
 def show(console: Console, results: Sequence[CaseResult], kernels: Sequence[KernelRecord], *, verbose: int = 0) -> None:
-    """Print the whole report: matrix, legend, counts, and a block for each cell that did not pass."""
+    """Print the whole report: matrix, legend, counts, and why cells did not pass."""
     show_matrix(console, results, kernels, unicode=has_unicode(console))
-    for result in results:
-        if result.get("outcome") != records.PASSED:
-            console.print()
-            console.print(block(result, verbose=verbose))
+    show_failures(console, [{"result": result} for result in results], kernels, verbose=verbose)
+
+
+def show_failures(
+    console: Console, reports: Sequence[CellReport], kernels: Sequence[KernelRecord], *, verbose: int = 0
+) -> None:
+    """Print a block for each cause; from ``-v`` on, one for each cell that did not pass."""
+    results = [report["result"] for report in reports]
+    if verbose:
+        found = [
+            blocks.lines(
+                report["result"], console=report.get("console", ""), trace=report.get("trace", ""), verbose=verbose
+            )
+            for report in reports
+            if report["result"].get("outcome") != records.PASSED
+        ]
+    else:
+        drawn = columns.grid(results, kernels)
+        _, names = _names(drawn, console.width)
+        specs = [kernel["spec"] for kernel in drawn.kernels]
+        why = causes.find(results, reports)
+        found = causes.lines(why, names, specs)
+        if command := causes.again(why):
+            found.append([f"again, one cell (-v shows how for each): {command}"])
+    for first, *rest in found:
+        console.print()
+        console.print(Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)]), soft_wrap=True)
 
 
 def show_matrix(
@@ -52,14 +77,17 @@ def matrix(
     drawn = columns.grid(results, kernels)
     if not drawn.rows and not drawn.kernels:
         return Text("no results")
-    names = max([len(r) for r in drawn.rows] + [4])
-    first = min(names, _ROW_WIDTH)
+    shared, names = _names(drawn, width)
+    first = max([cell_len(name) for name in names.values()] + [4])
     parts: list[RenderableType] = []
     for group in _groups(drawn.kernels, width - first - _PADDING):
-        parts.append(_table(drawn, group, first, unicode))
+        parts.append(_table(drawn, names, group, first, unicode))
         parts.append(Text(""))
+    if shared:
+        parts.append(Text(f"all are in {shared}", "dim"))
     parts.append(_legend(drawn, unicode))
-    parts.extend(Text(line, no_wrap=True, overflow="ignore") for line in notes(drawn))
+    told = [*notes(drawn), *remarks.lines(results, names, [kernel["spec"] for kernel in drawn.kernels])]
+    parts.extend(Text(blocks.short(line), no_wrap=True, overflow="ignore") for line in told)
     parts.append(Text(counts(results)))
     return Group(*parts)
 
@@ -69,7 +97,7 @@ def _groups(kernels: Sequence[KernelRecord], room: int) -> list[list[KernelRecor
     groups: list[list[KernelRecord]] = [[]]
     used = 0
     for kernel in kernels:
-        needed = max(len(line) for line in columns.heads(kernel)) + _PADDING
+        needed = _width(kernel)
         if groups[-1] and used + needed > room:
             groups.append([])
             used = 0
@@ -78,7 +106,17 @@ def _groups(kernels: Sequence[KernelRecord], room: int) -> list[list[KernelRecor
     return groups
 
 
-def _table(drawn: Grid, kernels: Sequence[KernelRecord], first: int, unicode: bool) -> Table:
+def _names(drawn: Grid, width: int) -> tuple[str, dict[str, str]]:
+    """Return the folder that all rows share, and what each row is called where the terminal has ``width``."""
+    room = width - sum(map(_width, drawn.kernels)) - _PADDING
+    return labels(drawn.rows, max(_NARROW, min(_WIDE, room)))
+
+
+def _width(kernel: KernelRecord) -> int:
+    return max(cell_len(line) for line in columns.heads(kernel)) + _PADDING
+
+
+def _table(drawn: Grid, names: Mapping[str, str], kernels: Sequence[KernelRecord], first: int, unicode: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, _PADDING, 0, 0), show_header=True, header_style="")
     table.add_column(Text("\n\ncase"), no_wrap=True, width=first, overflow="ellipsis")
     for kernel in kernels:
@@ -87,7 +125,7 @@ def _table(drawn: Grid, kernels: Sequence[KernelRecord], first: int, unicode: bo
         head = Text.assemble((spec, "bold"), "\n", (release, "dim"), "\n", (has, style))
         table.add_column(head, no_wrap=True)
     for row in drawn.rows:
-        table.add_row(Text(row), *(_cell(drawn.cells.get((row, k["spec"]), []), k, unicode) for k in kernels))
+        table.add_row(Text(names[row]), *(_cell(drawn.cells.get((row, k["spec"]), []), k, unicode) for k in kernels))
     return table
 
 
@@ -165,9 +203,3 @@ def counts(results: Sequence[CaseResult]) -> str:
     if warned:
         parts.append(f"{warned} with kernel warnings")
     return ", ".join(parts)
-
-
-def block(result: CaseResult, *, verbose: int = 0) -> Text:
-    """Return the block of one cell that did not pass, its first line emphasised."""
-    first, *rest = blocks.lines(result, verbose=verbose)
-    return Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)])

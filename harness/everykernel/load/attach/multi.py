@@ -33,9 +33,8 @@ def uprobes(system: System, fd: int, target: str, attach_type: str, *, at_return
 def kprobes(system: System, fd: int, target: str, attach_type: str, *, at_return: bool = False) -> Link:
     """Attach to all functions that a pattern names (Linux commit 0dcac2725406, v5.18); it is one link."""
     what = f"kprobe {target}"
-    names = (functions(system, target) if files.is_pattern(target) else []) or [
-        target
-    ]  # and what the kernel has not, it says
+    names = functions(system, target) if files.is_pattern(target) else []
+    names = names or [target]  # and what the kernel has not, it says
     pointers = Block(f"{len(names)}Q", *map(text, names))
     flags = _MULTI_RETURN if at_return else 0
     extra = ("IIQQQ", flags, len(names), pointers, 0, 0)

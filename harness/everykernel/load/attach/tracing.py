@@ -130,9 +130,8 @@ def trace(kernel: KernelTypes, fd: int, target: str) -> Link:
                 else ("kernel-config-missing", "this kernel has no trampolines")
             )
             raise NotAttached(f"attaching to {target}: {error_name(e.errno)}: {why}", code=code, number=e.errno) from e
-        if e.errno == errno.EBUSY and (
-            why := _untraceable(kernel.system, target)
-        ):  # its first bytes are no call that was left out
+        why = _untraceable(kernel.system, target) if e.errno == errno.EBUSY else ""
+        if why:  # its first bytes are no call that was left out
             raise outcome.refused(f"attaching to {target}", e, why) from e
         raise outcome.refused(f"attaching to {target}", e) from e
 

@@ -16,7 +16,7 @@ from everykernel.load.kernel.operations import Operations
 from everykernel.load.kernel.program import verified_instructions
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.loaded import LoadedObject, Program
-from everykernel.load.programs import contexts, loading, reasons, tables, verifier
+from everykernel.load.programs import contexts, instructions, loading, reasons, tables, verifier
 from everykernel.load.programs.link import link
 from everykernel.load.programs.relocate import decides
 from everykernel.load.system.errnos import error_name
@@ -187,6 +187,8 @@ class Attempts:
             reason = Reason("kfunc-missing", f"a weak function that is called is not resolved: {why}")
         elif reasons.poisoned(verdict, log):
             reason = self._unresolved(spec, linked, verdict)
+        elif newer := instructions.lacking(linked.code, verdict.insn, verdict.reason, self.spec.byteorder):
+            reason = Reason("verifier-rejected", f"{newer}: {verdict.lines}")
         else:
             reason = reasons.of_program(refused.error, verdict, log, spec.rule, self.kernel.probes)
         name = error_name(refused.error.errno)

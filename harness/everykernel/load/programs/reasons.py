@@ -43,6 +43,7 @@ _UNKNOWN = {
         "this kernel knows no callbacks, functions whose address is taken (Linux does since v5.13)",
     ),
 }
+_POINTER_ARGUMENT = re.compile(r"Arg#\d+ type PTR in \S+ is not supported yet")  # Linux commit e5069b9c23b3
 
 # What the verifier says, and what it means. The first that matches wins. Sources: check_helper_call,
 # check_kfunc_call, check_max_stack_depth and bpf_check of kernel/bpf/verifier.c, Linux 5.10 to 6.18.
@@ -81,11 +82,14 @@ def poisoned(verdict: Verdict, log: str) -> bool:
 
 
 def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, probes: Probes) -> Reason:
-    """Return why the kernel refused a program (poisoned relocations and missing targets aside)."""
+    """Return why the kernel refused a program (what could not be relocated, found or is no instruction aside)."""
     number = PROGRAM_TYPE[rule.type]
     for pattern, code in _SAYINGS:
         if pattern.search(verdict.reason) or (not verdict.reason and pattern.search(log)):
             return Reason(code, _helper(verdict) if code == "helper-unsupported" else verdict.lines)
+    if _POINTER_ARGUMENT.match(verdict.reason):
+        what = "this kernel takes no pointers in global functions (Linux does since v5.12; make it static)"
+        return Reason("verifier-rejected", f"{what}: {verdict.lines}")
     if verdict.reason in _UNKNOWN:
         code, what = _UNKNOWN[verdict.reason]
         return Reason(code, f"{what}: {verdict.lines}")
@@ -105,7 +109,8 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
             what = "fragmented packets" if rule.frags else "programs that may sleep"
             return Reason("attach-type-unsupported", f"this kernel does not know {what} for {rule.type}")
     if error.errno == errno.E2BIG:
-        return Reason("limit-exceeded", verdict.lines or "it has more instructions than this kernel takes")
+        many = "it is longer, or has more paths, than this kernel's verifier goes"
+        return Reason("limit-exceeded", verdict.lines if verdict.reason else many)
     if error.errno == errno.EPERM and not verdict.reason:
         return Reason("permission-denied", "the kernel denies loading programs to this caller")
     if error.errno in (ENOTSUPP, errno.EOPNOTSUPP) and rule.btf and not verdict.reason:

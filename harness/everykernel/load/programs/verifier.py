@@ -5,6 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.load.programs.link import Linked
 
-_INSN = re.compile(r"^(\d+): \([0-9a-f]{2}\) ")
+_INSN = re.compile(r"^(\d+): (?:\([0-9a-f]{2}\) |BUG_)")  # BUG_db: no name for it
 # Lines at the end of a log that say nothing about the reason.
 _TAIL = re.compile(
     r"^(processed \d+ insns|verification time|stack depth|peak_states|max_states_per_insn|total_states|mark_read|"
-    r"insns_processed|-- END|arg#\d+ .* doesn't|R\d+(_\w+)?=|\d+: R\d+|; |from \d+ to \d+|frame\d+: )"
+    r"insns_processed|-- END|arg#\d+ .* doesn't|R\d+(_\w+)?=|\d+: R\d+|; |from \d+ to \d+|frame\d+: |"
+    r"Validating \S+ func#\d+\.\.\.|caller:|callee:|last_idx |regs=|parent )"
 )
+_REPORT = "\nVerification failed: "  # begins the report that Linux 7.3 writes behind the verifier's words
+_ARGUMENT = re.compile(r"arg#\d+ ")  # a remark on an argument: what it led to comes behind it
 POISON = "#195896080"  # the call of no helper that stands for what could not be relocated: libbpf's 0xbad2310
 _POISON_KFUNC = re.compile(r"(\d+): \(85\) call (unknown#2002(\d{6}))\ninvalid func \2\n")
 _POISON_MAP = re.compile(r"(\d+): \(85\) call (unknown#200100(\d{4}))\ninvalid func \2\n")
@@ -46,15 +50,19 @@ class Verdict(NamedTuple):
 
 def parse(log: str) -> Verdict:
     """Return what a log tells; everything empty for an empty one."""
-    lines = log.rstrip("\0\n ").splitlines()
+    lines = log.partition(_REPORT)[0].rstrip("\0\n ").splitlines()
     text, insn, at = "", None, -1
     for number in range(len(lines) - 1, -1, -1):
         found = _INSN.match(lines[number])
         if found:
             insn, text, at = int(found[1]), lines[number], number
             break
-    reasons = [line for line in lines[at + 1 :] if line.strip() and not _TAIL.match(line)]
-    return Verdict(insn, text.split(" ; ")[0].rstrip(), reasons[0].strip() if reasons else "")
+    words = [line for line in map(str.strip, lines[at + 1 :]) if line and not _TAIL.match(line)]
+    remarks = list(itertools.takewhile(_ARGUMENT.match, words))
+    reason = words[0] if words else ""
+    if remarks and len(words) > len(remarks):
+        reason = f"{words[len(remarks)]} ({remarks[-1]})"
+    return Verdict(insn, text.split(" ; ")[0].rstrip(), reason)
 
 
 def name_map(log: str, maps: Sequence[str]) -> tuple[str, str]:

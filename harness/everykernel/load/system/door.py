@@ -99,22 +99,24 @@ class System(Files):
         """Call bpf(2); return its result. Raises OSError."""
         blocks: list[tuple[Block, bytearray]] = []
         result = syscalls.bpf((self._numbers or self._calls())[0], command, self._packed(attributes, blocks))
-        for block, packed in blocks:
-            block.fields = self.unpack(block.format, packed)
+        for block, written in blocks:
+            block.fields = self.unpack(block.format, written)
         if result < 0:
             raise failure(-result)
         return result
 
     def bpf_fields(self, command: int, attributes: Fields) -> tuple[int, tuple[Any, ...]]:
         """Call bpf(2); return the errno (0 without an error), and the attribute's fields as the kernel left them."""
-        blocks: list[tuple[Block, bytearray]] = []  # kept until the call is over
+        blocks: list[tuple[Block, bytearray]] = []
         packed = self._packed(attributes, blocks)
         result = syscalls.bpf((self._numbers or self._calls())[0], command, packed)
+        for block, written in blocks:
+            block.fields = self.unpack(block.format, written)
         return -min(result, 0), self.unpack(attributes[0], packed)
 
     def perf_event_open(self, attributes: Fields, pid: int, cpu: int) -> int:
         """Call perf_event_open(2); return the descriptor. Raises OSError."""
-        blocks: list[tuple[Block, bytearray]] = []
+        blocks: list[tuple[Block, bytearray]] = []  # they live until the call is over
         packed = self._packed(attributes, blocks)
         result = syscalls.perf_event_open((self._numbers or self._calls())[1], packed, pid, cpu)
         if result < 0:

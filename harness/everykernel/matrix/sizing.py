@@ -1,0 +1,100 @@
+"""How much memory a cell's guest is given: what was asked for, else what its maps take; more where it runs out."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from everykernel.errors import EverykernelError
+from everykernel.machine.spec import MachineSpec
+from everykernel.matrix import footprint
+from everykernel.matrix.case import Case
+from everykernel.matrix.plan import Column
+from everykernel.matrix.records import PASSED, CellReport
+
+_MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass
+class Granted:
+    """What a cell is run with.
+
+    Attributes:
+        case: the cell's.
+        machine: the machine that its guest is given, this time.
+        need: the bytes that its maps take, as far as the object tells.
+        notes: why the guest is as large as it is.
+    """
+
+    case: Case
+    machine: MachineSpec
+    need: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def grow(self, memory: int, report: CellReport) -> None:
+        """Give it more than the guest of ``report`` had."""
+        self.notes.append(f"{self.machine.memory} MiB were too few ({report['starved']}): run again with {memory}")
+        self.machine = replace(self.machine, memory=memory)
+
+
+class Sizing:
+    """Decides how large guests are. A memory that a user or a case asks for is an order, and never changed.
+
+    Args:
+        ceiling: MiB that a guest gets at most; None: `footprint.CEILING`, less where this host has less.
+    """
+
+    def __init__(self, ceiling: int | None = None) -> None:
+        here = footprint.available(_MEMINFO.read_text(encoding="ascii"))
+        self.ceiling = ceiling if ceiling is not None else min(here, footprint.CEILING)
+        self._why = "memory-ceiling" if ceiling is not None or here >= footprint.CEILING else "this host has no more"
+        self._needs: dict[tuple[str, str, int], int] = {}
+        self._lock = threading.Lock()
+
+    def grant(self, case: Case, column: Column) -> Granted:
+        """Return what a case is run with at first on a kernel."""
+        granted = Granted(case, case.machine)
+        if case.sized or column.resolved is None:
+            return granted
+        granted.need = self._need(case, column)
+        memory = footprint.fitting(granted.need, self.ceiling)
+        if memory != footprint.SMALLEST:
+            granted.notes.append(f"its maps take {granted.need >> 20} MiB: a guest of {memory} MiB")
+        granted.machine = replace(case.machine, memory=memory)
+        return granted
+
+    def larger(self, granted: Granted, report: CellReport) -> int | None:
+        """Return how much memory the cell is to be run again with; None where it is not."""
+        if granted.case.sized or not report.get("starved"):
+            return None
+        return footprint.larger(granted.machine.memory, self.ceiling)
+
+    def tell(self, granted: Granted, report: CellReport) -> None:
+        """Put into a cell's record why its guest was as large as it was, and what limit it met."""
+        result = report["result"]
+        result["notes"] = [*granted.notes, *result.get("notes", [])]
+        if granted.case.sized or not report.get("starved"):
+            return
+        memory = granted.machine.memory
+        if footprint.room(memory) < granted.need:
+            limit = f"its maps take {granted.need >> 20} MiB, and {memory} MiB is the largest guest ({self._why})"
+        else:
+            limit = f"a guest of {memory} MiB has room: the limit is the kernel's own (on 32 bits, its address space)"
+        result["notes"].append(limit)
+        if result.get("outcome") != PASSED:
+            result["message"] = f"{result.get('message', '')}; {limit}"
+
+    def _need(self, case: Case, column: Column) -> int:
+        """Return what an object's maps take, worked out once for each object and number of CPUs."""
+        assert column.resolved is not None
+        try:
+            path = case.object_path(column.resolved.arch)
+            key = (str(path), str(case.contract), case.machine.cpus)
+            with self._lock:
+                if key not in self._needs:
+                    contract = dict(case.contract)
+                    self._needs[key] = footprint.need(path.read_bytes(), path.name, contract, case.machine.cpus)
+                return self._needs[key]
+        except (EverykernelError, OSError):
+            return 0  # the cell itself says so

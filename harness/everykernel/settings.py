@@ -1,0 +1,129 @@
+"""What a project's pyproject.toml says under ``[tool.everykernel]``, for pytest and the command alike.
+
+Its place: the command line wins over the environment, that over this table, that over pytest's own ini keys. Reading is
+strict: an unknown key or a value of the wrong type is a UsageError that names file and key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from everykernel.errors import UsageError
+
+FILENAME = "pyproject.toml"
+_TABLE = "tool.everykernel"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of the table.
+
+    Attributes:
+        what: what its value has to be, for people.
+        read: returns the value as options have it, or raises ValueError; given the value and the file's folder.
+    """
+
+    what: str
+    read: Callable[[Any, Path], Any]
+
+
+def _texts(value: Any, _: Path) -> list[str]:
+    found = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(text, str) and text.strip() for text in found):
+        raise ValueError(value)
+    return found
+
+
+def _choice(*among: str) -> Key:
+    def read(value: Any, _: Path) -> str:
+        if not isinstance(value, str) or value not in among:
+            raise ValueError(value)
+        return value
+
+    return Key(f"one of {', '.join(among)}", read)
+
+
+def _seconds(value: Any, _: Path) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ValueError(value)
+    return float(value)
+
+
+def _mebibytes(value: Any, _: Path) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in MEMORY:
+        raise ValueError(value)
+    return value
+
+
+def _supplies(value: Any, folder: Path) -> list[str]:
+    """Return ``[SPEC=]PATH`` texts, their paths seen from the file's folder."""
+    found = []
+    for text in _texts([value] if isinstance(value, str) else value, folder):
+        spec, equals, path = text.partition("=")
+        whole = not equals or (folder / text).exists()
+        found.append(str(folder / text) if whole else f"{spec}={folder / path}")
+    return found
+
+
+def _path(value: Any, folder: Path) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return folder / value
+
+
+MEMORY = range(256, 65537)  # MiB
+KEYS: dict[str, Key] = {
+    "kernels": Key("a list of kernels, or text with commas", _texts),
+    "objects": Key("a list of globs", _texts),
+    "accel": _choice("auto", "kvm", "tcg"),
+    "timeout": Key("a number of seconds", _seconds),
+    "btf": Key("a path, or a list of [SPEC=]PATH", _supplies),
+    "missing": _choice("fail", "skip"),
+    "memory": Key("a number of MiB from 256 to 65536", _mebibytes),
+    "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),
+    "report": Key("a path", _path),
+}
+
+
+def read(start: Path) -> dict[str, Any]:
+    """Return the settings of the project that a folder belongs to, by key; empty where there are none.
+
+    The file is the nearest pyproject.toml, from ``start`` upward, that has the table. Raises UsageError for one that is
+    no TOML, and for what is wrong in the table.
+    """
+    for folder in (start, *start.parents):
+        path = folder / FILENAME
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as e:
+            raise UsageError(f"cannot be read: {e.strerror}", where=str(path)) from e
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+            raise UsageError(f"is not TOML: {e}", where=str(path)) from e
+        tool = table.get("tool", {})
+        if isinstance(tool, dict) and "everykernel" in tool:
+            return _read(tool["everykernel"], path)
+    return {}
+
+
+def _read(table: Any, path: Path) -> dict[str, Any]:
+    where = f"{path}: {_TABLE}"
+    if not isinstance(table, dict):
+        raise UsageError("is not a table", where=where, remedy=f"write [{_TABLE}]")
+    found = {}
+    for name, value in table.items():
+        if name not in KEYS:
+            nearest = difflib.get_close_matches(name, KEYS, 1)
+            remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(KEYS)}"
+            raise UsageError(f"unknown key {name!r}", where=where, remedy=remedy)
+        try:
+            found[name] = KEYS[name].read(value, path.parent)
+        except ValueError:
+            raise UsageError(f"{name} = {value!r} is not {KEYS[name].what}", where=where) from None
+    return found

@@ -1,0 +1,92 @@
+"""``[tool.everykernel]`` in pyproject.toml: read strictly, and from the nearest file that has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from everykernel import settings
+from everykernel.errors import UsageError
+
+
+def write(folder: Path, *lines: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "pyproject.toml"
+    path.write_text("\n".join(("[project]", 'name = "x"', *lines)))
+    return path
+
+
+def test_every_key(tmp_path: Path) -> None:
+    """Each key arrives as options have it; paths start from the file's folder."""
+    (tmp_path / "a=b").mkdir()
+    write(
+        tmp_path,
+        "[tool.everykernel]",
+        'kernels = ["5.10", "6.1"]',
+        'objects = "*.bpf.o"',
+        'accel = "tcg"',
+        "timeout = 30",
+        'btf = ["btf", "6.1/i386=old.btf", "a=b"]',
+        'missing = "skip"',
+        "memory = 512",
+        "memory-ceiling = 2048",
+        'report = "out"',
+    )
+    assert settings.read(tmp_path / "sub" / "folder") == {
+        "kernels": ["5.10", "6.1"],
+        "objects": ["*.bpf.o"],
+        "accel": "tcg",
+        "timeout": 30.0,
+        "btf": [f"{tmp_path}/btf", f"6.1/i386={tmp_path}/old.btf", f"{tmp_path}/a=b"],
+        "missing": "skip",
+        "memory": 512,
+        "memory-ceiling": 2048,
+        "report": tmp_path / "out",
+    }
+    assert settings.read(tmp_path).keys() == settings.KEYS.keys()
+
+
+def test_the_nearest_that_has_the_table(tmp_path: Path) -> None:
+    """A pyproject.toml without the table is passed over; without any, nothing is set."""
+    write(tmp_path, "[tool.everykernel]", 'kernels = "5.10, 6.1"')
+    write(tmp_path / "inner", "[tool.other]", "kernels = 1")
+    assert settings.read(tmp_path / "inner") == {"kernels": ["5.10", "6.1"]}
+    write(tmp_path / "inner", "[tool.everykernel]")
+    assert settings.read(tmp_path / "inner") == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("kernel = '6.1'", "unknown key 'kernel' [did you mean 'kernels'?]"),
+        ("kernels = 6.1", "kernels = 6.1 is not a list of kernels, or text with commas"),
+        ("kernels = ['']", "kernels = [''] is not a list of kernels, or text with commas"),
+        ("accel = 'hvf'", "accel = 'hvf' is not one of auto, kvm, tcg"),
+        ("accel = []", "accel = [] is not one of auto, kvm, tcg"),
+        ("timeout = true", "timeout = True is not a number of seconds"),
+        ("timeout = inf", "timeout = inf is not a number of seconds"),
+        ("timeout = -1", "timeout = -1 is not a number of seconds"),
+        ("memory = '1G'", "memory = '1G' is not a number of MiB from 256 to 65536"),
+        ("memory = 8", "memory = 8 is not a number of MiB from 256 to 65536"),
+        ("btf = {}", "btf = {} is not a path, or a list of [SPEC=]PATH"),
+        ("missing = false", "missing = False is not one of fail, skip"),
+        ("report = 1", "report = 1 is not a path"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, line: str, message: str) -> None:
+    """An unknown key, or a value of the wrong type, is a usage error that names file and key."""
+    path = write(tmp_path, "[tool.everykernel]", line)
+    with pytest.raises(UsageError) as caught:
+        settings.read(tmp_path)
+    assert str(caught.value) == f"{path}: tool.everykernel: {message}"
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    """What is no TOML, and a table that is none, say so."""
+    path = write(tmp_path, "[tool]", "everykernel = 1")
+    with pytest.raises(UsageError, match=r"tool.everykernel: is not a table \[write \[tool.everykernel\]\]"):
+        settings.read(tmp_path)
+    path.write_text("[")
+    with pytest.raises(UsageError, match=r"pyproject.toml: is not TOML: "):
+        settings.read(tmp_path)
