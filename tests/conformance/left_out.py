@@ -34,13 +34,18 @@ OBJECTS = (
         "libbpf takes no legacy maps; ours does",
         re.compile(r"legacy map definitions|bad map relo against .* in section 'maps/"),
     ),
+    Reason("libbpf 1.7 knows no variables per CPU", re.compile(r"bad map relo against .* in section '\.percpu")),
     Reason("libbpf loads no object of another byte order", re.compile(r"endian")),
-    Reason("libbpf takes no object with static programs", re.compile(r"is static and not supported")),
 )
 
 # An object that libbpf does not open, and neither do we.
 UNSOUND = (
+    Reason("a static program", re.compile(r"is static and not supported")),
     Reason("an extern has no BTF", re.compile(r"^failed to find BTF for extern")),
+    Reason("a map that is not global", re.compile(r"unsupported map linkage")),
+    Reason("a map's definition", re.compile(r"^map '.*': (invalid pinning value|conflicting|'values' member)")),
+    Reason("a weak map that gave way", re.compile(r"map relo failed to find map for section '\.maps'")),
+    Reason("a function outside .text", re.compile(r"bad call relo against|bad map relo against .* in section")),
     Reason("no sound object", re.compile(r"^elf: |is not a valid eBPF object file|^Error loading BTF|corrupted")),
 )
 

@@ -35,6 +35,13 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> libbpf.Loader:
     return libbpf.Loader(Archive(), tmp_path_factory.mktemp("loader"))
 
 
+# Patterns of libbpf 1.8 that 1.7 does not have.
+NEWER = {
+    *("tp.s+", "tracepoint.s+", "raw_tp.s+", "raw_tracepoint.s+", "tp_btf.s+", "fentry.multi+", "fentry.multi.s+"),
+    *("fexit.multi+", "fexit.multi.s+", "fsession.multi+", "fsession.multi.s+"),
+}
+
+
 def _ours(name: str) -> tuple[int, int] | None:
     rule, _ = sections.match(name)
     if rule is None:
@@ -48,6 +55,7 @@ def test_every_section_that_libbpf_knows_has_its_type_and_attach_type(loader: li
     table = loader.section_names()
     assert len(table) > 100
     names = [form for name in table for form in _forms(name.rstrip("+"))]
+    names = [name for name in names if (rule := sections.match(name)[0]) is None or rule.pattern not in NEWER]
     assert {name: _ours(name) for name in names} == loader.sections(names)
 
 
@@ -57,7 +65,7 @@ def _forms(stem: str) -> list[str]:
 
 def test_our_table_has_no_section_of_its_own(loader: libbpf.Loader) -> None:
     """Every row of our table is one of libbpf's, written alike, and none is there twice."""
-    assert sorted(rule.pattern for rule in sections.RULES) == sorted(loader.section_names())
+    assert sorted(rule.pattern for rule in sections.RULES) == sorted([*loader.section_names(), *NEWER])
 
 
 def test_the_reference_says_what_it_made_of_each_object() -> None:

@@ -90,7 +90,6 @@ def relocate_program(spec: ObjectSpec, program: ProgramSpec, session: Session) -
 def _records(spec: ObjectSpec, program: ProgramSpec) -> Iterator[tuple[Function, int, CoreRecord]]:
     for section in spec.core_sections:
         for function in spec.by_section.get(section, ()):
-            own = function.name == program.function or function.local  # libbpf refuses local ones outside .text
-            if own or section == spec.shared_section:
+            if function.name == program.function or section == spec.shared_section:
                 for index, record in function.core:
                     yield function, index, record
