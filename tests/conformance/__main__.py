@@ -72,13 +72,13 @@ def main(words: list[str]) -> int:
                 tallies = relocating.run([*objects, *big], specs, folder, console)
                 well &= relocating.report(tallies, relocating.shortfalls(tallies) if whole else (), console)
             else:
-                tally = loading.run(objects, specs, folder, console)
-                short = loading.shortfalls(tally) if whole else ()
-                well &= loading.report(tally, objects, specs, short, console)
+                found = loading.run(objects, specs, folder, console)
+                short = loading.shortfalls(found) if whole else ()
+                well &= loading.report(found, objects, short, console)
                 if whole:
                     own = [o for o in objects if o.own]
-                    tally = loading.run(own, loading.GENERIC, folder, console)
-                    well &= loading.report(tally, own, loading.GENERIC, (), console)
+                    found = loading.run(own, loading.GENERIC, folder, console)
+                    well &= loading.report(found, own, (), console)
     return 0 if well else 1
 
 

@@ -52,3 +52,13 @@ EXTERN = re.compile(r"extern (?:\((?:func|var) ksym\) )?'(?P<name>[^']+)'")
 def reason(words: str, among: tuple[Reason, ...]) -> str:
     """Return the name of the reason that libbpf's words give, "" if it is none of these."""
     return next((one.name for one in among if one.said.search(words)), "")
+
+
+# How many programs or objects at most may be left out on one kernel, for each reason: what was found, and a tenth. More
+# is no longer what somebody looked at.
+_MOST: dict[str, int] = {}
+
+
+def most(kind: str) -> int:
+    """Return how many may be left out on one kernel: ``kind`` is ``object`` or ``program``, a colon and the reason."""
+    return _MOST.get(kind, 0)

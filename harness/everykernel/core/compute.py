@@ -222,9 +222,7 @@ def _fixup(
     candidates = resolved.candidates
     btf = resolved.matching[0].btf.name if resolved.matching else ""
     if resolved.change is None:
-        old, code, message = immediate(insn, byteorder), poison(insn, byteorder), resolved.message
-        if len(code) > len(insn):
-            raise Refused("a 64-bit load lacks its second half")
+        code, old, message = poison(insn, byteorder), immediate(insn, byteorder), resolved.message
         return Fixup(
             record, index, kind, access, POISONED, resolved.local, None, old,
             candidates=candidates, message=message, insn=code,
