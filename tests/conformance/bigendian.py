@@ -32,7 +32,8 @@ def machine(archive: debian.Archive, folder: Path) -> references.Machine:
             qemu.write_bytes(content.read())
             qemu.chmod(0o755)
             break
-    flags = ("--target=s390x-linux-gnu", f"--sysroot={folder}", "-fuse-ld=lld")
+    headers = folder / "usr/include/s390x-linux-gnu"  # asm/bpf_perf_event.h, which tools/ of the kernel lacks
+    flags = ("--target=s390x-linux-gnu", f"--sysroot={folder}", "-fuse-ld=lld", f"-I{headers}")
     return references.Machine("s390x", flags, (str(qemu),))
 
 

@@ -95,9 +95,13 @@ class Oracle:
         paths = (obj, kernel.btf, kernel.kallsyms, kernel.config or os.devnull, *kernel.modules)
         return [*self._command, *map(str, paths)]
 
-    def relocate(self, obj: Path, kernel: Files) -> list[Verdict] | str:
-        """Return libbpf's verdict on each program of an object, or its last words where it does not open it."""
-        done = subprocess.run(self.command(obj, kernel), capture_output=True, timeout=300)
+    def relocate(self, obj: Path, kernel: Files, *, together: bool = False) -> list[Verdict] | str:
+        """Return libbpf's verdict on each program of an object, or its last words where it does not open it.
+
+        ``together``: on those that the object wants to be loaded, all at once; the first has the log.
+        """
+        environ = {**os.environ, **({"ORACLE_TOGETHER": "1"} if together else {})}
+        done = subprocess.run(self.command(obj, kernel), capture_output=True, timeout=300, env=environ)
         if done.returncode:
             return f"libbpf ended with {done.returncode}: {done.stderr.decode('utf-8', 'replace')}"
         verdicts: list[Verdict] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.conformance import left_out
 from tests.conformance.libbpf import Verdict
@@ -23,6 +23,8 @@ class Tally:
         title: what is printed before the counts.
         outcomes: relocations by outcome (patched, poisoned, failed), of programs that were compared.
         programs: programs compared.
+        objects: objects compared whose programs, relocated together, share what they rule out.
+        kernels: whose BTFs foreign objects were compared with.
         foreign: objects of others with a program that was compared, by column.
         left_out: programs or objects that cannot be compared, by a reason of left_out.py.
         uncompared: those that could not be compared for another reason, one line each.
@@ -32,6 +34,8 @@ class Tally:
     title: str
     outcomes: Counter[str] = field(default_factory=Counter)
     programs: int = 0
+    objects: int = 0
+    kernels: list[str] = field(default_factory=list)
     foreign: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     uncompared: list[str] = field(default_factory=list)
@@ -48,10 +52,8 @@ class Ours:
     outcomes: Counter[str]
 
 
-def ours(spec: ObjectSpec, program: ProgramSpec, target: core.Target) -> Ours:
-    """Relocate one program and what belongs to it, and lay its functions out as the loader does."""
-    assert spec.btf is not None
-    done = core.relocate_program(spec, program, core.Session(spec.btf, target))
+def ours(spec: ObjectSpec, program: ProgramSpec, done: core.RelocatedProgram) -> Ours:
+    """Lay a program's relocated functions out as the loader does."""
     if done.failed is not None:  # libbpf stops there
         upto = done.applied[: done.applied.index(done.failed) + 1]
         failed = (done.failed.function.name, done.failed.fixup.index)
@@ -72,11 +74,16 @@ def _loose(insn: int, kind: str) -> tuple[int, ...]:
     return (insn,) if kind in (CALL, EXTERN_CALL) else ()
 
 
-def compare(spec: ObjectSpec, verdicts: list[Verdict] | str, target: core.Target, tally: Tally, where: str) -> None:
-    """Compare our relocation of every program with libbpf's verdicts; add what was found to the tally."""
+def compare(spec: ObjectSpec, verdicts: list[Verdict] | str, target: core.Target, tally: Tally, where: str) -> bool:
+    """Compare our relocation of every program with libbpf's verdicts; add what was found to the tally.
+
+    Return whether a record ruled out a candidate, so that the programs may come out otherwise together.
+    """
     if isinstance(verdicts, str):
         leave_out(verdicts, left_out.OBJECTS + left_out.UNSOUND, tally, where)
-        return
+        return False
+    assert spec.btf is not None
+    session = core.Session(spec.btf, target)
     theirs = {(v.program, v.section.removeprefix("?")): v for v in verdicts}
     for program in spec.programs:
         verdict = theirs.get((program.name, program.section))
@@ -86,12 +93,32 @@ def compare(spec: ObjectSpec, verdicts: list[Verdict] | str, target: core.Target
         if verdict.errno and verdict.failed is None:
             leave_out(_last_words(verdict), left_out.PROGRAMS, tally, f"{where}: {program.name}")
             continue
-        mine = ours(spec, program, target)
+        mine = ours(spec, program, core.relocate_program(spec, program, session))
         tally.programs += 1
         tally.outcomes.update(mine.outcomes)
         difference = _difference(mine, verdict, spec.byteorder)
         if difference:
             tally.differences.append(f"{where}: {program.name}: {difference}")
+    return session.narrowed
+
+
+def compare_together(spec: ObjectSpec, verdicts: list[Verdict], target: core.Target, tally: Tally, where: str) -> None:
+    """Compare what the programs of an object come to with one memory of candidates with libbpf's verdicts."""
+    assert spec.btf is not None
+    by_name = {(p.name, p.section): p for p in spec.programs}
+    pairs = [(by_name[v.program, v.section.removeprefix("?")], v) for v in verdicts]
+    if not pairs:
+        return
+    first = pairs[0][1]
+    if first.errno and first.failed is None:
+        leave_out(_last_words(first), left_out.PROGRAMS, tally, f"{where}: together")
+        return
+    done = core.relocate_together(spec, [program for program, _ in pairs], core.Session(spec.btf, target))
+    tally.objects += 1
+    for program, verdict in pairs:
+        difference = _difference(ours(spec, program, done), replace(verdict, failed=first.failed), spec.byteorder)
+        if difference:
+            tally.differences.append(f"{where}: together: {program.name}: {difference}")
 
 
 def leave_out(words: str, among: tuple[left_out.Reason, ...], tally: Tally, where: str) -> None:

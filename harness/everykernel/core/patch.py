@@ -115,7 +115,7 @@ def _patch_access(insn: bytes, change: Change, order: str) -> Patched:
     if change.exact and offset & U64 != change.old:
         raise Refused(f"the instruction's offset is {offset}, its record says {_signed(change.old)}")
     if change.new > 0x7FFF:
-        raise Refused(f"offset {change.new} does not fit into an instruction")
+        raise Refused(f"offset {change.new} does not fit into an instruction", errno="ERANGE")
     if not change.adjustable:
         why = f"its size is {change.old_size} bytes here and {change.new_size} in the kernel, and only pointers and "
         why += "unsigned integers can be loaded with another size"
