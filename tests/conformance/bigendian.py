@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.conformance import libbpf, references
+from tests.conformance import references
 
 from everykernel.btf import image
 from everykernel.errors import UsageError

@@ -97,7 +97,7 @@ def stale(
     objects: Collection[str],
     compared: Collection[tuple[str, str]],
 ) -> Iterator[str]:
-    """Yield the entries that fit no difference though their object was compared: by reference and kernel, ``compared``."""
+    """Yield the entries that fit no difference though their object was compared, with a reference on a kernel."""
     for entry in entries:
         if not any(fnmatch.fnmatchcase(name, entry.object) for name in objects):
             continue

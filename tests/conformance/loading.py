@@ -1,9 +1,9 @@
 """Load objects with our loader and with libbpf in the same guest, and compare what they made of them.
 
-A pair is a program of an object on a kernel, or the object as a whole there, with one version of libbpf. Two verdicts on
-a program agree if both loaders load it, or both do not; where the kernel refused what either of them asked for, its
-errno has to be the same too. Two verdicts on a whole object agree if both load it, or both give up with the same errno
-at the same program or map. Each object has a fresh guest on each kernel. A pair that differs must be in
+A pair is a program of an object on a kernel, or the object as a whole there, with one version of libbpf. Two verdicts
+on a program agree if both loaders load it, or both do not; where the kernel refused what either of them asked for, its
+errno has to be the same too. Two verdicts on a whole object agree if both load it, or both give up with the same
+errno at the same program or map. Each object has a fresh guest on each kernel. A pair that differs must be in
 differences.toml, an entry there that fits no pair is stale, and both fail the run.
 """
 
@@ -25,6 +25,8 @@ from tests.conformance.verdicts import (
     BOTH_LOADED,
     BY_LOADER,
     SAME_ERRNO,
+    WHOLE_LOADED,
+    WHOLE_REFUSED,
     Answer,
     Verdict,
     agreement,
@@ -230,7 +232,7 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
         for what in (BOTH_LOADED, SAME_ERRNO):
             if not tally.pairs[what]:
                 yield f"{where}: nothing was {what}"
-        for outcome in ("loaded as a whole by both", "refused as a whole with the same errno"):
+        for outcome in (WHOLE_LOADED, WHOLE_REFUSED):
             if not tally.wholes[outcome]:
                 yield f"{where}: no object was {outcome}"
         if tally.foreign < ENOUGH:

@@ -174,7 +174,7 @@ def _crate() -> bytes:
     with tempfile.TemporaryDirectory() as name:
         package = Path(name)
         (package / "lib.rs").touch()
-        manifest = f'[package]\nname = "reference"\nversion = "0.0.0"\nedition = "2021"\n[lib]\npath = "lib.rs"\n'
+        manifest = '[package]\nname = "reference"\nversion = "0.0.0"\nedition = "2021"\n[lib]\npath = "lib.rs"\n'
         (package / "Cargo.toml").write_text(f'{manifest}[dependencies]\n{_CRATE} = "={_CRATE_VERSION}"\n')
         subprocess.run(["cargo", "fetch", "--quiet"], cwd=package, check=True)
     for path in home.glob(f"registry/cache/*/{_CRATE}-{_CRATE_VERSION}*.crate"):

@@ -19,18 +19,19 @@ LOADED, BY_KERNEL, BY_MAP, BY_LOADER = "loaded", "kernel", "map", "loader"
 
 # What two verdicts agree in.
 BOTH_LOADED, SAME_ERRNO = "loaded by both", "refused by the kernel with the same errno"
+WHOLE_LOADED, WHOLE_REFUSED = "loaded as a whole by both", "refused as a whole with the same errno"
 
-# libbpf's own errors (enum libbpf_errno of libbpf_legacy.h), and the kernel's that no errno.h has.
-_NUMBERS = {524: "ENOTSUPP"}
-_NUMBERS |= {
-    4000 + number: f"LIBBPF_ERRNO__{name}"
-    for number, name in enumerate(
-        "LIBELF FORMAT KVERSION ENDIAN INTERNAL RELOC LOAD VERIFY PROG2BIG KVER PROGTYPE WRNGPID INVSEQ NLPARSE".split()
-    )
+# libbpf's own errors that bpf_object__open and _load give (enum libbpf_errno), and the kernel's that no errno.h has.
+_NUMBERS = {
+    524: "ENOTSUPP",
+    4000: "LIBBPF_ERRNO__LIBELF",
+    4001: "LIBBPF_ERRNO__FORMAT",
+    4003: "LIBBPF_ERRNO__ENDIAN",
+    4005: "LIBBPF_ERRNO__RELOC",
 }
 
-# What libbpf's warnings name: the last of these is what it gave up at.
-_CULPRIT = re.compile(r"^(?:prog|map) '([^']+)': ")
+# What libbpf's warnings and our messages name: the last of these is what was given up at.
+_CULPRIT = re.compile(r"^(?:prog|program|map) '([^']+)': ")
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,14 @@ def agreement(ours: Verdict, theirs: Verdict) -> str:
 
 
 def whole_agreement(ours: Whole, theirs: Whole) -> str:
-    """Return in what two verdicts on an object agree, "" if they do not: errno, and what is at fault if both say it."""
-    if ours.errno != theirs.errno or (ours.culprit and theirs.culprit and ours.culprit != theirs.culprit):
+    """Return in what two verdicts on an object agree, "" if they do not: errno, and what is at fault if libbpf says it.
+
+    libbpf puts the beginning of the object's name before that of a map of global variables.
+    """
+    data = ours.culprit.startswith(".") and theirs.culprit.endswith(ours.culprit)
+    if ours.errno != theirs.errno or (theirs.culprit and ours.culprit != theirs.culprit and not data):
         return ""
-    return "refused as a whole with the same errno" if ours.errno else "loaded as a whole by both"
+    return WHOLE_REFUSED if ours.errno else WHOLE_LOADED
 
 
 # ------------------------------------------------------------------------------------------------- the two answers
@@ -129,7 +134,9 @@ def _answer(lines: Sequence[str]) -> Answer:
         elif kind == "whole":
             culprits = [m[1] for m in map(_CULPRIT.match, log) if m] if rest[1] != "open" else []
             words = " | ".join(log[-4:]).strip(" |")
-            whole = Whole(_name(int(rest[0])), culprits[-1], words) if culprits else Whole(_name(int(rest[0])), "", words)
+            whole = (
+                Whole(_name(int(rest[0])), culprits[-1], words) if culprits else Whole(_name(int(rest[0])), "", words)
+            )
         elif kind == "program":
             name, section, error, who = rest
             who = BY_LOADER if who == "libbpf" else who
@@ -139,6 +146,11 @@ def _answer(lines: Sequence[str]) -> Answer:
         if kind != "map":
             log = [""]
     return Answer(programs, unopened, whole)
+
+
+def _culprit(lines: Sequence[str]) -> str:
+    """Return the last program or map that lines name, "" if they name none."""
+    return next((m[1] for m in map(_CULPRIT.match, reversed(lines)) if m), "")
 
 
 def _name(number: int) -> str:
@@ -153,7 +165,7 @@ def our_answer(obj: Foreign, loaded: wire.Loaded) -> Answer:
     if said is not None and said["status"] == wire.PASSED:
         whole = Whole()
     elif said is not None:
-        whole = Whole(said["errno"] or said["code"], said["message"].partition(": ")[0], said["message"])
+        whole = Whole(said["errno"] or said["code"], _culprit([said["message"]]), said["message"])
     if stage["status"] == wire.NOT_REACHED and not stage["programs"]:
         return Answer({}, loaded.relocate["message"] or loaded.relocate["code"], whole)
     refused = {m["name"]: m["errno"] for m in stage["maps"] if m["status"] == wire.FAILED and m["errno"]}

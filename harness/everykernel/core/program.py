@@ -1,7 +1,8 @@
 """Programs of an object relocated as libbpf relocates them: one that is loaded alone, or several with one memory.
 
-The records of the programs' own functions and of every subprogram take part, in the order of .BTF.ext; one that fails
-fails the programs, as it does in libbpf, which stops there. The records behind it are computed all the same, for people.
+The records of the programs' own functions and of every subprogram take part, in the order of .BTF.ext; one that
+fails, fails the programs, as it does in libbpf, which stops there. The records behind it are computed all the same, for
+people.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
