@@ -24,13 +24,15 @@ PARTS = {"relocate": relocating.KERNELS, "load": loading.KERNELS}
 
 SOURCES = Path(__file__).with_name("sources")  # CO-RE records of every kind
 PROGRAMS = Path(__file__).with_name("programs")  # programs, maps and externs of every kind
+WHOLES = Path(__file__).with_name("wholes")  # objects that libbpf takes as a whole, or not, each for a reason
 
 
 def own_objects(folder: Path) -> list[foreign.Foreign]:
     """Return this project's cases for x86_64 and what lies beside this file, compiled in ``folder``."""
     paths = sorted(folders.data("cases").glob("*/build/x86_64/*.o"))
     found = [foreign.Foreign(f"cases/{path.parts[-4]}/{path.name}", path.read_bytes(), own=True) for path in paths]
-    return found + [compiled(source, folder, "bpf") for source in sorted([*SOURCES.glob("*.c"), *PROGRAMS.glob("*.c")])]
+    sources = sorted(source for place in (SOURCES, PROGRAMS, WHOLES) for source in place.glob("*.c"))
+    return found + [compiled(source, folder, "bpf") for source in sources]
 
 
 def big_endian_sources(folder: Path) -> list[foreign.Foreign]:
@@ -40,7 +42,7 @@ def big_endian_sources(folder: Path) -> list[foreign.Foreign]:
 
 def compiled(source: Path, folder: Path, target: str) -> foreign.Foreign:
     """Return a C source, compiled in ``folder``."""
-    out = folder / source.with_suffix(f".{target}.o").name
+    out = folder / f"{source.parent.name}-{source.with_suffix(f'.{target}.o').name}"
     flags = ["-target", target, "-g", "-O2", "-I/usr/include/x86_64-linux-gnu"]
     subprocess.run(["clang-19", *flags, "-c", str(source), "-o", str(out)], check=True)
     return foreign.Foreign(f"{source.parent.name}/{source.name}", out.read_bytes(), own=True)

@@ -54,9 +54,16 @@ def reason(words: str, among: tuple[Reason, ...]) -> str:
     return next((one.name for one in among if one.said.search(words)), "")
 
 
-# How many programs or objects at most may be left out on one kernel, for each reason: what was found, and a tenth. More
-# is no longer what somebody looked at.
-_MOST: dict[str, int] = {}
+# How many programs or objects at most may be left out on one kernel, for each reason: what was found in the default
+# objects, and a tenth. More is no longer what somebody looked at.
+_MOST = {
+    f"object: {OBJECTS[0].name}": 40,
+    f"object: {OBJECTS[1].name}": 10,
+    f"object: {OBJECTS[2].name}": 10,
+    f"object: {UNSOUND[0].name}": 5,
+    f"object: {UNSOUND[1].name}": 5,
+    f"program: {OTHERS_EXTERN}": 20,
+}
 
 
 def most(kind: str) -> int:

@@ -21,8 +21,10 @@ LOADED, BY_KERNEL, BY_MAP, BY_LOADER = "loaded", "kernel", "map", "loader"
 BOTH_LOADED, SAME_ERRNO = "loaded by both", "refused by the kernel with the same errno"
 WHOLE_LOADED, WHOLE_REFUSED = "loaded as a whole by both", "refused as a whole with the same errno"
 
-# libbpf's own errors that bpf_object__open and _load give (enum libbpf_errno), and the kernel's that no errno.h has.
+# libbpf's own errors that bpf_object__open and _load give (enum libbpf_errno), the kernel's that no errno.h has, and
+# one that has two names (Python takes the other).
 _NUMBERS = {
+    95: "EOPNOTSUPP",
     524: "ENOTSUPP",
     4000: "LIBBPF_ERRNO__LIBELF",
     4001: "LIBBPF_ERRNO__FORMAT",

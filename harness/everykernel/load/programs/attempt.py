@@ -107,6 +107,8 @@ class Attempts:
             record = self.operations[spec.function][0].record
             if record["status"] == wire.FAILED:
                 return Reason(record["code"], f"it needs {record['message']}")
+        elif spec.rule.type == "struct_ops":
+            return Reason("attach-target-missing", "no operations struct of the object holds it", "EINVAL")
         for function in parts:
             for reference in function.references:
                 if reference.kind in (MAP, DATA):
