@@ -40,8 +40,8 @@ open\t95
 
 @pytest.fixture(scope="module")
 def loader(tmp_path_factory: pytest.TempPathFactory) -> libbpf.Loader:
-    """The reference, built once."""
-    return libbpf.Loader(Archive(), tmp_path_factory.mktemp("loader"))
+    """The reference whose sections ours are, built once."""
+    return libbpf.Loader(Archive(), tmp_path_factory.mktemp("loader"), references.REFERENCES[1])
 
 
 def _ours(name: str) -> tuple[int, int] | None:
@@ -146,7 +146,7 @@ def test_a_difference_has_to_stand_in_the_table_with_both_errnos() -> None:
 
 
 def test_an_entry_of_the_table_is_for_the_references_that_it_names() -> None:
-    """What only the older reference does otherwise is not excused where the newer one does it, nor for a whole object."""
+    """What only the older reference does otherwise is not excused where the newer one does it."""
     entry = Entry("rule", ("1.7",), "x", WHOLE, ("6.1",), "loaded", "EINVAL", "f | g", "because")
     difference = Difference("1.7", "x", WHOLE, "6.1", Whole(), Whole("EINVAL", "one"))
     assert entry.fits(difference)
@@ -284,7 +284,7 @@ def test_our_programs_maps_and_externs_get_libbpf_s_verdicts(tmp_path: Path) -> 
 
 
 def test_whole_objects_get_libbpf_s_verdicts(tmp_path: Path) -> None:
-    """On 6.12, each source in wholes/ is taken or refused as a whole as by libbpf, with the same errno at the same place."""
+    """On 6.12, each source in wholes/ is taken or refused as by libbpf, with the same errno at the same place."""
     for tally in _run(tmp_path, "wholes/", "6.12"):
         assert tally.wholes[verdicts.WHOLE_LOADED] > 3
         assert tally.wholes[verdicts.WHOLE_REFUSED] > 15
