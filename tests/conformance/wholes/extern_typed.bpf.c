@@ -6,7 +6,7 @@
 extern const void no_such_symbol __ksym;
 extern const int no_such_variable __ksym;
 
-SEC("raw_tp/sys_enter") int first(void *ctx) { return &no_such_symbol != 0; }
+SEC("raw_tp/sys_enter") int first(void *ctx) { return (long)&no_such_symbol & 1; }
 SEC("raw_tp/sys_exit") int second(void *ctx) { return no_such_variable; }
 
 char _license[] SEC("license") = "GPL";

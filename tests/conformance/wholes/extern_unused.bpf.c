@@ -6,6 +6,6 @@
 extern const void no_such_symbol __ksym;
 
 SEC("raw_tp/sys_enter") int first(void *ctx) { return 0; }
-SEC("?raw_tp/sys_exit") int second(void *ctx) { return &no_such_symbol != 0; }
+SEC("?raw_tp/sys_exit") int second(void *ctx) { return (long)&no_such_symbol & 1; }
 
 char _license[] SEC("license") = "GPL";
