@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from tests.conformance import foreign, loading, relocating
+from tests.conformance import foreign, loading, made, relocating
 
 from everykernel import folders
 from everykernel.kernels.debian import Archive
@@ -28,11 +28,11 @@ WHOLES = Path(__file__).with_name("wholes")  # objects that libbpf takes as a wh
 
 
 def own_objects(folder: Path) -> list[foreign.Foreign]:
-    """Return this project's cases for x86_64 and what lies beside this file, compiled in ``folder``."""
+    """Return this project's cases for x86_64 and what lies beside this file, compiled in ``folder`` or made."""
     paths = sorted(folders.data("cases").glob("*/build/x86_64/*.o"))
     found = [foreign.Foreign(f"cases/{path.parts[-4]}/{path.name}", path.read_bytes(), own=True) for path in paths]
     sources = sorted(source for place in (SOURCES, PROGRAMS, WHOLES) for source in place.glob("*.c"))
-    return found + [compiled(source, folder, "bpf") for source in sources]
+    return [*found, *(compiled(source, folder, "bpf") for source in sources), *made.objects()]
 
 
 def big_endian_sources(folder: Path) -> list[foreign.Foreign]:
@@ -72,7 +72,8 @@ def main(words: list[str]) -> int:
             if part == "relocate":
                 big = [] if arguments.objects else big_endian_sources(folder)
                 tallies = relocating.run([*objects, *big], specs, folder, console)
-                well &= relocating.report(tallies, relocating.shortfalls(tallies) if whole else (), console)
+                short = relocating.shortfalls(tallies) if whole else ()
+                well &= relocating.report(tallies, [o.name for o in objects], short, console)
             else:
                 found = loading.run(objects, specs, folder, console)
                 short = loading.shortfalls(found) if whole else ()

@@ -16,7 +16,19 @@ from tests.conformance.verdicts import Verdict, Whole
 
 TABLE = Path(__file__).with_name("differences.toml")
 ALLOWED = 0.01  # of all pairs on a kernel may be in the table
+RELOCATIONS = ("relocated", "refused")  # verdicts of entries about relocated instructions
 WHOLE = "(whole)"  # in the place of a program's name: the object as a whole
+
+
+@dataclass(frozen=True)
+class Relocated:
+    """What one relocator made of one program: the record that it was refused for, or "", and what differs."""
+
+    refused: str
+    words: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (f"refused for {self.refused}" if self.refused else "", self.words) if part)
 
 
 @dataclass(frozen=True)
@@ -27,8 +39,8 @@ class Difference:
     object: str
     program: str
     kernel: str
-    ours: Verdict | Whole
-    theirs: Verdict | Whole
+    ours: Verdict | Whole | Relocated
+    theirs: Verdict | Whole | Relocated
 
     def __str__(self) -> str:
         where = f"{self.object}: {self.program} on {self.kernel}"
@@ -49,6 +61,11 @@ class Entry:
     decides: str
     why: str
 
+    @property
+    def of_relocations(self) -> bool:
+        """Whether it is about relocated instructions, which the session compares on the host."""
+        return self.ours in RELOCATIONS
+
     def fits(self, difference: Difference) -> bool:
         """Whether it explains a difference: the pair, and both verdicts with their errnos."""
         return (
@@ -60,7 +77,9 @@ class Entry:
         )
 
 
-def _short(verdict: Verdict | Whole) -> str:
+def _short(verdict: Verdict | Whole | Relocated) -> str:
+    if isinstance(verdict, Relocated):
+        return "refused" if verdict.refused else "relocated"
     if isinstance(verdict, Whole):
         return verdict.errno or "loaded"
     return f"{verdict.who} {verdict.errno}".rstrip()

@@ -245,7 +245,7 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
 
 def report(tallies: Sequence[Tally], objects: Sequence[Foreign], short: Iterable[str], console: Console) -> bool:
     """Print what was found; return whether all is well."""
-    entries = table()
+    entries = [entry for entry in table() if not entry.of_relocations]
     differences = [d for tally in tallies for d in tally.differences]
     new = unexplained(differences, entries)
     compared = {(tally.reference, tally.kernel) for tally in tallies}

@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 from tests.conformance import bigendian, left_out, libbpf, relocations
+from tests.conformance.differences import stale, table, unexplained
 from tests.conformance.foreign import ENOUGH, Foreign
 from tests.conformance.references import REFERENCES, Reference
 from tests.conformance.relocations import Tally
@@ -119,11 +120,10 @@ def compare(objects: Sequence[Parsed], column: Column, oracle: libbpf.Oracle, ta
         pairs = zip(objects, answers, strict=True)
         for obj, verdicts in track(pairs, column.name, len(objects), console=console):
             before = tally.programs
-            where = f"{obj.object.name} on {column.name}"
-            if relocations.compare(obj.spec, verdicts, column.target, tally, where):
+            if relocations.compare(obj.spec, verdicts, column.target, tally, column.name):
                 all_of_it = oracle.relocate(obj.path, column.files, together=True)
                 assert not isinstance(all_of_it, str)
-                relocations.compare_together(obj.spec, all_of_it, column.target, tally, where)
+                relocations.compare_together(obj.spec, all_of_it, column.target, tally, column.name)
             if tally.programs > before and not obj.object.own:
                 tally.foreign[column.name] += 1
 
@@ -142,7 +142,7 @@ def _run(objects: Sequence[Foreign], specs: str, reference: Reference, folder: P
     """Compare all objects on the kernels that one reference knows."""
     archive = Archive()
     titles = ("kernels' BTF", "with modules' BTF", "big-endian")
-    alone, together, big = (Tally(f"{reference}, {title}") for title in titles)
+    alone, together, big = (Tally(f"{reference}, {title}", reference.version) for title in titles)
     folder.mkdir()
     oracle = libbpf.Oracle(archive, folder, reference)
     parsed = parse(objects, folder, oracle, alone)
@@ -198,22 +198,23 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
                 yield f"{tally.title}: only {tally.foreign[spec]} foreign objects were compared on {spec}, not {ENOUGH}"
 
 
-def report(tallies: Sequence[Tally], short: Iterable[str], console: Console) -> bool:
-    """Print what was found; return whether all is well."""
-    well = True
+def report(tallies: Sequence[Tally], objects: Sequence[str], short: Iterable[str], console: Console) -> bool:
+    """Print what was found of objects (by name); return whether all is well."""
+    entries = [entry for entry in table() if entry.of_relocations]
     for tally in tallies:
         for reason, count in tally.left_out.most_common():
-            console.print(f"left out: {count:5} {reason}")
-        wrong = [f"DIFFERENCE {d}" for d in tally.differences] + [f"NOT COMPARED {u}" for u in tally.uncompared]
-        for text in wrong:
-            console.print(text)
+            console.print(f"{tally.title}: left out: {count:5} {reason}")
         total, counts = sum(tally.outcomes.values()), ", ".join(f"{tally.outcomes[o]} {o}" for o in _OUTCOMES)
         console.print(
             f"{tally.title}: {tally.programs} programs, {total} relocations compared ({counts}), "
             f"{tally.objects} objects as a whole, {len(tally.differences)} differences"
         )
-        well = well and not wrong
-    for text in short:
-        console.print(f"TOO LITTLE {text}")
-        well = False
-    return well
+    differences = [d for tally in tallies for d in tally.differences]
+    compared = {(tally.reference, spec) for tally in tallies for spec in tally.kernels}
+    wrong = [f"DIFFERENCE {d}" for d in unexplained(differences, entries)]
+    wrong += [f"STALE ENTRY {text}" for text in stale(differences, entries, objects, compared)]
+    wrong += [f"NOT COMPARED {text}" for tally in tallies for text in tally.uncompared]
+    wrong += [f"TOO LITTLE {text}" for text in short]
+    for text in wrong:
+        console.print(text)
+    return not wrong

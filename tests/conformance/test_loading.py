@@ -231,11 +231,11 @@ def test_too_few_objects_or_verdicts_fail() -> None:
     """The default objects have to be loaded and refused, singly and whole, and sixty foreign ones on every kernel."""
     assert not list(loading.shortfalls([_sound()]))
     for lacking in (
-        {"pairs": Counter({verdicts.BOTH_LOADED: 9})},
-        {"wholes": Counter({verdicts.WHOLE_LOADED: 9})},
-        {"wholes": Counter({verdicts.WHOLE_REFUSED: 9})},
+        replace(_sound(), pairs=Counter({verdicts.BOTH_LOADED: 9})),
+        replace(_sound(), wholes=Counter({verdicts.WHOLE_LOADED: 9})),
+        replace(_sound(), wholes=Counter({verdicts.WHOLE_REFUSED: 9})),
     ):
-        assert list(loading.shortfalls([_sound(), replace(_sound(), **lacking)]))
+        assert list(loading.shortfalls([_sound(), lacking]))
     short = list(loading.shortfalls([replace(_sound(), foreign=59)]))
     assert short == ["libbpf 1.8 on 6.1: only 59 foreign objects were loaded, not 60"]
     assert not loading.report([Tally()], [], short, Console(quiet=True))

@@ -34,7 +34,7 @@ class Loader:
         self.arch = columns["6.12"].arch
         self.folder = folder
 
-    def __call__(self, name: str, contract: dict[str, Any] | None = None) -> wire.Stage:
+    def __call__(self, name: str, contract: dict[str, Any] | None = None) -> Any:
         target = self.folder / f"{name}.bpf.o"
         compile_one(Job(SOURCES / f"{name}.bpf.c", self.arch, target))
         reply = self.guest.request(wire.Load(target.name, target.read_bytes(), contract=contract or {}))
@@ -48,7 +48,7 @@ def load(guest: Guest, columns: dict[str, Kernel], tmp_path: Path) -> Loader:
     return Loader(guest, columns, tmp_path)
 
 
-def _statuses(stage: wire.Stage) -> dict[str, str]:
+def _statuses(stage: Any) -> dict[str, str]:
     return {program["name"]: program["status"] for program in stage["programs"]}
 
 
