@@ -31,13 +31,12 @@ def own_objects(folder: Path) -> list[foreign.Foreign]:
     """Return this project's cases for x86_64 and what lies beside this file, compiled in ``folder`` or made."""
     paths = sorted(folders.data("cases").glob("*/build/x86_64/*.o"))
     found = [foreign.Foreign(f"cases/{path.parts[-4]}/{path.name}", path.read_bytes(), own=True) for path in paths]
-    sources = sorted(source for place in (SOURCES, PROGRAMS, WHOLES) for source in place.glob("*.c"))
-    return [*found, *(compiled(source, folder, "bpf") for source in sources), *made.objects()]
+    return [*found, *sources(folder, SOURCES, PROGRAMS, WHOLES), *made.objects()]
 
 
-def big_endian_sources(folder: Path) -> list[foreign.Foreign]:
-    """Return the sources of CO-RE records, compiled big-endian in ``folder``."""
-    return [compiled(source, folder, "bpfeb") for source in sorted(SOURCES.glob("*.c"))]
+def sources(folder: Path, *places: Path, target: str = "bpf") -> list[foreign.Foreign]:
+    """Return the C sources in some places, compiled in ``folder`` (``bpfeb``: big-endian)."""
+    return [compiled(source, folder, target) for place in places for source in sorted(place.glob("*.c"))]
 
 
 def compiled(source: Path, folder: Path, target: str) -> foreign.Foreign:
@@ -70,7 +69,7 @@ def main(words: list[str]) -> int:
             specs = arguments.kernels or PARTS[part]
             whole = not (arguments.objects or arguments.kernels)
             if part == "relocate":
-                big = [] if arguments.objects else big_endian_sources(folder)
+                big = [] if arguments.objects else sources(folder, SOURCES, target="bpfeb")
                 tallies = relocating.run([*objects, *big], specs, folder, console)
                 short = relocating.shortfalls(tallies) if whole else ()
                 well &= relocating.report(tallies, [o.name for o in objects], short, console)

@@ -119,8 +119,9 @@ def unpack(archive: debian.Archive, entry: debian.Entry, folder: Path) -> None:
 
 def _of_kernel(archive: debian.Archive, folder: Path, machine: Machine) -> Library:
     """Return libbpf of the kernel's tree."""
-    tools = _tools(archive) / "tools"
-    return _compiled(tools / "lib/bpf", (tools / "include", tools / "include/uapi"), folder, machine)
+    tree = _tools(archive)
+    includes = (tree / "tools/include", tree / "tools/include/uapi")
+    return _built(tree / "tools/lib/bpf", includes, machine, tree.name)
 
 
 def _tools(archive: debian.Archive) -> Path:
@@ -165,7 +166,7 @@ def _of_crate(folder: Path, machine: Machine) -> Library:
     with tarfile.open(fileobj=io.BytesIO(_crate())) as tree:
         _extract(tree, ("libbpf/src/", "libbpf/include/"), sources)
     includes = (sources / "libbpf/include", sources / "libbpf/include/uapi")
-    return _compiled(sources / "libbpf/src", includes, folder, machine)
+    return _built(sources / "libbpf/src", includes, machine, _CRATE_SHA256)
 
 
 def _crate() -> bytes:
@@ -195,23 +196,36 @@ def _extract(tree: tarfile.TarFile, parts: Iterable[str], folder: Path) -> None:
             path.write_bytes(content.read())
 
 
-def _compiled(sources: Path, includes: Sequence[Path], folder: Path, machine: Machine) -> Library:
-    """Return libbpf built from its sources; its headers are put where programs look for them, in ``bpf/``."""
+def _built(sources: Path, includes: Sequence[Path], machine: Machine, pinned: str) -> Library:
+    """Return libbpf built from its sources, in a folder of the cache: by what is ``pinned``, and machine.
+
+    Its headers are put where programs look for them, in ``bpf/``.
+    """
+    flags = [*machine.flags, *_FLAGS, *(f"-I{path}" for path in (sources, *includes))]
+    digest = hashlib.sha256("\0".join([pinned, machine.arch, *_FLAGS]).encode()).hexdigest()
+    path = cache.folder("packages") / f"{digest[:12]}-libbpf-{machine.arch}"
+    with cache.lock(f"packages/{path.name}"):
+        if not path.is_dir():
+            with cache.make_folder(path) as made:
+                _build(sources, flags, made)
+    cache.touch(path)
+    return Library(tuple(sorted(path.glob("objects/*.o"))), (path / "include", includes[-1]))
+
+
+def _build(sources: Path, flags: Sequence[str], folder: Path) -> None:
+    """Compile the sources in ``folder``/objects, and put the headers in ``folder``/include/bpf."""
     objects, headers = folder / "objects", folder / "include" / "bpf"
-    objects.mkdir(parents=True)
+    objects.mkdir()
     headers.mkdir(parents=True)
     for header in sources.glob("*.h"):
         shutil.copy(header, headers)
-    flags = [*machine.flags, *_FLAGS, *(f"-I{path}" for path in (sources, *includes))]
 
-    def one(source: Path) -> Path:
+    def one(source: Path) -> None:
         out = objects / source.with_suffix(".o").name
         subprocess.run(["clang-19", *flags, "-c", str(source), "-o", str(out)], check=True)
-        return out
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        files = tuple(pool.map(one, sorted(sources.glob("*.c"))))
-    return Library(files, (headers.parent, includes[-1]))
+        list(pool.map(one, sorted(sources.glob("*.c"))))
 
 
 NEWEST = Reference("1.8", (7, 3), _of_kernel)  # whose rules are ours

@@ -259,16 +259,9 @@ def test_the_table_can_be_read() -> None:
     assert {version for entry in entries for version in entry.references} <= versions
 
 
-def test_a_reference_is_compared_on_the_kernels_that_it_knows() -> None:
-    """The newest knows every default kernel, the one before it all but those that came after it."""
-    newest, older = references.REFERENCES
-    assert all(newest.knows_series(series) for series in loading.KERNELS.split(","))
-    assert [s for s in loading.KERNELS.split(",") if not older.knows_series(s)] == ["7.3"]
-
-
-def _run(folder: Path, kind: str, kernel: str) -> list[Tally]:
-    """Compare the sources of a folder on one kernel, with the differences of the table and no others."""
-    objects = [o for o in conformance.own_objects(folder) if o.name.startswith(kind)]
+def _run(folder: Path, place: Path, kernel: str) -> list[Tally]:
+    """Compare the sources of a place on one kernel, with the differences of the table and no others."""
+    objects = conformance.sources(folder, place)
     console = Console(quiet=True)
     tallies = loading.run(objects, kernel, folder, console)
     assert loading.report(tallies, objects, (), console)
@@ -278,13 +271,13 @@ def _run(folder: Path, kind: str, kernel: str) -> list[Tally]:
 
 def test_our_programs_maps_and_externs_get_libbpf_s_verdicts(tmp_path: Path) -> None:
     """On 6.1, every program of the sources in programs/ comes out as libbpf's, loaded or with the same errno."""
-    for tally in _run(tmp_path, "programs/", "6.1"):
+    for tally in _run(tmp_path, conformance.PROGRAMS, "6.1"):
         assert tally.pairs[verdicts.BOTH_LOADED] > 100
         assert tally.pairs[verdicts.SAME_ERRNO] > 20
 
 
 def test_whole_objects_get_libbpf_s_verdicts(tmp_path: Path) -> None:
     """On 6.12, each source in wholes/ is taken or refused as by libbpf, with the same errno at the same place."""
-    for tally in _run(tmp_path, "wholes/", "6.12"):
+    for tally in _run(tmp_path, conformance.WHOLES, "6.12"):
         assert tally.wholes[verdicts.WHOLE_LOADED] > 3
         assert tally.wholes[verdicts.WHOLE_REFUSED] > 15

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from tests.conformance import __main__ as conformance
-from tests.conformance import left_out, libbpf, relocating, relocations
+from tests.conformance import left_out, libbpf, made, relocating, relocations
 from tests.conformance.foreign import ENOUGH, Foreign
 from tests.conformance.references import REFERENCES
 from tests.conformance.relocations import Tally
@@ -32,8 +32,8 @@ QUIET = Console(quiet=True)
 
 
 def _compare(folder: Path) -> list[Tally]:
-    sources = [o for o in conformance.own_objects(folder) if o.name.startswith(("sources/", "wholes/", "made/"))]
-    return relocating.run(sources, "6.1", folder, QUIET)
+    objects = [*conformance.sources(folder, conformance.SOURCES, conformance.WHOLES), *made.objects()]
+    return relocating.run(objects, "6.1", folder, QUIET)
 
 
 def test_our_relocator_and_libbpf_agree_on_every_kind_and_every_refusal(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_wrong_byte_is_a_difference(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.fixture
 def lone(tmp_path: Path) -> ObjectSpec:
     """An object with a program."""
-    source = next(o for o in conformance.own_objects(tmp_path) if o.name == "sources/refused_text.bpf.c")
+    source = conformance.compiled(conformance.SOURCES / "refused_text.bpf.c", tmp_path, "bpf")
     return read(source.data, source.name)
 
 
@@ -98,7 +98,7 @@ def test_what_is_left_out_for_a_named_reason_is_counted(lone: ObjectSpec) -> Non
 
 def test_an_object_whose_records_we_do_not_see_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the header of .BTF.ext promises CO-RE records and our reader finds none, the session fails."""
-    source = next(o for o in conformance.own_objects(tmp_path) if o.name == "sources/fields.bpf.c")
+    source = conformance.compiled(conformance.SOURCES / "fields.bpf.c", tmp_path, "bpf")
 
     def blind(data: bytes, name: str) -> ObjectSpec:
         spec = read(data, name)
@@ -113,7 +113,7 @@ def test_an_object_whose_records_we_do_not_see_is_not_left_out(tmp_path: Path, m
 def test_an_object_that_only_libbpf_reads_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What both find unsound is counted; what libbpf opens and we do not fails the session."""
     oracle, tally = libbpf.Oracle(Archive(), tmp_path), Tally("x")
-    source = next(o for o in conformance.own_objects(tmp_path) if o.name == "sources/fields.bpf.c")
+    source = conformance.compiled(conformance.SOURCES / "fields.bpf.c", tmp_path, "bpf")
     assert relocating.parse([Foreign("cut.o", source.data[:100])], tmp_path, oracle, tally) == []
     assert sum(tally.left_out.values()) == 1
     assert not tally.uncompared
@@ -148,7 +148,7 @@ def test_too_few_objects_or_outcomes_fail() -> None:
 
 def test_the_oracle_says_what_it_makes_of_an_arena(tmp_path: Path) -> None:
     """Variables in an arena lie in memory of the oracle's own, as the kernel's arena would be mapped."""
-    arena = next(o for o in conformance.own_objects(tmp_path) if o.name == "programs/arena.bpf.c")
+    arena = conformance.compiled(conformance.PROGRAMS / "arena.bpf.c", tmp_path, "bpf")
     path, btf, symbols = tmp_path / "arena.o", tmp_path / "vmlinux.btf", tmp_path / "kallsyms"
     path.write_bytes(arena.data)
     btf.write_bytes(kernels.btf(kernels.resolve("6.12")[0].fetch()) or b"")
@@ -182,7 +182,7 @@ def test_libbpf_relocates_against_a_minimised_btf_with_the_same_result(tmp_path:
     raw = kernels.btf(kernels.resolve("6.1")[0].fetch())
     assert raw is not None
     kernel = Btf.parse(raw)
-    sources = [o for o in conformance.own_objects(tmp_path) if o.name.startswith("sources/")]
+    sources = conformance.sources(tmp_path, conformance.SOURCES)
     subset = Subset(kernel)
     for source in sources:
         spec = read(source.data, source.name)
