@@ -42,6 +42,11 @@ class Difference:
     ours: Verdict | Whole | Relocated
     theirs: Verdict | Whole | Relocated
 
+    @property
+    def spec(self) -> str:
+        """The kernel's spec alone (``6.1`` of ``6.1 and 1121 modules``)."""
+        return self.kernel.split(" ")[0]
+
     def __str__(self) -> str:
         where = f"{self.object}: {self.program} on {self.kernel}"
         return f"{where}: ours {self.ours}, libbpf {self.reference}'s {self.theirs}"
@@ -72,7 +77,7 @@ class Entry:
             difference.reference in self.references
             and fnmatch.fnmatchcase(difference.object, self.object)
             and fnmatch.fnmatchcase(difference.program, self.program)
-            and difference.kernel in self.kernels
+            and difference.spec in self.kernels
             and (_short(difference.ours), _short(difference.theirs)) == (self.ours, self.theirs)
         )
 
@@ -122,7 +127,7 @@ def stale(
             continue
         for reference in entry.references:
             for kernel in entry.kernels:
-                here = [d for d in differences if (d.reference, d.kernel) == (reference, kernel)]
+                here = [d for d in differences if (d.reference, d.spec) == (reference, kernel)]
                 if (reference, kernel) in compared and not any(entry.fits(d) for d in here):
                     text = f"{entry.rule}: {entry.object}: {entry.program} on {kernel}"
                     yield f"{text}: ours {entry.ours}, libbpf {reference}'s {entry.theirs}"

@@ -26,7 +26,7 @@ def _unsuited() -> bytes:
     writer.code("raw_tp/sys_enter", never=skip + _MOVE + e.EXIT)
     writer.code("socket", plain=e.MOV0 + e.EXIT)
     writer.section("license", b"GPL\0")
-    writer.section(".BTF", btf.image(), flags=0)
     ext = btf.ext(core={"raw_tp/sys_enter": [(16, thing, "0:1", 0)]})
+    writer.section(".BTF", btf.image(), flags=0)
     writer.section(".BTF.ext", ext, flags=0)
     return writer.build()

@@ -1,10 +1,10 @@
 """What libbpf would say of an object as a whole: all that it wants to be loaded, or nothing.
 
 The order is that of libbpf 1.8's bpf_object_prepare and bpf_object_load, which give up at the first refusal: the
-kernel's types, externs, operations structs, CO-RE, the object's BTF, maps, programs, program arrays. What the kernel
-said of each map and program serves again. Done anew is only what differs for the whole: CO-RE, where a record ruled out
-a candidate (libbpf keeps one memory of candidates an object), and then each program whose instructions come out
-otherwise.
+kernel's types, externs, operations structs, CO-RE, functions, the object's BTF, maps, programs, program arrays. What
+the kernel said of each map and program serves again. Done anew is only what differs for the whole: CO-RE, where a
+record ruled out a candidate (libbpf keeps one memory of candidates an object), and then each program whose instructions
+come out otherwise.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -85,7 +85,7 @@ def judge(tried: Tried) -> wire.Whole:
     refusal = _opening(tried) or _kernel_types(tried) or _externs(tried) or _operations(tried)
     if refusal is None:
         together = _together(tried)
-        refusal = _relocations(tried, together) or _btf(tried) or _maps(tried)
+        refusal = _relocations(tried, together) or _callbacks(tried) or _btf(tried) or _maps(tried)
     refusal = refusal or _programs(tried, together) or _slots(tried)
     return {
         "loader": LOADER,
@@ -158,6 +158,19 @@ def _relocations(tried: Tried, together: Optional[RelocatedProgram]) -> Optional
     function, _, fixup = together.failed
     message = f"program {function.name!r}: {fixup.kind} {fixup.access}: {fixup.message}"
     return Refusal(fixup.code, fixup.errno, message)
+
+
+def _callbacks(tried: Tried) -> Optional[Refusal]:
+    """The functions that catch exceptions (bpf_prog_assign_exc_cb), where the kernel knows their tags."""
+    functions = tried.spec.functions
+    for program in tried.programs:
+        name = functions[program.function].exception
+        found = functions.get(name)
+        there = found is not None and found.section == tried.spec.shared_section
+        if name and not there and tried.attempts.kernel.probes.btf("decl_tag"):
+            why = f"there is no function {name!r} in .text to catch its exceptions"
+            return Refusal("object-malformed", "ENOENT", f"program {program.name!r}: {why}")
+    return None
 
 
 def _btf(tried: Tried) -> Optional[Refusal]:
