@@ -11,7 +11,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
@@ -218,7 +217,7 @@ def _again(tried: Tried, program: ProgramSpec, together: RelocatedProgram) -> tu
     once_more = attempts.with_relocations(relocated)
     record, fd = once_more.attempt(program)
     if fd >= 0:
-        os.close(fd)
+        attempts.kernel.system.close(fd)
     return record, record["errno"] or once_more.answers.get(program.name, "EINVAL")
 
 
