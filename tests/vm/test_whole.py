@@ -68,6 +68,9 @@ def test_a_program_that_is_switched_off_rules_nothing_out(load: Loader) -> None:
     for skipped in ("first", "second"):
         assert load("ruled_out", {"skip": [skipped]})["whole"] == PASSED
     assert load("not_asked")["whole"] == PASSED
+    assert load("not_asked", {"programs": ["first", "second"]})["whole"]["errno"] == "EINVAL"
+    assert load("not_asked", {"programs": ["first", "second"], "may_fail": ["first"]})["whole"] == PASSED
+    assert load("not_asked", {"variants": {"one": [{"programs": ["first"]}]}})["whole"]["errno"] == "EINVAL"
 
 
 def test_a_type_that_is_told_apart_makes_the_whole_load(load: Loader) -> None:

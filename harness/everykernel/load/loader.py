@@ -173,9 +173,14 @@ class _Load:
         return found
 
     def _tried(self, attempts: Attempts) -> whole.Tried:
-        """Return what was found out about each part of the object, for a verdict on all of it."""
-        kept = [p.spec for p in self.object.programs.values() if p.fd >= 0 and p.name in self.contract.grouped]
-        known = {p.name: p for p in [*whole.autoloaded(self.spec, self.chosen), *kept]}
+        """Return what was found out about each part of the object, for a verdict on all of it.
+
+        To what the object wants to be loaded comes what the contract does: by name, and of each group the kept variant.
+        """
+        contract = self.contract
+        asked = [p for p in self.chosen if p.name in (contract.programs or ()) and p.name not in contract.may_fail]
+        kept = [p.spec for p in self.object.programs.values() if p.fd >= 0 and p.name in contract.grouped]
+        known = {p.name: p for p in [*whole.autoloaded(self.spec, self.chosen), *asked, *kept]}
         return whole.Tried(
             self.spec,
             [known[p.name] for p in self.spec.programs if p.name in known],
