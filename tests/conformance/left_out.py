@@ -12,10 +12,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reason:
-    """Why an object or a program cannot be compared: ``said`` is found in libbpf's words, ``name`` is printed."""
+    """Why an object or a program cannot be compared: ``said`` is found in libbpf's words, ``name`` is printed.
+
+    ``most`` of the default objects may be left out for it on one kernel: what was found, and a tenth. More is no longer
+    what somebody looked at, and fails the session.
+    """
 
     name: str
     said: re.Pattern[str]
+    most: int = 5
 
 
 NO_RECORD = "has no CO-RE record, by the header of its .BTF.ext too"
@@ -33,8 +38,9 @@ OBJECTS = (
     Reason(
         "libbpf takes no legacy maps; ours does",
         re.compile(r"legacy map definitions|bad map relo against .* in section 'maps/"),
+        most=23,
     ),
-    Reason("libbpf loads no object of another byte order", re.compile(r"endian")),
+    Reason("libbpf loads no object of another byte order", re.compile(r"endian"), most=13),
     Reason("libbpf takes no object with static programs", re.compile(r"is static and not supported")),
 )
 
@@ -46,6 +52,7 @@ UNSOUND = (
 
 # libbpf resolves the externs of all programs, whichever are loaded; we refuse the programs that use one.
 OTHERS_EXTERN = "libbpf refuses the object for an extern that this program does not use; ours refuses those that do"
+_MOST_OTHERS_EXTERN = 5
 EXTERN = re.compile(r"extern (?:\((?:func|var) ksym\) )?'(?P<name>[^']+)'")
 
 
@@ -54,18 +61,9 @@ def reason(words: str, among: tuple[Reason, ...]) -> str:
     return next((one.name for one in among if one.said.search(words)), "")
 
 
-# How many programs or objects at most may be left out on one kernel, for each reason: what was found in the default
-# objects, and a tenth. More is no longer what somebody looked at.
-_MOST = {
-    f"object: {OBJECTS[0].name}": 40,
-    f"object: {OBJECTS[1].name}": 10,
-    f"object: {OBJECTS[2].name}": 10,
-    f"object: {UNSOUND[0].name}": 5,
-    f"object: {UNSOUND[1].name}": 5,
-    f"program: {OTHERS_EXTERN}": 20,
-}
-
-
 def most(kind: str) -> int:
     """Return how many may be left out on one kernel: ``kind`` is ``object`` or ``program``, a colon and the reason."""
-    return _MOST.get(kind, 0)
+    name = kind.partition(": ")[2]
+    if name == OTHERS_EXTERN:
+        return _MOST_OTHERS_EXTERN
+    return next((one.most for one in OBJECTS + UNSOUND if one.name == name), 0)

@@ -193,6 +193,10 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
         without = sum(tally.left_out[reason.name] for reason in left_out.PROGRAMS)
         if without > MOST * tally.programs:
             yield f"{tally.title}: {without} programs were left out, and {tally.programs} compared"
+        for one in left_out.OBJECTS + left_out.UNSOUND:
+            count, most = tally.left_out[one.name], one.most * max(len(tally.kernels), 1)
+            if count > most:
+                yield f"{tally.title}: {count} objects were left out, not at most {most}: {one.name}"
         for spec in tally.kernels:
             if tally.foreign[spec] < ENOUGH:
                 yield f"{tally.title}: only {tally.foreign[spec]} foreign objects were compared on {spec}, not {ENOUGH}"

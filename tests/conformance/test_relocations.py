@@ -140,6 +140,10 @@ def test_too_few_objects_or_outcomes_fail() -> None:
     short = list(relocating.shortfalls([replace(enough, foreign=foreign - Counter({"6.1": 1}))]))
     assert short == ["x: only 59 foreign objects were compared on 6.1, not 60"]
     assert not relocating.report([], (), short, QUIET)
+    legacy = left_out.OBJECTS[0]
+    for count in (legacy.most, legacy.most + 1):
+        found = list(relocating.shortfalls([Tally("x", "1.8", full, left_out=Counter({legacy.name: count}))]))
+        assert len(found) == (count > legacy.most)
     missing = Counter({left_out.PROGRAMS[0].name: 3})
     assert list(relocating.shortfalls([Tally("x", "1.8", full, 100, left_out=missing)])) == [
         "x: 3 programs were left out, and 100 compared"
