@@ -126,13 +126,13 @@ def _externs(tried: Tried) -> Optional[Refusal]:
     if resolution.unreadable:
         return Refusal("kconfig-missing", "EINVAL", "the kernel's configuration cannot be read")
     first = min(missing, key=lambda r: r.errno == "ESRCH", default=None)
-    return Refusal(first.code, first.errno, first.message) if first else None
+    return Refusal(first.code, first.errno or "EINVAL", first.message) if first else None
 
 
 def _operations(tried: Tried) -> Optional[Refusal]:
     for declared, found in tried.operations:
         if declared.autocreate and isinstance(found, Reason):
-            return Refusal(found.code, found.errno, f"map {declared.name!r}: {found.message}")
+            return Refusal(found.code, found.errno or "EINVAL", f"map {declared.name!r}: {found.message}")
     return None
 
 
