@@ -41,12 +41,16 @@ OBJECTS = (
         most=23,
     ),
     Reason("libbpf loads no object of another byte order", re.compile(r"endian"), most=13),
-    Reason("libbpf takes no object with static programs", re.compile(r"is static and not supported")),
 )
 
 # An object that libbpf does not open, and neither do we.
 UNSOUND = (
+    Reason("a static program", re.compile(r"is static and not supported")),
     Reason("an extern has no BTF", re.compile(r"^failed to find BTF for extern")),
+    Reason("a map that is not global", re.compile(r"unsupported map linkage")),
+    Reason("a map's definition", re.compile(r"^map '.*': (invalid pinning value|conflicting|'values' member)")),
+    Reason("a weak map that gave way", re.compile(r"map relo failed to find map for section '\.maps'")),
+    Reason("a function outside .text", re.compile(r"bad call relo against|bad map relo against .* in section")),
     Reason("no sound object", re.compile(r"^elf: |is not a valid eBPF object file|^Error loading BTF|corrupted")),
 )
 

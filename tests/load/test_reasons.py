@@ -44,6 +44,7 @@ def _reason(number: int, log: str, section: str = "socket", probes: Probes | Non
         (errno.EACCES, "calling kernel function bpf_x is not allowed\n", "kfunc-missing"),
         (errno.EINVAL, "1: (85) call unknown#71189\nBPF_CALL uses reserved fields\n", "kfunc-missing"),
         (errno.EINVAL, "BPF_STX uses reserved fields\nprocessed 0 insns\n", "verifier-rejected"),
+        (errno.EINVAL, "5: (7b) *(u64 *)(r11 -8) = r2\nR11 is invalid\n", "verifier-rejected"),
         (errno.E2BIG, "9: (05) goto pc-2\nBPF program is too large. Processed 1000001 insn\n", "limit-exceeded"),
         (errno.EACCES, "combined stack size of 2 calls is 592. Too large\n", "limit-exceeded"),
         (errno.E2BIG, "", "limit-exceeded"),

@@ -100,7 +100,6 @@ def relocate_together(spec: ObjectSpec, programs: Iterable[ProgramSpec], session
 def _records(spec: ObjectSpec, entries: Container[str]) -> Iterator[tuple[Function, int, CoreRecord]]:
     for section in spec.core_sections:
         for function in spec.by_section.get(section, ()):
-            own = function.name in entries or function.local  # libbpf refuses local ones outside .text
-            if own or section == spec.shared_section:
+            if function.name in entries or section == spec.shared_section:
                 for index, record in function.core:
                     yield function, index, record

@@ -204,7 +204,11 @@ class _Load:
             found[section.name] = made = create.data_map(section, spec.btf, system)
             if self._left_out(made):
                 continue
-            title = section.name if "." in section.name[1:] else stem[: 15 - max(7, len(section.name))] + section.name
+            if section.percpu and not probes.percpu_data():
+                create.leave_out(made, "as this kernel has no variables per CPU (v7.3 has)", "map-type-unsupported")
+                continue
+            whole = section.percpu or "." in section.name[1:]  # of the names that it has in the kernel
+            title = section.name if whole else stem[: 15 - max(7, len(section.name))] + section.name
             create.create_data(made, probes, self.types.fd, title, section.data)
         for operations in spec.struct_ops:
             self._create_operations(operations)

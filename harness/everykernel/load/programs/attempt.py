@@ -16,7 +16,7 @@ from everykernel.load.kernel.operations import Operations
 from everykernel.load.kernel.program import verified_instructions
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.loaded import LoadedObject, Program
-from everykernel.load.programs import contexts, instructions, loading, reasons, verifier
+from everykernel.load.programs import contexts, instructions, loading, reasons, tables, verifier
 from everykernel.load.programs.link import link
 from everykernel.load.programs.relocate import decides
 from everykernel.load.system.errnos import error_name
@@ -126,10 +126,14 @@ class Attempts:
         found = self.operations.get(spec.function, (None, None))[1]
         if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, Operations):
             target = loading.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
+        made: dict[str, int] = {}
+        if missing is None:
+            made, missing = tables.create(self.kernel, self.spec.tables, parts)
         if missing is not None:
             self._refuse(record, missing)
             return -1
-        fds = {name: m.fd for name, m in self.object.maps.items()}
+        self.object.descriptors.extend(made.values())
+        fds = {**{name: m.fd for name, m in self.object.maps.items()}, **made}
         relocated = self.relocated.programs[spec.name].code
         linked = link(
             parts,
@@ -195,8 +199,13 @@ class Attempts:
             source, text = verifier.source_line(self.spec.btf, linked, verdict.insn)
         assert spec.rule is not None
         log, left_out = verifier.name_map(refused.log, [m.name if m.fd < 0 else "" for m in self.object.maps.values()])
+        log, unresolved = verifier.name_kfunc(log, self.externs.order)
         if left_out:
-            reason = Reason("verifier-rejected", f"it needs {self.object.maps[left_out].record['message']}")
+            lacks = self.object.maps[left_out].record
+            reason = Reason(lacks["code"] or "verifier-rejected", f"it needs {lacks['message']}")
+        elif unresolved:
+            why = self.externs.resolved[unresolved].message
+            reason = Reason("kfunc-missing", f"a weak function that is called is not resolved: {why}")
         elif reasons.poisoned(verdict, log):
             reason = self._unresolved(spec, linked, verdict)
         elif newer := instructions.lacking(linked.code, verdict.insn, verdict.reason, self.spec.byteorder):

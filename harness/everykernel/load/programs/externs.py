@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from everykernel.object import Extern, ObjectSpec
 
 _SETTING_LIMIT = 1 << 16  # bytes
+_NO_CONFIG = (
+    "there is no configuration of this kernel to look into, neither /boot/config-{} nor /proc/config.gz "
+    "[state the setting in the case's contract: kconfig]"
+)
 _GLOBAL = 1  # index of btf.kinds.LINKAGES
 
 
@@ -38,6 +42,7 @@ class Resolution:
         resolved: by name; missing ones that are not weak have a reason code.
         kconfig: bytes of the .kconfig map (empty: no map is needed).
         descriptors: of modules' BTFs, from index 1 of the kernel's descriptor array on.
+        order: names in libbpf's order (cmp_externs), by which a call of a function that is missing is told from others.
 
     ``settings`` are values of configuration that stand for the kernel's, as its .config would write them.
     """
@@ -51,21 +56,16 @@ class Resolution:
         self._probes, self._system = kernel.probes, kernel.system
         self._settings = settings or {}
         data = bytearray()
+        symbols = sorted(e.name for e in spec.externs.values() if e.section == ".ksyms")
+        self.order = [e.name for e in spec.externs.values() if e.section != ".ksyms"] + symbols
         for extern in spec.externs.values():
             if extern.section == ".kconfig" and spec.btf is not None:
                 self._kconfig(extern, spec.btf, data)
-            elif extern.section == ".ksyms":
-                self.resolved[extern.name] = self._symbol(extern, spec.btf, kernel)
             else:
-                self.resolved[extern.name] = _missing(
-                    extern, "ksym-missing", "no section says where it is (.kconfig, .ksyms)", "ENOENT"
-                )
+                found = self._symbol(extern, spec.btf, kernel)
+                number = self.order.index(extern.name) if found.kind == "missing" else found.slot
+                self.resolved[extern.name] = found._replace(slot=number)
         self.kconfig = bytes(data)
-
-    @property
-    def unreadable(self) -> bool:
-        """Whether an extern asks for the kernel's configuration, and there is none to be read: libbpf gives up."""
-        return self._config is not None and not self._config
 
     def place_kconfig(self, fd: int) -> None:
         """Put the descriptor of the .kconfig map into the externs that live there."""
@@ -88,6 +88,12 @@ class Resolution:
         data += bytes(-len(data) % align)
         self.places[extern.name] = len(data)
         text = self._setting(extern.name)
+        if text is None and extern.name.startswith("CONFIG_") and not self._config:
+            data += bytes(size)
+            message = f"extern {extern.name!r}: {_NO_CONFIG.format(self._system.uname.release)}"
+            # weak or not: libbpf's bpf_object__read_kconfig_file
+            self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=message, errno="EINVAL")
+            return
         if text is None and not extern.weak:
             data += bytes(size)
             why = "the kernel's configuration does not have it"

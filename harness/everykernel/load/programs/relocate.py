@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Optional
 
 from everykernel import core, wire
 from everykernel.load.programs.link import reached
+from everykernel.object.spec import DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from everykernel.core import RelocatedProgram, Target
+    from everykernel.core.program import Applied
     from everykernel.object import Function, ObjectSpec, ProgramSpec
 
 
@@ -48,6 +50,7 @@ def relocate(
     done = Relocated()
     relocations: dict[tuple[str, int], wire.Relocation] = {}
     records: list[wire.ProgramRecord] = []
+    notes = dict.fromkeys(spec.notes)
     session = core.Session(spec.btf, target) if spec.btf is not None and target.vmlinux is not None else None
     done.session, done.rejected = session, rejected
     for program in programs:
@@ -61,6 +64,7 @@ def relocate(
             found = core.relocate_program(spec, program, session) if session else core.RelocatedProgram({}, [], None)
             for applied in found.applied:
                 relocations.setdefault((applied.function.section, applied.fixup.index), applied.describe())
+                notes.update(dict.fromkeys(_moved(applied)))
             if found.failed is not None:
                 fixup = found.failed.fixup
                 code, message = fixup.code or "object-malformed", f"{fixup.kind} {fixup.access}: {fixup.message}"
@@ -76,9 +80,21 @@ def relocate(
         "btf": btf_name,
         "relocations": list(relocations.values()),
         "programs": records,
-        "notes": [*spec.notes, *([f"the supplied BTF is rejected: {rejected}"] if rejected else [])],
+        "notes": [*notes, *([f"the supplied BTF is rejected: {rejected}"] if rejected else [])],
     }
     return done
+
+
+def _moved(applied: Applied) -> Iterator[str]:
+    """Yield a note where a record lies on the load of a variable's address: what it comes to is added to that."""
+    function, insn, fixup = applied
+    for reference in function.references:
+        if reference.insn == insn and reference.kind == DATA and fixup.new:
+            yield (
+                f"{function.name}: instruction {insn} loads an address in {reference.name}, and the CO-RE record of "
+                f"{fixup.access} on it moves that by {fixup.new} bytes (GCC 12 puts it there: compile with a newer "
+                "GCC, or with clang)"
+            )
 
 
 def _record(program: ProgramSpec, code: str, message: str) -> wire.ProgramRecord:

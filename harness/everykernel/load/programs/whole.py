@@ -121,10 +121,7 @@ def _kernel_types(tried: Tried) -> Optional[Refusal]:
 
 def _externs(tried: Tried) -> Optional[Refusal]:
     """Every strong extern, used or not; what is not as declared first, what is not there last."""
-    resolution = tried.attempts.externs
-    missing = [r for r in resolution.resolved.values() if r.code]
-    if resolution.unreadable:
-        return Refusal("kconfig-missing", "EINVAL", "the kernel's configuration cannot be read")
+    missing = [r for r in tried.attempts.externs.resolved.values() if r.code]
     first = min(missing, key=lambda r: r.errno == "ESRCH", default=None)
     return Refusal(first.code, first.errno or "EINVAL", first.message) if first else None
 
