@@ -196,6 +196,20 @@ def test_a_status_that_is_none(world: faking.World, tmp_path: Path, stage: str, 
     assert set(statuses(report)) <= {"passed", "failed", "not-reached"}
 
 
+@pytest.mark.parametrize("btf", ["", "\x1b[2J", "supplied:", "modules:x", 1])
+def test_a_btf_of_no_kind(world: faking.World, tmp_path: Path, btf: Any) -> None:
+    """A stage names the BTF that it used as results do, or the guest is lost."""
+    report = run(world, a_case(tmp_path, script={"relocate": {"btf": btf}}))
+    assert verdict(report) == ("error", "load", "guest-lost")
+    assert report["result"]["btf"] == "kernel"
+
+
+def test_a_failure_without_a_code(world: faking.World, tmp_path: Path) -> None:
+    """Our loader never fails without a reason code: a stage that does was told by somebody else."""
+    report = run(world, a_case(tmp_path, script={"load": {"status": "failed", "code": "", "message": "why"}}))
+    assert verdict(report) == ("error", "load", "guest-lost")
+
+
 @pytest.mark.parametrize("status", ["skipped", "not-reached"])
 def test_stages_that_nobody_did(world: faking.World, tmp_path: Path, status: str) -> None:
     """Stages that are skipped, or were not reached for no reason, are no pass."""

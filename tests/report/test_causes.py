@@ -129,6 +129,26 @@ def test_the_verifier_is_quoted_once() -> None:
     assert not any("processed 7 insns" in line or "; return" in line for line in old[at:])
 
 
+def test_what_a_log_repeats_is_left_out() -> None:
+    """Functions of another name are the same cause, and lines that say nothing new are no evidence."""
+    why = "EINVAL: this kernel takes no pointers in global functions: Arg#0 type PTR in {}() is not supported yet."
+    results = [
+        cell(f"{name}.o", "5.10", ("p", "verifier-rejected", why.format(name)),
+             log=f"Validating {name}() func#1...\nArg#0 type PTR in {name}() is not supported yet.\n"
+             "0: R1=ctx() R10=fp0\n R0_w=inv1 R10=fp0\nprocessed 0 insns (limit 1000000)\n")
+        for name in ("eval", "takes")
+    ]  # fmt: skip
+    lines = shown(results)
+    at = lines.index("load: verifier-rejected (2 cells)")
+    assert lines[at + 1 : at + 6] == [
+        "  this kernel takes no pointers in global functions: Arg#0 type PTR in eval() is not supported yet.",
+        "      5.10: eval.o (p)",
+        "  this kernel takes no pointers in global functions: Arg#0 type PTR in takes() is not supported yet.",
+        "      5.10: takes.o (p)",
+        "  hint: read the failing instruction and its source line",
+    ]
+
+
 def test_a_report_takes_the_place_of_the_last_lines() -> None:
     """A cell's own block has the verifier's words and the kernel's report in brief; with -vv the whole log."""
     result = cell("new.o", "7.3", ("p", "verifier-rejected", "EACCES: no"), log=LOG)

@@ -64,11 +64,11 @@ def run(message: wire.Run) -> wire.Message:
             stderr=subprocess.PIPE,
             env={**os.environ, **message.env},
         )
+        with process:
+            may_be_killed(process.pid)
+            stdout, stderr = process.communicate(message.stdin)
     except ODD as e:
         return refused(e, "".join(map(str, message.argv[:1])) or "run")
-    with process:
-        may_be_killed(process.pid)
-        stdout, stderr = process.communicate(message.stdin)
     return wire.Ran(process.returncode, stdout, stderr)
 
 

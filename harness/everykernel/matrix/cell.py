@@ -8,6 +8,7 @@ the case expects that very code (a test of the harness that panics on purpose).
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from everykernel.matrix.expect import STAGES, STATUSES, Conditions, Problem, fin
 from everykernel.matrix.ranges import numbers
 from everykernel.matrix.records import CaseResult, CellReport, KernelRecord
 
+_BTF = re.compile(r"kernel|none|(module|supplied):.+", re.DOTALL)  # the BTF that a stage used, as results name it
 FAILED_LINE = "ek_failed_line"  # set by EK_ASSERT of cases/include/everykernel.h; 0 until an assertion fails
 
 
@@ -319,21 +321,22 @@ class _Drive:
             result.update({"outcome": records.ERROR, "code": breakage})
         elif self.problems:
             first = self.problems[0]
+            code = first.code or GuestLost.code  # ours always have one: who failed without was no agent of ours
             more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
             outcome = records.ERROR if records.is_breakage(first.code) else records.FAILED
-            result.update(
-                {"outcome": outcome, "stage": first.stage, "code": first.code, "message": first.message + more}
-            )
+            result.update({"outcome": outcome, "stage": first.stage, "code": code, "message": first.message + more})
         else:
             result.update({"outcome": records.PASSED, "stage": "", "code": "", "message": ""})
 
 
 def _stage(name: str, record: dict[str, Any]) -> wire.Stage:
-    """Return a stage as the guest sent it, fit for JSON; raise GuestLost for one whose status is none."""
+    """Return a stage as the guest sent it, fit for JSON; raise GuestLost where status or BTF are none."""
     stage: wire.Stage = records.plain(record)
     if not isinstance(stage, dict) or stage.get("status") not in STATUSES:
         told = stage.get("status") if isinstance(stage, dict) else stage
         raise GuestLost(f"its answer is none: {name} has status {str(told)[:60]!r}")
+    if not _BTF.fullmatch(str(stage.get("btf", "none"))):
+        raise GuestLost(f"its answer is none: {name} used BTF {str(stage['btf'])[:60]!r}")
     stage.setdefault("code", "")
     stage.setdefault("message", "")
     stage.setdefault("seconds", 0.0)

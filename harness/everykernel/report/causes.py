@@ -27,14 +27,19 @@ _FITS = 98  # characters of a line that says both what and where
 _LONG = 190  # characters of what is said, and of a log's line
 _KEPT = 1000  # characters of what is said that are compared
 
-_ERRNO = re.compile(r"^E[A-Z]+: (?=\d+: \(|byte_|func)")  # that the verifier had its reasons is all that it says
+# An errno that says no more than that the verifier had its reasons.
+_ERRNO = re.compile(r"^E[A-Z]+: (?=\d+: \(|byte_|func|this kernel\b|[Aa]rg#)")
 # What is said, and behind it where the source of the instruction is, and the line itself.
 _PLACED = re.compile(r"(.*?)(?: at (?:\S*/)?([^\s/]+:\d+): (.*))?$", re.DOTALL)
 # An instruction as a verifier prints it, what stands in quotes, and words, which are particular with a sign in them.
 _WORD = re.compile(r"(?<!\d)\d{1,7}: \([0-9a-f]{2}\) [^:]*(?:: )?|'[^']*'|\S+")
-_SIGN = re.compile(r"['\d_./#]")
-# Lines of a verifier's log that do not help: its counts, how it tracked precision, source that is named above.
-_IDLE = re.compile(r"processed \d+ insns\b|verification time |stack depth |last_idx |regs=|parent |; |\s*$")
+_SIGN = re.compile(r"['\d_./#]|\(\)")
+# Lines of a verifier's log that do not help: its counts, how it tracked precision, states of registers alone, source
+# that is named above.
+_IDLE = re.compile(
+    r"processed \d+ insns\b|verification time |stack depth |last_idx |regs=|parent |Validating |; |\s*$|"
+    r"(?:\d+:)? ?R\d+\w*="
+)
 _LOGGED = ("verifier-rejected", "load-failed")  # codes whose log says more than the line about it
 
 
@@ -157,9 +162,9 @@ def _block(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str]) -> l
         found.append(f"  … and {len(rest)} more like it: {where(others, labels, kernels)}")
     told = next(iter(cause.particulars))
     new = [line for line in cause.log if line.strip() not in told]
-    if cause.log and len(every) > 1:
-        found.append(f"  {cause.logged}, its log:")
     shown = cause.report.lines(1) if cause.report is not None else new[-_LINES:]
+    if shown and len(every) > 1:
+        found.append(f"  {cause.logged}, its log:")
     return found + [f"    | {_brief(line)}" for line in shown]
 
 
