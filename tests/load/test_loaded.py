@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
+import weakref
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +45,21 @@ def test_what_cannot_be_detached_keeps_nothing_else_open() -> None:
         loaded.close()
     assert not any(_is_open(fd) for fd in fds)
     loaded.close()
+
+
+def test_a_closed_object_does_not_keep_the_kernel_s_types() -> None:
+    """They are large: their memory is free once the objects are closed, not when garbage is collected."""
+    kernel = KernelTypes(None, SYSTEM)
+    loaded = LoadedObject(None, cast("Any", {}), cast("Any", {}), kernel)
+    loaded.programs["one"] = Program(cast("Any", type("Spec", (), {"name": "one"})), cast("Any", {}), -1, loaded)
+    held = weakref.ref(kernel)
+    loaded.close()
+    gc.disable()
+    try:
+        del kernel
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_a_cgroup_that_cannot_be_entered_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

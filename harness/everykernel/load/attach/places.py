@@ -31,13 +31,19 @@ class Places:
     """
 
     def __init__(self, maps: Mapping[str, Map], programs: Mapping[str, Program], kernel: KernelTypes) -> None:
-        self.kernel = kernel
+        self._kernel: Optional[KernelTypes] = kernel
         self.system = kernel.system
         self.maps = maps
         self.programs = programs
         self.operations: list[Registration] = []
         self._made: dict[str, Any] = {}
         self._undo: list[Callable[[], None]] = []
+
+    @property
+    def kernel(self) -> KernelTypes:
+        """The kernel that they are loaded into, until the object is closed."""
+        assert self._kernel is not None, "nothing of a closed object attaches"
+        return self._kernel
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """Return what is made for the object under a name, once."""
@@ -64,7 +70,11 @@ class Places:
         return fd
 
     def close(self) -> None:
-        """Undo what was done for the object, what came last first."""
+        """Undo what was done for the object, what came last first, and let go of the kernel's types.
+
+        They are large, and objects and their programs refer to one another until the garbage collector comes.
+        """
+        self._kernel = None
         self._made.clear()
         while self._undo:
             self._undo.pop()()
