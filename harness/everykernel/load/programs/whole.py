@@ -193,10 +193,12 @@ def _programs(tried: Tried, together: Optional[RelocatedProgram]) -> Optional[Re
         if replaces(program) and program.section.endswith(program.target):
             why = "libbpf replaces no function of a program of the same object"
             return Refusal("attach-target-missing", "EINVAL", f"program {program.name!r}: {why}")
+        beside = ""
         if together is not None and _differs(tried, program, together):
             record, errno = _again(tried, program, together)
+            beside = "with what other programs' records leave of the kernel's types: "
         if record["status"] != wire.PASSED:
-            return Refusal(record["code"], errno, f"program {program.name!r}: {record['message']}")
+            return Refusal(record["code"], errno, f"program {program.name!r}: {beside}{record['message']}")
     return None
 
 
