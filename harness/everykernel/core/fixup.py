@@ -36,6 +36,7 @@ class Fixup:
         btf: name of the BTF whose type was used, "" where none was.
         message: why it is poisoned or failed.
         code: reason code when failed.
+        errno: what libbpf answers when failed.
         insn: the instruction's new bytes; empty when failed.
     """
 
@@ -53,6 +54,7 @@ class Fixup:
     btf: str = ""
     message: str = ""
     code: str = ""
+    errno: str = ""
     insn: bytes = b""
 
     def __str__(self) -> str:

@@ -43,6 +43,9 @@ class Attempts:
         externs: what its externs came to.
         types: its BTF in the kernel.
         operations: the operations structs that functions are part of: map, and what it is in this kernel.
+
+    Attributes:
+        answers: the errno that libbpf itself answers, by the names of programs about which the kernel was not asked.
     """
 
     def __init__(
@@ -62,9 +65,19 @@ class Attempts:
         self.externs = externs
         self.types = types
         self.operations = operations
+        self.answers: dict[str, str] = {}
+
+    def with_relocations(self, relocated: Relocated) -> Attempts:
+        """Return what loads the same programs with other instructions."""
+        return Attempts(self.spec, self.kernel, relocated, self.object, self.externs, self.types, self.operations)
 
     def load(self, spec: ProgramSpec, lacks: Optional[Reason] = None) -> None:
         """Load one program and keep its record; ``lacks``: not at all, for this reason."""
+        record, fd = self.attempt(spec, lacks)
+        self.object.programs[spec.name] = Program(spec, record, fd, self.object)
+
+    def attempt(self, spec: ProgramSpec, lacks: Optional[Reason] = None) -> tuple[wire.ProgramRecord, int]:
+        """Load one program; return its record and its descriptor, -1 if it was refused."""
         record = _record(spec)
         fd = -1
         parts = self.relocated.parts.get(spec.name)
@@ -75,10 +88,16 @@ class Attempts:
         else:
             blocked = lacks or self._blocked(spec, parts or [])
             if blocked is not None:
-                _verdict(record, wire.FAILED, blocked.code, blocked.message)
+                self._refuse(record, blocked)
             else:
                 fd = self._attempt(spec, parts or [], record)
-        self.object.programs[spec.name] = Program(spec, record, fd, self.object)
+        return record, fd
+
+    def _refuse(self, record: wire.ProgramRecord, reason: Reason) -> None:
+        """Write down why the kernel is not asked at all."""
+        _verdict(record, wire.FAILED, reason.code, reason.message)
+        if reason.errno:
+            self.answers[record["name"]] = reason.errno
 
     def _blocked(self, spec: ProgramSpec, parts: list[Function]) -> Optional[Reason]:
         """Return why a program need not be tried: an unknown section, a map or extern that is not there."""
@@ -88,6 +107,8 @@ class Attempts:
             record = self.operations[spec.function][0].record
             if record["status"] == wire.FAILED:
                 return Reason(record["code"], f"it needs {record['message']}")
+        elif spec.rule.type == "struct_ops":
+            return Reason("attach-target-missing", "no operations struct of the object holds it", "EINVAL")
         for function in parts:
             for reference in function.references:
                 if reference.kind in (MAP, DATA):
@@ -109,7 +130,7 @@ class Attempts:
         if missing is None:
             made, missing = tables.create(self.kernel, self.spec.tables, parts)
         if missing is not None:
-            _verdict(record, wire.FAILED, missing.code, missing.message)
+            self._refuse(record, missing)
             return -1
         self.object.descriptors.extend(made.values())
         fds = {**{name: m.fd for name, m in self.object.maps.items()}, **made}

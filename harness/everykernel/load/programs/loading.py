@@ -65,9 +65,9 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
     if not rule.btf:
         return Target(), None
     if not target:
-        return Target(), Reason("attach-target-missing", "its section names no target")
+        return Target(), Reason("attach-target-missing", "its section names no target", "EINVAL")
     if kernel.vmlinux is None:
-        return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}")
+        return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}", "ESRCH")
     prefix, kind, what = _TARGETS.get(rule.attach_type, ("", "func", "function"))
     module, colon, function = target.partition(":")
     if not colon or module == "vmlinux":
@@ -84,9 +84,8 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
         if own and found is not None:
             return Target(own[0], found[1]), None
     found_by = f" ({kind} {prefix}{target})" if prefix else ""
-    return Target(), Reason(
-        "attach-target-missing", f"{program.section}: this kernel's BTF has no {what} {target}{found_by}"
-    )
+    why = f"{program.section}: this kernel's BTF has no {what} {target}{found_by}"
+    return Target(), Reason("attach-target-missing", why, "ESRCH")
 
 
 def _module_of(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple[Target, Optional[Reason]]:

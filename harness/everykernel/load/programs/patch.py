@@ -45,6 +45,7 @@ class Resolved(NamedTuple):
     ``kind``: ``kconfig`` (at ``offset`` of the .kconfig map, whose descriptor is ``value``), ``address``, ``btf`` (a
     variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing`` (``slot``: its
     number among the externs). ``btf_fd`` is the descriptor of the module's BTF that an id is of (0: the kernel's).
+    ``errno`` is libbpf's answer to one that has a reason ``code``.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Resolved(NamedTuple):
     code: str = ""
     message: str = ""
     btf_fd: int = 0
+    errno: str = ""
 
     def patch(self, writer: Writer, code: bytearray, at: int, *, call: bool) -> None:
         """Fill in the instruction at byte ``at``; a call of what is not there fails if it is reached."""

@@ -6,7 +6,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from everykernel import core, wire
 from everykernel.load.programs.link import reached
@@ -27,12 +27,16 @@ class Relocated:
         stage: the stage's record.
         programs: what each program that is fit to load came to, by its name.
         parts: its functions, in the order of linking.
+        session: relocated them; None where there was no BTF.
+        rejected: why a BTF that was supplied cannot serve, "" where none was or it does.
     """
 
     def __init__(self) -> None:
         self.stage: wire.Stage = {}
         self.programs: dict[str, RelocatedProgram] = {}
         self.parts: dict[str, list[Function]] = {}
+        self.session: Optional[core.Session] = None
+        self.rejected = ""
 
 
 def relocate(
@@ -48,6 +52,7 @@ def relocate(
     records: list[wire.ProgramRecord] = []
     notes = dict.fromkeys(spec.notes)
     session = core.Session(spec.btf, target) if spec.btf is not None and target.vmlinux is not None else None
+    done.session, done.rejected = session, rejected
     for program in programs:
         parts = reached(spec.functions[program.function], spec.functions)
         code, message = "", ""
