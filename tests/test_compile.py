@@ -117,6 +117,17 @@ def test_one_failure_does_not_stop_the_others(case: Path) -> None:
     assert target(case).is_file()
 
 
+@pytest.mark.parametrize("release", range(19, 24))
+def test_each_release_of_the_compiler_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: int) -> None:
+    """A machine that has one release of LLVM, by Debian's names, needs no other."""
+    for name in (f"clang-{release}", f"llvm-strip-{release}"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for names, name in ((compiler.COMPILERS, "clang"), (compiler.STRIPPERS, "llvm-strip")):
+        assert compiler._tool.__wrapped__(names) == str(tmp_path / f"{name}-{release}")
+
+
 def test_a_missing_compiler_names_the_remedy(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without clang the error says what to install."""
     monkeypatch.setattr(compiler, "COMPILERS", ("clang-none",))

@@ -25,8 +25,9 @@ from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import CompileFailed, HarnessError, ToolMissing, UsageError
 
 SUFFIX = ".bpf.c"
-COMPILERS = ("clang-19", "clang-20", "clang-21", "clang")
-STRIPPERS = ("llvm-strip-19", "llvm-strip-20", "llvm-strip-21", "llvm-strip")
+_RELEASES = range(19, 24)  # of LLVM, in Debian's names
+COMPILERS = (*(f"clang-{n}" for n in _RELEASES), "clang")
+STRIPPERS = (*(f"llvm-strip-{n}" for n in _RELEASES), "llvm-strip")
 OLDEST = 16  # clang 14 crashes on type-matches relocations and emits no 64-bit enums
 # v3 is the instruction set of Linux 5.1 and later as long as atomics return nothing (those that do came in 5.12).
 FLAGS = (

@@ -55,7 +55,7 @@ _TABLE = (
         "object-unsupported",
         "relocate",
         "the object is sound, and asks for something that no loader takes",
-        "compile it for this target's byte order, with section names and relocations that libbpf knows",
+        "do what the message says: libbpf opens or loads no such object",
     ),
     Reason(
         "map-type-unsupported",
@@ -97,8 +97,8 @@ _TABLE = (
     Reason(
         "kfunc-missing",
         "load",
-        "this kernel does not export the kfunc",
-        "declare it __weak and guard it with bpf_ksym_exists",
+        "this kernel does not export the kfunc, or with another prototype",
+        "declare it __weak and guard it with bpf_ksym_exists; declare another prototype as NAME___FLAVOUR",
     ),
     Reason("ksym-missing", "load", "this kernel does not have the symbol", "declare it __weak"),
     Reason(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.btfwriter import Writer
 
-from everykernel.btf import render
+from everykernel.btf import kinds, render
 from everykernel.btf.naming import printable
 
 
@@ -71,6 +71,24 @@ def test_other_kinds() -> None:
     btf = writer.btf()
     for number, expected in definitions.items():
         assert "\n".join(" ".join(line.split()) for line in render.layout(btf, number).splitlines()) == expected
+
+
+def test_tags_and_plain_attributes() -> None:
+    """A tag whose record has the kind's flag is a plain attribute of C, any other is a btf_type_tag or btf_decl_tag."""
+    writer = Writer()
+    word = writer.integer("int", 4)
+    tagged = writer.ptr(writer.add("user", kinds.TYPE_TAG, word))
+    plain = writer.ptr(writer.add("address_space(1)", kinds.TYPE_TAG, word, flag=True))
+    function = writer.func("f", writer.func_proto(plain, [("p", tagged)]))
+    writer.add("bpf_kfunc", kinds.DECL_TAG, function, 0xFFFFFFFF)
+    writer.add("bpf_fastcall", kinds.DECL_TAG, function, 0xFFFFFFFF, flag=True)
+    btf = writer.btf()
+    assert render.declaration(btf, tagged, "p") == '__attribute__((btf_type_tag("user"))) int *p'
+    assert render.declaration(btf, plain, "p") == "__attribute__((address_space(1))) int *p"
+    assert list(render.layout(btf, function + 1).splitlines()) == [
+        '__attribute__((btf_decl_tag("bpf_kfunc"))) /* on f */'
+    ]
+    assert list(render.layout(btf, function + 2).splitlines()) == ["__attribute__((bpf_fastcall)) /* on f */"]
 
 
 def test_hostile_types_end() -> None:

@@ -232,3 +232,26 @@ def test_type_that_is_not_there() -> None:
     for number in (20, -1):
         with pytest.raises(BtfMalformed, match=rf"vmlinux: there is no type {number} \(types end at 19\)"):
             btf.type(number)
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_kind_that_nobody_knows_is_stepped_over(*, split: bool) -> None:
+    """A layout section says how large a kind's record is: its information, then as many items as the record has."""
+    known = [(0, 0)] * 20
+    layout = [*known, (4, 8), (8, 0), (0, 4)]
+    base = Writer()
+    base.integer("int")
+    whole = Btf.parse(base.image(layout=layout), name="vmlinux") if split else None
+    writer = Writer(base=whole)
+    number = writer.add("both", 20, 0, 7, 1, 2, 3, 4, vlen=2)
+    writer.add("information", 21, 0, 7, 8, vlen=3)
+    writer.add("items", 22, 0, 1, 2, 3, vlen=3)
+    writer.add("none", 22, 0)
+    last = writer.struct("last", 4, [])
+    found = Btf.parse(writer.image(layout=() if split else layout), base=whole, name="found")
+    assert found.type(number) == kinds.Unknown("both", 20)
+    assert found.find("last", "struct") == last
+    assert [found.name_of(n) for n in range(number, found.count)] == ["both", "information", "items", "none", "last"]
+    if not split:
+        with pytest.raises(BtfMalformed, match="kind 20 is not known"):
+            Btf.parse(writer.image(layout=known), name="found")

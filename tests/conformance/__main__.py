@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from tests.conformance import foreign, loading, relocating
+from tests.conformance import foreign, loading, made, relocating
 
 from everykernel import folders
 from everykernel.kernels.debian import Archive
@@ -24,23 +24,24 @@ PARTS = {"relocate": relocating.KERNELS, "load": loading.KERNELS}
 
 SOURCES = Path(__file__).with_name("sources")  # CO-RE records of every kind
 PROGRAMS = Path(__file__).with_name("programs")  # programs, maps and externs of every kind
+WHOLES = Path(__file__).with_name("wholes")  # objects that libbpf takes as a whole, or not, each for a reason
 
 
 def own_objects(folder: Path) -> list[foreign.Foreign]:
-    """Return this project's cases for x86_64 and what lies beside this file, compiled in ``folder``."""
+    """Return this project's cases for x86_64 and what lies beside this file, compiled in ``folder`` or made."""
     paths = sorted(folders.data("cases").glob("*/build/x86_64/*.o"))
     found = [foreign.Foreign(f"cases/{path.parts[-4]}/{path.name}", path.read_bytes(), own=True) for path in paths]
-    return found + [compiled(source, folder, "bpf") for source in sorted([*SOURCES.glob("*.c"), *PROGRAMS.glob("*.c")])]
+    return [*found, *sources(folder, SOURCES, PROGRAMS, WHOLES), *made.objects()]
 
 
-def big_endian_sources(folder: Path) -> list[foreign.Foreign]:
-    """Return the sources of CO-RE records, compiled big-endian in ``folder``."""
-    return [compiled(source, folder, "bpfeb") for source in sorted(SOURCES.glob("*.c"))]
+def sources(folder: Path, *places: Path, target: str = "bpf") -> list[foreign.Foreign]:
+    """Return the C sources in some places, compiled in ``folder`` (``bpfeb``: big-endian)."""
+    return [compiled(source, folder, target) for place in places for source in sorted(place.glob("*.c"))]
 
 
 def compiled(source: Path, folder: Path, target: str) -> foreign.Foreign:
     """Return a C source, compiled in ``folder``."""
-    out = folder / source.with_suffix(f".{target}.o").name
+    out = folder / f"{source.parent.name}-{source.with_suffix(f'.{target}.o').name}"
     flags = ["-target", target, "-g", "-O2", "-I/usr/include/x86_64-linux-gnu"]
     subprocess.run(["clang-19", *flags, "-c", str(source), "-o", str(out)], check=True)
     return foreign.Foreign(f"{source.parent.name}/{source.name}", out.read_bytes(), own=True)
@@ -68,17 +69,18 @@ def main(words: list[str]) -> int:
             specs = arguments.kernels or PARTS[part]
             whole = not (arguments.objects or arguments.kernels)
             if part == "relocate":
-                big = [] if arguments.objects else big_endian_sources(folder)
+                big = [] if arguments.objects else sources(folder, SOURCES, target="bpfeb")
                 tallies = relocating.run([*objects, *big], specs, folder, console)
-                well &= relocating.report(tallies, relocating.shortfalls(tallies) if whole else (), console)
+                short = relocating.shortfalls(tallies) if whole else ()
+                well &= relocating.report(tallies, [o.name for o in objects], short, console)
             else:
-                tally = loading.run(objects, specs, folder, console)
-                short = loading.shortfalls(tally) if whole else ()
-                well &= loading.report(tally, objects, specs, short, console)
+                found = loading.run(objects, specs, folder, console)
+                short = loading.shortfalls(found) if whole else ()
+                well &= loading.report(found, objects, short, console)
                 if whole:
                     own = [o for o in objects if o.own]
-                    tally = loading.run(own, loading.GENERIC, folder, console)
-                    well &= loading.report(tally, own, loading.GENERIC, (), console)
+                    found = loading.run(own, loading.GENERIC, folder, console)
+                    well &= loading.report(found, own, (), console)
     return 0 if well else 1
 
 

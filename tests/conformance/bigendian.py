@@ -11,38 +11,30 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.conformance import libbpf
+from tests.conformance import references
 
 from everykernel.btf import image
 from everykernel.errors import UsageError
 from everykernel.kernels import debian
 from everykernel.kernels.image import decompress
 
-_LIBBPF = debian.Entry(
-    name="libbpf-dev",
-    version="1:1.7.0-1",
-    arch="s390x",
-    suite="sid",
-    filename="pool/main/libb/libbpf/libbpf-dev_1.7.0-1_s390x.deb",
-    size=272912,
-    sha256="0609b1e6f3beda525688f099a7d5675d7a8bbbaea6b08a03a02bc110190605a1",
-)
 _SYSTEM = ("libc6-dev", "linux-libc-dev", "libgcc-12-dev", "libelf-dev", "zlib1g-dev", "libzstd-dev")
 _KERNELS = "bookworm-backports"  # 6.12, the first series whose s390x kernel has BTF
 
 
-def oracle(archive: debian.Archive, folder: Path) -> libbpf.Oracle:
-    """Return libbpf as a program for s390x, built in ``folder``."""
+def machine(archive: debian.Archive, folder: Path) -> references.Machine:
+    """Return the machine that libbpf is built for: its C library and QEMU's user mode are unpacked in ``folder``."""
     for name in _SYSTEM:
-        libbpf.unpack(archive, _package(archive, "bookworm", name, "s390x"), folder)
+        references.unpack(archive, _package(archive, "bookworm", name, "s390x"), folder)
     qemu = folder / "qemu-s390x"
     for member, content in debian.unpack(archive.fetch(_package(archive, "bookworm", "qemu-user-static", "amd64"))):
         if content is not None and member.name == "usr/bin/qemu-s390x-static":
             qemu.write_bytes(content.read())
             qemu.chmod(0o755)
             break
-    flags = ("--target=s390x-linux-gnu", f"--sysroot={folder}", "-fuse-ld=lld")
-    return libbpf.Oracle(archive, folder, libbpf.Machine(_LIBBPF, flags, (str(qemu),)))
+    headers = folder / "usr/include/s390x-linux-gnu"  # asm/bpf_perf_event.h, which tools/ of the kernel lacks
+    flags = ("--target=s390x-linux-gnu", f"--sysroot={folder}", "-fuse-ld=lld", f"-I{headers}")
+    return references.Machine("s390x", flags, (str(qemu),))
 
 
 def btf(archive: debian.Archive) -> tuple[str, bytes]:

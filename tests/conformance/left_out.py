@@ -12,10 +12,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reason:
-    """Why an object or a program cannot be compared: ``said`` is found in libbpf's words, ``name`` is printed."""
+    """Why an object or a program cannot be compared: ``said`` is found in libbpf's words, ``name`` is printed.
+
+    ``most`` of the default objects may be left out for it on one kernel: what was found, and a tenth. More is no longer
+    what somebody looked at, and fails the session.
+    """
 
     name: str
     said: re.Pattern[str]
+    most: int = 5
 
 
 NO_RECORD = "has no CO-RE record, by the header of its .BTF.ext too"
@@ -33,22 +38,36 @@ OBJECTS = (
     Reason(
         "libbpf takes no legacy maps; ours does",
         re.compile(r"legacy map definitions|bad map relo against .* in section 'maps/"),
+        most=23,
     ),
-    Reason("libbpf loads no object of another byte order", re.compile(r"endian")),
-    Reason("libbpf takes no object with static programs", re.compile(r"is static and not supported")),
+    Reason("libbpf loads no object of another byte order", re.compile(r"endian"), most=13),
 )
 
 # An object that libbpf does not open, and neither do we.
 UNSOUND = (
+    Reason("a static program", re.compile(r"is static and not supported")),
     Reason("an extern has no BTF", re.compile(r"^failed to find BTF for extern")),
+    Reason("a map that is not global", re.compile(r"unsupported map linkage")),
+    Reason("a map's definition", re.compile(r"^map '.*': (invalid pinning value|conflicting|'values' member)")),
+    Reason("a weak map that gave way", re.compile(r"map relo failed to find map for section '\.maps'")),
+    Reason("a function outside .text", re.compile(r"bad call relo against|bad map relo against .* in section")),
     Reason("no sound object", re.compile(r"^elf: |is not a valid eBPF object file|^Error loading BTF|corrupted")),
 )
 
 # libbpf resolves the externs of all programs, whichever are loaded; we refuse the programs that use one.
 OTHERS_EXTERN = "libbpf refuses the object for an extern that this program does not use; ours refuses those that do"
+_MOST_OTHERS_EXTERN = 5
 EXTERN = re.compile(r"extern (?:\((?:func|var) ksym\) )?'(?P<name>[^']+)'")
 
 
 def reason(words: str, among: tuple[Reason, ...]) -> str:
     """Return the name of the reason that libbpf's words give, "" if it is none of these."""
     return next((one.name for one in among if one.said.search(words)), "")
+
+
+def most(kind: str) -> int:
+    """Return how many may be left out on one kernel: ``kind`` is ``object`` or ``program``, a colon and the reason."""
+    name = kind.partition(": ")[2]
+    if name == OTHERS_EXTERN:
+        return _MOST_OTHERS_EXTERN
+    return next((one.most for one in OBJECTS + UNSOUND if one.name == name), 0)

@@ -1,4 +1,4 @@
-"""The reference: libbpf 1.7, in a program that answers bpf(2) itself (oracle.c) and in one that loads (loader.c)."""
+"""libbpf, asked: in a program that answers bpf(2) itself (oracle.c), and in one that loads (loader.c)."""
 
 from __future__ import annotations
 
@@ -9,52 +9,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conformance.references import NATIVE, NEWEST, Machine, Reference
+
 from everykernel.kernels import debian
-
-# Debian's libbpf 1.7.0, of sid, pinned: sid moves.
-_LIBBPF = debian.Entry(
-    name="libbpf-dev",
-    version="1:1.7.0-1",
-    arch="amd64",
-    suite="sid",
-    filename="pool/main/libb/libbpf/libbpf-dev_1.7.0-1_amd64.deb",
-    size=270780,
-    sha256="af4fb0faa65925707de8607aa580d466c9326b99e5f484f080bda2032979fd13",
-)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where a program with libbpf runs: the library for it, clang's flags and what runs its programs here."""
-
-    library: debian.Entry
-    flags: tuple[str, ...] = ()
-    runner: tuple[str, ...] = ()
-
-
-NATIVE = Machine(_LIBBPF)
 
 _RELO = re.compile(r"prog '([^']+)': relo #(\d+): failed to (?:relocate|patch)")
 
 
-def unpack(archive: debian.Archive, entry: debian.Entry, folder: Path) -> None:
-    """Unpack the files of a package in ``folder``."""
-    for member, content in debian.unpack(archive.fetch(entry)):
-        if content is not None:
-            path = folder / member.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.read())
-            path.chmod(member.mode)
+def build(
+    archive: debian.Archive,
+    folder: Path,
+    name: str,
+    wrapped: Sequence[str],
+    reference: Reference,
+    machine: Machine = NATIVE,
+) -> list[str]:
+    """Return the command that runs ``name``.c beside this file, built in ``folder`` as a static program with libbpf.
 
-
-def build(folder: Path, name: str, wrapped: Sequence[str], machine: Machine = NATIVE) -> list[str]:
-    """Return the command that runs ``name``.c beside this file, built as a static program with libbpf.
-
-    ``folder`` has the library; ``wrapped`` functions are the source's.
+    ``wrapped`` functions are the source's. What is built in the folder already is not built again.
     """
-    source, program = Path(__file__).with_name(f"{name}.c"), folder / name
-    command = ["clang-19", *machine.flags, "-O2", "-Wall", "-Werror", "-s", f"-I{folder / 'usr/include'}", str(source)]
-    command += [str(next(folder.rglob("libbpf.a"))), "-static", *(f"-Wl,--wrap={symbol}" for symbol in wrapped)]
+    own = folder / f"{name}-{reference.version}-{machine.arch}"
+    source, program = Path(__file__).with_name(f"{name}.c"), own / name
+    if program.exists():
+        return [*machine.runner, str(program)]
+    own.mkdir(parents=True)
+    library = reference.library(archive, own, machine)
+    command = ["clang-19", *machine.flags, "-O2", "-Wall", "-Werror", "-s", *(f"-I{path}" for path in library.includes)]
+    command += [str(source), *map(str, library.files), "-static", *(f"-Wl,--wrap={symbol}" for symbol in wrapped)]
     command += ["-lelf", "-lz", "-lzstd", "-o", str(program)]
     subprocess.run(command, check=True)
     return [*machine.runner, str(program)]
@@ -101,9 +82,12 @@ class Files:
 class Oracle:
     """libbpf, asked through a program built in ``folder``."""
 
-    def __init__(self, archive: debian.Archive, folder: Path, machine: Machine = NATIVE) -> None:
-        unpack(archive, machine.library, folder)
-        self._command = build(folder, "oracle", ("syscall", "open64", "fopen64", "faccessat"), machine)
+    def __init__(
+        self, archive: debian.Archive, folder: Path, reference: Reference = NEWEST, machine: Machine = NATIVE
+    ) -> None:
+        wrapped = ("syscall", "open64", "fopen64", "faccessat")
+        self.reference = reference
+        self._command = build(archive, folder, "oracle", wrapped, reference, machine)
         self.version = _version(self._command)
 
     def command(self, obj: Path, kernel: Files) -> list[str]:
@@ -111,9 +95,13 @@ class Oracle:
         paths = (obj, kernel.btf, kernel.kallsyms, kernel.config or os.devnull, *kernel.modules)
         return [*self._command, *map(str, paths)]
 
-    def relocate(self, obj: Path, kernel: Files) -> list[Verdict] | str:
-        """Return libbpf's verdict on each program of an object, or its last words where it does not open it."""
-        done = subprocess.run(self.command(obj, kernel), capture_output=True, timeout=300)
+    def relocate(self, obj: Path, kernel: Files, *, together: bool = False) -> list[Verdict] | str:
+        """Return libbpf's verdict on each program of an object, or its last words where it does not open it.
+
+        ``together``: on those that the object wants to be loaded, all at once; the first has the log.
+        """
+        environ = {**os.environ, **({"ORACLE_TOGETHER": "1"} if together else {})}
+        done = subprocess.run(self.command(obj, kernel), capture_output=True, timeout=300, env=environ)
         if done.returncode:
             return f"libbpf ended with {done.returncode}: {done.stderr.decode('utf-8', 'replace')}"
         verdicts: list[Verdict] = []
@@ -144,10 +132,11 @@ class Oracle:
 class Loader:
     """libbpf as a program that loads objects (loader.c), built in ``folder``."""
 
-    def __init__(self, archive: debian.Archive, folder: Path) -> None:
-        unpack(archive, NATIVE.library, folder)
-        command = build(folder, "loader", ("btf__load_vmlinux_btf", "btf__free"))
+    def __init__(self, archive: debian.Archive, folder: Path, reference: Reference = NEWEST) -> None:
+        command = build(archive, folder, "loader", ("btf__load_vmlinux_btf", "btf__free"), reference)
+        self.reference = reference
         self.program = Path(command[-1])
+        self.content = self.program.read_bytes()
         self.version = _version(command)
 
     def section_names(self) -> list[str]:

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Load objects with libbpf, one program at a time: the reference that our loader is compared with, in the same guest.
+/* Load objects with libbpf, as a whole and one program at a time: the reference that our loader is compared with.
  *
  *     loader [--attach] OBJECT… | loader --sections [NAME…] | loader --version
  *
- * Each object is opened once for each of its programs, which is then the only one that is loaded. Where the object
- * leaves sizes to the tool that loads it, the rules are those of our loader: a map that needs entries and has none gets
- * one, a perf event array one a CPU, a stack trace map the deepest stack. Nothing is pinned.
+ * Each object is first loaded as a whole, all or nothing; then it is opened once for each of its programs, which is the
+ * only one that is loaded. Where the object leaves sizes to the tool that loads it, the rules are those of our loader: a
+ * map that needs entries and has none gets one, a perf event array one a CPU, a stack trace map the deepest stack.
+ * Nothing is pinned.
  *
  * libbpf gives up on a whole object for one map that the kernel refuses. Programs are judged on their own merits here,
  * so such a map is left out (bpf_map__set_autocreate) and the program tried again: libbpf puts an invalid call in the
@@ -13,6 +14,7 @@
  *
  * Prints lines of fields separated by tabs:
  *     object PATH
+ *     whole ERRNO WHO                     the object as a whole, WHO decided: loaded, open, kernel, map, libbpf
  *     open ERRNO                          libbpf does not open it
  *     map NAME ERRNO                      the kernel refuses this map
  *     program NAME SECTION ERRNO WHO      WHO decided: loaded, kernel, map (one that the kernel refuses), libbpf
@@ -254,6 +256,45 @@ static int refused_for(struct bpf_object *obj, struct bpf_program *prog, const s
 	return 0;
 }
 
+static void begin(void)
+{
+	line_count = 0;
+	kernel_refused = slot_failed = false;
+	refused_map[0] = '\0';
+}
+
+/* Load all that the object asks for, or nothing. */
+static void whole(const char *path)
+{
+	struct bpf_object *obj;
+	struct bpf_map *map;
+	const char *who;
+	int err;
+
+	begin();
+	obj = bpf_object__open_file(path, NULL);
+	if (!obj) {
+		err = errno;
+		print_lines();
+		printf("whole\t%d\topen\n", err);
+		return;
+	}
+	bpf_object__for_each_map(map, obj) {
+		size_map(map);
+		bpf_map__set_pin_path(map, NULL);
+	}
+	err = -bpf_object__load(obj);
+	if (!err)
+		who = "loaded";
+	else if (refused_map[0])
+		who = "map";
+	else
+		who = kernel_refused ? "kernel" : "libbpf";
+	print_lines();
+	printf("whole\t%d\t%s\n", err, who);
+	close_object(obj);
+}
+
 static struct bpf_program *choose(struct bpf_object *obj, int position)
 {
 	struct bpf_program *prog, *chosen = NULL;
@@ -290,9 +331,7 @@ static int one(const char *path, int position)
 		const char *who;
 		int err, map_err;
 
-		line_count = 0;
-		kernel_refused = slot_failed = false;
-		refused_map[0] = '\0';
+		begin();
 		obj = bpf_object__open_file(path, NULL);
 		if (!obj) {
 			err = errno;
@@ -337,22 +376,35 @@ static int one(const char *path, int position)
 	}
 }
 
-static void object(const char *path)
+static void programs(const char *path)
+{
+	for (int position = 0; one(path, position); position++)
+		fflush(stdout);
+}
+
+/* Do it in a process of its own, which libbpf may crash. */
+static void apart(void (*action)(const char *path), const char *path)
 {
 	int status = 0;
 	pid_t child;
 
-	printf("object\t%s\n", path);
 	fflush(stdout);
 	child = fork();
 	if (child == 0) {
-		for (int position = 0; one(path, position); position++)
-			fflush(stdout);
+		action(path);
 		fflush(stdout);
 		_exit(0);
 	}
 	if (child < 0 || waitpid(child, &status, 0) < 0 || !WIFEXITED(status))
 		printf("crashed\t%d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+}
+
+static void object(const char *path)
+{
+	printf("object\t%s\n", path);
+	if (!attaching)
+		apart(whole, path);
+	apart(programs, path);
 }
 
 /* libbpf answers an unknown name with its table's names in a debug line. */

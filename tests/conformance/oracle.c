@@ -5,7 +5,7 @@
  *
  * With the BTFs of modules, BTF is not supplied to libbpf but read by it as the kernel's own: it then enumerates modules.
  * libbpf relocates OBJECT against BTF, one program autoloaded at a time, up to the point where it would hand the program
- * to the kernel. bpf(2) never reaches the kernel: the linker's --wrap=syscall brings each call here, and this program
+ * to the kernel; with ORACLE_TOGETHER all that the object asks for at once. bpf(2) never reaches the kernel: the linker's --wrap=syscall brings each call here, and this program
  * answers it as a kernel that takes everything. Reads of /sys/kernel/btf/vmlinux get BTF too, those of /proc/kallsyms
  * KALLSYMS and those of the kernel's configuration CONFIG, so that attach targets, symbols and options are looked up in the
  * target and not on the host.
@@ -16,6 +16,7 @@
  *
  * Prints one line of text a program, fields separated by tabs:
  *     program NAME SECTION ERRNO HEX      HEX is the instructions after relocation, linking included ("-" after an error)
+ * (with ORACLE_TOGETHER once more a program, all with the errno of the whole)
  * preceded by libbpf's own debug lines, each as: log TEXT. An object that cannot be opened gives: open ERRNO.
  */
 #define _GNU_SOURCE
@@ -243,6 +244,33 @@ static struct bpf_object *open_object(const char *path, const char *btf)
 	return bpf_object__open_file(path, &opts);
 }
 
+static void print_program(struct bpf_program *prog, int err)
+{
+	const unsigned char *code = (const unsigned char *)bpf_program__insns(prog);
+
+	printf("program\t%s\t%s\t%d\t", bpf_program__name(prog), bpf_program__section_name(prog), -err);
+	if (err)
+		printf("-");
+	for (size_t i = 0; !err && i < bpf_program__insn_cnt(prog) * sizeof(struct bpf_insn); i++)
+		printf("%02x", code[i]);
+	printf("\n");
+}
+
+/* Relocate all programs that the object wants to be loaded. */
+static void together(struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_map(map, obj)
+		bpf_map__set_pin_path(map, NULL);
+	err = bpf_object__prepare(obj);
+	bpf_object__for_each_program(prog, obj)
+		if (bpf_program__autoload(prog))
+			print_program(prog, err);
+}
+
 /* Relocate the program at this position alone; return 0 past the last. */
 static int one(const char *path, const char *btf, int position)
 {
@@ -254,6 +282,11 @@ static int one(const char *path, const char *btf, int position)
 
 	if (!obj) {
 		printf("open\t%d\n", errno);
+		return 0;
+	}
+	if (getenv("ORACLE_TOGETHER")) {
+		together(obj);
+		bpf_object__close(obj);
 		return 0;
 	}
 	bpf_object__for_each_program(prog, obj) {
@@ -271,16 +304,7 @@ static int one(const char *path, const char *btf, int position)
 			bpf_map__set_autocreate(map, false);
 	}
 	err = bpf_object__prepare(obj);
-	printf("program\t%s\t%s\t%d\t", bpf_program__name(chosen), bpf_program__section_name(chosen), -err);
-	if (err) {
-		printf("-");
-	} else {
-		const unsigned char *code = (const unsigned char *)bpf_program__insns(chosen);
-
-		for (size_t i = 0; i < bpf_program__insn_cnt(chosen) * sizeof(struct bpf_insn); i++)
-			printf("%02x", code[i]);
-	}
-	printf("\n");
+	print_program(chosen, err);
 	bpf_object__close(obj);
 	return 1;
 }

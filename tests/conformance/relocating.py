@@ -17,7 +17,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 from tests.conformance import bigendian, left_out, libbpf, relocations
+from tests.conformance.differences import stale, table, unexplained
 from tests.conformance.foreign import ENOUGH, Foreign
+from tests.conformance.references import REFERENCES, Reference
 from tests.conformance.relocations import Tally
 
 from everykernel import core, kernels
@@ -118,23 +120,38 @@ def compare(objects: Sequence[Parsed], column: Column, oracle: libbpf.Oracle, ta
         pairs = zip(objects, answers, strict=True)
         for obj, verdicts in track(pairs, column.name, len(objects), console=console):
             before = tally.programs
-            relocations.compare(obj.spec, verdicts, column.target, tally, f"{obj.object.name} on {column.name}")
+            if relocations.compare(obj.spec, verdicts, column.target, tally, column.name):
+                all_of_it = oracle.relocate(obj.path, column.files, together=True)
+                assert not isinstance(all_of_it, str)
+                relocations.compare_together(obj.spec, all_of_it, column.target, tally, column.name)
             if tally.programs > before and not obj.object.own:
                 tally.foreign[column.name] += 1
 
 
 def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) -> list[Tally]:
-    """Compare all objects on all kernels, in ``folder``; return a tally for each way to have BTF."""
+    """Compare all objects on all kernels with each reference that knows them, in ``folder``.
+
+    Return a tally for each way to have BTF, and reference.
+    """
+    series = [resolved.series for resolved in kernels.resolve(specs)]
+    asked = [reference for reference in REFERENCES if any(map(reference.knows_series, series))]
+    return [tally for r in asked for tally in _run(objects, specs, r, folder / r.version, console)]
+
+
+def _run(objects: Sequence[Foreign], specs: str, reference: Reference, folder: Path, console: Console) -> list[Tally]:
+    """Compare all objects on the kernels that one reference knows."""
     archive = Archive()
-    alone, together, big = Tally("kernels' BTF"), Tally("with modules' BTF"), Tally("big-endian")
-    oracle = libbpf.Oracle(archive, folder)
+    titles = ("kernels' BTF", "with modules' BTF", "big-endian")
+    alone, together, big = (Tally(f"{reference}, {title}", reference.version) for title in titles)
+    folder.mkdir()
+    oracle = libbpf.Oracle(archive, folder, reference)
     parsed = parse(objects, folder, oracle, alone)
     little = [p for p in parsed if p.spec.byteorder == "little"]
     console.print(f"{len(parsed)} objects with CO-RE records, {oracle.version}, kernels {specs}")
     kallsyms = folder / "kallsyms"
     names = {e.name for p in parsed for e in p.spec.externs.values() if not e.function}
     kallsyms.write_text("".join(f"ffffffff81000000 D {name}\n" for name in sorted(names)))
-    for resolved in kernels.resolve(specs):
+    for resolved in (found for found in kernels.resolve(specs) if reference.knows_series(found.series)):
         kernel = resolved.fetch()
         raw = kernels.btf(kernel)
         if raw is None:
@@ -142,6 +159,7 @@ def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) 
         btf, vmlinux = folder / f"{resolved.release}.btf", Btf.parse(raw)
         btf.write_bytes(raw)
         column = Column(resolved.spec, core.Target(vmlinux), libbpf.Files(btf, kallsyms, kernel.config))
+        alone.kernels.append(resolved.spec)
         compare(little, column, oracle, alone, console)
         asking = [p for p in little if asks_modules(p.spec, column.target)]
         found = modules(kernel, folder / resolved.release) if asking else {}
@@ -157,7 +175,8 @@ def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) 
         btf.write_bytes(raw)
         column = Column(release, core.Target(Btf.parse(raw)), libbpf.Files(btf, kallsyms))
         rest = [p for p in parsed if p.spec.byteorder == "big"]
-        compare(rest, column, bigendian.oracle(archive, folder / "s390x"), big, console)
+        machine = bigendian.machine(archive, folder / "s390x")
+        compare(rest, column, libbpf.Oracle(archive, folder, reference, machine), big, console)
     return [alone, together, big]
 
 
@@ -174,27 +193,32 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
         without = sum(tally.left_out[reason.name] for reason in left_out.PROGRAMS)
         if without > MOST * tally.programs:
             yield f"{tally.title}: {without} programs were left out, and {tally.programs} compared"
-    for spec in KERNELS.split(","):
-        if tallies[0].foreign[spec] < ENOUGH:
-            yield f"only {tallies[0].foreign[spec]} foreign objects were compared on {spec}, not {ENOUGH}"
+        for one in left_out.OBJECTS + left_out.UNSOUND:
+            count, most = tally.left_out[one.name], one.most * max(len(tally.kernels), 1)
+            if count > most:
+                yield f"{tally.title}: {count} objects were left out, not at most {most}: {one.name}"
+        for spec in tally.kernels:
+            if tally.foreign[spec] < ENOUGH:
+                yield f"{tally.title}: only {tally.foreign[spec]} foreign objects were compared on {spec}, not {ENOUGH}"
 
 
-def report(tallies: Sequence[Tally], short: Iterable[str], console: Console) -> bool:
-    """Print what was found; return whether all is well."""
-    well = True
+def report(tallies: Sequence[Tally], objects: Sequence[str], short: Iterable[str], console: Console) -> bool:
+    """Print what was found of objects (by name); return whether all is well."""
+    entries = [entry for entry in table() if entry.of_relocations]
     for tally in tallies:
         for reason, count in tally.left_out.most_common():
-            console.print(f"left out: {count:5} {reason}")
-        wrong = [f"DIFFERENCE {d}" for d in tally.differences] + [f"NOT COMPARED {u}" for u in tally.uncompared]
-        for text in wrong:
-            console.print(text)
+            console.print(f"{tally.title}: left out: {count:5} {reason}")
         total, counts = sum(tally.outcomes.values()), ", ".join(f"{tally.outcomes[o]} {o}" for o in _OUTCOMES)
         console.print(
             f"{tally.title}: {tally.programs} programs, {total} relocations compared ({counts}), "
-            f"{len(tally.differences)} differences"
+            f"{tally.objects} objects as a whole, {len(tally.differences)} differences"
         )
-        well = well and not wrong
-    for text in short:
-        console.print(f"TOO LITTLE {text}")
-        well = False
-    return well
+    differences = [d for tally in tallies for d in tally.differences]
+    compared = {(tally.reference, spec) for tally in tallies for spec in tally.kernels}
+    wrong = [f"DIFFERENCE {d}" for d in unexplained(differences, entries)]
+    wrong += [f"STALE ENTRY {text}" for text in stale(differences, entries, objects, compared)]
+    wrong += [f"NOT COMPARED {text}" for tally in tallies for text in tally.uncompared]
+    wrong += [f"TOO LITTLE {text}" for text in short]
+    for text in wrong:
+        console.print(text)
+    return not wrong

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.conformance import left_out
+from tests.conformance.differences import WHOLE, Difference, Relocated
 from tests.conformance.libbpf import Verdict
 
 from everykernel import core
@@ -21,21 +22,31 @@ class Tally:
 
     Attributes:
         title: what is printed before the counts.
+        reference: the version of libbpf.
         outcomes: relocations by outcome (patched, poisoned, failed), of programs that were compared.
         programs: programs compared.
+        objects: objects compared whose programs, relocated together, share what they rule out.
+        kernels: whose BTFs foreign objects were compared with.
         foreign: objects of others with a program that was compared, by column.
         left_out: programs or objects that cannot be compared, by a reason of left_out.py.
         uncompared: those that could not be compared for another reason, one line each.
-        differences: one line each.
+        differences: programs, or whole objects, that come out otherwise.
     """
 
     title: str
+    reference: str = ""
     outcomes: Counter[str] = field(default_factory=Counter)
     programs: int = 0
+    objects: int = 0
+    kernels: list[str] = field(default_factory=list)
     foreign: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     uncompared: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+
+    def differs(self, name: str, program: str, column: str, ours: Relocated, theirs: Relocated) -> None:
+        """Note that a program of an object comes out otherwise against the types of a column."""
+        self.differences.append(Difference(self.reference, name, program, column, ours, theirs))
 
 
 @dataclass(frozen=True)
@@ -48,10 +59,8 @@ class Ours:
     outcomes: Counter[str]
 
 
-def ours(spec: ObjectSpec, program: ProgramSpec, target: core.Target) -> Ours:
-    """Relocate one program and what belongs to it, and lay its functions out as the loader does."""
-    assert spec.btf is not None
-    done = core.relocate_program(spec, program, core.Session(spec.btf, target))
+def ours(spec: ObjectSpec, program: ProgramSpec, done: core.RelocatedProgram) -> Ours:
+    """Lay a program's relocated functions out as the loader does."""
     if done.failed is not None:  # libbpf stops there
         upto = done.applied[: done.applied.index(done.failed) + 1]
         failed = (done.failed.function.name, done.failed.fixup.index)
@@ -72,26 +81,48 @@ def _loose(insn: int, kind: str) -> tuple[int, ...]:
     return (insn,) if kind in (CALL, EXTERN_CALL) else ()
 
 
-def compare(spec: ObjectSpec, verdicts: list[Verdict] | str, target: core.Target, tally: Tally, where: str) -> None:
-    """Compare our relocation of every program with libbpf's verdicts; add what was found to the tally."""
+def compare(spec: ObjectSpec, verdicts: list[Verdict] | str, target: core.Target, tally: Tally, column: str) -> bool:
+    """Compare our relocation of every program with libbpf's verdicts; add what was found to the tally.
+
+    Return whether a record ruled out a candidate, so that the programs may come out otherwise together.
+    """
     if isinstance(verdicts, str):
-        leave_out(verdicts, left_out.OBJECTS + left_out.UNSOUND, tally, where)
-        return
+        leave_out(verdicts, left_out.OBJECTS + left_out.UNSOUND, tally, f"{spec.name} on {column}")
+        return False
+    assert spec.btf is not None
+    session = core.Session(spec.btf, target)
     theirs = {(v.program, v.section.removeprefix("?")): v for v in verdicts}
     for program in spec.programs:
         verdict = theirs.get((program.name, program.section))
         if verdict is None:
-            tally.differences.append(f"{where}: {program.name}: libbpf has no such program")
+            tally.differs(spec.name, program.name, column, Relocated(""), Relocated("", "no such program"))
             continue
         if verdict.errno and verdict.failed is None:
-            leave_out(_last_words(verdict), left_out.PROGRAMS, tally, f"{where}: {program.name}")
+            leave_out(_last_words(verdict), left_out.PROGRAMS, tally, f"{spec.name} on {column}: {program.name}")
             continue
-        mine = ours(spec, program, target)
+        mine = ours(spec, program, core.relocate_program(spec, program, session))
         tally.programs += 1
         tally.outcomes.update(mine.outcomes)
-        difference = _difference(mine, verdict, spec.byteorder)
-        if difference:
-            tally.differences.append(f"{where}: {program.name}: {difference}")
+        _judge(spec, program.name, column, mine, verdict, tally)
+    return session.narrowed
+
+
+def compare_together(spec: ObjectSpec, verdicts: list[Verdict], target: core.Target, tally: Tally, column: str) -> None:
+    """Compare what the programs of an object come to with one memory of candidates with libbpf's verdicts."""
+    assert spec.btf is not None
+    by_name = {(p.name, p.section): p for p in spec.programs}
+    pairs = [(by_name[v.program, v.section.removeprefix("?")], v) for v in verdicts]
+    if not pairs:
+        return
+    first = pairs[0][1]
+    if first.errno and first.failed is None:
+        leave_out(_last_words(first), left_out.PROGRAMS, tally, f"{spec.name} on {column}: together")
+        return
+    done = core.relocate_together(spec, [program for program, _ in pairs], core.Session(spec.btf, target))
+    tally.objects += 1
+    for program, verdict in pairs:
+        theirs = replace(verdict, failed=first.failed)
+        _judge(spec, f"{program.name} {WHOLE}", column, ours(spec, program, done), theirs, tally)
 
 
 def leave_out(words: str, among: tuple[left_out.Reason, ...], tally: Tally, where: str) -> None:
@@ -108,12 +139,16 @@ def _last_words(verdict: Verdict) -> str:
     return next((line for line in reversed(verdict.log) if "skipping optional" not in line), f"errno {verdict.errno}")
 
 
+def _judge(spec: ObjectSpec, program: str, column: str, mine: Ours, verdict: Verdict, tally: Tally) -> None:
+    """Note how a program differs, if it does."""
+    words = "" if mine.failed or verdict.failed else _difference(mine, verdict, spec.byteorder)
+    if words or mine.failed != verdict.failed:
+        here, there = (f"record {of.failed[1]} of {of.failed[0]}" if of.failed else "" for of in (mine, verdict))
+        tally.differs(spec.name, program, column, Relocated(here, words), Relocated(there))
+
+
 def _difference(mine: Ours, verdict: Verdict, byteorder: str) -> str:
-    """Return how the two differ, "" if they do not."""
-    if mine.failed != verdict.failed:
-        return f"first refused record: ours {mine.failed}, libbpf's {verdict.failed}"
-    if mine.failed:
-        return ""
+    """Return how the instructions of the two differ, "" if they do not."""
     if len(mine.code) != len(verdict.code):
         return f"{len(mine.code) // 8} instructions, libbpf has {len(verdict.code) // 8}"
     for insn in range(len(mine.code) // 8):

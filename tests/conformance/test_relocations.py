@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from tests.conformance import __main__ as conformance
-from tests.conformance import left_out, libbpf, relocating, relocations
+from tests.conformance import left_out, libbpf, made, relocating, relocations
 from tests.conformance.foreign import ENOUGH, Foreign
+from tests.conformance.references import REFERENCES
 from tests.conformance.relocations import Tally
 
 from everykernel import core, kernels
@@ -31,16 +32,18 @@ QUIET = Console(quiet=True)
 
 
 def _compare(folder: Path) -> list[Tally]:
-    sources = [o for o in conformance.own_objects(folder) if o.name.startswith("sources/")]
-    return relocating.run(sources, "6.1", folder, QUIET)
+    objects = [*conformance.sources(folder, conformance.SOURCES, conformance.WHOLES), *made.objects()]
+    return relocating.run(objects, "6.1", folder, QUIET)
 
 
 def test_our_relocator_and_libbpf_agree_on_every_kind_and_every_refusal(tmp_path: Path) -> None:
     """Patched, poisoned and failed records of our own sources come out as libbpf's on 6.1, with its modules too."""
     tallies = _compare(tmp_path)
-    assert relocating.report(tallies, (), QUIET)
-    for tally in tallies[:2]:
-        assert min(tally.outcomes[o] for o in (core.PATCHED, core.POISONED, core.FAILED)) > 0
+    assert relocating.report(tallies, (), (), QUIET)
+    assert [tally.title for tally in tallies if "kernels'" in tally.title] == [f"{r}, kernels' BTF" for r in REFERENCES]
+    for tally in tallies:
+        if "big-endian" not in tally.title:
+            assert min(tally.outcomes[o] for o in (core.PATCHED, core.POISONED, core.FAILED)) > 0
 
 
 def test_a_wrong_byte_is_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,15 +55,16 @@ def test_a_wrong_byte_is_a_difference(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("everykernel.core.program.apply", wrong)
     tallies = _compare(tmp_path)
-    assert any("fields.bpf.c on 6.1: offsets: instruction " in d for d in tallies[0].differences)
-    assert any(" modules: in_several: instruction " in d for d in tallies[1].differences)
-    assert not relocating.report(tallies, (), QUIET)
+    found = [str(d) for d in tallies[0].differences]
+    assert any(text.startswith("sources/fields.bpf.c: offsets on 6.1: ours instruction ") for text in found)
+    assert any(d.program == "in_several" and " modules" in d.kernel for d in tallies[1].differences)
+    assert not relocating.report(tallies, (), (), QUIET)
 
 
 @pytest.fixture
 def lone(tmp_path: Path) -> ObjectSpec:
     """An object with a program."""
-    source = next(o for o in conformance.own_objects(tmp_path) if o.name == "sources/refused_text.bpf.c")
+    source = conformance.compiled(conformance.SOURCES / "refused_text.bpf.c", tmp_path, "bpf")
     return read(source.data, source.name)
 
 
@@ -75,26 +79,26 @@ def test_what_is_left_out_for_a_reason_that_nobody_named_fails(lone: ObjectSpec)
     words = "map 'events': failed to create: -ENOENT"
     for verdicts in (_stopped(lone, words), words, "libbpf ended with -7: "):
         tally = Tally("x")
-        relocations.compare(lone, verdicts, core.Target(None), tally, "tool on 6.1")
+        relocations.compare(lone, verdicts, core.Target(None), tally, "6.1")
         assert len(tally.uncompared) == (1 if isinstance(verdicts, str) else len(lone.programs))
         assert not tally.left_out
-        assert not relocating.report([tally], (), QUIET)
+        assert not relocating.report([tally], (), (), QUIET)
 
 
 def test_what_is_left_out_for_a_named_reason_is_counted(lone: ObjectSpec) -> None:
     """A symbol that the kernel lacks, and maps that libbpf does not take, do not fail the session."""
     tally = Tally("x")
     missing = "extern (func ksym) 'scx_bpf_x': not found in kernel or module BTFs"
-    relocations.compare(lone, _stopped(lone, missing), core.Target(None), tally, "tool on 6.1")
+    relocations.compare(lone, _stopped(lone, missing), core.Target(None), tally, "6.1")
     legacy = "libbpf: elf: legacy map definitions in 'maps' section are not supported by libbpf v1.0+"
-    relocations.compare(lone, legacy, core.Target(None), tally, "tool on 6.1")
+    relocations.compare(lone, legacy, core.Target(None), tally, "6.1")
     assert sorted(tally.left_out.values()) == [1, len(lone.programs)]
-    assert relocating.report([tally], (), QUIET)
+    assert relocating.report([tally], (), (), QUIET)
 
 
 def test_an_object_whose_records_we_do_not_see_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the header of .BTF.ext promises CO-RE records and our reader finds none, the session fails."""
-    source = next(o for o in conformance.own_objects(tmp_path) if o.name == "sources/fields.bpf.c")
+    source = conformance.compiled(conformance.SOURCES / "fields.bpf.c", tmp_path, "bpf")
 
     def blind(data: bytes, name: str) -> ObjectSpec:
         spec = read(data, name)
@@ -109,7 +113,7 @@ def test_an_object_whose_records_we_do_not_see_is_not_left_out(tmp_path: Path, m
 def test_an_object_that_only_libbpf_reads_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What both find unsound is counted; what libbpf opens and we do not fails the session."""
     oracle, tally = libbpf.Oracle(Archive(), tmp_path), Tally("x")
-    source = next(o for o in conformance.own_objects(tmp_path) if o.name == "sources/fields.bpf.c")
+    source = conformance.compiled(conformance.SOURCES / "fields.bpf.c", tmp_path, "bpf")
     assert relocating.parse([Foreign("cut.o", source.data[:100])], tmp_path, oracle, tally) == []
     assert sum(tally.left_out.values()) == 1
     assert not tally.uncompared
@@ -128,21 +132,27 @@ def test_too_few_objects_or_outcomes_fail() -> None:
     Of the programs few may be left out, also for a named reason.
     """
     full = Counter({core.PATCHED: 1, core.POISONED: 1, core.FAILED: 1})
-    foreign = Counter(dict.fromkeys(relocating.KERNELS.split(","), ENOUGH))
-    assert not list(relocating.shortfalls([Tally("x", full, foreign=foreign), Tally("y", full)]))
-    assert list(relocating.shortfalls([Tally("x", full, foreign=foreign), Tally("y", Counter({core.PATCHED: 9}))]))
-    short = list(relocating.shortfalls([Tally("x", full, foreign=foreign - Counter({"6.1": 1}))]))
-    assert short == ["only 59 foreign objects were compared on 6.1, not 60"]
-    assert not relocating.report([], short, QUIET)
+    specs = relocating.KERNELS.split(",")
+    foreign = Counter(dict.fromkeys(specs, ENOUGH))
+    enough = Tally("x", "1.8", full, kernels=specs, foreign=foreign)
+    assert not list(relocating.shortfalls([enough, Tally("y", "1.8", full)]))
+    assert list(relocating.shortfalls([enough, Tally("y", "1.8", Counter({core.PATCHED: 9}))]))
+    short = list(relocating.shortfalls([replace(enough, foreign=foreign - Counter({"6.1": 1}))]))
+    assert short == ["x: only 59 foreign objects were compared on 6.1, not 60"]
+    assert not relocating.report([], (), short, QUIET)
+    legacy = left_out.OBJECTS[0]
+    for count in (legacy.most, legacy.most + 1):
+        found = list(relocating.shortfalls([Tally("x", "1.8", full, left_out=Counter({legacy.name: count}))]))
+        assert len(found) == (count > legacy.most)
     missing = Counter({left_out.PROGRAMS[0].name: 3})
-    assert list(relocating.shortfalls([Tally("x", full, 100, foreign, missing)])) == [
+    assert list(relocating.shortfalls([Tally("x", "1.8", full, 100, left_out=missing)])) == [
         "x: 3 programs were left out, and 100 compared"
     ]
 
 
 def test_the_oracle_says_what_it_makes_of_an_arena(tmp_path: Path) -> None:
     """Variables in an arena lie in memory of the oracle's own, as the kernel's arena would be mapped."""
-    arena = next(o for o in conformance.own_objects(tmp_path) if o.name == "programs/arena.bpf.c")
+    arena = conformance.compiled(conformance.PROGRAMS / "arena.bpf.c", tmp_path, "bpf")
     path, btf, symbols = tmp_path / "arena.o", tmp_path / "vmlinux.btf", tmp_path / "kallsyms"
     path.write_bytes(arena.data)
     btf.write_bytes(kernels.btf(kernels.resolve("6.12")[0].fetch()) or b"")
@@ -176,7 +186,7 @@ def test_libbpf_relocates_against_a_minimised_btf_with_the_same_result(tmp_path:
     raw = kernels.btf(kernels.resolve("6.1")[0].fetch())
     assert raw is not None
     kernel = Btf.parse(raw)
-    sources = [o for o in conformance.own_objects(tmp_path) if o.name.startswith("sources/")]
+    sources = conformance.sources(tmp_path, conformance.SOURCES)
     subset = Subset(kernel)
     for source in sources:
         spec = read(source.data, source.name)

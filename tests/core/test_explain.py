@@ -206,7 +206,7 @@ def test_a_type_that_an_earlier_access_ruled_out_is_not_denied() -> None:
         fixup = core.compute(CoreRecord(0, 2, access, rk.FIELD_BYTE_OFFSET), 0, ours, kernel, mov(0), session)
     found = explain(fixup, ours, kernel)
     assert found.has == (
-        "struct irq_info (vmlinux 3) has it, of the kernel's 2 types of this name; what the program accesses before it "
+        "struct irq_info (vmlinux 3) has it, of the kernel's 2 types of this name; what is accessed before it "
         "left only struct irq_info (vmlinux 2): struct irq_info has no member 'slot'"
     )
     assert "struct irq_info___with_slot *n = (void *)p;" in found.idiom.splitlines()

@@ -103,11 +103,13 @@ def test_offset_that_does_not_fit() -> None:
     assert (fixup.outcome, fixup.message) == ("failed", "offset 40000 does not fit into an instruction")
 
 
-def test_poison_needs_no_sound_instruction() -> None:
-    """What cannot be resolved is replaced whatever the instruction is, as in libbpf."""
+def test_poison_needs_a_sound_instruction() -> None:
+    """An instruction that cannot be relocated is refused also where there is no value for it (since libbpf 1.8)."""
     other = Writer()
     other.integer("unsigned int", 4)
-    assert relocate(struct(), other, 2, "0:0", insn=b"\x95" + bytes(7)).outcome == "poisoned"
+    for insn in (b"\x95" + bytes(7), b"\x0f\x21" + bytes(6), b"\x18" + bytes(7)):
+        assert relocate(struct(), other, 2, "0:0", insn=insn).outcome == "failed"
+    assert relocate(struct(), other, 2, "0:0", insn=load(0)).outcome == "poisoned"
 
 
 def test_apply_writes_in_place() -> None:

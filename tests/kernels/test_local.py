@@ -46,6 +46,28 @@ def test_a_build_directory(tmp_path: Path) -> None:
     assert kernels.btf(kernel) is None
 
 
+@pytest.mark.parametrize("given", ["vmlinuz", "."])
+def test_an_image_among_its_modules(tmp_path: Path, given: str) -> None:
+    """Newer packages keep the image in the folder of its modules, with the configuration beside it."""
+    folder = tmp_path / "usr/lib/modules" / RELEASE
+    (folder / "kernel").mkdir(parents=True)
+    (folder / "vmlinuz").write_bytes(kernel_image(RELEASE))
+    (folder / "config").write_text("CONFIG_BPF=y\n")
+    kernel = fetch(folder / given)
+    assert (kernel.image, kernel.modules, kernel.notes) == (folder / "vmlinuz", folder, ())
+    assert kernel.config == folder / "config"
+
+
+@pytest.mark.parametrize("modules", ["lib/modules", "usr/lib/modules"])
+def test_an_image_in_boot(tmp_path: Path, modules: str) -> None:
+    """An image in boot/ has its modules in the folder beside that, with usr or without."""
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot" / f"vmlinuz-{RELEASE}").write_bytes(kernel_image(RELEASE))
+    (tmp_path / modules / RELEASE).mkdir(parents=True)
+    kernel = fetch(tmp_path / "boot" / f"vmlinuz-{RELEASE}")
+    assert (kernel.modules, kernel.notes) == (tmp_path / modules / RELEASE, ())
+
+
 def test_an_image_of_i386(tmp_path: Path) -> None:
     """The architecture is the image's own."""
     (tmp_path / "x").write_bytes(bzimage(RELEASE, b"\x7fELF", wide=False))

@@ -20,9 +20,13 @@ SIZE = PAGE  # of the ring buffer's data
 
 
 class Ring:
-    """A file that looks like a ring buffer map: consumer page, producer page, data pages twice."""
+    """A file that looks like a ring buffer map: consumer page, producer page, data pages twice.
+
+    One that overwrites tells where the oldest record is, beside the producer's position.
+    """
 
     def __init__(self) -> None:
+        self.starts: list[int] = []
         self.fd = os.memfd_create("ring")
         os.ftruncate(self.fd, 2 * PAGE + 2 * SIZE)
         self.memory = mmap.mmap(self.fd, 0)
@@ -31,11 +35,17 @@ class Ring:
     def write(self, data: bytes, flags: int = 0) -> None:
         record = struct.pack("=II", len(data) | flags, 0) + data
         record += bytes(-len(record) % 8)
+        self.starts.append(self.position)
         for index, byte in enumerate(record):
             at = (self.position + index) % SIZE
             self.memory[2 * PAGE + at] = self.memory[2 * PAGE + SIZE + at] = byte
         self.position += len(record)
         struct.pack_into("=Q", self.memory, PAGE, self.position)
+
+    def overwrite(self) -> None:
+        """Let the oldest record be the first that still has room before the next one's end."""
+        oldest = next(start for start in self.starts if self.position - start <= SIZE)
+        struct.pack_into("=Q", self.memory, PAGE + 16, oldest)
 
     def consumed(self) -> int:
         return int(struct.unpack_from("=Q", self.memory, 0)[0])
@@ -69,6 +79,45 @@ def test_ring_buffer_wraps(ring: Ring) -> None:
         ring.write(data)
         assert reader.read(1, 0) == [data]
     assert ring.position > 2 * SIZE
+    reader.close()
+
+
+def test_ring_buffer_that_overwrites(ring: Ring) -> None:
+    """What was overwritten is not read: the oldest record that is still there comes first, then those behind it."""
+    reader = RingBuffer(System(), ring.fd, SIZE, overwrites=True)
+    ring.write(b"first")
+    ring.overwrite()
+    assert reader.read(1, 0) == [b"first"]
+    for number in range(30):
+        ring.write(bytes([number]) * 300)
+        ring.overwrite()
+    found = reader.read(100, 0)
+    assert [data[0] for data in found] == list(range(17, 30))  # 13 records of 312 bytes fit into 4096
+    assert all(len(data) == 300 for data in found)
+    assert ring.consumed() == ring.position
+    ring.write(b"next")
+    ring.overwrite()
+    assert reader.read(2, 0) == [b"next"]
+    reader.close()
+
+
+def test_ring_buffer_record_overwritten_while_it_is_read(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that the kernel overwrites while it is copied is not handed out."""
+    reader = RingBuffer(System(), ring.fd, SIZE, overwrites=True)
+    for number in range(10):
+        ring.write(bytes([number]) * 300)
+    asked = []
+
+    def oldest(at: int) -> int:
+        asked.append(at)
+        if len(asked) == 2:  # between the copy of the first record and the look whether it is still there
+            for number in range(10, 20):
+                ring.write(bytes([number]) * 300)
+            ring.overwrite()
+        return RingBuffer._oldest(reader, at)
+
+    monkeypatch.setattr(reader, "_oldest", oldest)
+    assert [data[0] for data in reader.read(100, 0)] == list(range(7, 20))
     reader.close()
 
 

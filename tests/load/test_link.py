@@ -11,7 +11,7 @@ from everykernel import object as object_
 from everykernel.load.programs.link import link, reached
 from everykernel.load.programs.patch import Resolved
 from everykernel.object import Function, ObjectSpec
-from everykernel.object.spec import MAP, Reference
+from everykernel.object.spec import DATA, MAP, Reference
 
 
 def _spec() -> ObjectSpec:
@@ -76,22 +76,28 @@ def test_maps_data_and_externs() -> None:
     writer.section(".data", bytes(16), flags=e.ALLOC | e.WRITE)
     writer.symbol("m", "maps", 0, 20, kind=e.OBJECT)
     writer.symbol("v", ".data", 12, 4, kind=e.OBJECT)
+    for name in ("address", "weak", "kfunc", "gone"):
+        writer.symbol(name, 0, kind=e.NOTYPE)
+    btf = Writer()
+    integer = btf.integer("int", signed=True)
+    proto = btf.func_proto(integer, [])
+    externs = [btf.var(n, integer, linkage=2) for n in ("address", "weak")]
+    externs += [btf.func(n, proto, linkage=2) for n in ("kfunc", "gone")]
+    btf.datasec(".ksyms", 0, [(number, 0, 0) for number in externs])
+    writer.section(".BTF", btf.image(), flags=0)
     for number, name in enumerate(("m", "v", "address", "weak")):
-        if name in ("address", "weak"):
-            writer.symbol(name, 0, kind=e.NOTYPE)
         writer.relocate("socket", 16 * number, name)
     for number, name in enumerate(("kfunc", "gone")):
-        writer.symbol(name, 0, kind=e.NOTYPE)
         writer.relocate("socket", 64 + 8 * number, name, e.R_BPF_64_32)
     spec = object_.read(writer.build(), "x.o")
-    externs = {
+    resolved = {
         "address": Resolved("address", 0xFFFFFFFF81000010),
         "weak": Resolved("missing"),
         "kfunc": Resolved("kfunc", 77, slot=2),
         "gone": Resolved("missing"),
     }
     function = spec.functions["main"]
-    code = bytes(link([function], {"main": function.code}, {"m": 5, ".data": 6}, externs, "little").code)
+    code = bytes(link([function], {"main": function.code}, {"m": 5, ".data": 6}, resolved, "little").code)
     assert code[:16] == e.load64(src=1, imm=5)
     assert code[16:32] == e.insn(0x18, 1, 2, 0, 6) + e.insn(0, imm=12)
     assert code[32:48] == e.insn(0x18, 1, 0, 0, 0x81000010 - (1 << 32)) + e.insn(0, imm=-1)
@@ -103,11 +109,11 @@ def test_maps_data_and_externs() -> None:
 def test_recursion_ends() -> None:
     """Functions that call each other are linked once each; the verifier refuses them, not we."""
     writer = e.ObjectWriter()
-    writer.code("socket", main=e.call(0) + e.call(-2) + e.EXIT)
-    writer.symbols[0] = ("main", 1, 0, 8, e.FUNC, e.GLOBAL, 0)
-    writer.symbol("other", "socket", 8, 16)
+    writer.code("socket", main=e.call() + e.EXIT)
+    writer.code(".text", one=e.call(0), other=e.call(-2) + e.EXIT)
+    writer.relocate("socket", 0, "one", e.R_BPF_64_32)
     spec = object_.read(writer.build(), "x.o")
-    assert [f.name for f in reached(spec.functions["main"], spec.functions)] == ["main", "other"]
+    assert [f.name for f in reached(spec.functions["main"], spec.functions)] == ["main", "one", "other"]
 
 
 def test_a_map_that_is_not_there_becomes_calls_of_no_helper() -> None:
@@ -115,3 +121,16 @@ def test_a_map_that_is_not_there_becomes_calls_of_no_helper() -> None:
     load = Function("f", "socket", 0, e.load64() + e.EXIT, (Reference(0, MAP, "gone"),), (), None, ())
     code = bytes(link([load], {"f": load.code}, {"there": 5, "gone": -1}, {}, "little").code)
     assert code == 2 * struct.pack("<BBhi", 0x85, 0, 0, 2001000001) + e.EXIT
+
+
+def test_what_core_put_into_a_load_is_kept() -> None:
+    """A variable's offset is added to the immediate, which CO-RE may have changed; a map's load keeps its high half.
+
+    GCC 12 puts the record of a field's access on the load of the variable's address; libbpf adds the two.
+    """
+    references = (Reference(0, DATA, ".bss", 8), Reference(2, MAP, "m"))
+    load = Function("f", "socket", 0, e.load64() + e.load64() + e.EXIT, references, (), None, ())
+    relocated = e.load64(imm=96) + e.insn(0x18, 1, 0, 0, 16) + e.insn(0, imm=1) + e.EXIT
+    code = bytes(link([load], {"f": relocated}, {".bss": 5, "m": 6}, {}, "little").code)
+    assert code[:16] == e.insn(0x18, 1, 2, 0, 5) + e.insn(0, imm=104)
+    assert code[16:32] == e.insn(0x18, 1, 1, 0, 6) + e.insn(0, imm=1)

@@ -44,6 +44,7 @@ def _reason(number: int, log: str, section: str = "socket", probes: Probes | Non
         (errno.EACCES, "calling kernel function bpf_x is not allowed\n", "kfunc-missing"),
         (errno.EINVAL, "1: (85) call unknown#71189\nBPF_CALL uses reserved fields\n", "kfunc-missing"),
         (errno.EINVAL, "BPF_STX uses reserved fields\nprocessed 0 insns\n", "verifier-rejected"),
+        (errno.EINVAL, "5: (7b) *(u64 *)(r11 -8) = r2\nR11 is invalid\n", "verifier-rejected"),
         (errno.E2BIG, "9: (05) goto pc-2\nBPF program is too large. Processed 1000001 insn\n", "limit-exceeded"),
         (errno.EACCES, "combined stack size of 2 calls is 592. Too large\n", "limit-exceeded"),
         (errno.E2BIG, "", "limit-exceeded"),
@@ -64,13 +65,13 @@ def test_unknown_program_type() -> None:
     """EINVAL without a word, and a smallest program that is refused too: the kernel does not know the type."""
     found = _reason(errno.EINVAL, "", "netfilter", Answers(program=False))
     text = "this kernel does not know program type netfilter (Linux has it since v6.4)"
-    assert found == ("program-type-unsupported", text)
+    assert found == Reason("program-type-unsupported", text)
 
 
 def test_a_program_type_that_was_left_out() -> None:
     """Where the kernel knows a type that came later, it was built without this one."""
     found = _reason(errno.EINVAL, "", "lirc_mode2", Answers(program=False, newer=True))
-    assert found == ("kernel-config-missing", "this kernel is built without program type lirc_mode2")
+    assert found == Reason("kernel-config-missing", "this kernel is built without program type lirc_mode2")
     found = _reason(errno.EINVAL, "", "netfilter", Answers(program=False, newer=True))
     assert found.code == "program-type-unsupported"
 
@@ -78,7 +79,7 @@ def test_a_program_type_that_was_left_out() -> None:
 def test_unknown_attach_type() -> None:
     """The same with a known program type: it does not know the attach type."""
     found = _reason(errno.EINVAL, "", "cgroup/getpeername4", Answers(attach=False))
-    assert found == ("attach-type-unsupported", "this kernel does not know attach type cgroup_inet4_getpeername")
+    assert found == Reason("attach-type-unsupported", "this kernel does not know attach type cgroup_inet4_getpeername")
 
 
 def test_what_the_verifier_says_comes_before_probes() -> None:

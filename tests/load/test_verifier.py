@@ -156,3 +156,14 @@ def test_a_map_that_was_left_out_is_named() -> None:
     )
     assert verifier.name_map(POISONED, ["first"]) == (POISONED, "")
     assert verifier.name_map(log, ["first", ""]) == verifier.name_map(log, ["first"]) == (log, "")
+
+
+def test_a_function_that_is_missing_is_named() -> None:
+    """libbpf's words take the place of the call of no helper; a number that is no extern's stays as it is."""
+    log = "9: (85) call unknown#2002000001\ninvalid func unknown#2002000001\nprocessed 9 insns\n"
+    assert verifier.name_kfunc(log, ["first", "second"]) == (
+        "9: <invalid kfunc call>\nkfunc 'second' is referenced but wasn't resolved\nprocessed 9 insns\n",
+        "second",
+    )
+    assert verifier.name_kfunc(log, ["first"]) == (log, "")
+    assert verifier.name_kfunc(POISONED, ["first"]) == (POISONED, "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests import elfwriter as e
 from tests import faking
 
 from everykernel.matrix import substance
@@ -14,9 +13,9 @@ REFUSED: Any = {**faking.REFUSED, "decides": False}
 MAP: Any = {"name": "m", "status": "passed"}
 
 
-def judge(load: dict[str, Any], data: bytes = b"", **contract: Any) -> tuple[str, str] | None:
+def judge(load: dict[str, Any], **contract: Any) -> tuple[str, str] | None:
     stage: Any = {"status": "passed", **load}
-    found = substance.judge(stage, contract, data, "prog.bpf.o")
+    found = substance.judge(stage, contract)
     return (found.code, found.message) if found is not None else None
 
 
@@ -61,16 +60,3 @@ def test_an_empty_object() -> None:
     assert judge({"programs": []}, globals={"x": 1}) == wrong
     assert judge({"programs": []}, skip=["p"]) is None
     assert judge({"programs": []}, variants={"start": [{"programs": []}]}) is None
-
-
-@pytest.mark.parametrize("maps", [[], [MAP]])
-def test_static_programs(maps: list[Any]) -> None:
-    """libbpf refuses an object with static programs: that nothing of it loads is no pass, maps or not."""
-    writer = e.ObjectWriter()
-    writer.section("xdp", e.EXIT * 2, flags=e.ALLOC | e.EXECUTE)
-    for place, name in ((0, "one"), (8, "two")):
-        writer.symbol(name, "xdp", place, 8, bind=e.LOCAL)
-    assert judge({"programs": [], "maps": maps}, writer.build()) == (
-        "object-unsupported",
-        "nothing was loaded: its programs are static, which libbpf refuses (EOPNOTSUPP): one, two",
-    )

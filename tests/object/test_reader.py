@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import pytest
@@ -9,7 +10,7 @@ from tests import elfwriter as e
 from tests.btfwriter import Writer
 
 from everykernel import object as object_
-from everykernel.errors import ObjectMalformed, ObjectUnsupported
+from everykernel.errors import CaseError, ObjectMalformed, ObjectUnsupported
 from everykernel.object import MapSpec, Reference
 
 PROGRAM = e.MOV0 + e.EXIT
@@ -122,11 +123,68 @@ def test_maps() -> None:
     assert spec.functions["main"].references == (Reference(0, "map", "events"), Reference(2, "map", "counts"))
 
 
+def _declared(*members: tuple[str, int], linkage: int = 1, pointee: int = 0, place: int = 0) -> e.ObjectWriter:
+    """An object with one map whose members are numbers; its key is an int where ``pointee`` has that bit."""
+    btf = Writer()
+    integer = btf.integer("int", signed=True)
+    fields = [(n, btf.ptr(btf.array(integer, value)), 64 * at) for at, (n, value) in enumerate(members)]
+    if pointee:
+        fields.append(("key", btf.ptr(integer), 64 * len(fields)))
+    size = 8 * len(fields)
+    btf.datasec(".maps", 2 * size, [(btf.var("counts", btf.struct("", size, fields), linkage=linkage), place, size)])
+    writer = _socket(e.load64() + e.EXIT)
+    writer.section(".maps", bytes(2 * size), flags=e.ALLOC | e.WRITE)
+    writer.symbol("counts", ".maps", 0, size, kind=e.OBJECT)
+    writer.relocate("socket", 0, "counts")
+    writer.section(".BTF", btf.image(), flags=0)
+    return writer
+
+
+@pytest.mark.parametrize(
+    ("members", "options", "message"),
+    [
+        ((("type", 2),), {"linkage": 0}, "unsupported map linkage static [libbpf takes global maps: take away static, "
+         "__hidden or -fvisibility=hidden]"),
+        ((("type", 2),), {"linkage": 9}, "unsupported map linkage 9 [libbpf takes global maps: take away static, "
+         "__hidden or -fvisibility=hidden]"),
+        ((("type", 2), ("pinning", 7)), {}, "invalid pinning value 7 [libbpf knows LIBBPF_PIN_NONE and "
+         "LIBBPF_PIN_BY_NAME]"),
+        ((("type", 2), ("key_size", 8)), {"pointee": 1}, "its key_size is 8 and 4"),
+        ((("type", 2), ("value_size", 8), ("value_size", 4)), {}, "its value_size is 8 and 4"),
+        ((("type", 3), ("values", 0), ("max_entries", 4)), {}, "its values are not its last member"),
+    ],
+)  # fmt: skip
+def test_maps_that_libbpf_does_not_take(
+    members: tuple[tuple[str, int], ...], options: dict[str, int], message: str
+) -> None:
+    """Linkage, pinning and sizes of a definition are checked as libbpf checks them when it opens the object."""
+    with pytest.raises(CaseError) as caught:
+        object_.read(_declared(*members, **options).build(), "a.o")
+    assert str(caught.value) == f"a.o: map 'counts': {message}"
+
+
+def test_a_size_of_zero_says_nothing() -> None:
+    """A size of 0 beside a type is no contradiction, and what is pinned by name or not at all is read."""
+    spec = object_.read(_declared(("type", 1), ("key_size", 0), ("pinning", 1), pointee=1).build(), "a.o")
+    assert (spec.maps["counts"].key_size, spec.maps["counts"].pinning) == (4, 1)
+
+
+def test_a_weak_map_that_gave_way() -> None:
+    """Maps are where the BTF says: a linker may leave the symbol elsewhere, and libbpf finds no map there."""
+    message = (
+        "a.o: main: instruction 0: refers to 'counts' at .maps+0x0, where the object's BTF has no map [where a weak "
+    )
+    message += "map gave way to another in linking, link the object of that other one first]"
+    with pytest.raises(ObjectMalformed, match=f"^{re.escape(message)}$"):
+        object_.read(_declared(("type", 2), place=8).build(), "a.o")
+
+
 def test_maps_without_btf() -> None:
-    """Maps that nothing describes make the object malformed."""
+    """Maps that nothing describes are no maps; the message says what was left out of the compiler's command."""
     writer = _socket()
     writer.section(".maps", bytes(8))
-    with pytest.raises(ObjectMalformed, match=r"a.o: has maps in .maps, and no BTF that describes them"):
+    message = r"^a.o: has maps in .maps, and no BTF that describes them \[compile it with -g\]$"
+    with pytest.raises(ObjectUnsupported, match=message):
         object_.read(writer.build(), "a.o")
 
 
@@ -164,7 +222,7 @@ def test_data_sections() -> None:
     spec = object_.read(writer.build(), "a.o")
     assert spec.functions["main"].references == (
         Reference(0, "data", ".data", 4),
-        Reference(2, "data", ".data", 8),
+        Reference(2, "data", ".data", 0),  # of a section's symbol: the instruction holds the rest
         Reference(4, "data", ".bss", 16),
     )
     assert spec.data[".data"].data == struct.pack("<3i", 2, 1, 3)
@@ -179,6 +237,18 @@ def test_data_sections() -> None:
     assert spec.btf.type(zeros).size == 4096  # type: ignore[union-attr]
 
 
+def test_variables_per_cpu() -> None:
+    """Sections .percpu and .percpu.* hold variables of which each CPU has a copy; other names that begin so do not."""
+    writer = _socket(e.load64() + e.EXIT)
+    for name in (".percpu", ".percpu.mine", ".percpu_other", ".data"):
+        writer.section(name, bytes(8), flags=e.ALLOC | e.WRITE)
+    writer.symbol("v", ".percpu.mine", 4, 4, kind=e.OBJECT)
+    writer.relocate("socket", 0, "v")
+    spec = object_.read(writer.build(), "a.o")
+    assert {name: s.percpu for name, s in spec.data.items()} == {".percpu": True, ".percpu.mine": True, ".data": False}
+    assert spec.functions["main"].references == (Reference(0, "data", ".percpu.mine", 4),)
+
+
 def test_externs() -> None:
     """Undefined symbols are externs, of the section that the BTF puts them in, weak or not."""
     btf = Writer()
@@ -187,22 +257,52 @@ def test_externs() -> None:
     function = btf.func("bpf_kfunc", btf.func_proto(integer, []), linkage=2)
     btf.datasec(".kconfig", 0, [(hz, 0, 4)])
     btf.datasec(".ksyms", 0, [(function, 0, 0)])
-    writer = _socket(e.load64() + e.call() + e.load64() + e.EXIT)
+    writer = _socket(e.load64() + e.call() + e.EXIT)
     writer.symbol("CONFIG_HZ", 0, kind=e.NOTYPE, bind=e.WEAK)
     writer.symbol("bpf_kfunc", 0, kind=e.NOTYPE)
-    writer.symbol("nowhere", 0, kind=e.NOTYPE)
     writer.relocate("socket", 0, "CONFIG_HZ")
     writer.relocate("socket", 16, "bpf_kfunc", e.R_BPF_64_32)
-    writer.relocate("socket", 24, "nowhere")
     writer.section(".BTF", btf.image(), flags=0)
     spec = object_.read(writer.build(), "a.o")
     assert {x.name: (x.section, x.weak, x.function) for x in spec.externs.values()} == {
         "CONFIG_HZ": (".kconfig", True, False),
         "bpf_kfunc": (".ksyms", False, True),
-        "nowhere": ("", False, False),
     }
     kinds = [r.kind for r in spec.functions["main"].references]
-    assert kinds == ["extern", "extern-call", "extern"]
+    assert kinds == ["extern", "extern-call"]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "section", "bind", "message"),
+    [
+        (
+            "other", "", e.GLOBAL, "nothing in the object defines it, and no section (.ksyms, .kconfig) says where it "
+            "is [link the objects of all sources first (bpftool gen object OUT.bpf.o A.bpf.o B.bpf.o); declare what is "
+            "the kernel's __ksym, a setting __kconfig]",
+        ),
+        (
+            "memcmp", "", e.WEAK, "nothing in the object defines it, and BPF has no C library [use a __builtin_mem… "
+            "with a size that the compiler knows, a loop, or a helper such as bpf_strncmp]",
+        ),
+        ("setting", ".kconfig", e.GLOBAL, "a function is no setting"),
+        ("other", None, e.GLOBAL, "nothing in the object defines it, and there is no BTF to say what it is "
+         "[compile it with -g]"),
+    ],
+)  # fmt: skip
+def test_what_nothing_defines(symbol: str, section: str | None, bind: int, message: str) -> None:
+    """A symbol that is neither in the object nor in the kernel is nothing that libbpf opens, weak or not."""
+    btf = Writer()
+    function = btf.func(symbol, btf.func_proto(btf.integer("int", signed=True), []), linkage=2)
+    if section:
+        btf.datasec(section, 0, [(function, 0, 0)])
+    writer = _socket(e.call() + e.EXIT)
+    writer.symbol(symbol, 0, kind=e.NOTYPE, bind=bind)
+    writer.relocate("socket", 0, symbol, e.R_BPF_64_32)
+    if section is not None:
+        writer.section(".BTF", btf.image(), flags=0)
+    with pytest.raises(ObjectUnsupported) as caught:
+        object_.read(writer.build(), "a.o")
+    assert str(caught.value) == f"a.o: extern {symbol!r}: {message}"
 
 
 def test_btf_ext_is_shared_out() -> None:
@@ -229,16 +329,60 @@ def test_btf_ext_is_shared_out() -> None:
     assert [line.line for line in second.line_info] == [2, 3]
 
 
-def test_static_program_is_noted() -> None:
-    """A static function in a program section is a subprogram, and a note says that libbpf refuses that."""
+def test_static_programs() -> None:
+    """A static function outside .text is nothing that libbpf takes; the remedy knows the second name of a program."""
     writer = e.ObjectWriter()
-    writer.section("xdp", e.call(1) + e.EXIT + e.EXIT, flags=e.ALLOC | e.EXECUTE)
+    writer.section("xdp", PROGRAM * 2, flags=e.ALLOC | e.EXECUTE)
     writer.symbol("main", "xdp", 0, 16)
-    writer.symbol("helper", "xdp", 16, 8, bind=e.LOCAL)
+    writer.symbol("helper", "xdp", 16, 16, bind=e.LOCAL)
+    message = (
+        "a.o: section 'xdp': function 'helper': is static, and libbpf takes no static programs [take static from a "
+    )
+    message += "program, and the section from a function that programs call]"
+    with pytest.raises(ObjectUnsupported, match=f"^{re.escape(message)}$"):
+        object_.read(writer.build(), "a.o")
+    writer.symbols[1] = ("prog.main", 1, 0, 16, e.FUNC, e.LOCAL, 0)
+    with pytest.raises(
+        ObjectUnsupported, match=r"\[it is another name of 'main': compile so that only that one is left\]"
+    ):
+        object_.read(writer.build(), "a.o")
+
+
+def test_functions_that_programs_call_are_in_text() -> None:
+    """Calls and addresses of functions outside .text are nothing that libbpf links, with a relocation and without."""
+    message = "instruction 0: calls xdp\\+0x10, and libbpf links functions of .text only \\[take the section from"
+    for relocated in (True, False):
+        writer = e.ObjectWriter()
+        writer.code("xdp", main=e.call(-1 if relocated else 1) + e.EXIT, other=PROGRAM)
+        if relocated:
+            writer.relocate("xdp", 0, "other", e.R_BPF_64_32)
+        with pytest.raises(ObjectUnsupported, match=message):
+            object_.read(writer.build(), "a.o")
+    writer = e.ObjectWriter()
+    writer.code("xdp", main=e.load64(src=4) + e.EXIT, other=PROGRAM)
+    writer.relocate("xdp", 0, "other")
+    with pytest.raises(ObjectUnsupported, match=r"takes the address of xdp\+0x18, and libbpf links functions of .text"):
+        object_.read(writer.build(), "a.o")
+
+
+def test_other_names_of_a_function() -> None:
+    """Of two names of a program libbpf relocates one, which a note says; in .text either is the same function."""
+    writer = e.ObjectWriter()
+    writer.code("xdp", main=e.load64() + e.EXIT)
+    writer.symbol("again", "xdp", 0, 24)
+    writer.code("tc", caller=e.call() + e.EXIT)
+    writer.code(".text", helper=PROGRAM)
+    writer.symbol("helper.alias", ".text", 0, 16, bind=e.LOCAL)
+    writer.section(".data", bytes(8), flags=e.ALLOC | e.WRITE)
+    writer.symbol("v", ".data", 0, 8, kind=e.OBJECT)
+    writer.relocate("xdp", 0, "v")
+    writer.relocate("tc", 0, "helper.alias", e.R_BPF_64_32)
     spec = object_.read(writer.build(), "a.o")
-    assert [p.name for p in spec.programs] == ["main"]
-    assert spec.functions["main"].references == (Reference(0, "call", "helper"),)
-    assert spec.notes == ("xdp: helper is static: libbpf 1.x refuses this object",)
+    assert [p.name for p in spec.programs] == ["main", "again", "caller"]
+    assert [r.kind for r in spec.functions["main"].references] == ["data"]
+    assert spec.functions["caller"].references == (Reference(0, "call", "helper"),)
+    assert spec.functions["again"].references == ()
+    assert spec.notes == ("xdp: 'again' is another name of 'main': libbpf relocates one of them",)
 
 
 def test_no_elf() -> None:
@@ -264,17 +408,18 @@ def test_big_endian() -> None:
 @pytest.mark.parametrize(
     ("offset", "symbol", "message"),
     [
-        (4, "main", "main: instruction 0: a relocation at 0x4 is inside an instruction"),
+        (4, "helper", "main: instruction 0: a relocation at 0x4 is inside an instruction"),
         (0, "absolute", "main: instruction 0: refers to 'absolute' in special section 0xfff1"),
-        (0, "elsewhere", "main: instruction 0: takes the address of socket\\+0x8, where no function starts"),
-        (24, "main", "main: instruction 3: a 64-bit load lacks its second half"),
+        (0, ".text", "main: instruction 0: takes the address of .text\\+0x8, where no function starts"),
+        (24, "helper", "main: instruction 3: a 64-bit load lacks its second half"),
     ],
 )
 def test_broken_relocations(offset: int, symbol: str, message: str) -> None:
     """A relocation that refers to nothing is malformed, and the message names program and instruction."""
     writer = _socket(e.load64() + e.EXIT + e.load64()[:8])
+    writer.code(".text", helper=PROGRAM)
     writer.symbol("absolute", 0xFFF1, 0, 0, kind=e.OBJECT)
-    writer.symbol("elsewhere", "socket", 8, 0, kind=e.NOTYPE)
+    writer.symbol(".text", ".text", 8, 0, kind=e.SECTION, bind=e.LOCAL)
     writer.relocate("socket", offset, symbol)
     with pytest.raises(ObjectMalformed, match=message):
         object_.read(writer.build(), "a.o")
@@ -307,3 +452,26 @@ def test_every_truncation_is_malformed() -> None:
     for length in range(len(data)):
         with pytest.raises((ObjectMalformed, ObjectUnsupported)):
             object_.read(data[:length], "a.o")
+
+
+def _table(value: int, size: int) -> e.ObjectWriter:
+    writer = _socket(e.load64() + e.EXIT)
+    writer.section(".jumptables", struct.pack("<3Q", 8, 16, 24), flags=0)
+    writer.symbol("BPF.JT.0.0", ".jumptables", value, size, kind=e.OBJECT, bind=e.LOCAL)
+    writer.relocate("socket", 0, "BPF.JT.0.0")
+    return writer
+
+
+def test_jump_tables() -> None:
+    """A reference into .jumptables is to the table of its symbol, whose size is the symbol's."""
+    spec = object_.read(_table(8, 16).build(), "a.o")
+    assert spec.functions["main"].references == (Reference(0, "table", ".jumptables+0x8"),)
+    assert spec.tables == {".jumptables+0x8": (16, 24)}
+
+
+@pytest.mark.parametrize(("value", "size"), [(4, 8), (0, 12), (0, 0), (16, 16), (1 << 62, 8)])
+def test_broken_jump_tables(value: int, size: int) -> None:
+    """A table that is not inside its section, or no whole number of entries, is malformed."""
+    message = f"refers to .jumptables\\+{value:#x}, where no jump table of {size} bytes can be"
+    with pytest.raises(ObjectMalformed, match=message):
+        object_.read(_table(value, size).build(), "a.o")

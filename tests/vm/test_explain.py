@@ -139,7 +139,7 @@ def test_what_is_printed(objects: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert cli.main(["explain", str(objects / "explained.o"), "--kernels", "6.1,6.12,7.3"]) == 1
     out = capsys.readouterr().out
     assert "near: struct bio.issue_time_ns (u64 issue_time_ns): the object reads it through struct bio___own" in out
-    assert "has it, of the kernel's 3 types of this name; what the program accesses before it left only" in out
+    assert "has it, of the kernel's 3 types of this name; what is accessed before it left only" in out
     assert "taken for int on_cpu, 4 bytes; 7.3: u8 on_cpu, 1 byte" in out
     assert "taken for SKB_DROP_REASON_NO_SOCKET = 3; 6.1: SKB_DROP_REASON_NO_SOCKET = 2" in out
     assert "bi_iter" not in out

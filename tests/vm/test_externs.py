@@ -84,6 +84,30 @@ def test_other_prototypes(guest: Guest, data: bytes, program: str, why: str) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("program", "name", "why"),
+    [
+        ("unguarded", "no_such_function", "the kernel has no such function in its BTF"),
+        (
+            "unguarded_old",
+            "bpf_task_release___old",
+            "the object declares 'void bpf_task_release(struct task_struct *, int)', the kernel has "
+            "'void bpf_task_release(struct task_struct *p)': they differ in the number of parameters (2, not 1)",
+        ),
+    ],
+)
+def test_weak_functions_that_are_called_all_the_same(
+    guest: Guest, data: bytes, program: str, name: str, why: str
+) -> None:
+    """A weak function that is missing and called is named, with the reason, not with the number that stands for it."""
+    _, programs = load(guest, data)
+    found = programs[program]
+    assert (found["status"], found["code"]) == ("failed", "kfunc-missing")
+    said = f"EINVAL: a weak function that is called is not resolved: extern {name!r}: {why} at "
+    assert found["message"].startswith(said)
+    assert f"kfunc {name!r} is referenced but wasn't resolved" in found["log"]
+
+
 def test_symbols(guest: Guest, data: bytes) -> None:
     """A symbol without a type has the address that /proc/kallsyms tells; one that is there twice is refused."""
     lines = [line.split() for line in guest.run(["cat", "/proc/kallsyms"]).stdout.decode().splitlines()]

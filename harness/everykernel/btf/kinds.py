@@ -138,11 +138,15 @@ class Typedef:
 
 @dataclass(frozen=True)
 class Modifier:
-    """``const``, ``volatile``, ``restrict`` or ``type_tag`` (which has a name) around ``type``."""
+    """``const``, ``volatile``, ``restrict`` or ``type_tag`` (which has a name) around ``type``.
+
+    ``attribute``: the tag's name is a plain attribute of C (Linux v6.15: ``address_space(1)``), not a btf_type_tag's.
+    """
 
     type: int
     kind: str
     name: str = ""
+    attribute: bool = False
 
 
 @dataclass(frozen=True)
@@ -211,11 +215,15 @@ class Float:
 
 @dataclass(frozen=True)
 class DeclTag:
-    """A btf_decl_tag on ``type``, or on its member or parameter ``component`` (-1: on the whole)."""
+    """A btf_decl_tag on ``type``, or on its member or parameter ``component`` (-1: on the whole).
+
+    ``attribute``: it is a plain attribute of C instead.
+    """
 
     name: str
     type: int
     component: int
+    attribute: bool = False
     kind: str = "decl_tag"
 
 

@@ -111,7 +111,9 @@ def _typedef(btf: Btf, words: Sequence[int], at: int, name: str, info: int) -> T
 
 
 def _modifier(btf: Btf, words: Sequence[int], at: int, name: str, info: int) -> Type:
-    return kinds.Modifier(_checked(btf, words[at + 2]), kinds.KIND_NAMES[(info >> 24) & 0x7F], name)
+    kind = (info >> 24) & 0x7F
+    attribute = kind == kinds.TYPE_TAG and bool(info >> 31)
+    return kinds.Modifier(_checked(btf, words[at + 2]), kinds.KIND_NAMES[kind], name, attribute)
 
 
 def _func(btf: Btf, words: Sequence[int], at: int, name: str, info: int) -> Type:
@@ -142,8 +144,8 @@ def _float(btf: Btf, words: Sequence[int], at: int, name: str, info: int) -> Typ
 
 
 def _decl_tag(btf: Btf, words: Sequence[int], at: int, name: str, info: int) -> Type:
-    component = words[at + 3]
-    return kinds.DeclTag(name, _checked(btf, words[at + 2]), component - (1 << 32) if component >> 31 else component)
+    component = words[at + 3] - (1 << 32) if words[at + 3] >> 31 else words[at + 3]
+    return kinds.DeclTag(name, _checked(btf, words[at + 2]), component, bool(info >> 31))
 
 
 _DECODERS: tuple[_Decoder, ...] = (

@@ -73,8 +73,7 @@ class _Renderer:
             yield "};"
         elif isinstance(found, kinds.DeclTag):
             part = "" if found.component < 0 else f", part {found.component}"
-            tag = f'__attribute__((btf_decl_tag("{printable(found.name)}")))'
-            yield f"{tag} /* on {title(self.btf, found.type)}{part} */"
+            yield f"{_attribute(found, 'btf_decl_tag')} /* on {title(self.btf, found.type)}{part} */"
         elif isinstance(found, (kinds.Int, kinds.Float)):
             yield _note(f"{title(self.btf, type_id)};", f"size {found.size}")
         else:
@@ -146,7 +145,7 @@ class _Renderer:
 
     def _qualify(self, found: kinds.Modifier, name: str, depth: int) -> str:
         """Put a qualifier where C has it: after the star of a pointer, before any other type."""
-        word = f'__attribute__((btf_type_tag("{printable(found.name)}")))' if found.kind == "type_tag" else found.kind
+        word = _attribute(found, "btf_type_tag") if found.kind == "type_tag" else found.kind
         inner = self.btf.type(found.type)
         below = inner
         for _ in range(_MAX_DEPTH):
@@ -156,6 +155,12 @@ class _Renderer:
         if isinstance(below, kinds.Ptr):
             return self._declare(found.type, f"{word} {name}".rstrip(), depth + 1)
         return f"{word} {self._declare(found.type, name, depth + 1)}"
+
+
+def _attribute(found: kinds.Modifier | kinds.DeclTag, word: str) -> str:
+    """Return a tag as C has it: by ``word``, or by its own name where it stands for a plain attribute."""
+    name = printable(found.name)
+    return f"__attribute__(({name}))" if found.attribute else f'__attribute__(({word}("{name}")))'
 
 
 def _hole(pad: str, bits: int, word: str = "hole") -> Iterator[str]:

@@ -274,7 +274,7 @@ def _offsets(words: array[int], head: header.Header, name: str, first: int) -> l
     # Most of a vmlinux's 100,000 records have no items: one look-up in a table by the info word's top byte, which is
     # the kind and a flag. Kinds with items are 0 in it, unknown ones lead past the end.
     steps = [0 if item else size or _BEYOND for size, item in zip(head.fixed_words, head.item_words)] * 2
-    items = head.item_words * 2
+    fixed, items = head.fixed_words * 2, head.item_words * 2
     infos = words[1:]  # the info word of the record at N is infos[N]
     found: list[int] = []
     append = found.append
@@ -283,7 +283,7 @@ def _offsets(words: array[int], head: header.Header, name: str, first: int) -> l
         while at < end:
             append(at)
             info = infos[at]
-            at += steps[info >> 24] or 3 + items[info >> 24] * (info & 0xFFFFFF)
+            at += steps[info >> 24] or fixed[info >> 24] + items[info >> 24] * (info & 0xFFFFFF)
     except IndexError:
         at = end + 1
     if at > end:

@@ -46,6 +46,8 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
             out.print("the object has no CO-RE relocations")
         for line in report.explained({str(ask): subject for ask, subject in subjects.found.items()}, labels):
             out.print(line)
+        for line in report.together(subjects.together, labels):
+            out.print(line)
         for line in report.misread(told, subjects.idioms, subjects.unknown):
             out.print(line)
     return CaseError.exit_code if refused else 0
@@ -61,6 +63,7 @@ class _Subjects:
         found: by what is asked.
         refused: whether libbpf would refuse a program on one of the kernels.
         misread: by kernel, what programs would misread there.
+        together: what is amiss only where all programs are loaded together, as libbpf does it: in words → kernels.
         idioms: C that reads what is misread, each once.
         unknown: kernel → the tracepoints whose layout is not known there.
     """
@@ -69,6 +72,7 @@ class _Subjects:
         self.found: dict[Ask, report.Subject] = {}
         self.refused = False
         self.misread: list[tuple[str, list[wire.Misread]]] = []
+        self.together: dict[str, list[str]] = {}
         self.idioms: dict[str, None] = {}
         self.unknown: dict[str, list[str]] = {}
         self._spec = spec
@@ -110,6 +114,7 @@ class _Subjects:
                 subject.modules.setdefault(fixup.btf, []).append(source.label)
             report.note(subject, source.label, fixup, explanation, words)
             subject.idiom = together(list(subject.amiss), fixup, spec.btf)
+        self._together(source, target, others)
         self.misread.append((source.label, looking.misreads))
         for misread in looking.misreads:
             access, _, enumerator = misread["access"].partition(" == ")
@@ -119,3 +124,17 @@ class _Subjects:
                 self.idioms[idiom] = None
         if looking.unknown:
             self.unknown[source.label] = list(looking.unknown)
+
+    def _together(self, source: Source, target: core.Target, others: list[core.Target]) -> None:
+        """Note what one program's accesses take from another's: libbpf's memory of candidates is the object's."""
+        spec = self._spec
+        assert spec.btf is not None
+        session = core.Session(spec.btf, target)
+        programs = [program for program in spec.programs if program.autoload]
+        for applied in core.relocate_together(spec, programs, session).applied:
+            fixup = applied.fixup
+            alone = self.found[Ask(fixup.kind, fixup.access)].fits
+            if session.narrowed and fixup.outcome != core.PATCHED and source.label in alone:
+                has = explain_fixup(fixup, spec.btf, target, others).has
+                labels = self.together.setdefault(f"{printable(applied.function.name)}: {fixup.access}: {has}", [])
+                labels += [source.label] if source.label not in labels else []

@@ -1,9 +1,9 @@
-"""CO-RE: from an object's records and a kernel's BTF to patched instructions. Pure, and equal to libbpf 1.7."""
+"""CO-RE: from an object's records and a kernel's BTF to patched instructions. Pure, and equal to libbpf 1.8."""
 
 from everykernel.core.candidates import Candidate, Target
 from everykernel.core.compute import Session, compute
 from everykernel.core.fixup import FAILED, PATCHED, POISONED, Fixup, apply
-from everykernel.core.program import Applied, RelocatedProgram, relocate_program
+from everykernel.core.program import Applied, RelocatedProgram, relocate_program, relocate_together
 
 __all__ = [
     "FAILED",
@@ -18,4 +18,5 @@ __all__ = [
     "apply",
     "compute",
     "relocate_program",
+    "relocate_together",
 ]

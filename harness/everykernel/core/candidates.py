@@ -1,7 +1,7 @@
 """Where to look for the kernel's counterpart of a type: vmlinux first, its modules only if it has none.
 
 A candidate has the same kind (enum and enum64 count as one) and the same name, less ``___flavours`` on both sides.
-Follows libbpf 1.7's bpf_core_find_cands and bpf_core_add_cands, order included.
+Follows libbpf 1.8's bpf_core_find_cands and bpf_core_add_cands, order included.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -58,7 +58,8 @@ class Target:
         """Return the candidates for a local type, in order; raise Refused where there can be none."""
         name = local.type(number).name
         if not name:
-            raise Refused(f"a relocation needs a named type: {title(local, number)} cannot be searched for")
+            why = f"a relocation needs a named type: {title(local, number)} cannot be searched for"
+            raise Refused(why, errno="EOPNOTSUPP")
         key = (essential(name), local.kind(number))
         found = self._found.get(key)
         if found is None:

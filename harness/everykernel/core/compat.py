@@ -1,4 +1,4 @@
-"""When two types of two BTFs may stand for each other: three relations, from libbpf 1.7.
+"""When two types of two BTFs may stand for each other: three relations, from libbpf 1.8.
 
 `fields_compatible` decides whether a field of the same name is the field that was meant, `types_compatible` whether a
 root type of the same name exists (type_exists, type_size, type ids), `types_match` is the strict one (type_matches).

@@ -1,6 +1,6 @@
 """One CO-RE record, one kernel, one instruction: `compute` says what to do, and why.
 
-The order of everything (what is checked first, what is ambiguous, what is poisoned, what fails) is that of libbpf 1.7
+The order of everything (what is checked first, what is ambiguous, what is poisoned, what fails) is that of libbpf 1.8
 (bpf_core_resolve_relo, bpf_core_calc_relo_insn, bpf_core_patch_insn).
 
 This module travels to the guest: standard library only, Python 3.9.
@@ -35,13 +35,14 @@ class Session:
 
     libbpf keeps, for each local type, only the candidates that matched so far: what one record rules out, the next
     does not consider. ``kept`` is that memory; `again` forgets it (for the next program, tried on its own), and keeps
-    what is independent of it.
+    what is independent of it. ``narrowed`` tells whether any record ever ruled a candidate out.
     """
 
     def __init__(self, local: Btf, target: Target) -> None:
         self.local = local
         self.target = target
         self.kept: Kept = {}
+        self.narrowed = False
         self._resolved: dict[tuple[int, str, int, tuple[Candidate, ...]], _Resolved] = {}
         self._titles: dict[int, str] = {}
         self._specs: dict[tuple[int, str, int], tuple[Optional[Spec], str, Optional[Refused]]] = {}
@@ -98,24 +99,25 @@ def compute(
         spec, access = _spec(session, record)
         resolved = _resolve(session, record, spec, considered)
         if resolved.matching:
+            session.narrowed |= len(resolved.matching) < len(considered)
             session.kept[record.type_id] = resolved.matching
         return _fixup(record, index, kind, access, resolved, insn, local.byteorder)
     except Refused as e:
-        message, code = e.message, e.code
+        message, code, errno = e.message, e.code, e.errno
     except BtfMalformed as e:
-        message, code = str(e), "object-malformed" if e.where.startswith(local.name) else e.code
+        message, code, errno = str(e), "object-malformed" if e.where.startswith(local.name) else e.code, "EINVAL"
     return Fixup(
         record, index, kind, access, FAILED,
         local=resolved.local if resolved else None,
         target=resolved.target if resolved else None,
-        candidates=tuple(map(str, considered)), message=message, code=code,
+        candidates=tuple(map(str, considered)), message=message, code=code, errno=errno,
     )  # fmt: skip
 
 
 def _considered(session: Session, record: CoreRecord) -> tuple[Candidate, ...]:
     """Return the candidates that are left for a record's root type."""
     if session.target.vmlinux is None:
-        raise Refused("there is no BTF to relocate against", "btf-missing")
+        raise Refused("there is no BTF to relocate against", "btf-missing", "ESRCH")
     if record.kind == relokinds.TYPE_ID_LOCAL:
         return ()
     return session.kept.get(record.type_id) or session.target.candidates(session.local, record.type_id)
@@ -134,7 +136,7 @@ def _spec(session: Session, record: CoreRecord) -> tuple[Spec, str]:
         session._specs[key] = found
     spec_or_none, words, refusal = found
     if spec_or_none is None:
-        raise Refused(refusal.message, refusal.code) if refusal else AssertionError
+        raise Refused(refusal.message, refusal.code, refusal.errno) if refusal else AssertionError
     return spec_or_none, words
 
 
@@ -226,9 +228,7 @@ def _fixup(
     candidates = resolved.candidates
     btf = resolved.matching[0].btf.name if resolved.matching else ""
     if resolved.change is None:
-        old, code, message = immediate(insn, byteorder), poison(insn, byteorder), resolved.message
-        if len(code) > len(insn):
-            raise Refused("a 64-bit load lacks its second half")
+        code, old, message = poison(insn, byteorder), immediate(insn, byteorder), resolved.message
         return Fixup(
             record, index, kind, access, POISONED, resolved.local, None, old,
             candidates=candidates, message=message, insn=code,

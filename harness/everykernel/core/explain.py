@@ -145,8 +145,8 @@ def _left_out(fixup: Fixup, spec: Spec, target: Target) -> str:
         return ""
     left = " and ".join(fixup.candidates)
     return (
-        f"{' and '.join(having)} has it, of the kernel's {len(every)} types of this name; what the program accesses "
-        f"before it left only {left}: {fixup.message}"
+        f"{' and '.join(having)} has it, of the kernel's {len(every)} types of this name; what is accessed before it "
+        f"left only {left}: {fixup.message}"
     )
 
 

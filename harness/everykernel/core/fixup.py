@@ -37,6 +37,7 @@ class Fixup:
         btf: name of the BTF whose type was used, "" where none was.
         message: why it is poisoned or failed.
         code: reason code when failed.
+        errno: what libbpf answers when failed.
         insn: the instruction's new bytes; empty when failed.
         paths: the access in the object's types, then in each of the kernel's that matches; empty where none does.
     """
@@ -55,6 +56,7 @@ class Fixup:
     btf: str = ""
     message: str = ""
     code: str = ""
+    errno: str = ""
     insn: bytes = b""
     paths: tuple[Spec, ...] = field(default=(), compare=False, repr=False)
 

@@ -1,6 +1,6 @@
 """The path of a record followed in a candidate of the target: member by member by name, element by element by index.
 
-Follows libbpf 1.7's bpf_core_spec_match and bpf_core_match_member to the letter, including what they leave behind when
+Follows libbpf 1.8's bpf_core_spec_match and bpf_core_match_member to the letter, including what they leave behind when
 an anonymous member holds the right name with the wrong type. A path that leads nowhere is a `Miss`, which says why.
 
 This module travels to the guest: standard library only, Python 3.9.
@@ -55,12 +55,12 @@ def match(local: Spec, target: Btf, number: int) -> Union[Spec, Miss]:
                 return Miss(f"{_last(found)} has {array.count} elements")
             at = target.resolve(array.type)
         if len(found.raw) == MAX_LENGTH:
-            raise Refused(f"the target's types nest more than {MAX_LENGTH} levels deep")
+            raise Refused(f"the target's types nest more than {MAX_LENGTH} levels deep", errno="E2BIG")
         found.accessors.append(Accessor(at, accessor.step, None))
         found.raw.append(accessor.step)
         size = size_of(target, at)
         if size >> 31:  # libbpf keeps it in an int
-            raise Refused(f"{title(target, at)} takes more than 2 GiB")
+            raise Refused(f"{title(target, at)} takes more than 2 GiB", errno="E2BIG")
         found.bit_offset = found.bit_offset + accessor.step * size * 8 & U32
     return found
 
@@ -115,7 +115,7 @@ class _Search:
         leaked = self.miss
         for index, member in enumerate(struct.members):
             if len(spec.raw) == MAX_LENGTH:
-                raise Refused(f"the target's types nest more than {MAX_LENGTH} levels deep")
+                raise Refused(f"the target's types nest more than {MAX_LENGTH} levels deep", errno="E2BIG")
             if member.name == name:
                 spec.bit_offset = spec.bit_offset + member.bit_offset & U32
                 spec.raw.append(index)

@@ -1,6 +1,6 @@
 """What a relocation does to an instruction: the new bytes, or those of an instruction that the verifier refuses.
 
-Follows libbpf 1.7's bpf_core_patch_insn. A struct bpf_insn is eight bytes: code, registers (destination in the low
+Follows libbpf 1.8's bpf_core_patch_insn. A struct bpf_insn is eight bytes: code, registers (destination in the low
 nibble, on a big-endian target in the high one), 16-bit offset, 32-bit immediate.
 
 This module travels to the guest: standard library only, Python 3.9.
@@ -52,7 +52,11 @@ def length(insn: bytes) -> int:
 
 
 def poison(insn: bytes, byteorder: str) -> bytes:
-    """Return the bytes that take the instruction's place: one call of no helper for each 8 bytes of it."""
+    """Return the bytes that take the instruction's place: one call of no helper for each 8 bytes of it.
+
+    Raises Refused for an instruction that cannot be relocated (libbpf 1.7 poisoned such ones, too).
+    """
+    check(insn, byteorder)
     call = struct.pack(_ORDERS[byteorder] + "BBhi", 0x85, 0, 0, POISON_CALL)
     return call * (length(insn) // SIZE)
 
@@ -66,23 +70,43 @@ def immediate(insn: bytes, byteorder: str) -> int:
     return int(offset if code & 7 in (_LDX, _ST, _STX) else imm)
 
 
+def check(insn: bytes, byteorder: str) -> None:
+    """Raise Refused for an instruction that cannot be relocated, whatever the record comes to."""
+    code, kind = insn[0], insn[0] & 7
+    if kind in (_ALU, _ALU64):
+        if code & _X:
+            raise Refused("the instruction takes no immediate")
+    elif kind == _LD:
+        _check_ldimm64(insn, byteorder)
+    elif kind not in (_LDX, _ST, _STX):
+        raise Refused(f"an instruction with code {code:#04x} cannot be relocated")
+
+
+def _check_ldimm64(insn: bytes, byteorder: str) -> None:
+    if insn[0] != LDIMM64:
+        raise Refused("the instruction is no plain 64-bit load")
+    if len(insn) < 2 * SIZE:
+        raise Refused("a 64-bit load lacks its second half")
+    order = _ORDERS[byteorder]
+    _, registers, offset, _ = struct.unpack_from(order + "BBhI", insn)
+    code2, registers2, offset2, _ = struct.unpack_from(order + "BBhI", insn, SIZE)
+    source = registers >> 4 if order == "<" else registers & 0x0F
+    if source or offset or code2 or registers2 or offset2:
+        raise Refused("the instruction is no plain 64-bit load")
+
+
 def patch(insn: bytes, change: Change, byteorder: str) -> Patched:
     """Return the instruction with the kernel's value in it; raise Refused where libbpf does."""
+    check(insn, byteorder)
     order = _ORDERS[byteorder]
     code, registers, offset, imm = struct.unpack_from(order + "BBhi", insn)
     kind = code & 7
     if kind in (_ALU, _ALU64):
-        if code & _X:
-            raise Refused("the instruction takes no immediate")
         if change.exact and imm & U64 != change.old:
             raise Refused(f"the instruction's immediate is {imm}, its record says {_signed(change.old)}")
         new = (change.new & 0xFFFFFFFF) - ((change.new & 0x80000000) << 1)
         return Patched(struct.pack(order + "BBhi", code, registers, offset, new), imm, new, None, "")
-    if kind in (_LDX, _ST, _STX):
-        return _patch_access(insn, change, order)
-    if kind == _LD:
-        return _patch_ldimm64(insn, change, order)
-    raise Refused(f"an instruction with code {code:#04x} cannot be relocated")
+    return _patch_ldimm64(insn, change, order) if kind == _LD else _patch_access(insn, change, order)
 
 
 def _patch_access(insn: bytes, change: Change, order: str) -> Patched:
@@ -91,7 +115,7 @@ def _patch_access(insn: bytes, change: Change, order: str) -> Patched:
     if change.exact and offset & U64 != change.old:
         raise Refused(f"the instruction's offset is {offset}, its record says {_signed(change.old)}")
     if change.new > 0x7FFF:
-        raise Refused(f"offset {change.new} does not fit into an instruction")
+        raise Refused(f"offset {change.new} does not fit into an instruction", errno="ERANGE")
     if not change.adjustable:
         why = f"its size is {change.old_size} bytes here and {change.new_size} in the kernel, and only pointers and "
         why += "unsigned integers can be loaded with another size"
@@ -110,15 +134,8 @@ def _patch_access(insn: bytes, change: Change, order: str) -> Patched:
 
 def _patch_ldimm64(insn: bytes, change: Change, order: str) -> Patched:
     """Patch the 64-bit immediate of a pair of instructions."""
-    if insn[0] != LDIMM64:
-        raise Refused("the instruction is no plain 64-bit load")
-    if len(insn) < 2 * SIZE:
-        raise Refused("a 64-bit load lacks its second half")
     code, registers, offset, low = struct.unpack_from(order + "BBhI", insn)
     code2, registers2, offset2, high = struct.unpack_from(order + "BBhI", insn, SIZE)
-    source = registers >> 4 if order == "<" else registers & 0x0F
-    if source or offset or code2 or registers2 or offset2:
-        raise Refused("the instruction is no plain 64-bit load")
     old = low | high << 32
     if change.exact and old != change.old:
         raise Refused(f"the instruction's immediate is {old}, its record says {change.old}")

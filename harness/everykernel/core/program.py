@@ -1,7 +1,8 @@
-"""One program of an object relocated as libbpf relocates it when it loads that program alone.
+"""Programs of an object relocated as libbpf relocates them: one that is loaded alone, or several with one memory.
 
-The records of the program's own function and of every subprogram take part, in the order of .BTF.ext; one that fails
-fails the program, as it does in libbpf, which stops there. The records behind it are computed all the same, for people.
+The records of the programs' own functions and of every subprogram take part, in the order of .BTF.ext; one that
+fails, fails the programs, as it does in libbpf, which stops there. The records behind it are computed all the same, for
+people.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -16,7 +17,7 @@ from everykernel.core.fixup import FAILED, Fixup, apply
 from everykernel.core.patch import SIZE, length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from everykernel import wire
     from everykernel.btf.ext import CoreRecord
@@ -56,7 +57,7 @@ class Applied(NamedTuple):
 
 
 class RelocatedProgram(NamedTuple):
-    """The outcome for one program.
+    """The outcome for one program, or for several together.
 
     Attributes:
         code: the instructions, by name, of each function that has records (of no use if one failed).
@@ -71,10 +72,19 @@ class RelocatedProgram(NamedTuple):
 
 def relocate_program(spec: ObjectSpec, program: ProgramSpec, session: Session) -> RelocatedProgram:
     """Relocate a program's functions; ``session`` is of this object and target, and may have served other programs."""
+    return relocate_together(spec, [program], session)
+
+
+def relocate_together(spec: ObjectSpec, programs: Iterable[ProgramSpec], session: Session) -> RelocatedProgram:
+    """Relocate the functions of several programs with one memory of candidates, as libbpf does for a whole object.
+
+    What a record of one program rules out is not considered for the next. `Session.narrowed` tells whether anything
+    was ruled out at all: where nothing was, each program comes out as by itself.
+    """
     session.again()
     codes: dict[str, bytearray] = {}
     applied: list[Applied] = []
-    for function, index, record in _records(spec, program):
+    for function, index, record in _records(spec, {program.function for program in programs}):
         code = codes.setdefault(function.name, bytearray(function.code))
         insn, rest = divmod(record.insn_off - function.start, SIZE)
         at = insn * SIZE
@@ -87,10 +97,9 @@ def relocate_program(spec: ObjectSpec, program: ProgramSpec, session: Session) -
     return RelocatedProgram({name: bytes(code) for name, code in codes.items()}, applied, failed)
 
 
-def _records(spec: ObjectSpec, program: ProgramSpec) -> Iterator[tuple[Function, int, CoreRecord]]:
+def _records(spec: ObjectSpec, entries: Container[str]) -> Iterator[tuple[Function, int, CoreRecord]]:
     for section in spec.core_sections:
         for function in spec.by_section.get(section, ()):
-            own = function.name == program.function or function.local  # libbpf refuses local ones outside .text
-            if own or section == spec.shared_section:
+            if function.name in entries or section == spec.shared_section:
                 for index, record in function.core:
                     yield function, index, record

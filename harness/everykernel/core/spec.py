@@ -2,7 +2,7 @@
 
 An access string ``0:1:2`` has a number for each step: an array index, or a member's position. Of these, the steps that
 mean something in another BTF (named members, array indices) become accessors; members of anonymous structs are looked
-for by name. Follows libbpf 1.7's bpf_core_parse_spec and its limits.
+for by name. Follows libbpf 1.8's bpf_core_parse_spec and its limits.
 
 This module travels to the guest: standard library only, Python 3.9.
 """

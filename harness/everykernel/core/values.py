@@ -1,6 +1,6 @@
 """The value that a relocation stands for, in one BTF: an offset, a size, a shift, an id, an enumerator.
 
-Follows libbpf 1.7's bpf_core_calc_field_relo, _type_relo and _enumval_relo.
+Follows libbpf 1.8's bpf_core_calc_field_relo, _type_relo and _enumval_relo.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -107,7 +107,7 @@ def _bitfield(kind: int, spec: Spec, bits: int, number: int) -> Value:
     offset = start // 8 // size * size
     while start + bits - offset * 8 > size * 8:
         if size >= 8:
-            raise Refused(f"its {bits} bits at bit {start} do not fit into one 64-bit load")
+            raise Refused(f"its {bits} bits at bit {start} do not fit into one 64-bit load", errno="E2BIG")
         size *= 2
         offset = start // 8 // size * size
     if kind == relokinds.FIELD_BYTE_OFFSET:

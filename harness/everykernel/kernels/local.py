@@ -13,8 +13,10 @@ from everykernel.kernels import image
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.kernels.spec import Spec
 
-# Where a build leaves its bootable image, the first that is there (Linux arch/*/boot/Makefile).
+# Where a build leaves its bootable image, the first that is there (Linux arch/*/boot/Makefile); and its name beside its
+# modules, in lib/modules/RELEASE (Debian from 7.2 on, Fedora).
 _BUILT = ("arch/x86/boot/bzImage", "arch/arm64/boot/Image", "arch/arm/boot/zImage", "arch/s390/boot/bzImage")
+_INSTALLED = "vmlinuz"
 
 
 def resolve(spec: Spec) -> ResolvedKernel:
@@ -50,7 +52,7 @@ def resolve(spec: Spec) -> ResolvedKernel:
 def _image(path: Path, spec: Spec) -> Path:
     if not path.is_dir():
         return path
-    for name in _BUILT:
+    for name in (*_BUILT, _INSTALLED):
         if (path / name).is_file():
             return path / name
     raise UnknownKernel(
@@ -106,14 +108,13 @@ def _kernel(resolved: ResolvedKernel, path: Path, file: Path) -> Kernel:
 
 def _modules(path: Path, release: str) -> tuple[Path | None, tuple[str, ...]]:
     """Return an installed modules folder of this release in or beside the path, and notes where there is none."""
-    top = path if path.is_dir() else path.parent
-    for folder in (
-        top / "lib/modules" / release,
-        top / "usr/lib/modules" / release,
-        top.parent / "lib/modules" / release,
-    ):
-        if folder.is_dir():
-            return folder.absolute(), ()
+    top = path.absolute() if path.is_dir() else path.absolute().parent
+    if top.name == release and (top / "kernel").is_dir():
+        return top, ()
+    for above in (top, top.parent):
+        for folder in (above / "lib/modules" / release, above / "usr/lib/modules" / release):
+            if folder.is_dir():
+                return folder, ()
     hint = (
         f"make modules_install INSTALL_MOD_PATH={top}"
         if path.is_dir()

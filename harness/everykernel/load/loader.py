@@ -18,7 +18,7 @@ from everykernel.load.kernel.reason import Reason
 from everykernel.load.loaded import LoadedObject
 from everykernel.load.maps import create
 from everykernel.load.maps.map import ARRAY, PROG_ARRAY, STRUCT_OPS, Map
-from everykernel.load.programs import externs
+from everykernel.load.programs import externs, whole
 from everykernel.load.programs.attempt import Attempts, replaces
 from everykernel.load.programs.decide import decide
 from everykernel.load.programs.misreads import Misreads
@@ -125,6 +125,8 @@ class _Load:
         self.object = LoadedObject(spec, relocated.stage, {}, kernel)
         self.externs = externs.Resolution(spec, kernel, contract.kconfig)
         self.operations: dict[str, tuple[Map, Union[Operations, Reason]]] = {}  # by function
+        self.structs: list[tuple[StructOpsSpec, Union[Operations, Reason]]] = []
+        self.unfilled: dict[tuple[str, int], str] = {}
         self.notes = decided.notes
         self.types = Uploaded(kernel, self.object.descriptors, self.notes)
 
@@ -145,6 +147,7 @@ class _Load:
                 group.keep_first()
                 self.notes += group.notes
             self._fill_slots()
+            whole_ = whole.judge(self._tried(attempts))
         except BaseException:
             self.object.close()
             raise
@@ -166,6 +169,7 @@ class _Load:
             "seconds": time.monotonic() - began,
             "maps": map_records,
             "programs": program_records,
+            "whole": whole_,
             "notes": self.notes,
         }
         return found
@@ -178,6 +182,25 @@ class _Load:
         found.past_the_end = looking.past_the_end
         loaded = [p.spec for p in found.programs.values() if p.fd >= 0 and p.name in self.relocated.parts]
         found.misreads = [misread for spec in loaded for misread in looking.of(spec)]
+
+    def _tried(self, attempts: Attempts) -> whole.Tried:
+        """Return what was found out about each part of the object, for a verdict on all of it.
+
+        To what the object wants to be loaded comes what the contract does: by name, and of each group the kept variant.
+        """
+        contract = self.contract
+        asked = [p for p in self.chosen if p.name in (contract.programs or ()) and p.name not in contract.may_fail]
+        kept = [p.spec for p in self.object.programs.values() if p.fd >= 0 and p.name in contract.grouped]
+        known = {p.name: p for p in [*whole.autoloaded(self.spec, self.chosen), *asked, *kept]}
+        return whole.Tried(
+            self.spec,
+            [known[p.name] for p in self.spec.programs if p.name in known],
+            attempts,
+            self.structs,
+            self.types,
+            supplied=self.relocated.stage["btf"].startswith("supplied:"),
+            unfilled=self.unfilled,
+        )
 
     def _create_maps(self) -> None:
         spec, probes, found = self.spec, self.kernel.probes, self.object.maps
@@ -192,7 +215,11 @@ class _Load:
             found[section.name] = made = create.data_map(section, spec.btf, system)
             if self._left_out(made):
                 continue
-            title = section.name if "." in section.name[1:] else stem[: 15 - max(7, len(section.name))] + section.name
+            if section.percpu and not probes.percpu_data():
+                create.leave_out(made, "as this kernel has no variables per CPU (v7.3 has)", "map-type-unsupported")
+                continue
+            whole = section.percpu or "." in section.name[1:]  # of the names that it has in the kernel
+            title = section.name if whole else stem[: 15 - max(7, len(section.name))] + section.name
             create.create_data(made, probes, self.types.fd, title, section.data)
         for operations in spec.struct_ops:
             self._create_operations(operations)
@@ -218,6 +245,7 @@ class _Load:
         if declared.autocreate:
             self.object.maps[declared.name] = made
         found = resolve(declared, self.spec.btf, self.kernel)
+        self.structs.append((declared, found))
         if isinstance(found, Reason):
             create.absent(made, found)
         elif declared.autocreate:
@@ -242,6 +270,7 @@ class _Load:
                     made.update(self.kernel.system.pack("I", slot), self.kernel.system.pack("I", fd))
                 except (OSError, UsageError) as e:
                     why = error_name(e.errno) if isinstance(e, OSError) else e.message
+                    self.unfilled[made.name, slot] = why if isinstance(e, OSError) else "EINVAL"
                     self.notes.append(f"map {made.name!r}: slot {slot} stays empty: {why}")
 
 

@@ -213,7 +213,7 @@ class _Drive:
         if not self.problems and not (
             relocate["status"] == wire.FAILED or self.stages["load"]["status"] == wire.FAILED
         ):
-            nothing = substance.judge(self.stages["load"], dict(case.contract), self.data, request.name)
+            nothing = substance.judge(self.stages["load"], dict(case.contract))
             self.problems += [nothing] if nothing is not None else []
         if self.problems:
             self.stages["run"] = records.not_reached(f"{self.problems[0].stage} failed")

@@ -10,23 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from everykernel import object as object_
 from everykernel import wire
-from everykernel.errors import EverykernelError
 from everykernel.matrix.expect import Problem
-from everykernel.object.reader import TEXT
 
 _CHOOSE = ("programs", "skip", "variants")  # keys of a contract that may leave no program to load
-_TOLD = 5  # names that a message tells
 
 
-def judge(load: wire.Stage, contract: Mapping[str, Any], data: bytes, name: str) -> Problem | None:
+def judge(load: wire.Stage, contract: Mapping[str, Any]) -> Problem | None:
     """Return what is wrong with a load stage that ended as expected, but loaded nothing; None if it loaded something.
 
     Args:
         load: the stage, judged.
         contract: the case's loader contract.
-        data, name: the object.
     """
     programs = load.get("programs", [])
     if "expected" in load or any(p.get("status") == wire.PASSED or "expected" in p for p in programs):
@@ -41,20 +36,6 @@ def judge(load: wire.Stage, contract: Mapping[str, Any], data: bytes, name: str)
         return None  # relocate refused it, as the case expects
     if programs:
         return Problem("load", "assertion-failed", f"none of its programs was loaded: all {len(programs)} are skipped")
-    if static := _static(data, name):
-        names = ", ".join(static[:_TOLD]) + (f" and {len(static) - _TOLD} more" if len(static) > _TOLD else "")
-        message = f"nothing was loaded: its programs are static, which libbpf refuses (EOPNOTSUPP): {names}"
-        return Problem("load", "object-unsupported", message, static[0])
     if any(key in contract for key in _CHOOSE) or any(m.get("status") == wire.PASSED for m in load.get("maps", [])):
         return None
     return Problem("load", "object-unsupported", "nothing was loaded: the object has no program and no map")
-
-
-def _static(data: bytes, name: str) -> list[str]:
-    """Return the functions that stand where programs do, and are static."""
-    try:
-        functions = object_.read(data, name).functions.values()
-    except EverykernelError:
-        return []
-    shared = TEXT if any(f.section != TEXT for f in functions) else ""
-    return [f.name for f in functions if f.local and f.section != shared]

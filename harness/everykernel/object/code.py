@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
 from everykernel.object import elf
-from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, Function, Reference
+from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, TABLE, Function, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 LDIMM64, CALL_OP = 0x18, 0x85  # BPF_LD | BPF_IMM | BPF_DW, BPF_JMP | BPF_CALL
 PSEUDO_CALL = 1  # src_reg of a call inside the object (BPF_PSEUDO_CALL)
 
-ARENA_SECTION = ".addr_space.1"
+TEXT, ARENA_SECTION, TABLES_SECTION = ".text", ".addr_space.1", ".jumptables"
+_ENTRY = 8  # bytes of a jump table's entry
+# Binding and type of the symbols by which libbpf takes the address of a function (sym_is_subprog).
+_ADDRESSED = {(elf.STB_LOCAL, elf.STT_SECTION), (elf.STB_GLOBAL, elf.STT_FUNC), (elf.STB_WEAK, elf.STT_FUNC)}
 
 
 class Layout(NamedTuple):
-    """What the references of code are resolved against."""
+    """What the references of code are resolved against; ``tables`` gets the jump tables that are found on the way."""
 
     container: elf.Elf
     ext: BtfExt
@@ -35,13 +38,15 @@ class Layout(NamedTuple):
     data: Mapping[str, DataSection]
     externs: Mapping[str, Extern]
     name: str
+    tables: dict[str, tuple[int, ...]]
     arena: str = ""  # the map that holds the variables of section ARENA_SECTION
 
 
 class _Places:
-    """Where functions are: by section, sorted by offset."""
+    """Where functions are: by section, sorted by offset. ``text`` is the index of .text, 0 without one."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: int) -> None:
+        self.text = text
         self.starts: dict[int, list[int]] = {}
         self.names: dict[int, list[str]] = {}
 
@@ -52,11 +57,13 @@ class _Places:
         return (self.names[section][index], starts[index]) if index >= 0 else None
 
 
-def functions(layout: Layout) -> list[Function]:
+def functions(layout: Layout, notes: list[str]) -> list[Function]:
     """Return the functions of all executable sections, in the order of sections and offsets.
 
-    Raises ObjectMalformed for a function that is outside its section or overlaps another, and for references to
-    nothing; ObjectUnsupported for references that no loader resolves.
+    Of several names of one program, which attribute alias makes, libbpf 1.7 relocates only the one that comes first in
+    the symbol table; ``notes`` says so. Raises ObjectMalformed for a function that is outside its section
+    or overlaps another, and for references to nothing; ObjectUnsupported for static functions and calls that libbpf
+    does not take, and for references that no loader resolves.
     """
     container = layout.container
     executable = {
@@ -66,7 +73,7 @@ def functions(layout: Layout) -> list[Function]:
     for symbol in container.symbols:
         if symbol.type == elf.STT_FUNC and symbol.section in executable:
             symbols.setdefault(symbol.section, []).append(symbol)
-    places = _Places()
+    places = _Places(next((number for number, s in executable.items() if s.name == TEXT), 0))
     taken: set[str] = set()
     for section in executable.values():
         own = sorted(symbols.get(section.number, []), key=lambda s: s.value)
@@ -80,24 +87,39 @@ def functions(layout: Layout) -> list[Function]:
             names.append(unique)
     found = []
     for section in executable.values():
-        found.extend(_cut(layout, section, symbols[section.number], places))
+        found.extend(_cut(layout, section, symbols[section.number], places, notes))
     return found
 
 
 def _check(section: elf.Section, symbols: list[elf.Symbol], name: str) -> None:
-    end = 0
+    """Raise where symbols are no functions that libbpf takes (bpf_object__add_programs)."""
+    start, end = -1, 0
     for symbol in symbols:
         where = f"{name}: section {section.name!r}: function {symbol.name!r}"
+        if section.name != TEXT and symbol.bind == elf.STB_LOCAL:
+            raise _static(symbol, symbols, where)
         if not symbol.size or symbol.value % INSN or symbol.size % INSN:
             raise ObjectMalformed(f"its {symbol.size} bytes at {symbol.value:#x} are no instructions", where=where)
-        if symbol.value < end:
+        alias = (start, end) == (symbol.value, symbol.value + symbol.size)
+        if symbol.value < end and not alias:
             raise ObjectMalformed(f"at {symbol.value:#x} overlaps the function before it (end {end:#x})", where=where)
-        end = symbol.value + symbol.size
+        start, end = symbol.value, symbol.value + symbol.size
         if end > section.size:
             raise ObjectMalformed(f"ends past the section (end {end:#x}, size {section.size:#x})", where=where)
 
 
-def _cut(layout: Layout, section: elf.Section, symbols: list[elf.Symbol], places: _Places) -> list[Function]:
+def _static(symbol: elf.Symbol, symbols: list[elf.Symbol], where: str) -> ObjectUnsupported:
+    """Return what to raise for a local function that is not in .text."""
+    other = next((s.name for s in symbols if s.value == symbol.value and s.bind != elf.STB_LOCAL), "")
+    remedy = "take static from a program, and the section from a function that programs call"
+    if other:
+        remedy = f"it is another name of {other!r}: compile so that only that one is left"
+    return ObjectUnsupported("is static, and libbpf takes no static programs", where=where, remedy=remedy)
+
+
+def _cut(
+    layout: Layout, section: elf.Section, symbols: list[elf.Symbol], places: _Places, notes: list[str]
+) -> list[Function]:
     """Return the functions of one section."""
     ext = layout.ext
     relocations = sorted(layout.container.relocations.get(section.number, []), key=lambda r: r.offset)
@@ -106,11 +128,17 @@ def _cut(layout: Layout, section: elf.Section, symbols: list[elf.Symbol], places
     lines = sorted(ext.line_info.get(section.name, ()))
     line_offsets = [line[0] for line in lines]
     core = list(enumerate(ext.core.get(section.name, ())))
-    found = []
+    found: list[Function] = []
     for symbol, name in zip(symbols, places.names[section.number]):
         start, end = symbol.value, symbol.value + symbol.size
         code = section.data[start:end]
         own = relocations[bisect_left(offsets, start) : bisect_left(offsets, end)]
+        alias = section.name != TEXT and bool(found) and found[-1].start == start
+        if alias and (own or core):
+            own = []
+            notes.append(
+                f"{section.name}: {name!r} is another name of {found[-1].name!r}: libbpf relocates one of them"
+            )
         references = [_reference(layout, name, start, code, r, places) for r in own]
         references += _inner_calls(layout, section, name, start, code, {r.offset - start for r in own}, places)
         references.sort()
@@ -121,10 +149,9 @@ def _cut(layout: Layout, section: elf.Section, symbols: list[elf.Symbol], places
                 start=start,
                 code=code,
                 references=tuple(references),
-                core=tuple(c for c in core if start <= c[1].insn_off < end),
+                core=() if alias else tuple(c for c in core if start <= c[1].insn_off < end),
                 func_info=infos.get(start),
                 line_info=tuple(lines[bisect_left(line_offsets, start) : bisect_left(line_offsets, end)]),
-                local=symbol.bind == elf.STB_LOCAL,
             )
         )
     return found
@@ -176,18 +203,39 @@ def _reference(
         if _source(layout, sources) != PSEUDO_CALL:
             raise ObjectMalformed(f"calls {symbol.name!r}, and is no call of a function", where=where)
         return _call(layout, symbol.section, target, name, at, symbol.value + INSN * (immediate + 1), places)
-    if symbol.section in places.starts:
+    if symbol.section in places.starts and (symbol.bind, symbol.type) in _ADDRESSED:
         return _address(symbol, target, index, symbol.value + immediate, places, where)
+    if target.name == TABLES_SECTION:
+        return Reference(index, TABLE, _table(layout, symbol, target, where))
     if symbol.section in layout.map_sections:
         map_name = layout.map_places.get((symbol.section, symbol.value if symbol.name else immediate))
         if map_name is None:
-            raise ObjectMalformed(f"refers to no map: {target.name}+{symbol.value:#x}", where=where)
+            raise ObjectMalformed(
+                f"refers to {symbol.name!r} at {target.name}+{symbol.value:#x}, where the object's BTF has no map",
+                where=where,
+                remedy="where a weak map gave way to another in linking, link the object of that other one first",
+            )
         return Reference(index, MAP, map_name)
     if target.name in layout.data:
-        return Reference(index, DATA, target.name, symbol.value + immediate)
+        return Reference(index, DATA, target.name, symbol.value)
     if target.name == ARENA_SECTION and layout.arena:
-        return Reference(index, DATA, layout.arena, symbol.value + immediate)
+        return Reference(index, DATA, layout.arena, symbol.value)
     raise ObjectUnsupported(f"refers to section {target.name!r}, which no loader gives to programs", where=where)
+
+
+def _table(layout: Layout, symbol: elf.Symbol, target: elf.Section, where: str) -> str:
+    """Keep the jump table that a symbol stands for and return its name (libbpf's create_jt_map)."""
+    name = f"{target.name}+{symbol.value:#x}"
+    if (
+        symbol.value % _ENTRY
+        or symbol.size % _ENTRY
+        or not symbol.size
+        or symbol.value + symbol.size > len(target.data)
+    ):
+        raise ObjectMalformed(f"refers to {name}, where no jump table of {symbol.size} bytes can be", where=where)
+    order = _order(layout)
+    layout.tables[name] = struct.unpack_from(f"{order}{symbol.size // _ENTRY}Q", target.data, symbol.value)
+    return name
 
 
 def _source(layout: Layout, registers: int) -> int:
@@ -198,6 +246,8 @@ def _source(layout: Layout, registers: int) -> int:
 def _address(
     symbol: elf.Symbol, target: elf.Section, index: int, offset: int, places: _Places, where: str
 ) -> Reference:
+    if symbol.section != places.text:
+        raise _outside(f"takes the address of {target.name}+{offset:#x}", where)
     found = places.at(symbol.section, offset)
     if found is None or found[1] != offset:
         raise ObjectMalformed(f"takes the address of {target.name}+{offset:#x}, where no function starts", where=where)
@@ -207,8 +257,15 @@ def _address(
 def _call(
     layout: Layout, number: int, target: elf.Section, name: str, at: int, offset: int, places: _Places
 ) -> Reference:
+    where = f"{layout.name}: {name}: instruction {at // INSN}"
+    if number != places.text:
+        raise _outside(f"calls {target.name}+{offset:#x}", where)
     found = places.at(number, offset)
     if found is None or found[1] != offset:
-        where = f"{layout.name}: {name}: instruction {at // INSN}"
         raise ObjectMalformed(f"calls {target.name}+{offset:#x}, where no function starts", where=where)
     return Reference(at // INSN, CALL, found[0])
+
+
+def _outside(what: str, where: str) -> ObjectUnsupported:
+    remedy = "take the section from the function that is called"
+    return ObjectUnsupported(f"{what}, and libbpf links functions of {TEXT} only", where=where, remedy=remedy)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STATIC, GLOBAL, EXTERN = range(3)  # indexes of btf.kinds.LINKAGES
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
 _LIMIT = 0xFFFFFFFF  # bytes in a map's value, and the largest offset in a datasec
+_PERCPU = "percpu"
+_HOLDERS = ("rodata", "data", "bss", _PERCPU)  # the last since libbpf 1.8
 _NO_ELF_SECTION = (".kconfig", ".ksyms")
 
 
@@ -80,7 +82,7 @@ def complete(btf: Btf, container: elf.Elf) -> Btf:
 
 def is_data(name: str) -> bool:
     """Whether a section of this name holds global variables (libbpf's bpf_object__elf_collect)."""
-    return name in (".rodata", ".data", ".bss") or name.startswith((".rodata.", ".data.", ".bss."))
+    return name.startswith(".") and name.split(".")[1] in _HOLDERS
 
 
 def sections(container: elf.Elf, ids: dict[str, int], btf: Optional[Btf]) -> dict[str, DataSection]:
@@ -97,5 +99,6 @@ def sections(container: elf.Elf, ids: dict[str, int], btf: Optional[Btf]) -> dic
         if section.size > _LIMIT:
             raise ObjectMalformed(f"{section.size:#x} bytes are more than a map can hold", where=section.name)
         read_only = section.name.startswith(".rodata")
-        found[section.name] = DataSection(section.name, section.size, section.data, read_only, number, shared)
+        percpu = section.name.split(".")[1] == _PERCPU
+        found[section.name] = DataSection(section.name, section.size, section.data, read_only, number, shared, percpu)
     return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from everykernel.btf import kinds
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
-from everykernel.object import elf
+from everykernel.object import datasecs, elf
 from everykernel.object.spec import MapSpec
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MAP_TYPES = (
     "cgroup_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "array_of_maps", "hash_of_maps", "devmap", "sockmap",
     "cpumap", "xskmap", "sockhash", "cgroup_storage", "reuseport_sockarray", "percpu_cgroup_storage", "queue", "stack",
     "sk_storage", "devmap_hash", "struct_ops", "ringbuf", "inode_storage", "task_storage", "bloom_filter",
-    "user_ringbuf", "cgrp_storage", "arena", "insn_array",
+    "user_ringbuf", "cgrp_storage", "arena", "insn_array", "rhash",
 )  # fmt: skip
 """The kernel's enum bpf_map_type, in order."""
 
@@ -35,11 +35,13 @@ MAPS_OF_MAPS = frozenset({MAP_TYPE["array_of_maps"], MAP_TYPE["hash_of_maps"]})
 
 _POINTER = 8  # bytes in a pointer of the BPF machine
 _LEGACY = struct.Struct("=5I")
+_PINNING = (0, 1)  # libbpf's enum libbpf_pin_type
+_LINKAGES = dict(enumerate(kinds.LINKAGES))
 
 # Members of a definition whose number is the count of an array behind a pointer: __uint(max_entries, 8).
 _NUMBERS = {
     "type": "type", "max_entries": "max_entries", "map_flags": "flags", "numa_node": "numa_node",
-    "key_size": "key_size", "value_size": "value_size", "pinning": "pinning", "map_extra": "extra",
+    "pinning": "pinning", "map_extra": "extra",
 }  # fmt: skip
 
 
@@ -50,19 +52,25 @@ def declared(
 
     ``type_id`` is the section's datasec. Raises ObjectMalformed naming the map.
     """
-    places = {s.name: s.value for s in symbols if s.section == section.number and s.name}
+    named = {s.name for s in symbols if s.section == section.number}
     found: dict[str, tuple[MapSpec, int]] = {}
     for entry in btf.type(type_id).variables:  # type: ignore[union-attr]
         variable = btf.type(entry.type)
         where = f"{name}: map {variable.name!r}"
         if not isinstance(variable, kinds.Var):
             raise ObjectMalformed(f"is a {variable.kind}, not a variable", where=where)
-        place = places.get(variable.name)
-        if place is None:
+        if variable.linkage != datasecs.GLOBAL:
+            raise ObjectUnsupported(
+                f"unsupported map linkage {_LINKAGES.get(variable.linkage, variable.linkage)}",
+                where=where,
+                remedy="libbpf takes global maps: take away static, __hidden or -fvisibility=hidden",
+            )
+        if variable.name not in named:
             raise ObjectMalformed("has no symbol in .maps", where=where)
         definition = btf.type(btf.resolve(variable.type))
         if not isinstance(definition, kinds.Struct) or definition.kind != "struct":
             raise ObjectMalformed(f"its definition is a {definition.kind}, not a struct", where=where)
+        place = entry.offset  # the symbol's (datasecs.complete), unless a linker filled it in
         if place + definition.size > section.size:
             raise ObjectMalformed(f"its definition at {place:#x} ends past .maps (size {section.size:#x})", where=where)
         found[variable.name] = (_definition(btf, variable.name, definition, where, inner=False), place)
@@ -72,7 +80,9 @@ def declared(
 def _definition(btf: Btf, name: str, definition: kinds.Struct, where: str, *, inner: bool) -> MapSpec:
     fields: dict[str, Any] = {}
     for member in definition.members:
-        if member.name in _NUMBERS:
+        if member.name in ("key_size", "value_size"):
+            _size(fields, member.name, _number(btf, member, where), where)
+        elif member.name in _NUMBERS:
             fields[_NUMBERS[member.name]] = _number(btf, member, where)
         elif member.name in ("key", "value"):
             target = _pointee(btf, member, where)
@@ -81,20 +91,30 @@ def _definition(btf: Btf, name: str, definition: kinds.Struct, where: str, *, in
                 size = btf.size_of(target)
             except ValueError as e:
                 raise ObjectMalformed(f"its {member.name} has no size ({e})", where=where) from e
-            if fields.setdefault(f"{member.name}_size", size) != size:
-                raise ObjectMalformed(
-                    f"its {member.name}_size is {fields[f'{member.name}_size']}, its {member.name} takes {size} bytes",
-                    where=where,
-                )
+            _size(fields, f"{member.name}_size", size, where)
         elif member.name == "values":
             if inner:
                 raise ObjectMalformed("an inner map has inner maps of its own", where=where)
+            if member is not definition.members[-1]:
+                raise ObjectMalformed("its values are not its last member", where=where)
+            _size(fields, "value_size", 4, where)
             fields.update(_values(btf, name, member, fields.get("type", 0), where))
         else:
             raise ObjectUnsupported(f"has a member {member.name!r} that is not known", where=where)
     if not fields.get("type"):
         raise ObjectMalformed("has no type", where=where)
+    if fields.get("pinning", 0) not in _PINNING or (inner and "pinning" in fields):
+        what = "an inner map cannot be pinned" if inner else f"invalid pinning value {fields['pinning']}"
+        raise ObjectUnsupported(what, where=where, remedy="libbpf knows LIBBPF_PIN_NONE and LIBBPF_PIN_BY_NAME")
     return MapSpec(name=name, **fields)
+
+
+def _size(fields: dict[str, Any], key: str, size: int, where: str) -> None:
+    """Keep a size; what is declared by a number and by a type has to be the same."""
+    told = fields.get(key, 0)
+    if told and told != size:
+        raise ObjectMalformed(f"its {key} is {told} and {size}", where=where)
+    fields[key] = size
 
 
 def _number(btf: Btf, member: kinds.Member, where: str) -> int:
@@ -127,9 +147,9 @@ def _values(btf: Btf, name: str, member: kinds.Member, type_: int, where: str) -
         raise ObjectMalformed("its values are no array of pointers (__array)", where=where)
     target = btf.type(btf.resolve(pointer.type))
     if type_ in MAPS_OF_MAPS and isinstance(target, kinds.Struct):
-        return {"value_size": 4, "inner": _definition(btf, f"{name}.inner", target, where, inner=True)}
+        return {"inner": _definition(btf, f"{name}.inner", target, where, inner=True)}
     if type_ == MAP_TYPE["prog_array"] and isinstance(target, kinds.FuncProto):
-        return {"value_size": 4}
+        return {}
     raise ObjectMalformed(f"its values are {target.kind}, which a map of type {type_} cannot hold", where=where)
 
 

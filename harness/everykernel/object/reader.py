@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, kinds
 from everykernel.btf import ext as btf_ext
-from everykernel.errors import BtfMalformed, ObjectMalformed
+from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported
 from everykernel.object import datasecs, elf, maps, struct_ops
-from everykernel.object.code import ARENA_SECTION, Layout, functions
+from everykernel.object.code import ARENA_SECTION, TEXT, Layout, functions
 from everykernel.object.sections import match
 from everykernel.object.spec import Extern, MapSpec, ObjectSpec, ProgramSpec
 from everykernel.object.tags import with_exceptions
 
 if TYPE_CHECKING:
     from everykernel.object.spec import Function
-
-TEXT = ".text"
 
 
 def read(data: bytes, name: str) -> ObjectSpec:
@@ -38,13 +36,13 @@ def read(data: bytes, name: str) -> ObjectSpec:
     notes: list[str] = []
     declared, places, map_sections = _maps(container, by_name, btf, ids, name, notes)
     data_sections = datasecs.sections(container, ids, btf)
-    externs = _externs(container, btf, ids)
+    externs = _externs(container, btf, ids, name)
     arena = _arena(declared, by_name)
-    layout = Layout(container, ext, places, map_sections, data_sections, externs, name, arena)
-    code = functions(layout)
+    layout = Layout(container, ext, places, map_sections, data_sections, externs, name, {}, arena)
+    code = functions(layout, notes)
     if btf is not None:
         code = with_exceptions(code, btf)
-    programs = _programs(container, code, notes)
+    programs = _programs(code)
     return ObjectSpec(
         name=name,
         byteorder=container.byteorder,
@@ -55,6 +53,7 @@ def read(data: bytes, name: str) -> ObjectSpec:
         functions={f.name: f for f in code},
         maps=declared,
         data=data_sections,
+        tables=layout.tables,
         externs=externs,
         struct_ops=tuple(struct_ops.declared(container, ids, btf, code, name)) if btf is not None else (),
         core_sections=tuple(ext.core),
@@ -108,7 +107,9 @@ def _maps(
                 notes.append(f"legacy maps section {section.name!r}: libbpf 1.x refuses this object")
     if ".maps" in by_name and by_name[".maps"].size:
         if btf is None or ".maps" not in ids:
-            raise ObjectMalformed("has maps in .maps, and no BTF that describes them", where=name)
+            raise ObjectUnsupported(
+                "has maps in .maps, and no BTF that describes them", where=name, remedy="compile it with -g"
+            )
         section = by_name[".maps"]
         holders.add(section.number)
         try:
@@ -129,8 +130,11 @@ def _arena(declared: dict[str, MapSpec], by_name: dict[str, elf.Section]) -> str
     return name
 
 
-def _externs(container: elf.Elf, btf: Optional[Btf], ids: dict[str, int]) -> dict[str, Extern]:
-    """Return the externs: undefined symbols, with the section that the BTF puts them in."""
+def _externs(container: elf.Elf, btf: Optional[Btf], ids: dict[str, int], name: str) -> dict[str, Extern]:
+    """Return the externs: undefined symbols, with the section that the BTF puts them in (bpf_object__collect_externs).
+
+    Raises ObjectUnsupported for one that nothing says where to find, as libbpf refuses the object then.
+    """
     typed: dict[str, tuple[str, int, bool]] = {}
     for section in (".kconfig", ".ksyms"):
         if btf is not None and section in ids:
@@ -138,24 +142,46 @@ def _externs(container: elf.Elf, btf: Optional[Btf], ids: dict[str, int]) -> dic
                 variable = btf.type(entry.type)
                 if not isinstance(variable, (kinds.Var, kinds.Func)):
                     raise ObjectMalformed(f"{section} holds a {variable.kind}, not an extern", where=btf.name)
+                if section == ".kconfig" and isinstance(variable, kinds.Func):
+                    raise ObjectUnsupported("a function is no setting", where=f"{name}: extern {variable.name!r}")
                 typed[variable.name] = (section, entry.type, isinstance(variable, kinds.Func))
     found = {}
     for symbol in container.symbols:
-        if symbol.section == elf.SHN_UNDEF and symbol.name and symbol.bind != elf.STB_LOCAL:
-            section, number, function = typed.get(symbol.name, ("", 0, False))
+        extern = symbol.type == elf.STT_NOTYPE and symbol.bind in (elf.STB_GLOBAL, elf.STB_WEAK)
+        if symbol.section == elf.SHN_UNDEF and symbol.name and extern:
+            if symbol.name not in typed:
+                raise _undefined(symbol.name, name, debug=btf is not None)
+            section, number, function = typed[symbol.name]
             found[symbol.name] = Extern(symbol.name, section, number, symbol.bind == elf.STB_WEAK, function)
     return found
 
 
-def _programs(container: elf.Elf, code: list[Function], notes: list[str]) -> list[ProgramSpec]:
-    """Return the programs: the global functions of every section but .text (of .text too, if it is all there is)."""
+# What compilers call on their own, or authors out of habit.
+_C_LIBRARY = frozenset(("memcmp", "memcpy", "memmove", "memset", "bcmp", "strcmp", "strncmp", "strcpy", "strlen"))
+
+
+def _undefined(symbol: str, name: str, *, debug: bool) -> ObjectUnsupported:
+    """Return what to raise for a symbol that nothing defines."""
+    what = "nothing in the object defines it"
+    if symbol in _C_LIBRARY:
+        what += ", and BPF has no C library"
+        remedy = "use a __builtin_mem… with a size that the compiler knows, a loop, or a helper such as bpf_strncmp"
+    elif debug:
+        what += ", and no section (.ksyms, .kconfig) says where it is"
+        remedy = "link the objects of all sources first (bpftool gen object OUT.bpf.o A.bpf.o B.bpf.o); "
+        remedy += "declare what is the kernel's __ksym, a setting __kconfig"
+    else:
+        what += ", and there is no BTF to say what it is"
+        remedy = "compile it with -g"
+    return ObjectUnsupported(what, where=f"{name}: extern {symbol!r}", remedy=remedy)
+
+
+def _programs(code: list[Function]) -> list[ProgramSpec]:
+    """Return the programs: the functions of every section but .text (of .text too, if it is all there is)."""
     elsewhere = any(f.section != TEXT for f in code)
     programs = []
     for function in code:
         if function.section == TEXT and elsewhere:
-            continue
-        if function.local:
-            notes.append(f"{function.section}: {function.name} is static: libbpf 1.x refuses this object")
             continue
         optional = function.section.startswith("?")
         section = function.section[1:] if optional else function.section

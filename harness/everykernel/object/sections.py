@@ -1,6 +1,6 @@
 """Section names: which program type, attach type and flags a name stands for.
 
-Source: the table section_defs of libbpf 1.7 (tools/lib/bpf/libbpf.c) and the enums of include/uapi/linux/bpf.h. A name
+Source: the table section_defs of libbpf 1.8 (tools/lib/bpf/libbpf.c) and the enums of include/uapi/linux/bpf.h. A name
 that ends in ``+`` matches itself and itself with ``/…`` behind it, any other matches exactly (libbpf's
 sec_def_matches). The first row that matches wins.
 
@@ -32,12 +32,16 @@ ATTACH_TYPES = (
     "sk_reuseport_select_or_migrate", "perf_event", "trace_kprobe_multi", "lsm_cgroup", "struct_ops", "netfilter",
     "tcx_ingress", "tcx_egress", "trace_uprobe_multi", "cgroup_unix_connect", "cgroup_unix_sendmsg",
     "cgroup_unix_recvmsg", "cgroup_unix_getpeername", "cgroup_unix_getsockname", "netkit_primary", "netkit_peer",
-    "trace_kprobe_session", "trace_uprobe_session", "trace_fsession",
+    "trace_kprobe_session", "trace_uprobe_session", "trace_fsession", "trace_fentry_multi", "trace_fexit_multi",
+    "trace_fsession_multi",
 )  # fmt: skip
 """The kernel's enum bpf_attach_type, in order."""
 
 PROGRAM_TYPE = {name: number for number, name in enumerate(PROGRAM_TYPES)}
 ATTACH_TYPE = {name: number for number, name in enumerate(ATTACH_TYPES)}
+
+MANY_FUNCTIONS = frozenset({"trace_fentry_multi", "trace_fexit_multi", "trace_fsession_multi"})
+"""Attach types of programs that are loaded for no function, and attached to many."""
 
 SLEEPABLE, XDP_HAS_FRAGS = 1 << 4, 1 << 5  # program flags
 
@@ -86,11 +90,15 @@ def _trace(pattern: str, type_: str, attach_type: str, how: str = TRACE) -> tupl
     )
 
 
-def _multi(word: str, type_: str) -> tuple[SectionRule, SectionRule]:
+def _multi(word: str, attach_type: str, type_: str = "kprobe") -> tuple[SectionRule, SectionRule]:
     return (
-        SectionRule(f"{word}+", "kprobe", type_),
-        SectionRule(f"{word}.s+", "kprobe", type_, sleepable=True),
+        SectionRule(f"{word}+", type_, attach_type),
+        SectionRule(f"{word}.s+", type_, attach_type, sleepable=True),
     )
+
+
+def _point(word: str, type_: str, how: str) -> tuple[SectionRule, SectionRule]:
+    return SectionRule(f"{word}+", type_, how=how), SectionRule(f"{word}.s+", type_, how=how, sleepable=True)
 
 
 def _sock_addr(hook: str, four: str, six: str, unix: str = "") -> tuple[SectionRule, ...]:
@@ -132,17 +140,20 @@ RULES: tuple[SectionRule, ...] = (
     SectionRule("action", "sched_act"),
     SectionRule("netkit/primary", "sched_cls", "netkit_primary"),
     SectionRule("netkit/peer", "sched_cls", "netkit_peer"),
-    SectionRule("tracepoint+", "tracepoint", how=TRACEPOINT),
-    SectionRule("tp+", "tracepoint", how=TRACEPOINT),
-    SectionRule("raw_tracepoint+", "raw_tracepoint", how=RAW_TRACEPOINT),
-    SectionRule("raw_tp+", "raw_tracepoint", how=RAW_TRACEPOINT),
+    *_point("tracepoint", "tracepoint", TRACEPOINT),
+    *_point("tp", "tracepoint", TRACEPOINT),
+    *_point("raw_tracepoint", "raw_tracepoint", RAW_TRACEPOINT),
+    *_point("raw_tp", "raw_tracepoint", RAW_TRACEPOINT),
     SectionRule("raw_tracepoint.w+", "raw_tracepoint_writable", how=RAW_TRACEPOINT),
     SectionRule("raw_tp.w+", "raw_tracepoint_writable", how=RAW_TRACEPOINT),
-    SectionRule("tp_btf+", "tracing", "trace_raw_tp", TRACE, btf=True),
+    *_trace("tp_btf+", "tracing", "trace_raw_tp"),
     *_trace("fentry+", "tracing", "trace_fentry"),
     *_trace("fmod_ret+", "tracing", "modify_return"),
     *_trace("fexit+", "tracing", "trace_fexit"),
     *_trace("fsession+", "tracing", "trace_fsession"),
+    *_multi("fentry.multi", "trace_fentry_multi", "tracing"),
+    *_multi("fexit.multi", "trace_fexit_multi", "tracing"),
+    *_multi("fsession.multi", "trace_fsession_multi", "tracing"),
     SectionRule("freplace+", "ext", btf=True),
     *_trace("lsm+", "lsm", "lsm_mac", LSM),
     SectionRule("lsm_cgroup+", "lsm", "lsm_cgroup", btf=True),

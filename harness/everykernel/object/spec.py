@@ -20,14 +20,15 @@ INSN = 8  # bytes of one instruction slot
 
 # Kinds of `Reference`: what an instruction refers to.
 MAP, DATA, CALL, FUNCTION, EXTERN, EXTERN_CALL = "map", "data", "call", "function", "extern", "extern-call"
+TABLE = "table"
 
 
 class Reference(NamedTuple):
     """What one instruction refers to, resolved from an ELF relocation (or from a call inside a section).
 
     ``insn`` is the instruction's index in its function. By ``kind``: ``map`` and ``data`` name a map or data section
-    (``offset`` into it, for data); ``call`` and ``function`` (its address) name a function; ``extern`` and
-    ``extern-call`` name an extern.
+    (``offset`` is the symbol's in it, for data: the instruction's immediate is added to it); ``call`` and ``function``
+    (its address) name a function; ``extern`` and ``extern-call`` name an extern; ``table`` names a jump table.
     """
 
     insn: int
@@ -49,7 +50,6 @@ class Function:
         core: CO-RE records with their number in the section's table; ``insn_off`` counts from the section's start.
         func_info: its own record of .BTF.ext, None without one.
         line_info: its records of .BTF.ext; ``insn_off`` counts from the section's start.
-        local: whether the symbol is local (static in C).
         exception: the function that catches its exceptions, "" without one.
     """
 
@@ -61,7 +61,6 @@ class Function:
     core: tuple[tuple[int, CoreRecord], ...] = field(repr=False)
     func_info: Optional[FuncInfo]
     line_info: tuple[LineInfo, ...] = field(repr=False)
-    local: bool = False
     exception: str = ""
 
 
@@ -121,7 +120,7 @@ class MapSpec:
 
 @dataclass(frozen=True)
 class DataSection:
-    """One section of global variables, which becomes an array map of one entry.
+    """One section of global variables, which becomes an array map of one entry, per CPU for ``.percpu``.
 
     Attributes:
         name: the section's name, which is the map's too: ``.rodata``, ``.bss``, ``.data.counters`` …
@@ -130,6 +129,7 @@ class DataSection:
         read_only: whether programs and users may only read it.
         type_id: the datasec in the object's BTF, 0 without one.
         shared: whether it has a variable that is not static: libbpf makes such a map mmapable.
+        percpu: whether each CPU has a copy of its own.
     """
 
     name: str
@@ -138,6 +138,7 @@ class DataSection:
     read_only: bool
     type_id: int
     shared: bool
+    percpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,9 @@ class StructOpsSpec:
 
 @dataclass(frozen=True)
 class Extern:
-    """A variable or function that the loader has to find: ``section`` is ``.kconfig``, ``.ksyms`` or "" (unknown).
+    """A variable or function that the loader has to find: ``section`` is ``.kconfig`` or ``.ksyms``.
 
-    ``type_id`` is its var or func in the object's BTF (0 without one).
+    ``type_id`` is its var or func in the object's BTF.
     """
 
     name: str
@@ -190,6 +191,8 @@ class ObjectSpec:
             ``section/name+offset``.
         maps: by name, in the order of their declaration.
         data: the data sections by name.
+        tables: the jump tables of ``.jumptables`` that code refers to, by place: byte offsets in the section of the
+            function that jumps.
         externs: by name.
         struct_ops: the operations structs, in the order of their declaration.
         core_sections: the sections that have CO-RE records, in the order of .BTF.ext.
@@ -206,6 +209,7 @@ class ObjectSpec:
     functions: Mapping[str, Function] = field(default_factory=dict, repr=False)
     maps: Mapping[str, MapSpec] = field(default_factory=dict)
     data: Mapping[str, DataSection] = field(default_factory=dict)
+    tables: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     externs: Mapping[str, Extern] = field(default_factory=dict)
     struct_ops: tuple[StructOpsSpec, ...] = ()
     core_sections: tuple[str, ...] = ()

@@ -70,6 +70,15 @@ def explained(subjects: Mapping[str, Subject], kernels: list[str]) -> Iterator[T
         yield text(f"{still} more {'is' if still == 1 else 'are'} in the same place in every kernel.")
 
 
+def together(found: Mapping[str, list[str]], kernels: list[str]) -> Iterator[Text]:
+    """Yield what is amiss only where an object's programs are loaded together; ``found``: in words → kernels."""
+    if found:
+        yield Text()
+        yield text("Loaded as a whole, as libbpf does it, with one memory of candidates for all programs:", "bold")
+    for words, where in found.items():
+        yield text(f"  {', '.join(ranges(where, kernels))}: {words}", "yellow")
+
+
 def misread(lines: list[str], idioms: Iterable[str], unknown: Mapping[str, list[str]]) -> Iterator[Text]:
     """Yield what programs would load, read and take for something else, and of which tracepoints that is not known.
 

@@ -53,6 +53,20 @@ int flavours(void *ctx)
 	return bpf_task_release___old ? 2 : 42;
 }
 
+SEC("?syscall")
+int unguarded(void *ctx)
+{
+	no_such_function(1);
+	return 0;
+}
+
+SEC("?syscall")
+int unguarded_old(void *ctx)
+{
+	bpf_task_release___old(0, 1);
+	return 0;
+}
+
 SEC("syscall")
 int other_number(void *ctx)
 {

@@ -22,6 +22,7 @@ class State:
         self.stack = stack
 
     def copy(self) -> State:
+        """Return a state that changes apart from this one."""
         return State(list(self.registers), dict(self.stack))
 
     def join(self, other: State) -> bool:

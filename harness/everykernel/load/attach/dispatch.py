@@ -9,7 +9,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from everykernel.load.attach import cgroup, freplace, multi, net, outcome, perf, route, tracing, traffic, uprobe
+from everykernel.load.attach import cgroup, freplace, many, multi, net, outcome, perf, route, tracing, traffic, uprobe
 from everykernel.load.attach.outcome import Link, NotAttached, needs
 from everykernel.load.system import abi
 from everykernel.load.system.block import Block
@@ -190,6 +190,7 @@ _OTHERS: dict[str, Callable[[int, str, SectionRule, Places], Link]] = {
     "struct_ops.s": _operations,
     "perf_event": lambda fd, target, _, places: perf.event(places.system, fd, target or "cpu-clock"),
     "trace_iter": _iterator,
+    **dict.fromkeys(sections.MANY_FUNCTIONS, many.attach),
     **{name: _cgroup for name in sections.ATTACH_TYPES if name.startswith("cgroup_")},
     "cgroup/skb": _cgroup_packets,
     "lsm_cgroup": _cgroup,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Optional
 from everykernel.load.kernel.releases import since
 from everykernel.load.system import abi
 from everykernel.load.system.errnos import ENOTSUPP, error_name
-from everykernel.object.sections import ATTACH_TYPE
+from everykernel.object.sections import ATTACH_TYPE, MANY_FUNCTIONS
 
 if TYPE_CHECKING:
     from everykernel.load.system.block import Fields
@@ -106,8 +106,11 @@ def _unknown(what: str, attach_type: str, error: OSError) -> NotAttached:
 def _known(system: System, fd: int, attach_type: str, flags: int, extra: Fields) -> bool:
     """Whether the kernel looks for the target of such a link before it refuses it: EINVAL says that it does not.
 
-    Links to many functions have no target: theirs is a name at an address where nothing is.
+    Links to many functions have no target: theirs is a name at an address where nothing is. Those by trampolines are
+    for programs that a kernel without them does not even load.
     """
+    if attach_type in MANY_FUNCTIONS:
+        return True
     if attach_type in ("trace_kprobe_multi", "trace_kprobe_session"):
         extra = ("IIQ", 0, 1, 1)
     elif attach_type in ("trace_uprobe_multi", "trace_uprobe_session"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from everykernel.load.attach.outcome import needs
 
 if TYPE_CHECKING:
+    from everykernel.btf import Btf
     from everykernel.load.attach.operations import Registration
     from everykernel.load.attach.program import Program
     from everykernel.load.kernel.types import KernelTypes
@@ -53,6 +54,12 @@ class Places:
     def at_close(self, undo: Callable[[], None]) -> None:
         """Have something undone when the object is closed, after its programs are detached."""
         self._undo.append(undo)
+
+    def types(self, module: str) -> Optional[Btf]:
+        """Return the BTF of the kernel ("") or of one of its modules, None where there is none."""
+        if not module:
+            return self.kernel.vmlinux
+        return next((btf for btf in self.kernel.target.modules if btf.name == module), None)
 
     def map(self, target: str) -> int:
         """Return the descriptor of the map in ``map:NAME``; raise NotAttached where that is none."""

@@ -53,11 +53,12 @@ def resolve(spec: StructOpsSpec, local: Btf, kernel: KernelTypes) -> Union[Opera
     assert isinstance(ours, kinds.Struct)
     name = essential(ours.name)
     if kernel.vmlinux is None:
-        return Reason("btf-missing", f"struct {name} {NEEDS_OWN_BTF}")
+        return Reason("btf-missing", f"struct {name} {NEEDS_OWN_BTF}", "ESRCH")
     found = find_type(kernel, name, "struct")
     value = find_type(kernel, _PREFIX + name, "struct")
     if found is None or value is None or value[0] is not found[0]:
-        return Reason("attach-target-missing", f"this kernel takes no operations struct {name}")
+        errno = "ESRCH" if value is None else "ENOENT"
+        return Reason("attach-target-missing", f"this kernel takes no operations struct {name}", errno)
     btf, number, descriptor = found
     holder = btf.type(value[1])
     theirs = btf.type(number)
@@ -65,7 +66,7 @@ def resolve(spec: StructOpsSpec, local: Btf, kernel: KernelTypes) -> Union[Opera
     assert isinstance(theirs, kinds.Struct)
     start = next((m.bit_offset // 8 for m in holder.members if m.type == number), None)
     if start is None:
-        return Reason("attach-target-missing", f"struct {_PREFIX + name} does not hold a {name}")
+        return Reason("attach-target-missing", f"struct {_PREFIX + name} does not hold a {name}", "EINVAL")
     value_bytes, pointers = bytearray(holder.size), []
     indexes: dict[str, int] = {}
     programs = dict(spec.programs)
@@ -74,12 +75,13 @@ def resolve(spec: StructOpsSpec, local: Btf, kernel: KernelTypes) -> Union[Opera
         place = known.get(member.name)
         if place is None:
             if member.name in programs or any(_content(local, member, spec.data)):
-                return Reason("attach-target-missing", f"this kernel's struct {name} has no member {member.name}")
+                lacks = f"this kernel's struct {name} has no member {member.name}"
+                return Reason("attach-target-missing", lacks, "EOPNOTSUPP")
             continue
         index, there = place
         refusal = _fit(local, member, btf, there, programs)
         if refusal:
-            return Reason("attach-target-missing", f"struct {name}, member {member.name}: {refusal}")
+            return Reason("attach-target-missing", f"struct {name}, member {member.name}: {refusal}", "EOPNOTSUPP")
         offset = start + there.bit_offset // 8
         if member.name in programs:
             indexes[programs[member.name]] = index

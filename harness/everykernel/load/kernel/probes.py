@@ -13,9 +13,10 @@ from everykernel.load.system import abi
 from everykernel.load.system.door import System
 from everykernel.load.system.errnos import ENOTSUPP
 from everykernel.object.maps import MAP_TYPE, MAPS_OF_MAPS
-from everykernel.object.sections import ATTACH_TYPE, PROGRAM_TYPE
+from everykernel.object.sections import ATTACH_TYPE, MANY_FUNCTIONS, PROGRAM_TYPE
 
 _RETURN_0 = ((0xB7, 0), (0x95, 0))  # r0 = 0 (the verifier's least), exit: opcode and immediate
+_MAP_VALUE = 2  # src_reg of a load of what is in a map
 _CALL = 0x85  # of a helper, with the context in r1
 _GET_ATTACH_COOKIE = 174
 _GPL = b"GPL\0"
@@ -28,6 +29,7 @@ _NEED_TARGET = {
     PROGRAM_TYPE["lsm"]: "attach_btf_id 1 is not a ",
     PROGRAM_TYPE["ext"]: "Cannot replace kernel functions",
 }
+_MANY = frozenset(ATTACH_TYPE[name] for name in MANY_FUNCTIONS)  # these need none
 _EXPECTED = {
     PROGRAM_TYPE["cgroup_sock_addr"]: ATTACH_TYPE["cgroup_inet4_connect"],
     PROGRAM_TYPE["cgroup_sockopt"]: ATTACH_TYPE["cgroup_getsockopt"],
@@ -88,6 +90,10 @@ class Probes:
         """
         return self._ask("cookie", lambda: _loads(self._system, PROGRAM_TYPE["kprobe"], _GET_ATTACH_COOKIE))
 
+    def percpu_data(self) -> bool:
+        """Whether programs can refer to what is in a per-CPU array, asked as libbpf 1.8 does."""
+        return self._ask("percpu_data", lambda: _percpu_data(self._system))
+
     def map_type(self, type_: int) -> bool:
         """Whether the kernel knows a map type: EINVAL may have other reasons, so several shapes are tried."""
         return self._ask(("map", type_), lambda: _map(self._system, type_))
@@ -104,7 +110,7 @@ class Probes:
 def _program(system: System, type_: int, attach_type: int, flags: int = 0) -> bool:
     """Whether the kernel takes, or has a particular reason not to take, the smallest program of a type."""
     insns, license_, log = _code(system, *_RETURN_0), bytearray(_GPL), bytearray(4096)
-    wanted = _NEED_TARGET.get(type_, "")
+    wanted = "" if attach_type in _MANY else _NEED_TARGET.get(type_, "")
     extension = type_ == PROGRAM_TYPE["ext"]  # takes no attach type
     if type_ == PROGRAM_TYPE["syscall"]:
         flags |= abi.F_SLEEPABLE  # it takes no others
@@ -185,9 +191,32 @@ def _taken(system: System, attributes: abi.MapAttributes) -> bool:
     return True
 
 
+def _percpu_data(system: System) -> bool:
+    try:
+        fd = system.bpf(abi.MAP_CREATE, abi.MapAttributes(MAP_TYPE["percpu_array"], 4, 8, 1).fields())
+    except OSError:
+        return False
+    try:
+        # r1 = the array's first value, r0 = *(u64 *)r1
+        code = ((0x18, 1, _MAP_VALUE, fd), (0, 0, 0, 0), (0x79, 0, 1, 0))
+        insns = bytearray(b"".join(system.pack("BBhi", op, _registers(system, d, s), 0, i) for op, d, s, i in code))
+        return _taken_program(system, PROGRAM_TYPE["socket_filter"], insns + _code(system, _RETURN_0[1]))
+    finally:
+        system.close(fd)
+
+
+def _registers(system: System, destination: int, source: int) -> int:
+    """Return the byte of an instruction's registers: each a nibble, whose side follows the machine's byte order."""
+    return source << 4 | destination if system.byteorder == "little" else destination << 4 | source
+
+
 def _loads(system: System, type_: int, helper: int) -> bool:
     """Whether the kernel takes a program of a type that calls a helper with the context alone."""
-    insns, license_ = _code(system, (_CALL, helper), *_RETURN_0), bytearray(_GPL)
+    return _taken_program(system, type_, _code(system, (_CALL, helper), *_RETURN_0))
+
+
+def _taken_program(system: System, type_: int, insns: bytearray) -> bool:
+    license_ = bytearray(_GPL)
     attributes = abi.ProgramAttributes(type_, len(insns) // 8, insns, license_)
     try:
         fd = system.bpf(abi.PROG_LOAD, attributes.fields())

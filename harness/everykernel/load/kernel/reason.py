@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 
 class Reason(NamedTuple):
-    """A reason code and a line for people."""
+    """A reason code and a line for people; ``errno`` is what libbpf answers by itself, "" where the kernel decides."""
 
     code: str
     message: str
+    errno: str = ""
 
 
 # What follows the name of something that is found by BTF, with the code btf-missing.

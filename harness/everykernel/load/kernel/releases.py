@@ -24,14 +24,14 @@ _FIRST = {
     )),
     "map": (MAP_TYPES, (
         ("task_storage", "v5.11"), ("bloom_filter", "v5.16"), ("user_ringbuf", "v6.1"), ("cgrp_storage", "v6.2"),
-        ("arena", "v6.9"), ("insn_array", "v6.19"),
+        ("arena", "v6.9"), ("insn_array", "v6.19"), ("rhash", "v7.2"),
     )),
     "program": (PROGRAM_TYPES, (("syscall", "v5.14"), ("netfilter", "v6.4"))),
     "attach": (ATTACH_TYPES, (
         ("sk_skb_verdict", "v5.13"), ("sk_reuseport_select", "v5.14"), ("perf_event", "v5.15"),
         ("trace_kprobe_multi", "v5.18"), ("lsm_cgroup", "v6.0"), ("struct_ops", "v6.4"), ("tcx_ingress", "v6.6"),
         ("cgroup_unix_connect", "v6.7"), ("trace_kprobe_session", "v6.10"), ("trace_uprobe_session", "v6.13"),
-        ("trace_fsession", "v7.0"),
+        ("trace_fsession", "v7.0"), ("trace_fentry_multi", "v7.2"),
     )),
 }  # fmt: skip
 _STARTS = {kind: [names.index(name) for name, _ in rows] for kind, (names, rows) in _FIRST.items()}

@@ -34,6 +34,7 @@ _NO_BTF = frozenset(
         "cpumap", "xskmap", "sockmap", "sockhash", "queue", "stack", "arena", "ringbuf", "user_ringbuf", "prog_array",
     )
 )  # fmt: skip
+PERCPU_ARRAY = MAP_TYPE["percpu_array"]
 _ARENA, _STACK_TRACE = MAP_TYPE["arena"], MAP_TYPE["stack_trace"]
 _NO_ENTRIES = frozenset(
     MAP_TYPE[n]
@@ -118,9 +119,10 @@ def _creates(system: System, attributes: abi.MapAttributes) -> bool:
     return True
 
 
-def leave_out(map_: Map) -> None:
-    """Write down that a map is not made because the contract says so."""
-    map_.record["status"], map_.record["message"] = wire.SKIPPED, f"map {map_.name!r}: left out by the contract"
+def leave_out(map_: Map, why: str = "by the contract", code: str = "") -> None:
+    """Write down that a map is not made, because the contract says so or for what the kernel lacks."""
+    map_.record["status"], map_.record["code"] = wire.SKIPPED, code
+    map_.record["message"] = f"map {map_.name!r}: left out {why}"
 
 
 def absent(map_: Map, reason: Reason) -> None:
@@ -206,15 +208,24 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
         record["code"] = "map-create-failed"
         sizes = f"key {spec.key_size}, value {spec.value_size} bytes"
         why = f"the kernel refuses a {kind} of {record['max_entries']} entries, {sizes}"
+        if spec.type == PERF_EVENT_ARRAY and (spec.key_size, spec.value_size) != (4, 4):
+            why += ": it takes keys and values of 4 bytes (cilium/ebpf sets these, libbpf asks for what is declared)"
+        elif spec.type in RING_BUFFERS and (spec.key_size or spec.value_size):
+            why += ": it takes neither keys nor values (cilium/ebpf drops them, libbpf asks for what is declared)"
+        plain = replace(spec, flags=spec.flags & ~abi.F_RB_OVERWRITE)
+        entries, _ = entries_of(plain, map_.system)
+        if plain != spec and _creates(map_.system, _attributes(plain, entries, "", 0)):
+            why = "this kernel does not know map flag BPF_F_RB_OVERWRITE (Linux has it since v6.19)"
     record["message"] = f"map {map_.name!r}: {name}: {why}"
 
 
 def data_map(section: DataSection, btf: Optional[Btf], system: System) -> Map:
     """Return the map (not created yet) that stands for a section of global variables: an array of one entry."""
     flags = abi.F_RDONLY_PROG if section.read_only else 0
-    if section.shared:
+    if section.shared and not section.percpu:
         flags |= abi.F_MMAPABLE
-    spec = MapSpec(section.name, ARRAY, 4, section.size, 1, flags, value_type=section.type_id)
+    type_ = PERCPU_ARRAY if section.percpu else ARRAY
+    spec = MapSpec(section.name, type_, 4, section.size, 1, flags, value_type=section.type_id)
     return Map(section.name, spec, btf, system)
 
 
@@ -236,7 +247,8 @@ def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes)
             map_.fd = _create(map_.system, attributes._replace(flags=spec.flags & ~abi.F_MMAPABLE))
         key, value = bytearray(4), bytearray(data)
         if any(data):
-            map_.system.bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, key, value))
+            flags = abi.F_ALL_CPUS if spec.type == PERCPU_ARRAY else 0
+            map_.system.bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, key, value, flags))
         if spec.flags & abi.F_RDONLY_PROG:
             try:
                 map_.system.bpf(abi.MAP_FREEZE, abi.words(map_.fd))

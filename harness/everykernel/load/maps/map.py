@@ -42,6 +42,7 @@ class Map:
         record: what the kernel made of it.
         fd: its descriptor, -1 if it could not be created.
         lost: events lost so far, of a perf event array.
+        cpus: how many values a key has, 0 where it has one for all CPUs.
         memory: an arena's, from its first page on; programs' pointers into it are addresses in this process.
     """
 
@@ -53,7 +54,7 @@ class Map:
         self.fd = -1
         self.lost = 0
         self._btf = btf
-        self._cpus = len(system.cpus()) if spec.type in PER_CPU else 0
+        self.cpus = len(system.cpus()) if spec.type in PER_CPU else 0
         self.programs: dict[str, int] = {}  # name → descriptor, for prog_array
         self.reader: Any = None
         self._writer: Any = None
@@ -76,7 +77,7 @@ class Map:
     def lookup(self, key: Any) -> Any:
         """Return the value at a key, None where there is none; of a per-CPU map the list of values, one a CPU."""
         packed = self._key(key)
-        value = bytearray(self._room())
+        value = bytearray(self.room())
         try:
             self.system.bpf(abi.MAP_LOOKUP_ELEM, abi.element(self._open(), packed, value))
         except OSError as e:
@@ -100,7 +101,7 @@ class Map:
         found = []
         for packed in self._keys():
             key = decode_value(self._btf, self.spec.key_type, bytes(packed))
-            value = bytearray(self._room())
+            value = bytearray(self.room())
             try:
                 self.system.bpf(abi.MAP_LOOKUP_ELEM, abi.element(self.fd, packed, value))
             except OSError as e:
@@ -138,7 +139,7 @@ class Map:
 
     def _read_batch(self, *, delete: bool) -> list[tuple[Any, Any]]:
         try:
-            packed = batch.read(self.system, self._open(), self.spec.key_size, self._room(), delete=delete)
+            packed = batch.read(self.system, self._open(), self.spec.key_size, self.room(), delete=delete)
         except batch.NoBatch:
             found = self.items()
             for key, _ in found if delete else ():
@@ -172,7 +173,8 @@ class Map:
             if self.spec.type == MAP_TYPE["ringbuf"]:
                 from everykernel.load.maps.ringbuf import RingBuffer
 
-                self.reader = RingBuffer(self.system, self._open(), int(self.record["max_entries"]))
+                kept = bool(self.spec.flags & abi.F_RB_OVERWRITE)
+                self.reader = RingBuffer(self.system, self._open(), int(self.record["max_entries"]), overwrites=kept)
             elif self.spec.type == PERF_EVENT_ARRAY:
                 from everykernel.load.maps.perfbuf import PerfBuffer
 
@@ -196,10 +198,14 @@ class Map:
             raise UsageError(f"was not created: {self.record['message'] or 'it is closed'}", where=f"map {self.name!r}")
         return self.fd
 
-    def _room(self) -> int:
-        """Bytes that a lookup fills: per-CPU values are rounded up to 8 and follow one another."""
+    def room(self) -> int:
+        """Return how many bytes a lookup fills: per-CPU values are rounded up to 8 and follow one another."""
         size = self.spec.value_size
-        return (size + 7 & ~7) * self._cpus if self._cpus else size
+        return (size + 7 & ~7) * self.cpus if self.cpus else size
+
+    def copies(self) -> range:
+        """Return where the values of the CPUs start in what a lookup fills; of another map the one 0."""
+        return range(0, self.room(), self.spec.value_size + 7 & ~7) if self.cpus else range(1)
 
     def _key(self, key: Any) -> bytearray:
         spec, where = self.spec, f"map {self.name!r}: key"
@@ -213,21 +219,20 @@ class Map:
                 raise UsageError(f"there is no loaded program {value!r}", where=where)
             value = self.programs[value]
         type_id, size = spec.value_type, spec.value_size
-        if not self._cpus:
+        if not self.cpus:
             return bytearray(encode_value(self._btf, type_id, size, value, where, order))
-        if not isinstance(value, (list, tuple)) or len(value) != self._cpus:
-            raise UsageError(f"a per-CPU value is a list with one item for each of {self._cpus} CPUs", where=where)
+        if not isinstance(value, (list, tuple)) or len(value) != self.cpus:
+            raise UsageError(f"a per-CPU value is a list with one item for each of {self.cpus} CPUs", where=where)
         step = size + 7 & ~7
         parts = (encode_value(self._btf, type_id, size, v, where, order).ljust(step, b"\0") for v in value)
         return bytearray(b"".join(parts))
 
     def _value(self, data: Union[bytes, bytearray]) -> Any:
         spec = self.spec
-        if not self._cpus:
+        if not self.cpus:
             return decode_value(self._btf, spec.value_type, bytes(data))
-        step, size = spec.value_size + 7 & ~7, spec.value_size
-        starts = range(0, len(data), step)
-        return [decode_value(self._btf, spec.value_type, bytes(data[at : at + size])) for at in starts]
+        parts = (bytes(data[at : at + spec.value_size]) for at in self.copies())
+        return [decode_value(self._btf, spec.value_type, part) for part in parts]
 
     def _keys(self) -> Iterator[bytearray]:
         """Yield the packed keys; a key deleted meanwhile would start the kernel's walk over, so each is given once."""

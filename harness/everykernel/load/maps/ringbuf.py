@@ -12,18 +12,22 @@ if TYPE_CHECKING:
     from everykernel.load.system.door import System
 
 BUSY, DISCARD = 1 << 31, 1 << 30
+_OVERWRITTEN = 2  # words of the producer's page before the end of what was overwritten (struct bpf_ringbuf)
 _HEADER = 8  # bytes before each record: length and flags, page offset
 
 
 class RingBuffer:
     """Reads the records of one ring buffer.
 
-    ``lost`` is always 0: a full ring buffer refuses the program's reservation, and nothing counts that.
+    ``lost`` is always 0: a full ring buffer refuses the program's reservation, and nothing counts that, nor what is
+    overwritten in one that was made with BPF_F_RB_OVERWRITE (``overwrites``). Of that, the oldest record that is still
+    there comes first.
     """
 
     lost = 0
 
-    def __init__(self, system: System, fd: int, size: int) -> None:
+    def __init__(self, system: System, fd: int, size: int, *, overwrites: bool = False) -> None:
+        self._overwrites = overwrites
         page = system.page_size
         self._system, self._fd = system, fd
         self._size = size
@@ -50,16 +54,31 @@ class RingBuffer:
     def _take(self, samples: list[bytes], count: int) -> None:
         position, size = self._position, self._position.size
         at = position.unpack(self._consumer[:size])[0]
-        while len(samples) < count and at != position.unpack(self._producer[:size])[0]:
+        while len(samples) < count:
+            end = position.unpack(self._producer[:size])[0]  # the kernel sets it after what it overwrote
+            at = self._oldest(at)
+            if not 0 < (end - at & self._mask) <= self._mask >> 1:
+                return
             start = self._data + at % self._size
             (head,) = self._head.unpack(self._producer[start : start + 4])
             if head & BUSY:
                 return
             length = head & ~(BUSY | DISCARD)
+            sample = self._producer[start + _HEADER : start + _HEADER + length]
+            if self._oldest(at) != at:
+                continue  # it was overwritten meanwhile
             if not head & DISCARD:
-                samples.append(self._producer[start + _HEADER : start + _HEADER + length])
+                samples.append(sample)
             at = at + (length + _HEADER + 7 & ~7) & self._mask
             self._consumer[:size] = position.pack(at)
+
+    def _oldest(self, at: int) -> int:
+        """Return where the oldest record is that has not been read, if all before ``at`` have."""
+        if not self._overwrites:
+            return at
+        size = self._position.size
+        (kept,) = self._position.unpack(self._producer[_OVERWRITTEN * size : (_OVERWRITTEN + 1) * size])
+        return int(kept) if 0 < (kept - at & self._mask) <= self._mask >> 1 else at
 
     def close(self) -> None:
         """Unmap its pages."""

@@ -60,24 +60,29 @@ class Variables(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         place = self._place(name)
-        data = self._read(place.section)[place.offset : place.offset + place.size]
-        return decode_value(self._btf, place.type, data)
+        return self._value(place, self._read(place.section))
 
     def __setitem__(self, name: str, value: Any) -> None:
         place = self._place(name)
         where = f"variable {name!r}"
         map_ = self._maps[place.section]
-        data = encode_value(self._btf, place.type, place.size, value, where, map_.system.byteorder)
         if map_.spec.flags & abi.F_RDONLY_PROG:
             raise UsageError(f"is in {place.section}, which is frozen", where=where)
+        copies = map_.copies()
+        values = value if map_.cpus else [value]
+        if not isinstance(values, (list, tuple)) or len(values) != len(copies):
+            raise UsageError(f"is per CPU: give a list with one value for each of {len(copies)} CPUs", where=where)
         memory = self._mapped(map_)
-        if memory is not None:
-            memory[place.offset : place.offset + place.size] = data
-            return
-        whole = bytearray(self._read(place.section))
-        whole[place.offset : place.offset + place.size] = data
-        key = bytearray(4)
-        map_.system.bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, key, whole))
+        whole = bytearray() if memory is not None else bytearray(self._read(place.section))
+        for copy, one in zip(copies, values):
+            data = encode_value(self._btf, place.type, place.size, one, where, map_.system.byteorder)
+            start = copy + place.offset
+            if memory is not None:
+                memory[start : start + place.size] = data
+            else:
+                whole[start : start + place.size] = data
+        if memory is None:
+            map_.system.bpf(abi.MAP_UPDATE_ELEM, abi.element(map_.fd, bytearray(4), whole))
 
     def __delitem__(self, name: str) -> None:
         raise UsageError("a global variable cannot be deleted", where=f"variable {name!r}")
@@ -96,7 +101,7 @@ class Variables(MutableMapping[str, Any]):
         names = {v.section for v in self._variables.values()}
         sections = {name: self._read(name) for name in names if self._maps[name].fd >= 0}
         return {
-            name: decode_value(self._btf, place.type, sections[place.section][place.offset : place.offset + place.size])
+            name: self._value(place, sections[place.section])
             for name, place in self._variables.items()
             if place.section in sections
         }
@@ -106,6 +111,13 @@ class Variables(MutableMapping[str, Any]):
         for memory in self._memory.values():
             memory.close()
         self._memory = {}
+
+    def _value(self, place: Variable, data: bytes) -> Any:
+        """Return a variable's value from its section's bytes; of one that is per CPU the list, one a CPU."""
+        map_ = self._maps[place.section]
+        starts = [copy + place.offset for copy in map_.copies()]
+        found = [decode_value(self._btf, place.type, data[at : at + place.size]) for at in starts]
+        return found if map_.cpus else found[0]
 
     def _place(self, name: str) -> Variable:
         place = self._variables.get(name)
@@ -138,6 +150,6 @@ class Variables(MutableMapping[str, Any]):
             memory = self._mapped(map_)
             if memory is not None:
                 return memory[: map_.spec.value_size or len(map_.spec.content)]
-        key, value = bytearray(4), bytearray(map_.spec.value_size)
+        key, value = bytearray(4), bytearray(map_.room())
         map_.system.bpf(abi.MAP_LOOKUP_ELEM, abi.element(map_.fd, key, value))
         return bytes(value)

@@ -16,7 +16,7 @@ from everykernel.load.kernel.operations import Operations
 from everykernel.load.kernel.program import verified_instructions
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.loaded import LoadedObject, Program
-from everykernel.load.programs import contexts, instructions, loading, reasons, verifier
+from everykernel.load.programs import contexts, instructions, loading, reasons, tables, verifier
 from everykernel.load.programs.link import link
 from everykernel.load.programs.relocate import decides
 from everykernel.load.system.errnos import error_name
@@ -43,6 +43,9 @@ class Attempts:
         externs: what its externs came to.
         types: its BTF in the kernel.
         operations: the operations structs that functions are part of: map, and what it is in this kernel.
+
+    Attributes:
+        answers: the errno that libbpf itself answers, by the names of programs about which the kernel was not asked.
     """
 
     def __init__(
@@ -62,9 +65,19 @@ class Attempts:
         self.externs = externs
         self.types = types
         self.operations = operations
+        self.answers: dict[str, str] = {}
+
+    def with_relocations(self, relocated: Relocated) -> Attempts:
+        """Return what loads the same programs with other instructions."""
+        return Attempts(self.spec, self.kernel, relocated, self.object, self.externs, self.types, self.operations)
 
     def load(self, spec: ProgramSpec, lacks: Optional[Reason] = None) -> None:
         """Load one program and keep its record; ``lacks``: not at all, for this reason."""
+        record, fd = self.attempt(spec, lacks)
+        self.object.programs[spec.name] = Program(spec, record, fd, self.object)
+
+    def attempt(self, spec: ProgramSpec, lacks: Optional[Reason] = None) -> tuple[wire.ProgramRecord, int]:
+        """Load one program; return its record and its descriptor, -1 if it was refused."""
         record = _record(spec)
         fd = -1
         parts = self.relocated.parts.get(spec.name)
@@ -75,10 +88,16 @@ class Attempts:
         else:
             blocked = lacks or self._blocked(spec, parts or [])
             if blocked is not None:
-                _verdict(record, wire.FAILED, blocked.code, blocked.message)
+                self._refuse(record, blocked)
             else:
                 fd = self._attempt(spec, parts or [], record)
-        self.object.programs[spec.name] = Program(spec, record, fd, self.object)
+        return record, fd
+
+    def _refuse(self, record: wire.ProgramRecord, reason: Reason) -> None:
+        """Write down why the kernel is not asked at all."""
+        _verdict(record, wire.FAILED, reason.code, reason.message)
+        if reason.errno:
+            self.answers[record["name"]] = reason.errno
 
     def _blocked(self, spec: ProgramSpec, parts: list[Function]) -> Optional[Reason]:
         """Return why a program need not be tried: an unknown section, a map or extern that is not there."""
@@ -88,6 +107,8 @@ class Attempts:
             record = self.operations[spec.function][0].record
             if record["status"] == wire.FAILED:
                 return Reason(record["code"], f"it needs {record['message']}")
+        elif spec.rule.type == "struct_ops":
+            return Reason("attach-target-missing", "no operations struct of the object holds it", "EINVAL")
         for function in parts:
             for reference in function.references:
                 if reference.kind in (MAP, DATA):
@@ -105,10 +126,14 @@ class Attempts:
         found = self.operations.get(spec.function, (None, None))[1]
         if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, Operations):
             target = loading.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
+        made: dict[str, int] = {}
+        if missing is None:
+            made, missing = tables.create(self.kernel, self.spec.tables, parts)
         if missing is not None:
-            _verdict(record, wire.FAILED, missing.code, missing.message)
+            self._refuse(record, missing)
             return -1
-        fds = {name: m.fd for name, m in self.object.maps.items()}
+        self.object.descriptors.extend(made.values())
+        fds = {**{name: m.fd for name, m in self.object.maps.items()}, **made}
         relocated = self.relocated.programs[spec.name].code
         linked = link(
             parts,
@@ -174,8 +199,13 @@ class Attempts:
             source, text = verifier.source_line(self.spec.btf, linked, verdict.insn)
         assert spec.rule is not None
         log, left_out = verifier.name_map(refused.log, [m.name if m.fd < 0 else "" for m in self.object.maps.values()])
+        log, unresolved = verifier.name_kfunc(log, self.externs.order)
         if left_out:
-            reason = Reason("verifier-rejected", f"it needs {self.object.maps[left_out].record['message']}")
+            lacks = self.object.maps[left_out].record
+            reason = Reason(lacks["code"] or "verifier-rejected", f"it needs {lacks['message']}")
+        elif unresolved:
+            why = self.externs.resolved[unresolved].message
+            reason = Reason("kfunc-missing", f"a weak function that is called is not resolved: {why}")
         elif reasons.poisoned(verdict, log):
             reason = self._unresolved(spec, linked, verdict)
         elif newer := instructions.lacking(linked.code, verdict.insn, verdict.reason, self.spec.byteorder):

@@ -1,6 +1,6 @@
 """Externs: what the loader has to find for an object: kernel configuration, kernel symbols, kernel functions.
 
-The rules are libbpf 1.7's (bpf_object__collect_externs, bpf_object__resolve_externs). Configuration comes from
+The rules are libbpf 1.8's (bpf_object__collect_externs, bpf_object__resolve_externs). Configuration comes from
 ``/boot/config-$(uname -r)`` or ``/proc/config.gz``, typed symbols and functions from the kernel's BTF, symbols without
 a type from ``/proc/kallsyms``.
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from everykernel.object import Extern, ObjectSpec
 
 _SETTING_LIMIT = 1 << 16  # bytes
+_NO_CONFIG = (
+    "there is no configuration of this kernel to look into, neither /boot/config-{} nor /proc/config.gz "
+    "[state the setting in the case's contract: kconfig]"
+)
 _GLOBAL = 1  # index of btf.kinds.LINKAGES
 
 
@@ -38,6 +42,7 @@ class Resolution:
         resolved: by name; missing ones that are not weak have a reason code.
         kconfig: bytes of the .kconfig map (empty: no map is needed).
         descriptors: of modules' BTFs, from index 1 of the kernel's descriptor array on.
+        order: names in libbpf's order (cmp_externs), by which a call of a function that is missing is told from others.
 
     ``settings`` are values of configuration that stand for the kernel's, as its .config would write them.
     """
@@ -51,15 +56,15 @@ class Resolution:
         self._probes, self._system = kernel.probes, kernel.system
         self._settings = settings or {}
         data = bytearray()
+        symbols = sorted(e.name for e in spec.externs.values() if e.section == ".ksyms")
+        self.order = [e.name for e in spec.externs.values() if e.section != ".ksyms"] + symbols
         for extern in spec.externs.values():
             if extern.section == ".kconfig" and spec.btf is not None:
                 self._kconfig(extern, spec.btf, data)
-            elif extern.section == ".ksyms":
-                self.resolved[extern.name] = self._symbol(extern, spec.btf, kernel)
             else:
-                self.resolved[extern.name] = _missing(
-                    extern, "ksym-missing", "no section says where it is (.kconfig, .ksyms)"
-                )
+                found = self._symbol(extern, spec.btf, kernel)
+                number = self.order.index(extern.name) if found.kind == "missing" else found.slot
+                self.resolved[extern.name] = found._replace(slot=number)
         self.kconfig = bytes(data)
 
     def place_kconfig(self, fd: int) -> None:
@@ -76,25 +81,31 @@ class Resolution:
             size = _SETTING_LIMIT + 1
         if size > _SETTING_LIMIT:
             self.resolved[extern.name] = _missing(
-                extern, "object-malformed", "its type is none that a setting can have"
+                extern, "object-malformed", "its type is none that a setting can have", "EOPNOTSUPP"
             )
             return
         align = min(8, size & -size) if size else 1
         data += bytes(-len(data) % align)
         self.places[extern.name] = len(data)
         text = self._setting(extern.name)
+        if text is None and extern.name.startswith("CONFIG_") and not self._config:
+            data += bytes(size)
+            message = f"extern {extern.name!r}: {_NO_CONFIG.format(self._system.uname.release)}"
+            # weak or not: libbpf's bpf_object__read_kconfig_file
+            self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=message, errno="EINVAL")
+            return
         if text is None and not extern.weak:
             data += bytes(size)
-            self.resolved[extern.name] = _missing(
-                extern, "kconfig-missing", "the kernel's configuration does not have it"
-            )
+            why = "the kernel's configuration does not have it"
+            errno = "ESRCH" if extern.name.startswith("CONFIG_") else "EINVAL"
+            self.resolved[extern.name] = _missing(extern, "kconfig-missing", why, errno)
             return
         try:
             data += setting_bytes(btf, type_id, size, text)
         except Unfit as e:
             data += bytes(size)
             message = f"extern {extern.name!r}: {e}"
-            self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=message)
+            self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=message, errno="EINVAL")
             return
         self.resolved[extern.name] = Resolved("kconfig", 0, self.places[extern.name])
 
@@ -120,7 +131,7 @@ class Resolution:
         if local.kind(local.resolve(local.type(extern.type_id).type)) == kinds.VOID:  # type: ignore[union-attr]
             return _address(extern, kernel.symbols.addresses(extern.name))
         if kernel.vmlinux is None:
-            return _missing(extern, "btf-missing", f"a typed symbol {NEEDS_OWN_BTF}")
+            return _missing(extern, "btf-missing", f"a typed symbol {NEEDS_OWN_BTF}", "ESRCH")
         found_at = find_type(kernel, extern.name, "var")
         if found_at is None:
             return _missing(extern, "ksym-missing", "the kernel's BTF has no such variable")
@@ -128,12 +139,13 @@ class Resolution:
         difference = _difference(local, extern, btf, number)
         if difference:
             # weak or not: libbpf's bpf_object__resolve_ksym_var_btf_id makes no difference here
-            return Resolved("missing", code="ksym-missing", message=f"extern {extern.name!r}: {difference}")
+            message = f"extern {extern.name!r}: {difference}"
+            return Resolved("missing", code="ksym-missing", message=message, errno="EINVAL")
         return Resolved("btf", number, btf_fd=descriptor)
 
     def _function(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:
         if kernel.vmlinux is None:
-            return _missing(extern, "btf-missing", f"a kernel function {NEEDS_OWN_BTF}")
+            return _missing(extern, "btf-missing", f"a kernel function {NEEDS_OWN_BTF}", "ESRCH")
         found = find_type(kernel, essential(extern.name), "func")
         if found is None:
             return _missing(extern, "kfunc-missing", "the kernel has no such function in its BTF")
@@ -194,13 +206,16 @@ def _address(extern: Extern, found: list[int]) -> Resolved:
     """Return where a symbol without a type is; one name at several addresses is refused (libbpf's kallsyms_cb)."""
     if len(found) > 1:
         text = f"extern {extern.name!r}: the kernel has several such symbols, at {found[0]:#x} and {found[1]:#x}"
-        return Resolved("missing", code="ksym-missing", message=text)
-    return Resolved("address", found[0]) if found else _missing(extern, "ksym-missing", "the kernel has no such symbol")
+        return Resolved("missing", code="ksym-missing", message=text, errno="EINVAL")
+    if not found:
+        return _missing(extern, "ksym-missing", "the kernel has no such symbol", "ESRCH")
+    return Resolved("address", found[0])
 
 
-def _missing(extern: Extern, code: str, why: str) -> Resolved:
-    """A weak extern that is missing is 0; a strong one fails the programs that use it."""
-    return Resolved("missing", code="" if extern.weak else code, message=f"extern {extern.name!r}: {why}")
+def _missing(extern: Extern, code: str, why: str, errno: str = "EINVAL") -> Resolved:
+    """A weak extern that is missing is 0; a strong one fails the programs that use it, and libbpf with ``errno``."""
+    message = f"extern {extern.name!r}: {why}"
+    return Resolved("missing", code="" if extern.weak else code, message=message, errno="" if extern.weak else errno)
 
 
 def for_kernel(btf: Btf, places: Mapping[str, int], size: int) -> Btf:

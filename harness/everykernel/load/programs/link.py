@@ -12,7 +12,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from everykernel.load.programs.patch import PSEUDO_FUNC, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Resolved, Writer
-from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP
+from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +61,16 @@ def reached(entry: Function, functions: Mapping[str, Function]) -> list[Function
     return found
 
 
+def places(parts: list[Function]) -> dict[str, int]:
+    """Return the first instruction of each function in the program that they are linked into, by name."""
+    found: dict[str, int] = {}
+    length = 0
+    for function in parts:
+        found[function.name] = length
+        length += len(function.code) // INSN
+    return found
+
+
 def link(
     parts: list[Function],
     code_of: Mapping[str, bytes],
@@ -73,23 +83,20 @@ def link(
     Args:
         parts: the entry function first.
         code_of: each function's instructions, CO-RE applied, by name.
-        fds: descriptors of maps and data sections by name; -1 for one that is not there: what uses it becomes two
-            calls of no helper, POISON_MAP and the map's number (poison_map_ldimm64, libbpf 1.7).
+        fds: descriptors of maps, data sections and jump tables by name; -1 for one that is not there: what uses it
+            becomes two calls of no helper, POISON_MAP and the map's number (poison_map_ldimm64, libbpf 1.7).
         externs: what the externs came to.
         byteorder: of the object, and of the machine.
     """
-    code, writer = bytearray(), Writer(byteorder)
-    starts: dict[str, int] = {}
-    for function in parts:
-        starts[function.name] = len(code) // INSN
-        code += code_of[function.name]
+    starts, writer = places(parts), Writer(byteorder)
+    code = bytearray(b"".join(code_of[function.name] for function in parts))
     for function in parts:
         base = starts[function.name]
         for reference in function.references:
             _resolve(writer, code, base + reference.insn, reference, starts, fds, externs)
-    places = [(starts[f.name], f) for f in parts]
-    func_info, line_info = _information(places, byteorder)
-    return Linked(code, places, func_info, line_info)
+    placed = [(starts[f.name], f) for f in parts]
+    func_info, line_info = _information(placed, byteorder)
+    return Linked(code, placed, func_info, line_info)
 
 
 def _resolve(
@@ -112,9 +119,14 @@ def _resolve(
             code[half : half + INSN] = _CALL
             writer.set(code, half + 4, 4, POISON_MAP + list(fds).index(reference.name))
     elif kind == MAP:
-        writer.wide(code, at, PSEUDO_MAP_FD, fds[reference.name], 0)
+        writer.wide(code, at, PSEUDO_MAP_FD, fds[reference.name], writer.get(code, at + INSN + 4))
     elif kind == DATA:
-        writer.wide(code, at, PSEUDO_MAP_VALUE, fds[reference.name], reference.offset)
+        immediate = writer.get(code, at + 4)  # the compiler's, or what a CO-RE record on it came to
+        writer.wide(code, at, PSEUDO_MAP_VALUE, fds[reference.name], immediate + reference.offset)
+    elif kind == TABLE:
+        writer.source(code, at, PSEUDO_MAP_VALUE)
+        writer.set(code, at + 2, 2, 0)
+        writer.set(code, at + 4, 4, fds[reference.name])
     elif kind in (EXTERN, EXTERN_CALL):
         externs[reference.name].patch(writer, code, at, call=kind == EXTERN_CALL)
 

@@ -14,7 +14,7 @@ from everykernel.load.kernel.reason import NEEDS_OWN_BTF, Reason
 from everykernel.load.programs.reasons import attach_number
 from everykernel.load.system import abi
 from everykernel.load.system.block import text
-from everykernel.object.sections import PROGRAM_TYPE
+from everykernel.object.sections import MANY_FUNCTIONS, PROGRAM_TYPE
 
 if TYPE_CHECKING:
     from everykernel.load.kernel.types import KernelTypes
@@ -60,12 +60,14 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
     """Return the BTF type that a program attaches to, or why there is none."""
     rule = program.rule
     assert rule is not None
+    if rule.attach_type in MANY_FUNCTIONS:
+        return _module_of(program, target, kernel)
     if not rule.btf:
         return Target(), None
     if not target:
-        return Target(), Reason("attach-target-missing", "its section names no target")
+        return Target(), Reason("attach-target-missing", "its section names no target", "EINVAL")
     if kernel.vmlinux is None:
-        return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}")
+        return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}", "ESRCH")
     prefix, kind, what = _TARGETS.get(rule.attach_type, ("", "func", "function"))
     module, colon, function = target.partition(":")
     if not colon or module == "vmlinux":
@@ -82,9 +84,19 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
         if own and found is not None:
             return Target(own[0], found[1]), None
     found_by = f" ({kind} {prefix}{target})" if prefix else ""
-    return Target(), Reason(
-        "attach-target-missing", f"{program.section}: this kernel's BTF has no {what} {target}{found_by}"
-    )
+    why = f"{program.section}: this kernel's BTF has no {what} {target}{found_by}"
+    return Target(), Reason("attach-target-missing", why, "ESRCH")
+
+
+def _module_of(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple[Target, Optional[Reason]]:
+    """Return what says that a program is for functions of a module: ``MODULE:PATTERN``."""
+    name, colon, _ = target.partition(":")
+    if not colon:
+        return Target(), None
+    found = kernel.module(name)
+    if found is None:
+        return Target(), Reason("module-missing", f"{program.section}: no module {name!r} with BTF is loaded")
+    return Target(0, found[1]), None
 
 
 class Loading:

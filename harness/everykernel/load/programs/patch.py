@@ -21,6 +21,10 @@ class Writer:
         """Set a field of an instruction: the lower bytes of a number, with its sign or without."""
         code[at : at + size] = (value & (1 << 8 * size) - 1).to_bytes(size, self._byteorder)
 
+    def get(self, code: bytearray, at: int) -> int:
+        """Return an immediate."""
+        return int.from_bytes(code[at : at + 4], self._byteorder)
+
     def source(self, code: bytearray, at: int, register: int) -> None:
         """Set src_reg, a nibble whose side of the byte follows the machine's byte order."""
         if self._byteorder == "little":
@@ -39,8 +43,9 @@ class Resolved(NamedTuple):
     """What one extern came to.
 
     ``kind``: ``kconfig`` (at ``offset`` of the .kconfig map, whose descriptor is ``value``), ``address``, ``btf`` (a
-    variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing``. ``btf_fd``
-    is the descriptor of the module's BTF that an id is of (0: the kernel's).
+    variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing`` (``slot``: its
+    number among the externs). ``btf_fd`` is the descriptor of the module's BTF that an id is of (0: the kernel's).
+    ``errno`` is libbpf's answer to one that has a reason ``code``.
     """
 
     kind: str
@@ -50,13 +55,14 @@ class Resolved(NamedTuple):
     code: str = ""
     message: str = ""
     btf_fd: int = 0
+    errno: str = ""
 
     def patch(self, writer: Writer, code: bytearray, at: int, *, call: bool) -> None:
         """Fill in the instruction at byte ``at``; a call of what is not there fails if it is reached."""
         if call:
             found = self.kind == "kfunc"
             writer.source(code, at, PSEUDO_KFUNC_CALL if found else 0)
-            writer.set(code, at + 4, 4, self.value if found else POISON_KFUNC)
+            writer.set(code, at + 4, 4, self.value if found else POISON_KFUNC + self.slot)
             writer.set(code, at + 2, 2, self.slot if found else 0)
             return
         low, high, register = self.value & 0xFFFFFFFF, self.value >> 32, 0

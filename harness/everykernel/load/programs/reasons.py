@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from everykernel.load.kernel import helpers
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
-from everykernel.load.programs.verifier import POISON, POISON_KFUNC
+from everykernel.load.programs.verifier import POISON
 from everykernel.load.system.errnos import ENOTSUPP
 from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE, PROGRAM_TYPES
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 # What a verifier says to instructions that it does not know, and what they are. Linux commits e6ac2450d6de (calls of
-# kernel functions), 5ca419f2864a (atomic instructions with a result), 69c087ba6225 (callbacks).
+# kernel functions), 5ca419f2864a (atomic instructions with a result), 69c087ba6225 (callbacks); clang 23 puts arguments
+# past the fifth on the stack, by a register 11 that only that is for.
 _UNKNOWN = {
     "BPF_CALL uses reserved fields": (
         "kfunc-missing",
@@ -32,6 +33,10 @@ _UNKNOWN = {
     "BPF_STX uses reserved fields": (
         "verifier-rejected",
         "this kernel's one atomic instruction is an addition without result (Linux has others since v5.12)",
+    ),
+    "R11 is invalid": (
+        "verifier-rejected",
+        "this kernel's functions take five arguments, not more on the stack (Linux's static ones do since v7.2)",
     ),
     "number of funcs in func_info doesn't match number of subprogs": (
         "verifier-rejected",
@@ -65,6 +70,8 @@ _SAYINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"Subprog \S+ doesn't exist", "attach-target-missing"),
     )
 )
+# What a kernel says that takes an attach type of many functions for one of a single function.
+_NO_TARGET = "Tracing programs must provide btf_id"
 # A number that the kernel has no helper for, and helpers that it has for other program types.
 _HELPER = re.compile(r"(invalid func|unknown func|cannot use helper) (\w+)#(\d+)")
 
@@ -79,8 +86,6 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
     number = PROGRAM_TYPE[rule.type]
     for pattern, code in _SAYINGS:
         if pattern.search(verdict.reason) or (not verdict.reason and pattern.search(log)):
-            if POISON_KFUNC.search(verdict.text + verdict.reason):
-                return Reason("kfunc-missing", verdict.lines)
             return Reason(code, _helper(verdict) if code == "helper-unsupported" else verdict.lines)
     if _POINTER_ARGUMENT.match(verdict.reason):
         what = "this kernel takes no pointers in global functions (Linux does since v5.12; make it static)"
@@ -88,7 +93,7 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
     if verdict.reason in _UNKNOWN:
         code, what = _UNKNOWN[verdict.reason]
         return Reason(code, f"{what}: {verdict.lines}")
-    if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not verdict.reason:
+    if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and verdict.reason in ("", _NO_TARGET):
         if not probes.program_type(number):
             if any(probes.program_type(newer) for newer in range(number + 1, len(PROGRAM_TYPES))):
                 return Reason("kernel-config-missing", f"this kernel is built without program type {rule.type}")

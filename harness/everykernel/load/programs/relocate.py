@@ -6,15 +6,17 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from everykernel import core, wire
 from everykernel.load.programs.link import reached
+from everykernel.object.spec import DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from everykernel.core import RelocatedProgram, Target
+    from everykernel.core.program import Applied
     from everykernel.object import Function, ObjectSpec, ProgramSpec
 
 
@@ -25,12 +27,16 @@ class Relocated:
         stage: the stage's record.
         programs: what each program that is fit to load came to, by its name.
         parts: its functions, in the order of linking.
+        session: relocated them; None where there was no BTF.
+        rejected: why a BTF that was supplied cannot serve, "" where none was or it does.
     """
 
     def __init__(self) -> None:
         self.stage: wire.Stage = {}
         self.programs: dict[str, RelocatedProgram] = {}
         self.parts: dict[str, list[Function]] = {}
+        self.session: Optional[core.Session] = None
+        self.rejected = ""
 
 
 def relocate(
@@ -44,7 +50,9 @@ def relocate(
     done = Relocated()
     relocations: dict[tuple[str, int], wire.Relocation] = {}
     records: list[wire.ProgramRecord] = []
+    notes = dict.fromkeys(spec.notes)
     session = core.Session(spec.btf, target) if spec.btf is not None and target.vmlinux is not None else None
+    done.session, done.rejected = session, rejected
     for program in programs:
         parts = reached(spec.functions[program.function], spec.functions)
         code, message = "", ""
@@ -56,6 +64,7 @@ def relocate(
             found = core.relocate_program(spec, program, session) if session else core.RelocatedProgram({}, [], None)
             for applied in found.applied:
                 relocations.setdefault((applied.function.section, applied.fixup.index), applied.describe())
+                notes.update(dict.fromkeys(_moved(applied)))
             if found.failed is not None:
                 fixup = found.failed.fixup
                 code, message = fixup.code or "object-malformed", f"{fixup.kind} {fixup.access}: {fixup.message}"
@@ -71,9 +80,21 @@ def relocate(
         "btf": btf_name,
         "relocations": list(relocations.values()),
         "programs": records,
-        "notes": [*spec.notes, *([f"the supplied BTF is rejected: {rejected}"] if rejected else [])],
+        "notes": [*notes, *([f"the supplied BTF is rejected: {rejected}"] if rejected else [])],
     }
     return done
+
+
+def _moved(applied: Applied) -> Iterator[str]:
+    """Yield a note where a record lies on the load of a variable's address: what it comes to is added to that."""
+    function, insn, fixup = applied
+    for reference in function.references:
+        if reference.insn == insn and reference.kind == DATA and fixup.new:
+            yield (
+                f"{function.name}: instruction {insn} loads an address in {reference.name}, and the CO-RE record of "
+                f"{fixup.access} on it moves that by {fixup.new} bytes (GCC 12 puts it there: compile with a newer "
+                "GCC, or with clang)"
+            )
 
 
 def _record(program: ProgramSpec, code: str, message: str) -> wire.ProgramRecord:

@@ -28,11 +28,13 @@ class Uploaded:
     Attributes:
         btf: as the object has it, None without.
         fd: the kernel's, 0 where it takes none.
+        refused: the errno with which it takes none.
     """
 
     def __init__(self, kernel: KernelTypes, descriptors: list[int], notes: list[str]) -> None:
         self.btf: Optional[Btf] = None
         self.fd = 0
+        self.refused = ""
         self._probes, self._system = kernel.probes, kernel.system
         self._descriptors = descriptors
         self._notes = notes
@@ -44,6 +46,7 @@ class Uploaded:
             self.keep(btf.raw)
         except OSError as e:
             if e.errno == errno.EPERM:
+                self.refused = "EPERM"
                 self._notes.append("the kernel denies BTF to this caller: loaded without")
             else:
                 self._upload_less(btf)
@@ -56,6 +59,7 @@ class Uploaded:
             self.keep(sanitise.sanitise(btf, features))
             self._notes.append(f"BTF kinds replaced that this kernel does not know: {', '.join(missing) or 'none'}")
         except OSError as e:
+            self.refused = error_name(e.errno)
             why = _log(self._system, sanitise.sanitise(btf, features))
             self._notes.append(f"the kernel refuses the object's BTF ({error_name(e.errno)}: {why}): loaded without")
 

@@ -25,7 +25,7 @@ _TAIL = re.compile(
 _REPORT = "\nVerification failed: "  # begins the report that Linux 7.3 writes behind the verifier's words
 _ARGUMENT = re.compile(r"arg#\d+ ")  # a remark on an argument: what it led to comes behind it
 POISON = "#195896080"  # the call of no helper that stands for what could not be relocated: libbpf's 0xbad2310
-POISON_KFUNC = re.compile(r"#2002\d{6}")
+_POISON_KFUNC = re.compile(r"(\d+): \(85\) call (unknown#2002(\d{6}))\ninvalid func \2\n")
 _POISON_MAP = re.compile(r"(\d+): \(85\) call (unknown#200100(\d{4}))\ninvalid func \2\n")
 
 
@@ -78,6 +78,20 @@ def name_map(log: str, maps: Sequence[str]) -> tuple[str, str]:
         return log, ""
     name = maps[number]
     said = f"{found[1]}: <invalid BPF map reference>\nBPF map {name!r} is referenced but wasn't created\n"
+    return log[: found.start()] + said + log[found.end() :], name
+
+
+def name_kfunc(log: str, externs: Sequence[str]) -> tuple[str, str]:
+    """Return a log with the name of the kernel's function that is missing and called, if that ended it; and the name.
+
+    The words are those of libbpf 1.7 (fixup_log_missing_kfunc_call). ``externs`` are the object's, in its order.
+    """
+    at = log.rfind("(85) call unknown#2002")
+    found = _POISON_KFUNC.search(log, max(0, at - 10)) if at >= 0 else None
+    if found is None or int(found[3]) >= len(externs):
+        return log, ""
+    name = externs[int(found[3])]
+    said = f"{found[1]}: <invalid kfunc call>\nkfunc {name!r} is referenced but wasn't resolved\n"
     return log[: found.start()] + said + log[found.end() :], name
 
 

@@ -26,8 +26,9 @@ Buffer = Union[int, bytearray, Memory, Block]  # 0: none
 
 # Flags of maps and programs.
 F_NO_PREALLOC, F_RDONLY_PROG, F_MMAPABLE = 1 << 0, 1 << 7, 1 << 10
-F_LINK, F_VTYPE_BTF_OBJ_FD = 1 << 13, 1 << 15
+F_LINK, F_VTYPE_BTF_OBJ_FD, F_RB_OVERWRITE = 1 << 13, 1 << 15, 1 << 19
 F_SLEEPABLE = 1 << 4
+F_ALL_CPUS = 1 << 4  # of an update: one value for the copies of all CPUs
 
 NAME_SIZE = 16  # BPF_OBJ_NAME_LEN, the final NUL included
 

@@ -13,9 +13,9 @@ ENOTSUPP = 524  # the kernel's own, which errno does not name
 
 
 def error_name(code: Optional[int]) -> str:
-    """Return the name of an error number: ``EACCES``; ENOTSUPP too."""
-    if code == ENOTSUPP:
-        return "ENOTSUPP"
+    """Return the name of an error number: ``EACCES``; ENOTSUPP too, and of its two names the kernel's EOPNOTSUPP."""
+    if code in (ENOTSUPP, errno.EOPNOTSUPP):
+        return "ENOTSUPP" if code == ENOTSUPP else "EOPNOTSUPP"
     return errno.errorcode.get(code or 0, str(code))
 
 

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* Each program reads a field that only one of the kernel's types of this name has: together, the second finds none. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+struct irq_info { unsigned evtchn; unsigned char slot; } __attribute__((preserve_access_index));
+
+unsigned a;
+unsigned char b;
+
+SEC("raw_tp/sys_enter") int first(void *ctx)
+{
+	a = BPF_CORE_READ((struct irq_info *)bpf_get_current_task(), evtchn);
+	return 0;
+}
+
+SEC("raw_tp/sys_exit") int second(void *ctx)
+{
+	b = BPF_CORE_READ((struct irq_info *)bpf_get_current_task(), slot);
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";
