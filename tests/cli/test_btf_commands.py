@@ -155,6 +155,31 @@ def test_explain_shows_the_idiom_where_nothing_guards(capsys: pytest.CaptureFixt
     assert "bpf_core_field_exists" in out
 
 
+def test_explain_says_what_programs_take_from_one_another(capsys: pytest.CaptureFixture[str]) -> None:
+    """libbpf has one memory of candidates an object: what each program finds alone may be lost to all together."""
+    w = Writer()
+    number = w.integer("int", signed=True)
+    root = w.struct("irq_info", 8, [("evtchn", number, 0), ("slot", number, 32)])
+    proto = w.func_proto(1, [])
+    ext = w.ext(
+        functions={"xdp": [(0, w.func("first", proto))], "tc": [(0, w.func("second", proto))]},
+        core={"xdp": [(0, root, "0:0", rk.FIELD_BYTE_OFFSET)], "tc": [(0, root, "0:1", rk.FIELD_BYTE_OFFSET)]},
+    )
+    code = [struct.pack("<BBhi", 0xB7, 0, 0, value) + bytes.fromhex("9500000000000000") for value in (0, 4)]
+    data = {"license": b"GPL\0", ".BTF": w.image(), ".BTF.ext": ext}
+    symbols = [("first", "xdp", 0, 16), ("second", "tc", 0, 16)]
+    Path("two.o").write_bytes(elfwriter.bpf_object({"xdp": code[0], "tc": code[1]}, symbols, data))
+    kernel = Writer()
+    number = kernel.integer("int", signed=True)
+    kernel.struct("irq_info", 64, [("evtchn", number, 64)])
+    kernel.struct("irq_info", 16, [("slot", number, 96)])
+    Path("three.btf").write_bytes(kernel.image())
+    assert cli.main(["explain", "two.o", "--btf", "three.btf"]) == 0
+    out = capsys.readouterr().out
+    assert "2 more are in the same place in every kernel." in out
+    assert "  three.btf: second: struct irq_info.slot: struct irq_info (three.btf 3) has it" in out
+
+
 def _module(path: Path, base: Writer, *, distilled: bool) -> None:
     """A module's file: its types continue those of a kernel, or of a base that it brings along."""
     w = Writer(base=base.btf())
