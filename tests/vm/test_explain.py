@@ -80,7 +80,8 @@ def test_every_idiom_compiles_and_works_on_every_kernel(objects: Path, found: li
     assert set(snippets) == {
         "struct task_struct.state", "struct task_struct.cpu", "struct bio.bi_issue.value",
         "struct bio___own.issue_time_ns", "struct inode.i_ctime.tv_sec", "struct request.rq_disk",
-        "struct task_struct.comm[20]", "struct task_struct.nowhere", "struct task_struct.bits_nowhere",
+        "struct task_struct.comm[20]", "struct task_struct.nowhere", "struct task_struct.large_nowhere",
+        "struct task_struct.bits_nowhere",
         "struct folio.flags", "enum bpf_func_id___mine::BPF_FUNC_loop___mine", "struct irq_info.slot",
         "struct irq_info.irq", "struct trace_event_raw_kfree_skb.reason",
     }  # fmt: skip

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.core.spec import Spec
 
+_ON_STACK = 128  # bytes of a variable: a program has 512 of stack
+
 AMBIGUOUS = "/* give the local type a member that only the wanted candidate has, and access that first */"
 
 
@@ -156,7 +158,10 @@ def _variable(spec: Spec) -> str:
         return f"{declared}x = 0;{comment}"
     if leaf is not None and isinstance(spec.btf.type(spec.btf.resolve(leaf)), kinds.Enum):
         return f"__s64 x = 0;{comment}"
-    return f"char x[{_size(spec, leaf)}] = {{}};{comment}"
+    size = _size(spec, leaf)
+    if size > _ON_STACK:
+        return f"static char x[{size}];{comment}"
+    return f"char x[{size}] = {{}};{comment}"
 
 
 def _read(spec: Spec) -> str:

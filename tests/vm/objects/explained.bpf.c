@@ -14,6 +14,7 @@ struct task_struct {
 	int on_cpu;              /* a byte in 7.3 */
 	char comm[32];           /* 16 everywhere */
 	char nowhere[8];
+	char large_nowhere[4096];
 	unsigned int bits_nowhere:3;
 } PRESERVED;
 struct bio { struct bio_issue bi_issue; } PRESERVED;   /* issue_time_ns since v6.18 */
@@ -39,6 +40,7 @@ SEC("raw_tp/sys_enter") int members(void *ctx)
 	sum += (long)BPF_CORE_READ(CURRENT(struct request), rq_disk);
 	sum += BPF_CORE_READ(CURRENT(struct task_struct), comm[20]);
 	bpf_core_read(buffer, 8, &CURRENT(struct task_struct)->nowhere);
+	bpf_core_read(buffer, 8, &CURRENT(struct task_struct)->large_nowhere);
 	sum += BPF_CORE_READ_BITFIELD_PROBED(CURRENT(struct task_struct), bits_nowhere);
 	return 0;
 }
