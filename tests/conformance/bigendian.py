@@ -32,7 +32,9 @@ def machine(archive: debian.Archive, folder: Path) -> references.Machine:
             qemu.write_bytes(content.read())
             qemu.chmod(0o755)
             break
-    headers = folder / "usr/include/s390x-linux-gnu"  # asm/bpf_perf_event.h, which tools/ of the kernel lacks
+    headers = folder / "headers"  # the system's asm/ first: tools/ of the kernel lacks some for this architecture
+    headers.mkdir()
+    (headers / "asm").symlink_to(folder / "usr/include/s390x-linux-gnu/asm")
     flags = ("--target=s390x-linux-gnu", f"--sysroot={folder}", "-fuse-ld=lld", f"-I{headers}")
     return references.Machine("s390x", flags, (str(qemu),))
 

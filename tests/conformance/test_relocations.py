@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,17 @@ def test_a_wrong_byte_is_a_difference(tmp_path: Path, monkeypatch: pytest.Monkey
     assert any(text.startswith("sources/fields.bpf.c: offsets on 6.1: ours instruction ") for text in found)
     assert any(d.program == "in_several" and " modules" in d.kernel for d in tallies[1].differences)
     assert not relocating.report(tallies, (), (), QUIET)
+
+
+def test_a_rule_of_the_table_that_is_reversed_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the older reference's rule, the newer one differs, and the entry for the older one fits nothing any more."""
+    monkeypatch.setattr("everykernel.core.patch.check", lambda insn, byteorder: None)
+    told = io.StringIO()
+    objects = made.objects()
+    tallies = relocating.run(objects, "6.1", tmp_path, QUIET)
+    assert not relocating.report(tallies, [o.name for o in objects], (), Console(file=told, soft_wrap=True))
+    assert "DIFFERENCE made/unsuited: never on 6.1" in told.getvalue()
+    assert "STALE ENTRY poisons-only-what-can-be-relocated: made/unsuited" in told.getvalue()
 
 
 @pytest.fixture
