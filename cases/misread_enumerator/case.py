@@ -18,5 +18,7 @@ def check(obj):
     assert values["asked_count"] > 0, "no packet was dropped for want of a socket"
     told = [m["program"] for m in obj.misreads]
     same = values["plain_count"] == values["asked_count"]
-    assert told == ([] if same else ["plain"]), f"{told}, and counted {values['plain_count']} of {values['asked_count']}"
+    assert told == ([] if same else ["plain"]), (
+        f"{told}, and counted {values['plain_count']} of {values['asked_count']}"
+    )
     return {"plain": values["plain_count"], "asked": values["asked_count"], "misreads": obj.misreads}
