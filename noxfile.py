@@ -117,12 +117,20 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
-def fuzz(session: nox.Session) -> None:
-    """Fuzz objects, BTF and CO-RE records for ten minutes, from the corpus that the tests replay."""
+@nox.parametrize("target", ["objects", "gate", "cells", "files"])
+def fuzz(session: nox.Session, target: str) -> None:
+    """Fuzz objects, answers of guests, cells or files for ten minutes each, from the corpus that the tests replay."""
     found = session.create_tmp()
     _python(session, "-m", "pip", "install", "-q", "-e", ".[fuzz]")
-    _python(session, "-m", "tests.fuzz", "--seeds", found)
-    _python(session, "-m", "tests.fuzz", found, "tests/fuzz/corpus", "-max_total_time=600", *session.posargs)
+    _python(session, "-m", "tests.fuzz", target, "--seeds", found)
+    corpus = Path("tests/fuzz/corpus") / target
+    _python(session, "-m", "tests.fuzz", target, found, str(corpus), "-max_total_time=600", *session.posargs)
+
+
+@nox.session
+def lies(session: nox.Session) -> None:
+    """Change 20,000 answers of recorded guests in runs of the command and of pytest, and check what comes of it."""
+    _python(session, "-m", "tests.fuzz.run", *session.posargs)
 
 
 @nox.session

@@ -1,9 +1,10 @@
 """Fuzz with atheris (``pip install everykernel[fuzz]``).
 
-    python -m tests.fuzz --seeds DIR              write inputs to start from
-    python -m tests.fuzz DIR -max_total_time=600  fuzz; libFuzzer's own options
+    python -m tests.fuzz TARGET --seeds DIR              write inputs to start from
+    python -m tests.fuzz TARGET DIR -max_total_time=600  fuzz; libFuzzer's own options
 
-Inputs that were found are kept in tests/fuzz/corpus, which the tests replay.
+TARGET is objects, gate, cells or files (see `tests.fuzz.targets`). Inputs that were found are kept in
+tests/fuzz/corpus/TARGET, which the tests replay.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from pathlib import Path
 
 PARTS = 24
 OBJECTS = 8
+INSTRUMENTED = {
+    "objects": ["everykernel.btf", "everykernel.core", "everykernel.object"],
+    "gate": ["everykernel.machine.gate", "everykernel.wire", "everykernel.matrix.records"],
+    "cells": ["everykernel.machine.gate", "everykernel.matrix", "everykernel.report"],
+    "files": ["everykernel.kernels", "everykernel.images", "everykernel.matrix"],
+}
 SMALL = 6000  # bytes: libFuzzer changes small inputs faster, and these hold maps, variables and operations structs
 
 
@@ -36,14 +43,22 @@ def write_seeds(folder: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     """Write seeds, or hand over to libFuzzer."""
-    if arguments[:1] == ["--seeds"]:
-        write_seeds(Path(arguments[1]))
+    target, *rest = arguments
+    if rest[:1] == ["--seeds"]:
+        from tests.fuzz.targets import seeds
+
+        folder = Path(rest[1])
+        folder.mkdir(parents=True, exist_ok=True)
+        if target == "objects":
+            write_seeds(folder)
+        for number, data in enumerate(seeds(target)):
+            (folder / f"seed-{number}").write_bytes(data)
         return
     import atheris  # type: ignore[import-untyped] # what is fuzzed may be imported only after it
 
-    with atheris.instrument_imports(include=["everykernel.btf", "everykernel.core", "everykernel.object"]):
-        from tests.fuzz.exercise import exercise
-    atheris.Setup([sys.argv[0], *arguments], exercise)
+    with atheris.instrument_imports(include=INSTRUMENTED[target]):
+        from tests.fuzz.targets import TARGETS
+    atheris.Setup([sys.argv[0], *rest], TARGETS[target])
     atheris.Fuzz()
 
 

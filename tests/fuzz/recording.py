@@ -8,9 +8,10 @@ A line is one cell: its kernel, its case, the facts and the replies to its reque
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from everykernel import folders, kernels, wire
 from everykernel.errors import RequestFailed
@@ -70,7 +71,7 @@ class Recorder(FakeGuest):
         """The real guest's."""
         return self._guest.facts
 
-    def request(self, message: wire.Message, timeout: float | None = None) -> wire.Message:
+    def request(self, message: wire.Request[wire.Reply], timeout: float | None = None) -> wire.Reply:
         """Have the real guest answer."""
         try:
             reply = self._guest.request(message, timeout)
@@ -92,7 +93,7 @@ class Recorder(FakeGuest):
         """End the real guest."""
         self._guest.close()
 
-    def _keep(self, request: str, reply: wire.Message) -> None:
+    def _keep(self, request: str, reply: Any) -> None:
         frame = wire.encode(0, reply)
         if len(frame) <= LARGEST:
             text, _ = wire.lengths(frame[: wire.HEADER.size])
@@ -108,8 +109,8 @@ def record() -> Iterator[Recording]:
             kernel, what = resolved.fetch(), case.read(folders.data("cases") / name / case.FILENAME)
             machines.prepare(kernel, what.machine)
             replies: list[Reply] = []
-            start: Callable[[], Guest] = lambda: Recorder(machines.start(kernel, what.machine), replies)  # noqa: B023
-            report = run_cell(start, kernel, what)
+            guest = Recorder(machines.start(kernel, what.machine), replies)
+            report = run_cell(lambda guest=guest: guest, kernel, what)  # type: ignore[misc]
             assert report["result"]["outcome"] == "passed", report["result"]["message"]
             yield Recording(spec, name, replies)
 

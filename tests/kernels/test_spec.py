@@ -8,6 +8,7 @@ import pytest
 
 from everykernel.architectures import ARCHITECTURES
 from everykernel.errors import UnknownKernel, UsageError
+from everykernel.kernels import local
 from everykernel.kernels.spec import Spec, parse
 
 I386 = ARCHITECTURES["i386"]
@@ -90,3 +91,17 @@ def test_an_empty_list_is_an_error(text: str) -> None:
     """Naming no kernel is never taken for success."""
     with pytest.raises(UsageError, match="no kernel is named"):
         parse(text)
+
+
+@pytest.mark.parametrize("text", ["./" + "x" * 300, "~nobody-of-that-name/vmlinuz", "./a\0b", "~\0/b"])
+def test_a_path_that_cannot_be(text: str) -> None:
+    """A path that no file system takes is refused in one line, like one that is not there."""
+    (found,) = parse(text)
+    with pytest.raises(UnknownKernel, match="starts at the current folder"):
+        local.resolve(found)
+
+
+def test_a_name_that_no_file_system_takes() -> None:
+    """What is no spec, and too long for a file's name, is no spec."""
+    with pytest.raises(UnknownKernel, match="is not a kernel spec"):
+        parse("<=6" + "é" * 200 + ".1")

@@ -11,7 +11,7 @@ from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels import image
 from everykernel.kernels.model import Kernel, ResolvedKernel
-from everykernel.kernels.spec import Spec
+from everykernel.kernels.spec import Spec, expand
 
 # Where a build leaves its bootable image, the first that is there (Linux arch/*/boot/Makefile); and its name beside its
 # modules, in lib/modules/RELEASE (Debian from 7.2 on, Fedora).
@@ -26,13 +26,15 @@ def resolve(spec: Spec) -> ResolvedKernel:
         UnknownKernel: there is nothing, or no image in the directory.
         UsageError: the file is no image that boots here.
     """
-    path = Path(spec.value).expanduser()
+    path = expand(spec.value)
     try:
         file = _image(path, spec)
         seen = image.inspect(_read(file), str(file))
-    except OSError as e:
+    except (OSError, ValueError) as e:  # a NUL byte is a ValueError
         remedy = "look at the path; it starts at the current folder"
-        raise UnknownKernel(e.strerror or str(e), spec=spec.text, where=spec.text, remedy=remedy) from e
+        raise UnknownKernel(
+            getattr(e, "strerror", None) or str(e), spec=spec.text, where=spec.text, remedy=remedy
+        ) from e
     arch = _architecture(seen.uname, file)
     series = re.match(r"\d+\.\d+", seen.release)
     return ResolvedKernel(

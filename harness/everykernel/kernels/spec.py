@@ -9,6 +9,7 @@ PATH                                           ./bzImage   ~/linux   /boot/vmlin
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,20 @@ def parse(texts: str | Iterable[str]) -> list[Spec]:
 
 def _split(text: str) -> Sequence[str]:
     """Split at commas, unless there is a file of that very name."""
-    return [text] if _looks_like_path(text) and Path(text).expanduser().exists() else text.split(",")
+    return [text] if _looks_like_path(text) and _exists(expand(text)) else text.split(",")
+
+
+def expand(text: str) -> Path:
+    """Return the path that a user means; ``~`` of a user who is not there stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except (RuntimeError, ValueError):  # no such user; a NUL byte in its name
+        return Path(text)
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is such a file; a name that no file system takes is none."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for such a name
 
 
 def _looks_like_path(text: str) -> bool:
@@ -115,7 +129,7 @@ def _parse(text: str) -> Spec:
                 flavour=found.get("flavour", ""),
                 arch=_architecture(found.get("arch", ""), text),
             )
-    if Path(text).exists():
+    if _exists(Path(text)):
         return Spec(text, "path", text, arch=None)
     raise UnknownKernel(
         "is not a kernel spec",

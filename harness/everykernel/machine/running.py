@@ -118,14 +118,7 @@ class QemuGuest(Guest):
             raise qemu.flooded() or self._overdue(qemu, message, timeout) from e
         if lost := qemu.flooded():
             raise lost
-        if isinstance(reply, wire.Failed):
-            raise failure(reply)
-        if isinstance(reply, wire.Broke):
-            said = f"{console.tail(qemu.console())}\n\nThe agent says:\n{reply.trace}".lstrip()
-            text = f"the agent broke: {console.one_line(reply.message)}"
-            remedy = "report it, with the traceback, unless the object took the agent over"
-            raise GuestLost(text, console=said, where=self.kernel.spec, remedy=remedy)
-        found: wire.Reply = reply
+        found: wire.Reply = verdict(reply, self.kernel.spec, qemu.console)
         return found
 
     def _overdue(self, qemu: Qemu, message: wire.Request[Any], timeout: float) -> EverykernelError:
@@ -163,7 +156,24 @@ class QemuGuest(Guest):
             self._end = self._end or GuestLost("the guest is closed", where=self.kernel.spec)
 
 
-def failure(reply: wire.Failed) -> RequestFailed:
-    """Return the error for a request that the agent could not do; a traceback of ours comes with it."""
-    message = f"{reply.message}\n{reply.trace}".rstrip()
-    return RequestFailed(message, code=reply.code, where=reply.where)
+def verdict(reply: Any, where: str, printed: Callable[[], str]) -> Any:
+    """Return an admitted answer as it is, unless it says that there is none.
+
+    Args:
+        reply: what passed the gate.
+        where: the kernel's spec, for errors.
+        printed: gives the guest's console.
+
+    Raises:
+        RequestFailed: the request could not be done; a traceback comes with it.
+        GuestLost: the agent broke.
+    """
+    if isinstance(reply, wire.Failed):
+        message = f"{reply.message}\n{reply.trace}".rstrip()
+        raise RequestFailed(message, code=reply.code, where=reply.where)
+    if isinstance(reply, wire.Broke):
+        said = f"{console.tail(printed())}\n\nThe agent says:\n{reply.trace}".lstrip()
+        text = f"the agent broke: {console.one_line(reply.message)}"
+        remedy = "report it, with the traceback, unless the object took the agent over"
+        raise GuestLost(text, console=said, where=where, remedy=remedy)
+    return reply
