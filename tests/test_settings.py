@@ -32,6 +32,7 @@ def test_every_key(tmp_path: Path) -> None:
         "memory = 512",
         "memory-ceiling = 2048",
         'report = "out"',
+        "strict-reads = true",
     )
     assert settings.read(tmp_path / "sub" / "folder") == {
         "kernels": ["5.10", "6.1"],
@@ -43,6 +44,7 @@ def test_every_key(tmp_path: Path) -> None:
         "memory": 512,
         "memory-ceiling": 2048,
         "report": tmp_path / "out",
+        "strict-reads": True,
     }
     assert settings.read(tmp_path).keys() == settings.KEYS.keys()
 

@@ -110,4 +110,4 @@ def test_names_that_are_no_text() -> None:
     name = b"a\xff\x1b[1m\n\xc3\xa9".decode("utf-8", "surrogateescape")
     assert printable(name) == r"a\xff\x1b[1m\né"
     assert printable("task_struct") == "task_struct"
-    assert printable("\ud800\udc80") == r"\ud800\udc80"
+    assert printable("\ud800\udc80") == r"\ud800\x80"
