@@ -13,15 +13,18 @@ PROGRAM = e.MOV0 + e.EXIT
 DATA = bytes(8) + (5).to_bytes(8, "little")
 
 
-def _object(section: str = ".struct_ops", *, data: bytes = DATA, at: int = 0, symbol: str = "start") -> bytes:
-    """An object with a variable ``ops`` of ``struct ops { int (*start)(); long number; }``."""
+def _object(
+    section: str = ".struct_ops", *, data: bytes = DATA, at: int = 0, symbol: str = "start", count: int = 1
+) -> bytes:
+    """An object with variables ``ops``, ``ops1`` … of ``struct ops { int (*start)(); long number; }``."""
     types = Writer()
     pointer = types.ptr(types.func_proto(types.integer("int", signed=True), []))
     struct = types.struct("ops", 16, [("start", pointer, 0), ("number", types.integer("long", 8), 64)])
-    types.datasec(section, 16, [(types.var("ops", struct), 0, 16)])
+    variables = [(types.var(f"ops{number or ''}", struct), 16 * number, 16) for number in range(count)]
+    types.datasec(section, 16 * count, variables)
     writer = e.ObjectWriter()
     writer.code("struct_ops", start=PROGRAM)
-    writer.section(section, data, flags=e.ALLOC | e.WRITE)
+    writer.section(section, data * count, flags=e.ALLOC | e.WRITE)
     writer.symbol("ops", section, 0, 16, kind=e.OBJECT)
     writer.section(".BTF", types.image())
     writer.relocate(section, at, symbol, 2)
@@ -44,6 +47,13 @@ def test_sections(section: str, *, link: bool, autocreate: bool) -> None:
     """``.link`` is for structs attached by a link, a question mark for those that are made on demand."""
     (found,) = object_.read(_object(section), "a.o").struct_ops
     assert (found.link, found.autocreate) == (link, autocreate)
+
+
+@pytest.mark.parametrize("section", ["?.struct_ops", "?.struct_ops.link"])
+def test_a_question_mark_is_for_the_first(section: str) -> None:
+    """Of several structs in a section with a question mark only the first is made on demand, as libbpf has it."""
+    found = object_.read(_object(section, count=3), "a.o").struct_ops
+    assert [(o.name, o.autocreate) for o in found] == [("ops", False), ("ops1", True), ("ops2", True)]
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ class StructOpsSpec:
         data: its bytes.
         programs: (member, function) of the function pointers that are set.
         link: whether it is made to be attached by a link (``.struct_ops.link``).
-        autocreate: False for a ``?`` section.
+        autocreate: False for the first one of a ``?`` section, as libbpf has it.
     """
 
     name: str

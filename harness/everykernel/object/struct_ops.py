@@ -42,13 +42,22 @@ def declared(container: elf.Elf, ids: dict[str, int], btf: Btf, code: list[Funct
             pointers[relocation.offset] = places.get((holder, symbol.value), "")
             if not pointers[relocation.offset]:
                 raise ObjectMalformed(f"points at {relocation.offset:#x} to what is no function", where=where)
-        for entry in btf.type(ids[section.name]).variables:  # type: ignore[union-attr]
-            found.append(_variable(btf, section, plain, entry, pointers, where))
+        for position, entry in enumerate(btf.type(ids[section.name]).variables):  # type: ignore[union-attr]
+            # libbpf 1.8 forgets the "?" after the first struct of a section (init_struct_ops_maps)
+            autocreate = plain == section.name or position > 0
+            found.append(_variable(btf, section, plain, entry, pointers, autocreate=autocreate, where=where))
     return found
 
 
 def _variable(
-    btf: Btf, section: elf.Section, plain: str, entry: kinds.SecVar, pointers: dict[int, str], where: str
+    btf: Btf,
+    section: elf.Section,
+    plain: str,
+    entry: kinds.SecVar,
+    pointers: dict[int, str],
+    *,
+    autocreate: bool,
+    where: str,
 ) -> StructOpsSpec:
     variable = btf.type(entry.type)
     where = f"{where}: {variable.name!r}"
@@ -73,5 +82,5 @@ def _variable(
         data=section.data[entry.offset : end],
         programs=tuple(programs.items()),
         link=plain.endswith(".link"),
-        autocreate=plain == section.name,
+        autocreate=autocreate,
     )
