@@ -52,6 +52,7 @@ def test_a_closed_object_does_not_keep_the_kernel_s_types() -> None:
     kernel = KernelTypes(None, SYSTEM)
     loaded = LoadedObject(None, cast("Any", {}), cast("Any", {}), kernel)
     loaded.programs["one"] = Program(cast("Any", type("Spec", (), {"name": "one"})), cast("Any", {}), -1, loaded)
+    loaded.past_the_end = lambda program, kernel=kernel: str((program, kernel))  # type: ignore[misc]
     held = weakref.ref(kernel)
     loaded.close()
     gc.disable()

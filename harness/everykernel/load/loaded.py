@@ -157,6 +157,10 @@ class Program:
                 self.fd = -1
 
 
+def _nothing(_: ProgramSpec) -> str:
+    return ""
+
+
 class LoadedObject:
     """An object in the kernel, as far as the kernel let it.
 
@@ -183,7 +187,7 @@ class LoadedObject:
         self.descriptors: list[int] = []  # of the object's BTF
         self._readers_open = False
         self.misreads: list[wire.Misread] = []
-        self.past_the_end: Callable[[ProgramSpec], str] = lambda _: ""
+        self.past_the_end: Callable[[ProgramSpec], str] = _nothing
         self.places = Places(self.maps, self.programs, kernel)
 
     def __enter__(self) -> LoadedObject:
@@ -266,5 +270,6 @@ class LoadedObject:
             if isinstance(self.globals, Variables):
                 stack.callback(self.globals.close)
             stack.callback(self.places.close)
+            self.past_the_end = _nothing  # what looks for it holds the kernel's types
             for program in self.programs.values():
                 stack.callback(program.close)
