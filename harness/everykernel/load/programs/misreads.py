@@ -5,6 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.core import reads
@@ -26,9 +27,9 @@ class Misreads:
         found = externs.resolved.items()
         settings = {n: externs.kconfig[at:] for n, at in externs.places.items()}
         symbols = {n: r.kind != "missing" for n, r in found if n not in settings}
+        self._event = functools.partial(_event, system)  # no method: what is in no circle is freed when it is let go
         self._finder = reads.Finder(spec, settings=settings, symbols=symbols, events=self._event)
         self._relocated = relocated
-        self._system = system
 
     def of(self, program: ProgramSpec) -> list[wire.Misread]:
         """Return what a program that was loaded misreads."""
@@ -51,9 +52,10 @@ class Misreads:
             return ""
         return f"it reads {reach} bytes of the tracepoint's context, and this kernel's event has {end}"
 
-    def _event(self, target: str) -> Optional[formats.Format]:
-        """Return the fields of an event ``CATEGORY/NAME`` of the running kernel, None where there is no such event."""
-        try:
-            return formats.parse(self._system.text(f"{tracefs(self._system)}/events/{target}/format"))
-        except (OSError, ValueError):
-            return None
+
+def _event(system: System, target: str) -> Optional[formats.Format]:
+    """Return the fields of an event ``CATEGORY/NAME`` of the running kernel, None where there is no such event."""
+    try:
+        return formats.parse(system.text(f"{tracefs(system)}/events/{target}/format"))
+    except (OSError, ValueError):
+        return None
