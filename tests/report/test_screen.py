@@ -246,6 +246,16 @@ def test_a_block_is_capped_and_counts() -> None:
     assert sum("also load: relocation-unresolved: p" in line for line in every) == 39
 
 
+def test_programs_of_one_name_are_told_once() -> None:
+    """A guest may give all programs one name: the log of each is shown once, not once for each problem."""
+    cell: Any = huge(300)
+    for problem in cell["problems"]:
+        problem["program"] = "p"
+    for program in cell["stages"]["load"]["programs"]:
+        program["name"] = "p"
+    assert sum(line == "    | line" for line in blocks.lines(cell, verbose=2)) == 300 * 30
+
+
 @pytest.mark.parametrize(
     "shown", [lambda cell: blocks.lines(cell, verbose=1), lambda cell: causes.lines(causes.find([cell]), {}, [])]
 )

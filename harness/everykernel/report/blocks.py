@@ -184,7 +184,7 @@ class _Evidence:
         ``told`` is a line above, which is not said again.
         """
         name = problem.get("program", "")
-        failed = self._failed.get((problem.get("stage", ""), name), [])
+        failed = self._failed.pop((problem.get("stage", ""), name), [])  # once: thousands may have one name
         found: list[str] = []
         for program in failed[: self.most]:
             message, log = program.get("message", ""), program.get("log", "")
