@@ -3,7 +3,7 @@
     python -m tests.fuzz TARGET --seeds DIR              write inputs to start from
     python -m tests.fuzz TARGET DIR -max_total_time=600  fuzz; libFuzzer's own options
 
-TARGET is objects, gate, cells or files (see `tests.fuzz.targets`). Inputs that were found are kept in
+TARGET is objects, gate, stream, cells or files (see `tests.fuzz.targets`). Inputs that were found are kept in
 tests/fuzz/corpus/TARGET, which the tests replay.
 """
 
@@ -17,6 +17,7 @@ OBJECTS = 8
 INSTRUMENTED = {
     "objects": ["everykernel.btf", "everykernel.core", "everykernel.object"],
     "gate": ["everykernel.machine.gate", "everykernel.wire", "everykernel.matrix.records"],
+    "stream": ["everykernel.machine.channel", "everykernel.machine.gate", "everykernel.wire"],
     "cells": ["everykernel.machine.gate", "everykernel.matrix", "everykernel.report"],
     "files": ["everykernel.kernels", "everykernel.images", "everykernel.matrix"],
 }

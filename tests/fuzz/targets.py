@@ -1,18 +1,22 @@
 """What is fuzzed, by name: one function each, which raises only for a defect of ours.
 
 ``objects``: objects, BTF and CO-RE records (`exercise`). ``gate``: a frame's bytes as the answer to a request.
+``stream``: what comes over the channel, in parts.
 ``cells``: recorded answers changed as the input says, through a cell, ledger, results.json, terminal and Markdown.
 ``files``: what comes with packages and paths: images, modules, packages, indexes, specs and case files.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import io
 import json
 import random
+import socket
 import struct
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,7 @@ from everykernel.errors import EverykernelError, GuestLost
 from everykernel.images import modules
 from everykernel.kernels import control, deb, image, index, release, spec
 from everykernel.machine import fake, gate
+from everykernel.machine.channel import Channel, ChannelClosed, DeadlinePassed
 from everykernel.matrix import case, records
 from everykernel.matrix.cell import run_cell
 from everykernel.matrix.ledger import Ledger
@@ -41,6 +46,7 @@ REQUESTS: tuple[wire.Request[Any], ...] = (
     wire.MapOp(1, "", "items"), wire.MapOp(1, "", "lookup"), wire.MapOp(1, "", "send"), wire.Globals(1),
     wire.Events(1, ""), wire.Check(1, "", ""), wire.Unload(1),
 )  # fmt: skip
+_AT_ONCE = 64 << 10  # bytes that a socket takes before anybody reads
 _VALIDATOR = jsonschema.Draft202012Validator(schema.load())
 _NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 
@@ -82,6 +88,24 @@ def replies(data: bytes) -> None:
         clean(str(lost))
         return
     json.dumps(records.plain(vars(answer)), allow_nan=False).encode()
+
+
+def stream(data: bytes) -> None:
+    """A stream of frames, which ends (even second byte) or stays open; the first byte says what was asked."""
+    if len(data) < 2:
+        return
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    asked = {0: REQUESTS[data[0] % len(REQUESTS)]}
+    with contextlib.closing(channel), theirs:
+        theirs.sendall(data[2:][:_AT_ONCE])
+        if data[1] % 2 == 0:
+            theirs.close()
+        with contextlib.suppress(ChannelClosed, DeadlinePassed, GuestLost):
+            while True:
+                text, blob = channel.receive(time.monotonic() + 0.001, wire.TEXT_LIMIT, asked[0].room)
+                assert len(text) + len(blob) + channel.pending < _AT_ONCE
+                gate.admit(text, blob, asked)
 
 
 def cells(data: bytes) -> None:
@@ -174,7 +198,13 @@ def _spec(data: bytes) -> None:
 
 _FILES: tuple[Callable[[bytes], None], ...] = (_image, _case, _package, _module, _index, _release, _spec)
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"objects": exercise, "gate": replies, "cells": cells, "files": files}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "objects": exercise,
+    "gate": replies,
+    "stream": stream,
+    "cells": cells,
+    "files": files,
+}
 
 
 def _memory() -> str | None:
@@ -187,12 +217,18 @@ def _refuse(word: str) -> None:
 
 def seeds(name: str) -> list[bytes]:
     """Return sound inputs of a target, to begin with."""
+    numbers = {request.kind: number for number, request in reversed(list(enumerate(REQUESTS)))}
     if name == "gate":
-        numbers = {request.kind: number for number, request in reversed(list(enumerate(REQUESTS)))}
         return [
             bytes([numbers[reply.request]]) + struct.pack("<H", len(blob)) + text + blob
             for cell in recording.read() for reply in cell.replies for text, blob in [reply.parts]
         ]  # fmt: skip
+    if name == "stream":
+        frames = ((r.request, *r.parts) for cell in recording.read() for r in cell.replies)
+        return [
+            bytes([numbers[kind], len(text) % 2]) + (wire.HEADER.pack(len(text), len(blob)) + text + blob) * 2
+            for kind, text, blob in frames
+        ]
     if name == "cells":
         dice = random.Random(lies.DEEP)
         return [dice.randbytes(64) for _ in range(64)]
