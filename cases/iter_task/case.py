@@ -21,7 +21,9 @@ def check(obj):
         for thread in threads:
             thread.join()
     mine = {thread for process, thread in printed if process == os.getpid()}
-    assert mine == {int(path.name) for path in Path("/proc/self/task").iterdir()} | {t.native_id for t in threads}
+    known = {thread for process, thread in before | after if process == os.getpid()}
+    assert {os.getpid(), *(t.native_id for t in threads)} <= mine, f"{mine} lack a thread of {known}"
+    assert mine <= known, f"{mine - known} are no threads of this process"
     assert before & after <= printed, f"not printed: {sorted(before & after - printed)}"
     assert obj.programs["print"].read(), "it can be read twice"
     return {"tasks": len(printed)}
