@@ -12,6 +12,7 @@ import click
 from everykernel import settings
 from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
+from everykernel.load.rules import named
 
 Command = Callable[..., Any]
 
@@ -98,6 +99,17 @@ def guests(command: Command) -> Command:
         default="auto",
         show_default=True,
         help="The accelerator of the guests.",
+    )(command)
+
+
+def rules(command: Command) -> Command:
+    """Add ``--rules``."""
+    return click.option(
+        "--rules",
+        type=click.Choice(named.NAMES),
+        default=named.DEFAULT.name,
+        show_default=True,
+        help="The loader whose rules decide, where a case does not say.",
     )(command)
 
 

@@ -67,6 +67,7 @@ _INTERVAL = 0.1  # seconds between paints
     help="The largest guest where no memory is asked for. [default: 4096, less where this host has less]",
 )
 @click.option("--strict-reads", is_flag=True, help="Fail what loads and reads other bytes than its author meant (≠).")
+@choices.rules
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
@@ -81,6 +82,7 @@ def run(
     memory: int | None,
     ceiling: int | None,
     strict_reads: bool,
+    rules: str,
     json_file: Path | None,
     folder: Path | None,
     verbose: int,
@@ -92,7 +94,7 @@ def run(
     """
     board, talk = Board(), Screen(stderr=True)
     cases = [
-        replace(case, until=until, strict_reads=strict_reads or case.strict_reads).with_memory(memory)
+        replace(case, until=until, strict_reads=strict_reads or case.strict_reads).with_memory(memory).with_rules(rules)
         for case in plan.cases(objects)
     ]
     supplies = [Supply.parse(text) for text in btf]

@@ -16,6 +16,7 @@ from everykernel.btf.naming import title
 from everykernel.core import relokinds
 from everykernel.core import values as values_
 from everykernel.core.fixup import FAILED, PATCHED, POISONED, Fixup
+from everykernel.core.manner import LIBBPF, Manner
 from everykernel.core.match import Miss, match
 from everykernel.core.patch import Change, immediate, patch, poison
 from everykernel.core.refusal import Refused
@@ -35,12 +36,14 @@ class Session:
 
     libbpf keeps, for each local type, only the candidates that matched so far: what one record rules out, the next
     does not consider. ``kept`` is that memory; `again` forgets it (for the next program, tried on its own), and keeps
-    what is independent of it. ``narrowed`` tells whether any record ever ruled a candidate out.
+    what is independent of it. ``narrowed`` tells whether any record ever ruled a candidate out. ``manner`` is the
+    loader's.
     """
 
-    def __init__(self, local: Btf, target: Target) -> None:
+    def __init__(self, local: Btf, target: Target, manner: Manner = LIBBPF) -> None:
         self.local = local
         self.target = target
+        self.manner = manner
         self.kept: Kept = {}
         self.narrowed = False
         self._resolved: dict[tuple[int, str, int, tuple[Candidate, ...]], _Resolved] = {}

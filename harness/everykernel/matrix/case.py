@@ -16,6 +16,7 @@ from typing import Any
 from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UsageError
 from everykernel.kernels.supplied import Supply
+from everykernel.load.rules import named
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
 from everykernel.matrix.ranges import KernelRange
@@ -26,7 +27,7 @@ FILENAME = "case.toml"
 
 _CASE_KEYS = (
     "object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
-    "strict-reads",
+    "strict-reads", "rules",
 )  # fmt: skip
 _BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
@@ -56,6 +57,7 @@ class Case:
         expect: expectations, the first that matches wins.
         contract: the loader contract, checked, and passed to the loader as it is.
         strict_reads: whether a misread fails the run stage.
+        rules: the loader whose rules decide; "" where nobody asked for any.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Case:
     expect: tuple[Expectation, ...] = ()
     contract: tuple[tuple[str, Any], ...] = ()
     strict_reads: bool = False
+    rules: str = ""
 
     @property
     def folder(self) -> Path:
@@ -86,6 +89,10 @@ class Case:
         if memory is None or self.sized:
             return self
         return replace(self, machine=replace(self.machine, memory=memory), sized=True)
+
+    def with_rules(self, rules: str) -> Case:
+        """Return the case with the loader's rules that the user asks for, unless it asks for some itself."""
+        return replace(self, rules=self.rules or rules)
 
     @property
     def machine_asked(self) -> dict[str, Any]:
@@ -158,6 +165,7 @@ def read(path: Path) -> Case:
         ),
         contract=_contract(_value(table, "contract", dict, where, {}), where),
         strict_reads=_value(table, "strict-reads", bool, where, False),
+        rules=_choice(table, "rules", named.NAMES, where),
     )
 
 

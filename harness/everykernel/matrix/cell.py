@@ -17,6 +17,7 @@ from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, GuestLost, RequestFailed
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
+from everykernel.load.rules import named
 from everykernel.machine import Guest
 from everykernel.matrix import absent, records, substance, supply
 from everykernel.matrix.case import Case
@@ -101,9 +102,8 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
 
 def _empty(kernel: Kernel, case: Case) -> CaseResult:
     machine = {**case.machine_asked, "flavour": kernel.flavour}
-    return records.empty(
-        case.name if case.path is not None else None, case.object_shown(kernel.arch), kernel.spec, machine
-    )
+    name = case.name if case.path is not None else None
+    return records.empty(name, case.object_shown(kernel.arch), kernel.spec, machine, case.rules)
 
 
 class _Drive:
@@ -195,6 +195,7 @@ class _Drive:
             btf=supplied.data if supplied is not None else None,
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(case.contract),
+            rules=case.rules or named.DEFAULT.name,
         )
         reply = self.guest.request(request, self.timeout)
         assert isinstance(reply, wire.Loaded)

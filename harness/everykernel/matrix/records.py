@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 
 from everykernel import wire
 from everykernel.errors import BootFailed, EverykernelError, GuestError, HarnessError
+from everykernel.load.rules import named
 from everykernel.matrix.expect import STAGES
 from everykernel.reasons import REASONS
 
@@ -128,7 +129,7 @@ def key(result: CaseResult) -> tuple[str, ...]:
     return tuple(json.dumps(result.get(name), sort_keys=True, default=str) for name in KEY)
 
 
-def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any]) -> CaseResult:
+def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any], rules: str = "") -> CaseResult:
     """Return the result of a cell of which nothing is known yet: none of its stages was reached.
 
     Args:
@@ -136,6 +137,7 @@ def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any]) -> C
         shown: the object's path as the user gave it.
         spec: the kernel.
         machine: the machine as asked for.
+        rules: the loader whose rules decide; the usual where nobody asked for any.
     """
     return {
         "object": shown,
@@ -144,7 +146,7 @@ def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any]) -> C
         "kernel": spec,
         "target": "guest",
         "loader": "own",
-        "rules": "libbpf",
+        "rules": rules or named.DEFAULT.name,
         "btf": "",
         "machine": machine,
         "stages": no_stages(),
@@ -172,8 +174,9 @@ def name(result: CaseResult) -> str:
 
 
 def row(result: CaseResult) -> str:
-    """Return the name of the matrix row that a result belongs to."""
-    return result.get("case") or result.get("object") or "?"
+    """Return the name of the matrix row that a result belongs to, with the rules where they are not the usual."""
+    name, rules = result.get("case") or result.get("object") or "?", result.get("rules", named.DEFAULT.name)
+    return name if rules == named.DEFAULT.name else f"{name} (rules {rules})"
 
 
 def break_result(report: CellReport, error: Exception) -> None:

@@ -46,11 +46,12 @@ _NUMBERS = {
 
 
 def declared(
-    btf: Btf, symbols: list[elf.Symbol], section: elf.Section, type_id: int, name: str
+    btf: Btf, symbols: list[elf.Symbol], section: elf.Section, type_id: int, name: str, *, static: bool = False
 ) -> dict[str, tuple[MapSpec, int]]:
     """Return the maps of ``.maps``, each with its byte offset in the section.
 
-    ``type_id`` is the section's datasec. Raises ObjectMalformed naming the map.
+    ``type_id`` is the section's datasec; ``static``: whether static maps are taken. Raises
+    ObjectMalformed naming the map.
     """
     named = {s.name for s in symbols if s.section == section.number}
     found: dict[str, tuple[MapSpec, int]] = {}
@@ -59,7 +60,7 @@ def declared(
         where = f"{name}: map {variable.name!r}"
         if not isinstance(variable, kinds.Var):
             raise ObjectMalformed(f"is a {variable.kind}, not a variable", where=where)
-        if variable.linkage != datasecs.GLOBAL:
+        if variable.linkage != datasecs.GLOBAL and not static:
             raise ObjectUnsupported(
                 f"unsupported map linkage {_LINKAGES.get(variable.linkage, variable.linkage)}",
                 where=where,

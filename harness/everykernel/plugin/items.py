@@ -74,6 +74,7 @@ class CaseFile(pytest.File):
             raise self.CollectError(str(e)) from e
         if session_of(self.config).settings.strict_reads:
             found = replace(found, strict_reads=True)
+        found = found.with_rules(session_of(self.config).settings.rules)
         stem = printable(found.name.removesuffix(".bpf.o").removesuffix(".o"))
         for spec in specs or [NO_KERNELS]:
             name = f"{stem}[{spec}]"

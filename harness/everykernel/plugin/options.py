@@ -12,6 +12,7 @@ import pytest
 
 from everykernel import settings
 from everykernel.errors import UsageError
+from everykernel.load.rules.named import NAMES
 
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
 
@@ -38,6 +39,7 @@ class Settings:
         memory: MiB of each guest that does not ask for some itself; None: what its maps take.
         ceiling: MiB that a guest gets at most where none was asked for; None: the usual.
         objects: globs of objects to collect from test folders.
+        rules: the loader whose rules decide; "" where nobody asked for any.
     """
 
     specs: tuple[str, ...]
@@ -52,6 +54,7 @@ class Settings:
     memory: int | None
     ceiling: int | None
     objects: tuple[str, ...]
+    rules: str
 
 
 def add(parser: pytest.Parser) -> None:
@@ -114,6 +117,8 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail what loads and reads other bytes than its author meant (≠)",
     )
+    option("--kernel-rules", choices=NAMES, help="the loader whose rules decide, where a case does not say")
+    parser.addini("kernel_rules", "the loader whose rules decide (--kernel-rules)", default="")
     parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
     parser.addini("kernel_objects", "globs of .bpf.o files to collect from test folders", type="args", default=[])
 
@@ -148,7 +153,14 @@ def read(config: pytest.Config) -> Settings:
         memory=chosen("memory", None),
         ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
+        rules=_rules(chosen("rules", config.getini("kernel_rules"))),
     )
+
+
+def _rules(name: str) -> str:
+    if name and name not in NAMES:
+        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(NAMES)}")
+    return name
 
 
 def _mebibytes(text: str) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from everykernel.load.programs.link import Linked
     from everykernel.load.programs.relocate import Relocated
     from everykernel.load.programs.upload import Uploaded
+    from everykernel.load.rules.rules import Rules
     from everykernel.object import Function, ObjectSpec, ProgramSpec
 
 
@@ -43,6 +44,7 @@ class Attempts:
         externs: what its externs came to.
         types: its BTF in the kernel.
         operations: the operations structs that functions are part of: map, and what it is in this kernel.
+        rules: the loader's.
 
     Attributes:
         answers: the errno that libbpf itself answers, by the names of programs about which the kernel was not asked.
@@ -57,7 +59,9 @@ class Attempts:
         externs: Resolution,
         types: Uploaded,
         operations: dict[str, tuple[Map, Union[Operations, Reason]]],
+        rules: Rules,
     ) -> None:
+        self.rules = rules
         self.spec = spec
         self.kernel = kernel
         self.relocated = relocated
@@ -69,7 +73,9 @@ class Attempts:
 
     def with_relocations(self, relocated: Relocated) -> Attempts:
         """Return what loads the same programs with other instructions."""
-        return Attempts(self.spec, self.kernel, relocated, self.object, self.externs, self.types, self.operations)
+        return Attempts(
+            self.spec, self.kernel, relocated, self.object, self.externs, self.types, self.operations, self.rules
+        )
 
     def load(self, spec: ProgramSpec, lacks: Optional[Reason] = None) -> None:
         """Load one program and keep its record; ``lacks``: not at all, for this reason."""

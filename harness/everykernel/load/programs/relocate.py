@@ -40,7 +40,12 @@ class Relocated:
 
 
 def relocate(
-    spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, btf_name: str, rejected: str = ""
+    spec: ObjectSpec,
+    programs: Iterable[ProgramSpec],
+    target: Target,
+    btf_name: str,
+    rejected: str = "",
+    manner: core.Manner = core.LIBBPF,
 ) -> Relocated:
     """Relocate these programs of an object against a kernel's types; ``btf_name`` names them in the record.
 
@@ -51,7 +56,7 @@ def relocate(
     relocations: dict[tuple[str, int], wire.Relocation] = {}
     records: list[wire.ProgramRecord] = []
     notes = dict.fromkeys(spec.notes)
-    session = core.Session(spec.btf, target) if spec.btf is not None and target.vmlinux is not None else None
+    session = core.Session(spec.btf, target, manner) if spec.btf is not None and target.vmlinux is not None else None
     done.session, done.rejected = session, rejected
     for program in programs:
         parts = reached(spec.functions[program.function], spec.functions)

@@ -1,17 +1,18 @@
-"""What libbpf would say of an object as a whole: all that it wants to be loaded, or nothing.
+"""What a loader would say of an object as a whole: all that it wants to be loaded, or nothing.
 
-The order is that of libbpf 1.8's bpf_object_prepare and bpf_object_load, which give up at the first refusal: the
-kernel's types, externs, operations structs, CO-RE, functions, the object's BTF, maps, programs, program arrays. What
-the kernel said of each map and program serves again. Done anew is only what differs for the whole: CO-RE, where a
-record ruled out a candidate (libbpf keeps one memory of candidates an object), and then each program whose instructions
-come out otherwise.
+Each step may refuse the object; which there are, and in which order, is the loader's (`Rules.whole`), who gives up at
+the first refusal. What the kernel said of each map and program serves again. Done anew is only what differs for the
+whole: CO-RE, where a record ruled out a candidate (libbpf keeps one memory of candidates an object), and then each
+program whose instructions come out otherwise.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 from everykernel import core, wire
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from everykernel.core import RelocatedProgram
     from everykernel.load.kernel.operations import Operations
     from everykernel.load.programs.upload import Uploaded
+    from everykernel.load.rules.rules import Rules
     from everykernel.object import ObjectSpec, ProgramSpec
     from everykernel.object.spec import StructOpsSpec
 
-LOADER = "libbpf"
 _NEED_TYPES = ("tracing", "lsm", "struct_ops")  # program types: libbpf's prog_needs_vmlinux_btf
 
 
@@ -54,6 +55,7 @@ class Tried:
         types: the object's BTF in the kernel.
         supplied: whether a BTF was supplied for CO-RE.
         unfilled: errno by (map, slot) of static initialisers that the kernel refused.
+        rules: the loader's.
     """
 
     spec: ObjectSpec
@@ -63,6 +65,19 @@ class Tried:
     types: Uploaded
     supplied: bool
     unfilled: Mapping[tuple[str, int], str]
+    rules: Rules
+
+    @cached_property
+    def together(self) -> Optional[RelocatedProgram]:
+        """All programs relocated with one memory, where that can make a difference."""
+        relocated = self.attempts.relocated
+        session = relocated.session
+        if session is None or not self.rules.remembers:
+            return None
+        failed = any(p.name not in relocated.programs for p in self.programs)
+        if not (session.narrowed or failed or not self.programs):
+            return None
+        return core.relocate_together(self.spec, self.programs, session)
 
 
 def autoloaded(spec: ObjectSpec, programs: list[ProgramSpec]) -> list[ProgramSpec]:
@@ -79,18 +94,13 @@ def autoloaded(spec: ObjectSpec, programs: list[ProgramSpec]) -> list[ProgramSpe
 
 
 def judge(tried: Tried) -> wire.Whole:
-    """Return what libbpf would say of the object."""
-    together: Optional[RelocatedProgram] = None
-    refusal = _opening(tried) or _kernel_types(tried) or _externs(tried) or _operations(tried)
-    if refusal is None:
-        together = _together(tried)
-        refusal = _relocations(tried, together) or _callbacks(tried) or _btf(tried) or _maps(tried)
-    refusal = refusal or _programs(tried, together) or _slots(tried)
+    """Return what the loader would say of the object."""
+    refusal = next(filter(None, (_STEPS[step](tried) for step in tried.rules.whole)), None)
     return {
-        "loader": LOADER,
+        "loader": tried.rules.name,
         "status": wire.FAILED if refusal else wire.PASSED,
         "code": refusal.code if refusal else "",
-        "errno": refusal.errno if refusal else None,
+        "errno": (refusal.errno or None) if refusal else None,
         "message": refusal.message if refusal else "",
     }
 
@@ -133,20 +143,8 @@ def _operations(tried: Tried) -> Optional[Refusal]:
     return None
 
 
-def _together(tried: Tried) -> Optional[RelocatedProgram]:
-    """Relocate all programs with one memory, where that can make a difference."""
-    relocated = tried.attempts.relocated
-    session = relocated.session
-    if session is None:
-        return None
-    failed = any(p.name not in relocated.programs for p in tried.programs)
-    if not (session.narrowed or failed or not tried.programs):
-        return None
-    return core.relocate_together(tried.spec, tried.programs, session)
-
-
-def _relocations(tried: Tried, together: Optional[RelocatedProgram]) -> Optional[Refusal]:
-    relocated = tried.attempts.relocated
+def _relocations(tried: Tried) -> Optional[Refusal]:
+    relocated, together = tried.attempts.relocated, tried.together
     if relocated.rejected and tried.spec.core_sections:
         return Refusal("btf-rejected", "EINVAL", relocated.rejected)
     if together is None or together.failed is None:
@@ -184,9 +182,9 @@ def _maps(tried: Tried) -> Optional[Refusal]:
     return None
 
 
-def _programs(tried: Tried, together: Optional[RelocatedProgram]) -> Optional[Refusal]:
+def _programs(tried: Tried) -> Optional[Refusal]:
     """Each program, in the object's order; once more where its instructions are others beside the others'."""
-    attempts = tried.attempts
+    attempts, together = tried.attempts, tried.together
     for program in tried.programs:
         record = attempts.object.programs[program.name].record
         errno = record["errno"] or attempts.answers.get(program.name, "EINVAL")
@@ -229,3 +227,17 @@ def _slots(tried: Tried) -> Optional[Refusal]:
             if errno:
                 return Refusal("load-failed", errno, f"map {made.name!r}: {errno}: slot {slot} takes no {name!r}")
     return None
+
+
+_STEPS: dict[str, Callable[[Tried], Optional[Refusal]]] = {
+    "opening": _opening,
+    "kernel_types": _kernel_types,
+    "externs": _externs,
+    "operations": _operations,
+    "relocations": _relocations,
+    "exceptions": _callbacks,
+    "btf": _btf,
+    "maps": _maps,
+    "programs": _programs,
+    "slots": _slots,
+}
