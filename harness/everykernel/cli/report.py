@@ -21,5 +21,5 @@ def report(file: Path, form: str, verbose: int) -> int:
     if form == "markdown":
         click.echo(markdown.render(found["results"], found["kernels"], found.get("run")), nl=False)
     else:
-        terminal.show(Screen(), found["results"], found["kernels"], verbose=verbose)
+        terminal.show(Screen(), found["results"], found["kernels"], found["run"].get("loaders", []), verbose=verbose)
     return 0

@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"[\\`*\[\]|~#<>&\\]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?
 
 def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: RunRecord | None = None) -> str:
     """Return the whole page."""
-    drawn = columns.grid(results, kernels)
+    drawn = columns.grid(results, kernels, run.get("loaders", []) if run else [])
     lines = ["# Kernel compatibility", ""]
     if run:
         host = run.get("host", {})
@@ -31,7 +31,7 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
         for kernel in drawn.kernels:
             found = drawn.cells.get((row, kernel["spec"]), [])
             text = " ".join("".join(m.symbol for m in marks.of_result(r)) for r in found)
-            cells.append(text or ("missing" if kernel.get("missing") else ""))
+            cells.append(text or columns.empty(kernel))
         lines.append(f"| {escape(row)} | " + " | ".join(cells) + " |")
     lines += ["", f"Three marks a cell: {', '.join(STAGES)}."]
     used = {m for found in drawn.cells.values() for r in found for m in marks.of_result(r)}
