@@ -16,8 +16,9 @@ from rich.text import Text
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport, KernelRecord, LoaderRecord
-from everykernel.report import blocks, causes, columns, marks, misreads, remarks
+from everykernel.report import blocks, causes, columns, disagreements, marks, misreads, remarks
 from everykernel.report.columns import Column, Grid
+from everykernel.report.disagreements import Refusal
 from everykernel.report.labels import labels
 from everykernel.report.marks import Mark
 
@@ -66,6 +67,15 @@ def show_failures(
     for first, *rest in found:
         console.print()
         console.print(Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)]), soft_wrap=True)
+
+
+def show_disagreements(console: Console, found: Sequence[Refusal], kernels: Sequence[str]) -> None:
+    """Print where loaders disagree: a block for each known rule, and one for each refusal that none explains."""
+    _, names = labels(list(dict.fromkeys(refusal.row for refusal in found)), _WIDE) if found else ("", {})
+    for first, *rest in disagreements.lines(found, names, kernels):
+        console.print(Text("\n").join([Text(first, "bold"), *(Text(line) for line in rest)]), soft_wrap=True)
+        console.print()
+    console.print(Text(disagreements.summary(found)), soft_wrap=True)
 
 
 def show_matrix(
