@@ -23,6 +23,10 @@ class Manner:
         resizes: whether a load or store of an integer or pointer follows the field's size.
         validates_ids: whether an instruction has to hold the type id that its record says.
         module_ids: whether the id of a module's type may stand in an instruction.
+        narrows: whether a candidate that does not match a record is out for the records of its type that follow.
+        everything: whether the records of all functions take part, whatever program is wanted, and one fails all.
+        refuses_missing: whether size and id of a type that is not there fail the record.
+        refuses_resized: whether a load or store that would have to change its size, and cannot, fails the record.
         poison: returns the bytes in place of an instruction that cannot be relocated, given it and the byte order.
     """
 
@@ -32,6 +36,10 @@ class Manner:
     resizes: bool = True
     validates_ids: bool = False
     module_ids: bool = True
+    narrows: bool = True
+    everything: bool = False
+    refuses_missing: bool = False
+    refuses_resized: bool = False
     poison: Callable[[bytes, str], bytes] = poison
 
 

@@ -173,7 +173,7 @@ class Attempts:
     def _target(self, spec: ProgramSpec) -> tuple[loading.Target, Optional[Reason]]:
         """Return what a program attaches to by BTF, or why there is nothing."""
         if not replaces(spec):
-            return loading.find_target(spec, spec.target, self.kernel)
+            return loading.find_target(spec, spec.target, self.kernel, modules=self.rules.externs.modules)
         try:
             fd, function = freplace.place(self.kernel.system, spec.target, self.object.programs)
         except NotAttached as e:
@@ -186,7 +186,8 @@ class Attempts:
             return attempt.load()
         except loading.Refused:
             btf = self.types.btf
-            changed = contexts.named(btf, linked.func_info, type_) if btf is not None and self.types.fd else None
+            tagged = self.rules.contexts and btf is not None and self.types.fd
+            changed = contexts.named(btf, linked.func_info, type_) if tagged and btf is not None else None
             if btf is None or changed is None:
                 raise
         types, func_info = changed
