@@ -1,8 +1,8 @@
 """Compare our loader, by the rules of a real loader, with that loader itself: in guests, program by program and whole.
 
-``python -m tests.conformance loaders [--loader NAME,…] [--kernels LIST] [OBJECT…]``. A pair is a program of an object on
-a kernel, or the object as a whole there. Two verdicts on a program agree as in loading.py; two on a whole object agree
-if both load it or both do not, with one errno where the library gives one that the kernel gave. What differs must be in
+``python -m tests.conformance loaders [--loader NAME,…] [--kernels LIST] [OBJECT…]``. A pair is a program of an object
+on a kernel, or the object as a whole there. Two verdicts on a program agree as in loading.py; two on a whole object
+agree if both load it or both do not, with one errno where both have one of the kernel's. What differs must be in
 loader_differences.toml, each entry of which names a rule; what cannot be compared must be excused by the library's own
 words (`LEFT_OUT`), no more of it than was looked at.
 """
@@ -43,6 +43,7 @@ from everykernel.loaders.adapter import Adapter
 from everykernel.loaders.names import REAL
 from everykernel.machine import Machines, slots
 from everykernel.machine.spec import MachineSpec
+from everykernel.object.maps import MAP_TYPE
 
 KERNELS = "5.10,6.1,6.12,7.3"
 TABLE = Path(__file__).with_name("loader_differences.toml")
@@ -138,7 +139,7 @@ def _same_errno(ours: Whole, theirs: Whole) -> bool:
 
 def _has_program_array(obj: Foreign) -> bool:
     spec = sizes.of_object(obj.data, obj.name)
-    kind = sizes.MAP_TYPE["prog_array"]
+    kind = MAP_TYPE["prog_array"]
     return spec is not None and any(one.type == kind for one in spec.maps.values())
 
 
