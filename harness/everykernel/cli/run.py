@@ -28,7 +28,7 @@ from everykernel.matrix.progress import Board
 from everykernel.matrix.records import CaseResult, CellReport, LoaderRecord
 from everykernel.matrix.results import Journal, identify
 from everykernel.matrix.sizing import Sizing
-from everykernel.report import screen, terminal
+from everykernel.report import disagreements, screen, terminal
 from everykernel.report.folder import ReportFolder
 from everykernel.report.screen import Screen
 
@@ -215,6 +215,9 @@ def _show(
     for note in campaign.cost.notes:
         out.print(screen.text(note), soft_wrap=True)
     terminal.show_failures(out, told, ledger.kernels, verbose=max(verbose, int(debugging())))
+    if loaders:
+        out.print()
+        terminal.show_disagreements(out, disagreements.find(results), [kernel["spec"] for kernel in ledger.kernels])
 
 
 def exit_code(results: list[CaseResult]) -> int:

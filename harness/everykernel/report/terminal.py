@@ -16,8 +16,9 @@ from rich.text import Text
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport, KernelRecord, LoaderRecord
-from everykernel.report import blocks, causes, columns, marks, misreads, remarks
+from everykernel.report import blocks, causes, columns, disagreements, marks, misreads, remarks
 from everykernel.report.columns import Column, Grid
+from everykernel.report.disagreements import Refusal
 from everykernel.report.labels import labels
 from everykernel.report.marks import Mark
 
@@ -27,6 +28,7 @@ _LEGEND = (
 )  # fmt: skip
 _NARROW, _WIDE = 24, 48  # characters of a row's name: less are shown where columns would not fit, never more
 _PADDING = 3  # between columns
+_SCREEN = 100  # characters of a line of the reasons, where the terminal is narrower or there is none
 
 
 def show(
@@ -60,12 +62,21 @@ def show_failures(
         _, names = _names(drawn, console.width)
         specs = [kernel["spec"] for kernel in drawn.kernels]
         why = causes.find(results, reports)
-        found = causes.lines(why, names, specs)
+        found = causes.lines(why, names, specs, max(_SCREEN, console.width))
         if command := causes.again(why):
             found.append([f"again, one cell (-v shows how for each): {command}"])
     for first, *rest in found:
         console.print()
         console.print(Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)]), soft_wrap=True)
+
+
+def show_disagreements(console: Console, found: Sequence[Refusal], kernels: Sequence[str]) -> None:
+    """Print where loaders disagree: a block for each known rule, and one for each refusal that none explains."""
+    _, names = labels(list(dict.fromkeys(refusal.row for refusal in found)), _WIDE) if found else ("", {})
+    for first, *rest in disagreements.lines(found, names, kernels):
+        console.print(Text("\n").join([Text(first, "bold"), *(Text(line) for line in rest)]), soft_wrap=True)
+        console.print()
+    console.print(Text(disagreements.summary(found)), soft_wrap=True)
 
 
 def show_matrix(
