@@ -17,21 +17,15 @@ class Manner:
 
     Attributes:
         agree: whether all candidates that match have to agree, each record by itself; if not, the candidate wins that
-            leaves the fewest of a program's records of a type unresolved.
-        modules: whether the types of kernel modules are candidates, where the kernel's own BTF has none.
-        zero_missing: whether size and id of a type that is not there are 0; if not, the instruction is poisoned.
-        resizes: whether a load or store of an integer or pointer follows the field's size.
-        validates_ids: whether an instruction has to hold the type id that its record says.
-        module_ids: whether the id of a module's type may stand in an instruction.
-        poison: returns the bytes in place of an instruction that cannot be relocated, given it and the byte order.
+            leaves the fewest of a program's records of a type unresolved (best.py), and no load or store changes its
+            width.
+        modules: whether the types of kernel modules are candidates.
+        poison: returns the bytes in place of an instruction that cannot be relocated, given it and the byte order;
+            taken where the best candidate wins.
     """
 
     agree: bool = True
     modules: bool = True
-    zero_missing: bool = True
-    resizes: bool = True
-    validates_ids: bool = False
-    module_ids: bool = True
     poison: Callable[[bytes, str], bytes] = poison
 
 

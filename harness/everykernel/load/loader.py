@@ -21,6 +21,7 @@ from everykernel.load.maps.map import ARRAY, PROG_ARRAY, STRUCT_OPS, Map
 from everykernel.load.programs import externs, whole
 from everykernel.load.programs.attempt import Attempts, replaces
 from everykernel.load.programs.decide import decide
+from everykernel.load.programs.kept import Kept
 from everykernel.load.programs.misreads import Misreads
 from everykernel.load.programs.relocate import Relocated, relocate
 from everykernel.load.programs.upload import Uploaded
@@ -224,16 +225,16 @@ class _Load:
 
     def _create_maps(self) -> None:
         spec, probes, found = self.spec, self.kernel.probes, self.object.maps
-        system = self.kernel.system
+        system, kept = self.kernel.system, Kept(spec.btf, self.rules, probes)
         for declared in spec.maps.values():
             found[declared.name] = made = Map(declared.name, declared, spec.btf, system)
-            if self._left_out(made):
+            if self._left_out(made) or self._untold(made, kept):
                 continue
             create.create(made, probes, self.types.fd, self.rules)
         stem = spec.name.rpartition("/")[2].partition(".")[0]
         for section in spec.data.values():
             found[section.name] = made = create.data_map(section, spec.btf, system)
-            if self._left_out(made):
+            if self._left_out(made) or self._untold(made, kept):
                 continue
             if section.percpu and not probes.percpu_data():
                 create.leave_out(made, "as this kernel has no variables per CPU (v7.3 has)", "map-type-unsupported")
@@ -249,6 +250,14 @@ class _Load:
             found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf, system)
             create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
             self.externs.place_kconfig(made.fd)
+
+    def _untold(self, made: Map, kept: Kept) -> bool:
+        """Whether the kernel does not take the map's types from this loader, which its record then says."""
+        reason = kept.refused((made.spec.key_type, made.spec.value_type))
+        if reason is not None:
+            create.absent(made, reason)
+            made.record["errno"] = reason.errno
+        return reason is not None
 
     def _left_out(self, made: Map) -> bool:
         """Whether the contract leaves a map out, which its record then says."""

@@ -33,7 +33,9 @@ class Reading:
         static_functions: whether functions of programs' sections may be static; the object is refused if not.
         static_maps: whether maps of .maps may be static.
         any_section: whether functions of every section are linked to what calls them, not those of .text only.
-        legacy_words: 32-bit fields of a definition in a legacy ``maps`` section that are read.
+        undefined: whether an object opens that refers to what nothing defines.
+        aliases: whether each of several names of one function is a program; the last of the symbol table is, if not.
+        optional_structs: whether operations structs of ``?`` sections are taken.
         optional: whether ``?`` before a section's name says that its programs need not load.
         no_license: what an object without a license has.
         checks: raise ObjectUnsupported or ObjectMalformed for what the loader refuses when it opens the object.
@@ -43,7 +45,9 @@ class Reading:
     static_functions: bool = False
     static_maps: bool = False
     any_section: bool = False
-    legacy_words: int = 5
+    undefined: bool = False
+    aliases: bool = True
+    optional_structs: bool = True
     optional: bool = True
     no_license: str = ""
     checks: tuple[Check, ...] = ()

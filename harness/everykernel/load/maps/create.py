@@ -74,7 +74,7 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
             inner = _create(system, _attributes(held, f"{map_.name}.inner", _types(held, btf_fd)))
         attributes = _attributes(spec, map_.name, _types(spec, btf_fd))
         map_.fd = _create(map_.system, attributes._replace(inner_fd=max(inner, 0)))
-        if spec.type == _ARENA:
+        if spec.type == _ARENA and rules.maps_arenas:
             map_.memory = system.map(map_.fd, entries * system.page_size)
             map_.memory[: len(spec.content)] = spec.content
     except MapRefused as e:

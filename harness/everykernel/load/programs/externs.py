@@ -10,6 +10,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, SizeUnknown, kinds
@@ -69,7 +70,9 @@ class Resolution:
         symbols = sorted(e.name for e in spec.externs.values() if e.section == ".ksyms")
         self.order = [e.name for e in spec.externs.values() if e.section != ".ksyms"] + symbols
         for extern in spec.externs.values():
-            if extern.section == ".kconfig" and spec.btf is not None:
+            if not extern.section:
+                self.resolved[extern.name] = _undefined(extern)
+            elif extern.section == ".kconfig" and spec.btf is not None:
                 self._kconfig(extern, spec.btf, data)
             else:
                 found = self._symbol(extern, spec.btf, kernel)
@@ -77,6 +80,14 @@ class Resolution:
                     found = found._replace(slot=self.order.index(extern.name), instead=rules.kfunc_poison)
                 self.resolved[extern.name] = found
         self.kconfig = bytes(data)
+        if rules.together:
+            self._judge_together()
+
+    def _judge_together(self) -> None:
+        """Fail every setting for the first that is missing."""
+        missing = next((self.resolved[name] for name in self.places if self.resolved[name].code), None)
+        if missing is not None:
+            self.resolved.update(dict.fromkeys(self.places, missing))
 
     def place_kconfig(self, fd: int) -> None:
         """Put the descriptor of the .kconfig map into the externs that live there."""
@@ -98,6 +109,11 @@ class Resolution:
         align = min(8, size & -size) if size else 1
         data += bytes(-len(data) % align)
         self.places[extern.name] = len(data)
+        unfit = self._rules.unfit(btf, extern)
+        if unfit:
+            data += bytes(size)
+            self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=unfit)
+            return
         text = self._setting(extern.name)
         if text is None and extern.name.startswith("CONFIG_") and not self._config:
             data += bytes(size)
@@ -105,11 +121,11 @@ class Resolution:
             # weak or not: libbpf's bpf_object__read_kconfig_file
             self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=message, errno="EINVAL")
             return
-        if text is None and not extern.weak:
+        if text is None and (self._rules.together or not extern.weak):
             data += bytes(size)
             why = "the kernel's configuration does not have it"
             errno = "ESRCH" if extern.name.startswith("CONFIG_") else "EINVAL"
-            self.resolved[extern.name] = _missing(extern, "kconfig-missing", why, errno)
+            self.resolved[extern.name] = _missing(replace(extern, weak=False), "kconfig-missing", why, errno)
             return
         try:
             data += setting_bytes(btf, type_id, size, text)
@@ -232,6 +248,12 @@ def _missing(extern: Extern, code: str, why: str, errno: str = "EINVAL") -> Reso
     """A weak extern that is missing is 0; a strong one fails the programs that use it, and libbpf with ``errno``."""
     message = f"extern {extern.name!r}: {why}"
     return Resolved("missing", code="" if extern.weak else code, message=message, errno="" if extern.weak else errno)
+
+
+def _undefined(extern: Extern) -> Resolved:
+    """What nothing defines can be no function; where its address is taken, the number in the instruction is left."""
+    message = f"symbol {extern.name!r}: nothing in the object defines it"
+    return Resolved("symbol", code="object-unsupported", message=message)
 
 
 def for_kernel(btf: Btf, places: Mapping[str, int], size: int) -> Btf:

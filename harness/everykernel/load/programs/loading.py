@@ -19,6 +19,7 @@ from everykernel.object.sections import MANY_FUNCTIONS, PROGRAM_TYPE
 if TYPE_CHECKING:
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.programs.link import Linked
+    from everykernel.load.rules.rules import Rules
     from everykernel.load.system.door import System
     from everykernel.object import ProgramSpec
 
@@ -56,13 +57,15 @@ class Target(NamedTuple):
     member: Optional[int] = None
 
 
-def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple[Target, Optional[Reason]]:
+def find_target(
+    program: ProgramSpec, target: str, kernel: KernelTypes, rules: Rules
+) -> tuple[Target, Optional[Reason]]:
     """Return the BTF type that a program attaches to, or why there is none."""
     rule = program.rule
     assert rule is not None
     if rule.attach_type in MANY_FUNCTIONS:
         return _module_of(program, target, kernel)
-    if not rule.btf:
+    if not rule.btf or (rule.attach_type or rule.type) in rules.no_targets or (not target and rules.asks_anyway):
         return Target(), None
     if not target:
         return Target(), Reason("attach-target-missing", "its section names no target", "EINVAL")
@@ -71,9 +74,13 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
     prefix, kind, what = _TARGETS.get(rule.attach_type, ("", "func", "function"))
     module, colon, function = target.partition(":")
     if not colon or module == "vmlinux":
-        number = kernel.vmlinux.find(prefix + (function or target), kind)
-        if number is not None:
-            return Target(number), None
+        name = prefix + (function or target)
+        numbers = kernel.vmlinux.find_all(name, (kind,))
+        if len(numbers) > 1 and rules.one_target:
+            why = f"{program.section}: this kernel's BTF has {len(numbers)} of {name}, any of which it may be"
+            return Target(), Reason("attach-target-missing", why)
+        if numbers:
+            return Target(numbers[0]), None
     wanted = kinds.KIND_NUMBERS[kind]
     for btf in kernel.target.modules:
         if colon and btf.name != module:

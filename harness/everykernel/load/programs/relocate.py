@@ -66,7 +66,9 @@ def relocate(
             code = "btf-rejected" if rejected else "btf-missing"
             message = f"it has {number} CO-RE records, and {rejected or 'the kernel has no BTF'}"
         else:
-            found = core.relocate_program(spec, program, session) if session else core.RelocatedProgram({}, [], None)
+            found = (
+                core.relocate_program(spec, program, session, parts) if session else core.RelocatedProgram({}, [], None)
+            )
             for applied in found.applied:
                 relocations.setdefault((applied.function.section, applied.fixup.index), applied.describe())
                 notes.update(dict.fromkeys(_moved(applied)))
