@@ -15,9 +15,11 @@ from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported,
 from everykernel.load.attach.operations import Registration
 from everykernel.load.kernel.operations import Operations, resolve
 from everykernel.load.kernel.reason import Reason
+from everykernel.load.kernel.supplied import supplied
 from everykernel.load.loaded import LoadedObject
 from everykernel.load.maps import create
 from everykernel.load.maps.map import ARRAY, PROG_ARRAY, STRUCT_OPS, Map
+from everykernel.load.programs import declared as declared_
 from everykernel.load.programs import externs, whole
 from everykernel.load.programs.attempt import Attempts, replaces
 from everykernel.load.programs.decide import decide
@@ -35,7 +37,6 @@ from everykernel.object.spec import MapSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from everykernel.architectures import Architecture
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.programs.decide import Decided
     from everykernel.load.rules.rules import Rules
@@ -98,7 +99,7 @@ def _load(
     if btf is not None:
         name = btf_name or (btf.name if isinstance(btf, Btf) else "supplied")
         try:
-            target, used = Target(_supplied(btf, name, kernel.system.architecture)), f"supplied:{name}"
+            target, used = Target(supplied(btf, name, kernel.system.architecture)), f"supplied:{name}"
         except BtfMalformed as e:
             target, used, rejected = Target(None), f"supplied:{name}", str(e)
     tried = [*decided.programs, *(p for p in spec.programs if p.name in grouped)]
@@ -106,20 +107,6 @@ def _load(
     if btf is not None and any(r["kind"] == "target_type_id" for r in relocated.stage["relocations"]):
         relocated.stage["notes"].append("target type ids are the supplied BTF's: the kernel knows no type by them")
     return _Load(decided, kernel, relocated, contract, rules).run()
-
-
-def _supplied(btf: Union[Btf, bytes], name: str, here: Architecture) -> Btf:
-    """Return a supplied BTF; raise BtfMalformed for one that is damaged or cannot be of this kernel."""
-    if not isinstance(btf, Btf):
-        btf = Btf.parse(btf, name=name, pointer_size=here.pointer_size)  # of a BTF that does not tell
-    if (btf.byteorder, btf.pointer_size) != (here.byteorder, here.pointer_size):
-        raise BtfMalformed(
-            f"is of a {8 * btf.pointer_size}-bit {btf.byteorder}-endian kernel, "
-            f"this one is {8 * here.pointer_size}-bit {here.byteorder}-endian",
-            where=btf.name,
-            remedy="supply the BTF of exactly this kernel",
-        )
-    return btf
 
 
 class _Load:
@@ -148,7 +135,7 @@ class _Load:
         began = time.monotonic()
         try:
             if self.spec.btf is not None:
-                self.types.upload(externs.for_kernel(self.spec.btf, self.externs.places, len(self.externs.kconfig)))
+                self.types.upload(declared_.for_kernel(self.spec.btf, self.externs.places, len(self.externs.kconfig)))
             self._create_maps()
             attempts = Attempts(
                 self.spec,

@@ -116,7 +116,7 @@ class MapSpec:
     inner: Optional[MapSpec] = None
     slots: tuple[tuple[int, str], ...] = ()
     legacy: bool = False
-    tail: bytes = field(default=b"", repr=False)
+    tail: bytes = field(default=b"", repr=False, compare=False)
     content: bytes = field(default=b"", repr=False)
 
 

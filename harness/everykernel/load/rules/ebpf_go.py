@@ -7,13 +7,12 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
 from everykernel.core import Manner
-from everykernel.core.patch import LDIMM64, poison
+from everykernel.core.patch import poison_kept_wide
 from everykernel.load.rules import ebpf_go_opening
 from everykernel.load.rules.libbpf import NO_ENTRIES, RING_BUFFERS
 from everykernel.load.rules.rules import Asked, ExternRules, Machine, MapRefused, Rules
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 _PERF_EVENTS, _CPUS = MAP_TYPE["perf_event_array"], MAP_TYPE["cpumap"]
 _NO_VALUES = frozenset({MAP_TYPE["ringbuf"], MAP_TYPE["arena"], _PERF_EVENTS})
 _RING = 4096  # bytes that a tool would give a ring buffer that has no size
-_SENTINEL = 0xBAD2310  # btf.COREBadRelocationSentinel
-_R10 = 10
 _KFUNC_POISON = 0xDEDC0DE  # kfuncCallPoisonBase
 # Its table is libbpf 1.7's (elf_sections.go, generated): no programs of many functions, nor tracepoints that may sleep.
 _NEWER = frozenset({"tracepoint.s", "tp.s", "raw_tracepoint.s", "raw_tp.s", "tp_btf.s"})
@@ -98,14 +95,6 @@ def unfit(btf: Btf, extern: Extern) -> str:
     return ""
 
 
-def poisoned(insn: bytes, byteorder: str) -> bytes:
-    """Return what takes an instruction's place (COREFixup.Apply): a load into r10, or a call of no helper."""
-    if insn[0] != LDIMM64:
-        return poison(b"\xb7" + bytes(7), byteorder)  # of any instruction, also one that libbpf would not relocate
-    order, registers = ("<", _R10) if byteorder == "little" else (">", _R10 << 4)
-    return struct.pack(order + "BBhi", LDIMM64, registers, 0, _SENTINEL) + bytes(8)
-
-
 def functions(name: str, prefix: str) -> tuple[str, ...]:
     """Return a kprobe's function, then the same with the prefix of system calls (link.kprobe)."""
     return name, f"{prefix}{name}"
@@ -124,7 +113,7 @@ RULES = Rules(
         optional_structs=False,
         checks=ebpf_go_opening.CHECKS,
     ),
-    manner=Manner(agree=False, poison=poisoned),
+    manner=Manner(agree=False, poison=poison_kept_wide),
     ask=ask,
     externs=ExternRules(
         settings=frozenset({"LINUX_KERNEL_VERSION", "LINUX_HAS_SYSCALL_WRAPPER"}),

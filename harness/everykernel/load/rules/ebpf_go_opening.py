@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from everykernel.object.spec import ObjectSpec
 
 _LEGACY = 20  # bytes of struct bpf_map_def: five words
-_HEADER = struct.Struct("=HBBI4I")  # of .BTF.ext, without what is on CO-RE
+_LENGTHS = 8  # offset in .BTF.ext of where information on functions starts, its length, and the same of lines
 _MAPS, _LINKED, _UNLINKED = ".maps", ".struct_ops.link", ".struct_ops"
 
 
@@ -143,8 +143,8 @@ def information(container: Elf, btf: Optional[Btf], spec: ObjectSpec) -> None:
     """Refuse a .BTF.ext without information on functions or lines (btf/ext_info.go: parseFuncInfos, parseLineInfos)."""
     order = "<" if container.byteorder == "little" else ">"
     for section in container.sections:
-        if section.name == ".BTF.ext" and btf is not None and len(section.data) >= _HEADER.size:
-            _, functions, _, lines = struct.unpack_from(f"{order}4I", section.data, _HEADER.size - 16)
+        if section.name == ".BTF.ext" and btf is not None and len(section.data) >= _LENGTHS + 16:
+            _, functions, _, lines = struct.unpack_from(f"{order}4I", section.data, _LENGTHS)
             if not functions or not lines:
                 raise ObjectUnsupported("has no information on functions or lines", where=f"{spec.name}: .BTF.ext")
 
