@@ -96,6 +96,7 @@ KEYS: dict[str, Key] = {
     "report": Key("a path", _path),
     "strict-reads": Key("true or false", _switch),
     "rules": _choice(*NAMES),
+    "loader": Key("a list of loaders, or text with commas", _texts),
 }
 
 

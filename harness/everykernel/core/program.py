@@ -130,7 +130,8 @@ def relocate_together(spec: ObjectSpec, programs: Iterable[ProgramSpec], session
     session.again()
     codes: dict[str, bytearray] = {}
     applied: list[Applied] = []
-    for function, index, record in _records(spec, {program.function for program in programs}):
+    entries = spec.functions if session.manner.everything else {program.function for program in programs}
+    for function, index, record in _records(spec, entries):
         code = codes.setdefault(function.name, bytearray(function.code))
         insn, given = _instruction(function, record, code)
         fixup = compute(record, index, session.local, session.target, given, session)

@@ -79,7 +79,9 @@ def load(
             remedy="compile it with -target bpf on this machine, or with -target bpfel or bpfeb",
         )
     try:
-        return _load(decide(spec, agreed, programs, system=kernel.system), kernel, agreed, btf, btf_name, rules)
+        return _load(
+            decide(spec, agreed, programs, system=kernel.system, rules=rules), kernel, agreed, btf, btf_name, rules
+        )
     except BtfMalformed as e:
         if spec.btf is not None and e.where.startswith(spec.btf.name):
             raise ObjectMalformed(e.message, where=e.where) from e
@@ -147,8 +149,10 @@ class _Load:
                 self.operations,
                 self.rules,
             )
+            bar = whole.bar(self._tried(attempts)) if self.rules.first else None
+            lacks = Reason(bar.code, bar.message, bar.errno) if bar else None
             for spec in sorted(self.chosen, key=replaces):  # what is replaced is loaded first
-                attempts.load(spec)
+                attempts.load(spec, lacks)
             for name, variants in self.contract.variants.items():
                 group = Group(name, variants, self.object, self.kernel, attempts.load)
                 group.keep_first()
@@ -228,14 +232,14 @@ class _Load:
                 continue
             whole = section.percpu or "." in section.name[1:]  # of the names that it has in the kernel
             title = section.name if whole else stem[: 15 - max(7, len(section.name))] + section.name
-            create.create_data(made, probes, self.types.fd, title, section.data)
+            create.create_data(made, probes, self.types.fd, title, section.data, self.rules)
         for operations in spec.struct_ops:
             self._create_operations(operations)
         if self.externs.kconfig:
             data = self.externs.kconfig
             kconfig = MapSpec(_KCONFIG, ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG | abi.F_MMAPABLE)
             found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf, system)
-            create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
+            create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data, self.rules)
             self.externs.place_kconfig(made.fd)
 
     def _untold(self, made: Map, kept: Kept) -> bool:

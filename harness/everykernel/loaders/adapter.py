@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from everykernel.errors import ToolMissing, UsageError
 from everykernel.loaders import build
+from everykernel.loaders.names import EVERY, OWN
 from everykernel.loaders.program import is_static
-from everykernel.loaders.table import LOADERS, OWN
+from everykernel.loaders.table import LOADERS
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,23}")  # a user's own: it becomes part of columns and file names
 _LIMIT = 128 << 20  # bytes of an adapter: it lies in the guest's memory
@@ -38,6 +39,11 @@ class Adapter:
     sha256: str = ""
     skipped: str = ""
 
+    @property
+    def again(self) -> str:
+        """What names it on a command line."""
+        return self.name if self.name in LOADERS else f"{self.name}={self.program}"
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -59,20 +65,20 @@ def parse(text: str, where: str = "--loader") -> list[Wanted]:
         if found.setdefault(name, one) != one:
             raise UsageError(f"loader {name!r} is two things", where=where)
     if not found:
-        raise UsageError("no loader was named", where=where, remedy=f"{OWN}, {', '.join(LOADERS)}, or NAME=PATH")
+        raise UsageError("no loader was named", where=where, remedy=f"{', '.join(EVERY)}, or NAME=PATH")
     return list(found.values())
 
 
 def _known(name: str, where: str) -> Wanted:
-    if name != OWN and name not in LOADERS:
-        nearest = difflib.get_close_matches(name, (OWN, *LOADERS), 1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {OWN}, {', '.join(LOADERS)}, or NAME=PATH"
+    if name not in EVERY:
+        nearest = difflib.get_close_matches(name, EVERY, 1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(EVERY)}, or NAME=PATH"
         raise UsageError(f"unknown loader {name!r}", where=where, remedy=hint)
     return Wanted(name)
 
 
 def _own(name: str, path: Path, where: str) -> Wanted:
-    if name == OWN or name in LOADERS or not _NAME.fullmatch(name):
+    if name in EVERY or not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is no name for a loader of your own", where=where, remedy="lower-case letters, digits, - and ."
         )
@@ -85,23 +91,23 @@ def _own(name: str, path: Path, where: str) -> Wanted:
     return Wanted(name, path.absolute())
 
 
-def prepare(wanted: Sequence[Wanted]) -> list[Adapter | None]:
+def prepare(wanted: Sequence[Wanted], tell: Callable[[str], None] = lambda line: None) -> list[Adapter | None]:
     """Return the adapters, built where need be; None stands for our own loader.
 
-    One whose toolchain is missing or too old is there too, and says why it is skipped.
+    One whose toolchain is missing or too old is there too, and says why it is skipped. ``tell`` hears of builds.
 
     Raises:
         DownloadError, CacheError, HarnessError: one cannot be built for another reason.
     """
-    return [None if one.name == OWN else _prepare(one) for one in wanted]
+    return [None if one.name == OWN else _prepare(one, tell) for one in wanted]
 
 
-def _prepare(one: Wanted) -> Adapter:
+def _prepare(one: Wanted, tell: Callable[[str], None]) -> Adapter:
     if one.path is not None:
         return Adapter(one.name, one.path, sha256=_digest(one.path))
     row = LOADERS[one.name]
     try:
-        built = build.build(row)
+        built = build.build(row, tell)
     except ToolMissing as e:
         return Adapter(one.name, version=row.version, skipped=str(e))
     return Adapter(one.name, built.program, row.version, built.toolchain, _digest(built.program))

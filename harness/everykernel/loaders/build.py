@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,10 @@ class Built:
     toolchain: str
 
 
-def build(loader: Loader) -> Built:
+def build(loader: Loader, tell: Callable[[str], None] = lambda line: None) -> Built:
     """Return a loader's adapter, built if it is not in the cache; it is kept there until this process ends.
+
+    ``tell`` hears of a build, which may take minutes.
 
     Raises:
         ToolMissing: its toolchain is missing or too old, or what it links is not installed.
@@ -59,6 +62,7 @@ def build(loader: Loader) -> Built:
     cache.hold(entry)
     with cache.lock(f"{FOLDER}/{entry.name}"):
         if not (entry / _PROGRAM).is_file():
+            tell(f"loader {loader.name}: building its adapter, {loader.library} {loader.version}, once")
             with cache.make_folder(entry) as made:
                 _make(loader, sources, toolchain, made / _PROGRAM)
     cache.touch(entry)

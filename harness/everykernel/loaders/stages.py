@@ -45,6 +45,10 @@ def load(answer: Answer, name: str, optional: Collection[str] = ()) -> wire.Stag
         told = f"{name} does not open it: {errno or ''}{': ' if errno and message else ''}{message[:_MOST]}"
         stage["status"], stage["code"], stage["message"] = wire.FAILED, REFUSED, told
         return stage
+    whole = answer.whole
+    if whole is not None and whole["status"] == wire.FAILED and not any(p["status"] == wire.PASSED for p in programs):
+        message = _message(whole["errno"], whole["message"])[:_MOST]
+        stage["status"], stage["code"], stage["message"] = wire.FAILED, REFUSED, f"{name} loads none of it: {message}"
     failed = next((p for p in programs if p["status"] == wire.FAILED and p["decides"]), None)
     if failed is not None:
         message = f"program {failed['name']!r}: {failed['message'][:_MOST]}"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from everykernel.loaders import cc, sources
 
-OWN = "own"  # our own loader: what `load` is
 RUST_TARGET = "x86_64-unknown-linux-musl"
 
 

@@ -11,27 +11,31 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UsageError
 from everykernel.kernels.supplied import Supply
 from everykernel.load.rules import named
+from everykernel.loaders import names
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
 from everykernel.matrix.ranges import KernelRange
 from everykernel.object import contract
 from everykernel.reasons import REASONS
 
+if TYPE_CHECKING:
+    from everykernel.loaders.adapter import Adapter
+
 FILENAME = "case.toml"
 
 _CASE_KEYS = (
     "object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
-    "strict-reads", "rules",
+    "strict-reads", "rules", "loaders",
 )  # fmt: skip
 _BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
-_EXPECT_KEYS = ("kernels", "arch", "btf", "program", "stage", "status", "code", "reason")
+_EXPECT_KEYS = ("kernels", "arch", "btf", "loader", "program", "stage", "status", "code", "reason")
 _BTF = ("kernel", "none", "supplied", "module")
 
 
@@ -58,6 +62,8 @@ class Case:
         contract: the loader contract, checked, and passed to the loader as it is.
         strict_reads: whether a misread fails the run stage.
         rules: the loader whose rules decide; "" where nobody asked for any.
+        loaders: who loads it where the user does not say; empty: our own loader.
+        adapter: the real loader that loads it in this cell; None: our own.
     """
 
     name: str
@@ -78,6 +84,13 @@ class Case:
     contract: tuple[tuple[str, Any], ...] = ()
     strict_reads: bool = False
     rules: str = ""
+    loaders: tuple[str, ...] = ()
+    adapter: Adapter | None = None
+
+    @property
+    def loader(self) -> str:
+        """Who loads it, by name."""
+        return self.adapter.name if self.adapter is not None else names.OWN
 
     @property
     def folder(self) -> Path:
@@ -166,6 +179,7 @@ def read(path: Path) -> Case:
         contract=_contract(_value(table, "contract", dict, where, {}), where),
         strict_reads=_value(table, "strict-reads", bool, where, False),
         rules=_choice(table, "rules", named.NAMES, where),
+        loaders=_choices(table, "loaders", names.EVERY, where),
     )
 
 
@@ -223,6 +237,7 @@ def _expectation(table: Any, where: str) -> Expectation:
         btf=_choices(table, "btf", _BTF, where),
         program=_value(table, "program", str, where),
         reason=_value(table, "reason", str, where),
+        loaders=_choices(table, "loader", names.EVERY, where),
     )
 
 

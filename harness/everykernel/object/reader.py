@@ -35,12 +35,12 @@ def read(data: bytes, name: str, reading: Reading = LIBBPF) -> ObjectSpec:
     btf, ext, ids = _types(container, by_name, name)
     notes: list[str] = []
     declared, places, map_sections = _maps(container, by_name, btf, ids, name, notes, reading)
-    data_sections = datasecs.sections(container, ids, btf)
+    data_sections = datasecs.sections(container, ids, btf, reading.variables)
     externs = _externs(container, btf, ids, name, undefined=reading.undefined)
     arena = _arena(declared, by_name)
     layout = Layout(container, ext, places, map_sections, data_sections, externs, name, {}, arena, reading)
     code = functions(layout, notes)
-    if btf is not None:
+    if btf is not None and reading.exceptions:
         code = with_exceptions(code, btf)
     programs = _programs(code, reading)
     spec = ObjectSpec(
@@ -117,7 +117,7 @@ def _maps(
         section = by_name[".maps"]
         holders.add(section.number)
         try:
-            here = maps.declared(btf, container.symbols, section, ids[".maps"], name, static=reading.static_maps)
+            here = maps.declared(btf, container.symbols, section, ids[".maps"], name, reading)
             relocations = container.relocations.get(section.number, [])
             found.update(maps.with_slots(btf, ids[".maps"], here, relocations, name))
         except BtfMalformed as e:

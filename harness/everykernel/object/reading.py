@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
-from everykernel.object import sections
+from everykernel.object import datasecs, maps, sections
 from everykernel.object.sections import SectionRule
 
 if TYPE_CHECKING:
-    from everykernel.btf import Btf
+    from everykernel.btf import Btf, kinds
     from everykernel.object.elf import Elf
-    from everykernel.object.spec import ObjectSpec
+    from everykernel.object.spec import MapSpec, ObjectSpec
 
     Check = Callable[[Elf, Optional[Btf], ObjectSpec], None]
 
@@ -32,6 +32,10 @@ class Reading:
         match: returns the rule for a section's name (without ``?``) and its target; no rule for one that is unknown.
         static_functions: whether functions of programs' sections may be static; the object is refused if not.
         static_maps: whether maps of .maps may be static.
+        definition: returns what the struct of a map of .maps says, given the BTF, the map's name, the struct and where
+            it is; raises ObjectMalformed or ObjectUnsupported.
+        variables: whether a section of this name and size holds global variables, which become a map.
+        exceptions: whether the functions that catch exceptions are linked to the programs that name them.
         any_section: whether functions of every section are linked to what calls them, not those of .text only.
         undefined: whether an object opens that refers to what nothing defines.
         aliases: whether each of several names of one function is a program; the last of the symbol table is, if not.
@@ -44,6 +48,9 @@ class Reading:
     match: Match = sections.match
     static_functions: bool = False
     static_maps: bool = False
+    definition: Callable[[Btf, str, kinds.Struct, str], MapSpec] = maps.definition
+    variables: Callable[[str, int], bool] = datasecs.holds_variables
+    exceptions: bool = True
     any_section: bool = False
     undefined: bool = False
     aliases: bool = True

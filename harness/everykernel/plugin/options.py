@@ -40,6 +40,7 @@ class Settings:
         ceiling: MiB that a guest gets at most where none was asked for; None: the usual.
         objects: globs of objects to collect from test folders.
         rules: the loader whose rules decide; "" where nobody asked for any.
+        loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
     """
 
     specs: tuple[str, ...]
@@ -55,6 +56,7 @@ class Settings:
     ceiling: int | None
     objects: tuple[str, ...]
     rules: str
+    loaders: str | None
 
 
 def add(parser: pytest.Parser) -> None:
@@ -118,6 +120,13 @@ def add(parser: pytest.Parser) -> None:
         help="fail what loads and reads other bytes than its author meant (≠)",
     )
     option("--kernel-rules", choices=NAMES, help="the loader whose rules decide, where a case does not say")
+    option(
+        "--kernel-loader",
+        metavar="LIST",
+        help="who loads cases and objects, separated by commas: own (default), libbpf, ebpf-go, aya, or NAME=PATH of "
+        "an adapter of your own; each has a fresh kernel for each",
+    )
+    parser.addini("kernel_loader", "who loads cases and objects (--kernel-loader)", type="args", default=[])
     parser.addini("kernel_rules", "the loader whose rules decide (--kernel-rules)", default="")
     parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
     parser.addini("kernel_objects", "globs of .bpf.o files to collect from test folders", type="args", default=[])
@@ -154,6 +163,7 @@ def read(config: pytest.Config) -> Settings:
         ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
         rules=_rules(chosen("rules", config.getini("kernel_rules"))),
+        loaders=_loaders(chosen("loader", config.getini("kernel_loader"))),
     )
 
 
@@ -161,6 +171,10 @@ def _rules(name: str) -> str:
     if name and name not in NAMES:
         raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(NAMES)}")
     return name
+
+
+def _loaders(listed: str | list[str]) -> str | None:
+    return listed if isinstance(listed, str) else ",".join(listed) or None
 
 
 def _mebibytes(text: str) -> int:

@@ -23,8 +23,7 @@ _PARTICULARS = 4  # that are shown of a cause; cells that have another are named
 _NAMED, _PROGRAMS = 40, 2  # rows and programs that are named in a line
 _LINES = 3  # of a log or console that are shown
 _LOOKED_AT = 100  # lines of a log from its end
-_FITS = 98  # characters of a line that says both what and where
-_LONG = 190  # characters of what is said, and of a log's line
+_WIDTH = 100  # characters of a line, where nobody says how wide the screen is
 _KEPT = 1000  # characters of what is said that are compared
 
 # An errno that says no more than that the verifier had its reasons.
@@ -113,20 +112,24 @@ def find(results: Sequence[CaseResult], reports: Sequence[CellReport] = ()) -> l
     return sorted(found.values(), key=lambda cause: -len(cause.cells))
 
 
-def lines(found: Sequence[Cause], labels: Mapping[str, str], kernels: Sequence[str]) -> list[list[str]]:
+def lines(
+    found: Sequence[Cause], labels: Mapping[str, str], kernels: Sequence[str], width: int = _WIDTH
+) -> list[list[str]]:
     """Return a block of printable lines for each cause, the first of which says most.
 
-    What to do is said once a code, where the evidence is once a cell.
+    What to do is said once a code, where the evidence is once a cell. What is said first may take two lines of the
+    screen, its likes and a log's lines one each; the whole is in results.json. Rows are all named.
 
     Args:
         found: the causes.
         labels: what each row is called.
         kernels: the columns, in order.
+        width: characters of the screen's lines.
     """
     told: set[str] = set()
     shown = []
     for cause in found:
-        block = _block(cause, labels, kernels)
+        block = _block(cause, labels, kernels, width)
         if cause.code in REASONS and cause.code not in told:
             block.append(f"  hint: {REASONS[cause.code].remedy}")
         evidence = next((cell["evidence"] for cell in cause.cells.values() if cell.get("evidence")), None)
@@ -142,30 +145,33 @@ def again(found: Sequence[Cause]) -> str:
     return short(next((cell["again"] for cause in found for cell in cause.cells.values() if cell.get("again")), ""))
 
 
-def _block(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str]) -> list[str]:
+def _block(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str], width: int) -> list[str]:
     """Return what a cause says, of which rows and kernels, and the end of its log."""
     number = len(cause.cells)
     count = f"({number} cell{'' if number == 1 else 's'})"
     head = f"{cause.stage}: {cause.code}" if cause.stage else cause.code
-    every = [(_brief(text + one.place), where(one, labels, kernels)) for text, one in cause.particulars.items()]
+    every = [(f"  {text}{one.place}", where(one, labels, kernels)) for text, one in cause.particulars.items()]
     most = _PARTICULARS if len(every) > _PARTICULARS + 1 else len(every)
     if len(every) == 1:
-        found = [f"{head}: {every[0][0]} {count}", f"  {every[0][1]}"]
+        text = _brief(f"{head}: {every[0][0].strip()}", 2 * width - len(count) - 1)
+        found = [f"{text} {count}", f"  {every[0][1]}"]
     else:
         found = [f"{head} {count}"]
-        for text, cells in every[:most]:
-            joined = f"  {text}: {cells}"
-            found += [joined] if len(joined) <= _FITS else [f"  {text}", f"      {cells}"]
+        for number, (text, cells) in enumerate(every[:most]):
+            joined = f"{text}: {cells}"
+            brief = _brief(text, width if number else 2 * width)
+            found += [joined] if len(joined) <= width else [brief, f"      {cells}"]
     if len(every) > most:
         rest = list(cause.particulars.values())[most:]
         others = Particular("", {key: cell for one in rest for key, cell in one.cells.items()})
         found.append(f"  … and {len(rest)} more like it: {where(others, labels, kernels)}")
     told = next(iter(cause.particulars))
     new = [line for line in cause.log if line.strip() not in told]
-    shown = cause.report.lines(1) if cause.report is not None else new[-_LINES:]
+    shown = new[-_LINES:] if cause.report is None else cause.report.lines(1)
+    fits = width if cause.report is None else 2 * width  # the kernel's sentences are long ones
     if shown and len(every) > 1:
         found.append(f"  {cause.logged}, its log:")
-    return found + [f"    | {_brief(line)}" for line in shown]
+    return found + [_brief(f"    | {line}", fits) for line in shown]
 
 
 def shape(text: str) -> str:
@@ -173,9 +179,9 @@ def shape(text: str) -> str:
     return _WORD.sub(lambda word: "·" if _SIGN.search(word[0]) else word[0], text)
 
 
-def _brief(text: str) -> str:
-    """Return a text as the screen shows it: the whole is in results.json."""
-    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+def _brief(text: str, most: int) -> str:
+    """Return a text in ``most`` characters at most: the whole is in results.json."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _logs(result: CaseResult) -> dict[tuple[str, str], str]:
@@ -199,7 +205,7 @@ def where(one: Particular, labels: Mapping[str, str], kernels: Sequence[str], na
     """
     by_row: dict[str, dict[str, None]] = {}
     for cell in one.cells.values():
-        by_row.setdefault(records.row(cell), {}).setdefault(cell.get("kernel", "?"))
+        by_row.setdefault(records.row(cell), {}).setdefault(records.column(cell))
     by_kernels: dict[tuple[str, ...], list[str]] = {}
     for row, of in by_row.items():
         by_kernels.setdefault(tuple(of), []).append(labels.get(row, row))

@@ -28,14 +28,6 @@ if TYPE_CHECKING:
     from everykernel.load.system.door import System
 
 _RING_BUFFERS = frozenset({MAP_TYPE["ringbuf"], MAP_TYPE["user_ringbuf"]})
-# Types whose keys and values the kernel does not describe by BTF: libbpf leaves the types out (bpf_object__create_map).
-_NO_BTF = frozenset(
-    MAP_TYPE[n]
-    for n in (
-        "perf_event_array", "cgroup_array", "stack_trace", "array_of_maps", "hash_of_maps", "devmap", "devmap_hash",
-        "cpumap", "xskmap", "sockmap", "sockhash", "queue", "stack", "arena", "ringbuf", "user_ringbuf", "prog_array",
-    )
-)  # fmt: skip
 PERCPU_ARRAY = MAP_TYPE["percpu_array"]
 _ARENA, _STACK_TRACE = MAP_TYPE["arena"], MAP_TYPE["stack_trace"]
 
@@ -43,8 +35,8 @@ _ARENA, _STACK_TRACE = MAP_TYPE["arena"], MAP_TYPE["stack_trace"]
 def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
     """Create a map as a loader with these rules asks for it; its record tells what came of it.
 
-    Stacks without a size of their own get room for the deepest that the kernel takes. What is decided is noted. An
-    arena has to be mapped before programs use it.
+    Stacks without a size of their own get room for the deepest that the kernel takes, where a tool can set it. What is
+    decided is noted. An arena has to be mapped before programs use it.
     """
     record, system = map_.record, map_.system
     try:
@@ -56,7 +48,7 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
     record["key_size"], record["value_size"], record["max_entries"] = map_.spec.key_size, map_.spec.value_size, entries
     if note:
         record["note"] = note
-    if map_.spec.type == _STACK_TRACE and not map_.spec.value_size:
+    if map_.spec.type == _STACK_TRACE and not map_.spec.value_size and "value_size" in rules.settable:
         size = record["value_size"] = 8 * _stack_depth(system)
         map_.spec = replace(map_.spec, value_size=size)
         record["note"] = ", ".join(filter(None, (note, f"value_size was 0: {size}, the deepest stack of this kernel")))
@@ -71,9 +63,9 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
     try:
         if spec.inner is not None:
             held, _ = rules.ask(spec.inner, machine_of(system))
-            inner = _create(system, _attributes(held, f"{map_.name}.inner", _types(held, btf_fd)))
-        attributes = _attributes(spec, map_.name, _types(spec, btf_fd))
-        map_.fd = _create(map_.system, attributes._replace(inner_fd=max(inner, 0)))
+            inner = _create(system, _typed(held, f"{map_.name}.inner", btf_fd, rules), rules)
+        attributes = _typed(spec, map_.name, btf_fd, rules)
+        map_.fd = _create(map_.system, attributes._replace(inner_fd=max(inner, 0)), rules)
         if spec.type == _ARENA and rules.maps_arenas:
             map_.memory = system.map(map_.fd, entries * system.page_size)
             map_.memory[: len(spec.content)] = spec.content
@@ -133,9 +125,13 @@ def absent(map_: Map, reason: Reason) -> None:
     map_.record["message"] = f"map {map_.name!r}: {reason.message}"
 
 
-def _types(spec: MapSpec, btf_fd: int) -> int:
-    """Return the descriptor of the object's BTF if the kernel is to know the map's types, else 0."""
-    return btf_fd if spec.type not in _NO_BTF and (spec.key_type or spec.value_type) else 0
+def _typed(spec: MapSpec, name: str, btf_fd: int, rules: Rules) -> abi.MapAttributes:
+    """Return what the kernel is asked for, with the map's types if it is to know them."""
+    if spec.type in rules.untyped or not (spec.key_type or spec.value_type):
+        return _attributes(spec, name, 0)
+    if not btf_fd and not rules.types_optional:  # then the kernel finds no BTF, and refuses the map
+        return _attributes(spec, name, 0)._replace(key_type=spec.key_type, value_type=spec.value_type)
+    return _attributes(spec, name, btf_fd)
 
 
 def machine_of(system: System) -> Machine:
@@ -167,12 +163,12 @@ def _attributes(spec: MapSpec, name: str, btf_fd: int) -> abi.MapAttributes:
     )
 
 
-def _create(system: System, attributes: abi.MapAttributes) -> int:
-    """Create a map; where the kernel refuses its types, without them (as libbpf does)."""
+def _create(system: System, attributes: abi.MapAttributes, rules: Rules) -> int:
+    """Create a map; where the kernel refuses its types, without them, if the loader does so."""
     try:
         return system.bpf(abi.MAP_CREATE, attributes.fields())
     except OSError:
-        if not attributes.btf_fd:
+        if not attributes.btf_fd or not rules.types_optional:
             raise
     return system.bpf(abi.MAP_CREATE, attributes._replace(btf_fd=0, key_type=0, value_type=0).fields())
 
@@ -218,7 +214,7 @@ def data_map(section: DataSection, btf: Optional[Btf], system: System) -> Map:
     return Map(section.name, spec, btf, system)
 
 
-def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes) -> None:
+def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes, rules: Rules) -> None:
     """Create and fill the map of a section of global variables; freeze a read-only one.
 
     ``data`` may be empty: zeros. Where the kernel cannot map arrays into memory (before Linux commit fc9702273e2e, in
@@ -228,12 +224,12 @@ def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes)
     attributes = _attributes(spec, title, btf_fd if spec.value_type else 0)
     try:
         try:
-            map_.fd = _create(map_.system, attributes)
+            map_.fd = _create(map_.system, attributes, rules)
         except OSError:
             if not spec.flags & abi.F_MMAPABLE:
                 raise
             map_.spec = replace(spec, flags=spec.flags & ~abi.F_MMAPABLE)
-            map_.fd = _create(map_.system, attributes._replace(flags=spec.flags & ~abi.F_MMAPABLE))
+            map_.fd = _create(map_.system, attributes._replace(flags=spec.flags & ~abi.F_MMAPABLE), rules)
         key, value = bytearray(4), bytearray(data)
         if any(data):
             flags = abi.F_ALL_CPUS if spec.type == PERCPU_ARRAY else 0

@@ -211,7 +211,8 @@ class Attempts:
             return attempt.load()
         except loading.Refused:
             btf = self.types.btf
-            changed = contexts.named(btf, linked.func_info, type_) if btf is not None and self.types.fd else None
+            tagged = self.rules.contexts and btf is not None and self.types.fd
+            changed = contexts.named(btf, linked.func_info, type_) if tagged and btf is not None else None
             if btf is None or changed is None:
                 raise
         types, func_info = changed

@@ -61,7 +61,7 @@ def find_target(
     program: ProgramSpec, target: str, kernel: KernelTypes, rules: Rules
 ) -> tuple[Target, Optional[Reason]]:
     """Return the BTF type that a program attaches to, or why there is none."""
-    rule = program.rule
+    rule, modules = program.rule, rules.externs.modules
     assert rule is not None
     if rule.attach_type in MANY_FUNCTIONS:
         return _module_of(program, target, kernel)
@@ -72,7 +72,7 @@ def find_target(
     if kernel.vmlinux is None:
         return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}", "ESRCH")
     prefix, kind, what = _TARGETS.get(rule.attach_type, ("", "func", "function"))
-    module, colon, function = target.partition(":")
+    module, colon, function = target.partition(":") if modules else (target, "", "")
     if not colon or module == "vmlinux":
         name = prefix + (function or target)
         numbers = kernel.vmlinux.find_all(name, (kind,))
@@ -82,7 +82,7 @@ def find_target(
         if numbers:
             return Target(numbers[0]), None
     wanted = kinds.KIND_NUMBERS[kind]
-    for btf in kernel.target.modules:
+    for btf in kernel.target.modules if modules else ():
         if colon and btf.name != module:
             continue
         name = prefix + (function if colon else target)

@@ -58,15 +58,16 @@ def relocate(
     notes = dict.fromkeys(spec.notes)
     session = core.Session(spec.btf, target, manner) if spec.btf is not None and target.vmlinux is not None else None
     done.session, done.rejected = session, rejected
+    all_ = core.relocate_together(spec, spec.programs, session) if session and manner.everything else None
     for program in programs:
         parts = reached(spec.functions[program.function], spec.functions)
         code, message = "", ""
-        number = sum(len(f.core) for f in parts)
+        number = sum(len(f.core) for f in (spec.functions.values() if manner.everything else parts))
         if session is None and number:
             code = "btf-rejected" if rejected else "btf-missing"
             message = f"it has {number} CO-RE records, and {rejected or 'the kernel has no BTF'}"
         else:
-            found = (
+            found = all_ or (
                 core.relocate_program(spec, program, session, parts) if session else core.RelocatedProgram({}, [], None)
             )
             for applied in found.applied:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 from everykernel import core, wire
 from everykernel.load.kernel.reason import Reason
-from everykernel.load.maps.map import PROG_ARRAY
+from everykernel.load.maps.map import PROG_ARRAY, type_name
 from everykernel.load.programs.attempt import Attempts, replaces
 from everykernel.load.programs.link import reached
 from everykernel.load.programs.relocate import Relocated
@@ -93,9 +93,14 @@ def autoloaded(spec: ObjectSpec, programs: list[ProgramSpec]) -> list[ProgramSpe
     return found
 
 
+def bar(tried: Tried) -> Optional[Refusal]:
+    """Return why no program of the object is tried at all, where the loader decides so."""
+    return next(filter(None, (_STEPS[step](tried) for step in tried.rules.first)), None)
+
+
 def judge(tried: Tried) -> wire.Whole:
     """Return what the loader would say of the object."""
-    refusal = next(filter(None, (_STEPS[step](tried) for step in tried.rules.whole)), None)
+    refusal = bar(tried) or next(filter(None, (_STEPS[step](tried) for step in tried.rules.whole)), None)
     return {
         "loader": tried.rules.name,
         "status": wire.FAILED if refusal else wire.PASSED,
@@ -183,11 +188,30 @@ def _maps(tried: Tried) -> Optional[Refusal]:
     return None
 
 
+def _known_maps(tried: Tried) -> Optional[Refusal]:
+    """Maps of types that the loader has nothing for, which it finds when they are there."""
+    known = tried.rules.maps_known
+    for found in tried.spec.maps.values():
+        if known is not None and found.type not in known:
+            why = f"map {found.name!r}: {tried.rules.name} has nothing for maps of type {type_name(found.type)}"
+            return Refusal("object-unsupported", "", why)
+    return None
+
+
+def _types_of_use(tried: Tried) -> Optional[Refusal]:
+    """The object's BTF, where CO-RE or a program that is for one place in the kernel needs it there."""
+    needs = tried.spec.core_sections or any(p.rule is not None and p.rule.btf for p in tried.spec.programs)
+    if not (tried.types.refused and needs):
+        return None
+    return Refusal("btf-rejected", tried.types.refused, "the kernel refuses the object's BTF")
+
+
 def _programs(tried: Tried) -> Optional[Refusal]:
     """Each program, in the object's order; once more where its instructions are others beside the others'."""
     attempts, together = tried.attempts, tried.together
     for program in tried.programs:
-        if program.rule is None and tried.rules.skips_unknown:
+        skipped = program.rule is None and tried.rules.skips_unknown
+        if skipped or (replaces(program) and not tried.rules.extensions):
             continue
         record = attempts.object.programs[program.name].record
         errno = record["errno"] or _by_itself(tried, attempts, program)
@@ -245,7 +269,9 @@ _STEPS: dict[str, Callable[[Tried], Optional[Refusal]]] = {
     "relocations": _relocations,
     "exceptions": _callbacks,
     "btf": _btf,
+    "types_of_use": _types_of_use,
     "maps": _maps,
+    "known_maps": _known_maps,
     "programs": _programs,
     "slots": _slots,
 }

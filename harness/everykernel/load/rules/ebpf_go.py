@@ -127,6 +127,7 @@ RULES = Rules(
     foreign_order=True,
     no_targets=frozenset({"lsm_cgroup", "trace_fsession", "ext"}),
     asks_anyway=True,
+    contexts=False,
     one_target=True,
     whole=("maps", "programs", "slots"),
     remembers=False,

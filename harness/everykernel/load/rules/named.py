@@ -5,11 +5,11 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from everykernel.load.rules import ebpf_go, libbpf
+from everykernel.load.rules import aya, ebpf_go, libbpf
 from everykernel.load.rules.rules import Rules
 from everykernel.object.contract import known
 
-RULES: dict[str, Rules] = {rules.name: rules for rules in (libbpf.RULES, ebpf_go.RULES)}
+RULES: dict[str, Rules] = {rules.name: rules for rules in (libbpf.RULES, ebpf_go.RULES, aya.RULES)}
 NAMES = tuple(RULES)
 DEFAULT = libbpf.RULES
 

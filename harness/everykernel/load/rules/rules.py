@@ -7,14 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.core.manner import Manner
+from everykernel.object.maps import MAP_TYPE
 from everykernel.object.reading import Reading
 
 if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.object.spec import Extern, MapSpec
+
+
+# Types whose keys and values the kernel does not describe by BTF: libbpf leaves the types out (bpf_object__create_map).
+UNTYPED = frozenset(
+    MAP_TYPE[n]
+    for n in (
+        "perf_event_array", "cgroup_array", "stack_trace", "array_of_maps", "hash_of_maps", "devmap", "devmap_hash",
+        "cpumap", "xskmap", "sockmap", "sockhash", "queue", "stack", "arena", "ringbuf", "user_ringbuf", "prog_array",
+    )
+)  # fmt: skip
 
 
 class Machine(NamedTuple):
@@ -78,7 +89,16 @@ class Rules:
         asks_anyway: whether the kernel is asked about a program whose section names no target, or that is part of no
             operations struct.
         one_target: whether a target of which the kernel has several is refused.
+        first: the steps of those in ``whole`` that are taken before any program is tried: what they refuse, no program
+            survives.
+        settable: the sizes of a map that a tool can set before it is created.
+        untyped: the types of maps whose keys and values are not described by BTF.
+        types_optional: whether a map is created without BTF where the kernel refuses it with.
+        contexts: whether a program that is refused is tried with the context's type in the place of its tag.
+        maps_known: the types of maps that an object may have, None: any.
         whole: the steps in which the object as a whole is judged, in order (`load.programs.whole`).
+        extensions: whether programs that replace a function of another belong to the object as a whole; a tool loads
+            them by hand if not.
         remembers: whether the programs of an object share one memory of candidates.
         answers: whether the loader has an errno for what it refuses by itself.
         skips_unknown: whether programs of unknown sections are left out of the object as a whole.
@@ -98,7 +118,14 @@ class Rules:
     no_targets: frozenset[str] = frozenset()
     asks_anyway: bool = False
     one_target: bool = False
+    first: tuple[str, ...] = ()
+    settable: frozenset[str] = frozenset({"max_entries", "key_size", "value_size"})
+    untyped: frozenset[int] = UNTYPED
+    types_optional: bool = True
+    contexts: bool = True
+    maps_known: Optional[frozenset[int]] = None
     whole: tuple[str, ...] = ()
+    extensions: bool = True
     remembers: bool = True
     answers: bool = True
     skips_unknown: bool = False

@@ -86,18 +86,9 @@ static void say_map(struct bpf_map *map, const char *status, int err, const char
 	say_end();
 }
 
-static int error_of_map(const char *name)
-{
-	for (int i = 0; i < shared->out.count; i++)
-		if (!strcmp(shared->out.maps[i].name, name))
-			return shared->out.maps[i].err;
-	return 0;
-}
-
 /* Create the maps, one attempt more for each that the kernel refuses. */
 static void maps(void)
 {
-	static char words_of[LEFT_OUT][2048];
 	struct left_out *out = &shared->out;
 	struct bpf_object *obj;
 	struct bpf_map *map;
@@ -111,26 +102,22 @@ static void maps(void)
 		prepare_maps(obj, &request, out);
 		choose(obj, -1);
 		err = -bpf_object__load(obj);
-		if (!err || !words.refused_map[0] || out->count == LEFT_OUT || is_left_out(out, words.refused_map))
+		if (!err || !words.refused_map[0] || out->count == LEFT_OUT || left_out_as(out, words.refused_map) >= 0)
 			break;
 		snprintf(out->maps[out->count].name, sizeof(out->maps[0].name), "%s", words.refused_map);
-		snprintf(words_of[out->count], sizeof(words_of[0]), "%s", words_last());
+		snprintf(out->maps[out->count].words, sizeof(out->maps[0].words), "%s", words_last());
 		out->maps[out->count++].err = err;
 		close_object(obj);
 	}
 	bpf_object__for_each_map(map, obj) {
-		const char *name = bpf_map__name(map), *message = "";
-		int refused = error_of_map(name);
+		int refused = left_out_as(out, bpf_map__name(map));
 
-		for (int i = 0; i < out->count; i++)
-			if (!strcmp(out->maps[i].name, name))
-				message = words_of[i];
-		if (refused)
-			say_map(map, "failed", refused, message);
+		if (refused >= 0)
+			say_map(map, "failed", out->maps[refused].err, out->maps[refused].words);
 		else if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
 			say_map(map, "skipped", 0, "created with its programs");
 		else
-			say_map(map, err ? "not-reached" : "passed", 0, err ? words_last() : "");
+			say_map(map, err ? "skipped" : "passed", 0, err ? words_last() : "");
 	}
 }
 
@@ -175,7 +162,7 @@ static void note_program(struct bpf_program *prog)
 static void load_one(struct bpf_object *obj, struct bpf_program *prog)
 {
 	const char *by;
-	int err, map_err;
+	int err, refused;
 
 	prepare_maps(obj, &request, &shared->out);
 	err = -bpf_object__load(obj);
@@ -184,10 +171,10 @@ static void load_one(struct bpf_object *obj, struct bpf_program *prog)
 	else if (!err && bpf_program__fd(prog) < 0)
 		err = EBADF; /* left alone: a struct_ops program whose map was left out */
 	by = words.kernel_refused ? "kernel" : words.refused_map[0] ? "map" : "loader";
-	map_err = refused_for(obj, prog, &shared->out);
+	refused = refused_for(obj, prog, &shared->out);
 	say_raw(words_relocations());
-	if (map_err)
-		say_program(map_err, "map", words_last(), 0);
+	if (refused >= 0)
+		say_program(shared->out.maps[refused].err, "map", shared->out.maps[refused].words, 0);
 	else
 		say_program(err, by, words_last(), verified(prog));
 }

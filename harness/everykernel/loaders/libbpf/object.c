@@ -68,7 +68,7 @@ void prepare_maps(struct bpf_object *obj, const struct request *request, const s
 		size_map(map, request);
 		if (!request->pins)
 			bpf_map__set_pin_path(map, NULL);
-		if (is_left_out(out, bpf_map__name(map)))
+		if (left_out_as(out, bpf_map__name(map)) >= 0)
 			bpf_map__set_autocreate(map, false);
 	}
 }
@@ -110,40 +110,31 @@ struct bpf_program *choose(struct bpf_object *obj, int position)
 	return chosen;
 }
 
-bool is_left_out(const struct left_out *out, const char *map)
+int left_out_as(const struct left_out *out, const char *map)
 {
 	for (int i = 0; i < out->count; i++)
 		if (!strcmp(out->maps[i].name, map))
-			return true;
-	return false;
-}
-
-static int error_of(const struct left_out *out, const char *map)
-{
-	for (int i = 0; i < out->count; i++)
-		if (!strcmp(out->maps[i].name, map))
-			return out->maps[i].err;
-	return 0;
+			return i;
+	return -1;
 }
 
 int refused_for(struct bpf_object *obj, struct bpf_program *prog, const struct left_out *out)
 {
 	const struct bpf_insn *insns = bpf_program__insns(prog);
 	struct bpf_map *map;
-	int err = 0;
+	int found = -1;
 
-	for (size_t i = 0; !err && i < bpf_program__insn_cnt(prog); i++) {
+	for (size_t i = 0; found < 0 && i < bpf_program__insn_cnt(prog); i++) {
 		int index = 0, wanted = insns[i].imm - POISON_MAP;
 
 		if (insns[i].code != (BPF_JMP | BPF_CALL) || wanted < 0 || wanted >= POISON_MAPS)
 			continue;
 		bpf_object__for_each_map(map, obj)
 			if (index++ == wanted)
-				err = error_of(out, bpf_map__name(map));
+				found = left_out_as(out, bpf_map__name(map));
 	}
 	bpf_object__for_each_map(map, obj)
-		if (!err && bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS && is_left_out(out, bpf_map__name(map)) &&
-		    clear_struct_ops(obj, map, prog))
-			err = error_of(out, bpf_map__name(map));
-	return err;
+		if (found < 0 && bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS && clear_struct_ops(obj, map, prog))
+			found = left_out_as(out, bpf_map__name(map));
+	return found;
 }

@@ -13,6 +13,7 @@ struct left_out {
 	struct {
 		char name[512];
 		int err;
+		char words[1024]; /* what libbpf said of it */
 	} maps[LEFT_OUT];
 };
 
@@ -25,7 +26,8 @@ void prepare_maps(struct bpf_object *obj, const struct request *request, const s
 /* Have only the program at this position loaded, and only the struct_ops maps that hold it; NULL past the last. */
 struct bpf_program *choose(struct bpf_object *obj, int position);
 
-bool is_left_out(const struct left_out *out, const char *map);
+/* Return which of the maps that are left out this one is, -1 for none. */
+int left_out_as(const struct left_out *out, const char *map);
 
-/* What the kernel said of the first map that the program uses and that is left out, 0 if it uses none. */
+/* Return which of the maps that are left out the program uses first, -1 for none. */
 int refused_for(struct bpf_object *obj, struct bpf_program *prog, const struct left_out *out);
