@@ -4,11 +4,14 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-struct irq_info___any { int irq; } __attribute__((preserve_access_index));
-SEC("kprobe/do_exit") int one(void *ctx)
+struct irq_info { unsigned evtchn; unsigned irq; } __attribute__((preserve_access_index));
+unsigned a, b;
+
+SEC("raw_tp/sys_enter") int one(void *ctx)
 {
-	struct irq_info___any *info = ctx;
-	return bpf_core_field_offset(info->irq);
+	a = BPF_CORE_READ((struct irq_info *)bpf_get_current_task(), evtchn);
+	b = BPF_CORE_READ((struct irq_info *)bpf_get_current_task(), irq);
+	return 0;
 }
 
 char _license[] SEC("license") = "GPL";
