@@ -230,7 +230,7 @@ def where(one: Particular, labels: Mapping[str, str], kernels: Sequence[str], na
     """
     by_row: dict[str, dict[str, None]] = {}
     for cell in one.cells.values():
-        by_row.setdefault(records.row(cell), {}).setdefault(cell.get("kernel", "?"))
+        by_row.setdefault(records.row(cell), {}).setdefault(records.column(cell))
     by_kernels: dict[str, list[str]] = {}
     for row, of in by_row.items():
         by_kernels.setdefault(", ".join(ranges(list(of), kernels)), []).append(labels.get(row, row))

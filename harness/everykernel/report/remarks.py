@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from everykernel import wire
+from everykernel.loaders.names import OWN
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix.records import CaseResult
 from everykernel.report import causes
@@ -55,8 +56,9 @@ def _of_cell(result: CaseResult) -> Iterator[str]:
         if made.get("note"):
             yield from _worth(f"map {made.get('name')!r}: {made['note']}")
     granted, asked = result.get("granted", {}).get("memory", 0), result.get("machine", {}).get("memory")
+    usual = MachineSpec.memory if result.get("loader", OWN) == OWN else 2 * MachineSpec.memory  # footprint.LIBRARY
     told = any(re.search(rf"\b{granted}\b", note) for note in result.get("notes", []))  # by what chose the size
-    if granted > (asked or MachineSpec.memory) and not told:
+    if granted > (asked or usual) and not told:
         yield f"its guest was given {granted} MiB of memory"
     whole = load.get("whole", {})
     if whole.get("status") == wire.FAILED and load.get("status") == wire.PASSED:
