@@ -193,7 +193,8 @@ def test_a_run_has_each_loader_load_each_object(
     monkeypatch.setattr("everykernel.machine.Machines", World)
     monkeypatch.setattr(World, "output", said(LOADER, OBJECT, {**PROGRAM, "section": "xdp", "log": ""}, WHOLE, END))
     faking.objects(tmp_path, tool={})
-    arguments = ["run", str(tmp_path / "tool.bpf.o"), "--kernels", "6.1", "--loader", f"own,mine={mine.program}"]
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "tool.bpf.o", "--kernels", "6.1", "--loader", f"own,mine={mine.program}"]
     assert cli.main([*arguments, "--json", str(tmp_path / "r.json")]) == 1
     out = capsys.readouterr().out
     assert "6.1 mine" in out
@@ -203,6 +204,6 @@ def test_a_run_has_each_loader_load_each_object(
     assert [(r["loader"], r["outcome"]) for r in written["results"]] == [("own", "passed"), ("mine", "failed")]
     assert [one["name"] for one in written["run"]["loaders"]] == ["mine"]
     assert cli.main(["report", "--disagreements", str(tmp_path / "r.json")]) == 0
-    assert "1 refusals of programs and 0 of objects" in capsys.readouterr().out
+    assert "1 refusal of a program and 0 of objects" in capsys.readouterr().out
     assert cli.main([*arguments[:-1], "libpf"]) == 2
     assert "unknown loader 'libpf' [did you mean 'libbpf'?]" in capsys.readouterr().err
