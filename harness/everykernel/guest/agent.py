@@ -17,6 +17,7 @@ from typing import Any, Optional
 from everykernel import wire
 from everykernel.errors import EverykernelError
 from everykernel.guest import probes, stage0, system
+from everykernel.guest.commands.serve import command
 from everykernel.guest.programs import Programs
 
 Job = tuple[int, wire.Request[Any]]  # a request's number, and the request
@@ -55,7 +56,8 @@ class Agent:
         from everykernel.guest.requests import Requests
 
         self.facts = probes.facts()
-        self._requests = Requests(load.kernel_btf())
+        kernel = load.kernel_btf()
+        self._requests = Requests(kernel)
         self._requests.warm()
         programs = Programs()
         self._own: dict[str, Callable[[Any], wire.Message]] = {
@@ -64,7 +66,10 @@ class Agent:
             wire.Start.kind: programs.start,
             wire.Follow.kind: programs.follow,
             wire.Push.kind: system.push,
+            wire.Place.kind: system.place,
+            wire.Room.kind: system.room,
             wire.Pull.kind: system.pull,
+            wire.Command.kind: lambda message: command(message, kernel),
         }
 
     def _hello(self, message: wire.Hello) -> wire.Message:
@@ -114,7 +119,10 @@ def _read(port: Port, jobs: SimpleQueue[Job]) -> None:
 def rehearse(agent: Agent) -> None:
     """Do each cheap request once: what it imports and what the kernel caches for it is then in the warm snapshot."""
     path = "/tmp/everykernel-rehearsal"
-    requests: tuple[wire.Request[Any], ...] = (wire.Push(path, b""), wire.Pull(path), wire.Run(["/bin/true"]))
+    requests: tuple[wire.Request[Any], ...] = (
+        *(wire.Push(path, b""), wire.Pull(path), wire.Place([{"path": path, "mode": 0o644, "data": b""}]), wire.Room()),
+        *(wire.Run(["/bin/true"]), wire.Command(["/bin/true"], 10.0)),
+    )
     for message in requests:
         number, request = wire.decode(*_split(wire.encode(1, message)))
         _split(wire.encode(number, agent.answer(request)))

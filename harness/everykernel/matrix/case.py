@@ -17,6 +17,8 @@ from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UsageError
 from everykernel.kernels.supplied import Supply
 from everykernel.machine.spec import MachineSpec
+from everykernel.matrix import command as parsing
+from everykernel.matrix.command import Command
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
 from everykernel.matrix.ranges import KernelRange
 from everykernel.object import contract
@@ -26,7 +28,7 @@ FILENAME = "case.toml"
 
 _CASE_KEYS = (
     "object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
-    "strict-reads",
+    "strict-reads", "command", "push", "exit", "stdout", "stderr", "env",
 )  # fmt: skip
 _BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
@@ -56,6 +58,7 @@ class Case:
         expect: expectations, the first that matches wins.
         contract: the loader contract, checked, and passed to the loader as it is.
         strict_reads: whether a misread fails the run stage.
+        command: what is run instead of loading an object, with its deadline in ``timeout``.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Case:
     expect: tuple[Expectation, ...] = ()
     contract: tuple[tuple[str, Any], ...] = ()
     strict_reads: bool = False
+    command: Command | None = None
 
     @property
     def folder(self) -> Path:
@@ -101,9 +105,13 @@ class Case:
             )
         return path
 
+    def file_path(self, arch: Architecture) -> Path | None:
+        """Return the file whose digest stands for the case: the object's, or the command's program if it is ours."""
+        return self.object_path(arch) if self.command is None else self.command.program(arch)
+
     def object_shown(self, arch: Architecture) -> str:
         """Return the object's path as results and reports name it."""
-        text = self.shown or str(self.folder / self.object)
+        text = self.shown or (str(self.folder / self.object) if self.command is None else self.command.shown)
         return text.replace("{arch}", arch.name)
 
     def source_line(self, arch: Architecture, line: int) -> str:
@@ -130,8 +138,13 @@ def read(path: Path) -> Case:
         raise UsageError(f"is not TOML: {e}", where=where) from e
     _keys(table, _CASE_KEYS, where)
     name = _value(table, "object", str, where)
-    if not name:
+    command = _command(table, path.parent, where)
+    if command is None and not name:
         raise UsageError("has no object", where=where, remedy='object = "build/{arch}/prog.bpf.o"')
+    if command is not None and (
+        odd := sorted({"object", "trigger", "check", "attach", "btf", "contract"} & set(table))
+    ):
+        raise UsageError(f"has both a command and {odd[0]}", where=where, remedy="a case of each")
     check = _value(table, "check", str, where)
     if check and not (path.parent / check).is_file():
         raise UsageError(f"check = {check!r} is not there", where=where)
@@ -158,6 +171,36 @@ def read(path: Path) -> Case:
         ),
         contract=_contract(_value(table, "contract", dict, where, {}), where),
         strict_reads=_value(table, "strict-reads", bool, where, False),
+        command=command,
+    )
+
+
+def of_command(command: Command, timeout: float) -> Case:
+    """Return the case that a command line's command is."""
+    return Case(name=command.shown, path=None, object="", shown=command.shown, timeout=timeout, command=command)
+
+
+def _command(table: Mapping[str, Any], folder: Path, where: str) -> Command | None:
+    """Return the command of a case, None where it has an object."""
+    if "command" not in table:
+        if odd := sorted({"push", "exit", "stdout", "stderr", "env"} & set(table)):
+            raise UsageError(f"has {odd[0]}, and no command", where=where, remedy='command = "./mytool --self-test"')
+        return None
+    given = table["command"]
+    words = parsing.words(given, where) if isinstance(given, str) else _strings(table, "command", where)
+    env = _value(table, "env", dict, where, {})
+    for key, value in env.items():
+        if not isinstance(value, str):
+            raise UsageError(f"env.{key} = {value!r} is not a string", where=where)
+    return parsing.parse(
+        words,
+        push=_strings(table, "push", where),
+        exit_code=_value(table, "exit", int, where, 0),
+        stdout=_value(table, "stdout", str, where),
+        stderr=_value(table, "stderr", str, where),
+        env=tuple(env.items()),
+        folder=folder,
+        where=where,
     )
 
 
