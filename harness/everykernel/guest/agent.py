@@ -17,7 +17,6 @@ from typing import Any, Optional
 from everykernel import wire
 from everykernel.errors import EverykernelError
 from everykernel.guest import probes, stage0, system
-from everykernel.guest.commands.serve import command
 from everykernel.guest.programs import Programs
 
 Job = tuple[int, wire.Request[Any]]  # a request's number, and the request
@@ -56,8 +55,7 @@ class Agent:
         from everykernel.guest.requests import Requests
 
         self.facts = probes.facts()
-        kernel = load.kernel_btf()
-        self._requests = Requests(kernel)
+        self._requests = Requests(load.kernel_btf())
         self._requests.warm()
         programs = Programs()
         self._own: dict[str, Callable[[Any], wire.Message]] = {
@@ -69,7 +67,6 @@ class Agent:
             wire.Place.kind: system.place,
             wire.Room.kind: system.room,
             wire.Pull.kind: system.pull,
-            wire.Command.kind: lambda message: command(message, kernel),
         }
 
     def _hello(self, message: wire.Hello) -> wire.Message:

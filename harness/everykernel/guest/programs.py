@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 from everykernel import wire
 from everykernel.errors import UsageError
-from everykernel.guest.commands import child, missing
+from everykernel.guest.commands import missing, view
 from everykernel.guest.system import ODD, may_be_killed, refused
 
 _PATIENCE = 1.0  # seconds that an answer waits for output, or for the end
@@ -48,7 +48,7 @@ class Programs:
                     stderr=subprocess.PIPE,
                     env={**os.environ, **message.env},
                     cwd=message.cwd or None,
-                    preexec_fn=partial(child.bind, message.binds) if message.binds else None,
+                    preexec_fn=partial(view.bind, message.binds) if message.binds else None,
                 )
             except subprocess.SubprocessError as e:
                 return refused(e, "its view of files")

@@ -9,8 +9,6 @@ import errno
 import os
 import struct
 
-from everykernel.load.system.errnos import error_name
-
 _PT_INTERP = 3
 _HEAD = 4096  # bytes in which program headers, and a first line, are looked for
 
@@ -18,7 +16,7 @@ _HEAD = 4096  # bytes in which program headers, and a first line, are looked for
 def explain(error: OSError, program: str, cwd: str) -> str:
     """Return what is missing, with what to do about it."""
     where = str(error.filename or program)
-    said = f"{where}: {error_name(error.errno)}: {(error.strerror or '').lower()}"
+    said = f"{where}: {errno.errorcode.get(error.errno or 0, error.errno)}: {(error.strerror or '').lower()}"
     path = os.path.join(cwd, program) if "/" in program else ""
     if where == cwd or not path or not os.path.isfile(path):
         return said
