@@ -111,9 +111,9 @@ class ProgramUse(TypedDict):
 
 
 class Whole(TypedDict):
-    """The object as its reference loader would take it: all or nothing."""
+    """The object as the loader whose rules decide would take it: all or nothing."""
 
-    loader: str  # the reference: "libbpf"
+    loader: str  # whose rules decided: "libbpf"
     status: Status
     code: Code
     errno: Optional[str]
@@ -476,7 +476,8 @@ class Load(Request[Loaded]):
     """Relocate and load an object. Verdicts are in the answer's stages, never errors.
 
     ``programs`` limits what is loaded to these names (None: all). ``btf`` is a BTF to relocate against instead of the
-    kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case.
+    kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case. ``rules`` names the loader
+    whose decisions are taken (load/rules/).
     """
 
     kind: ClassVar[str] = "load"
@@ -486,6 +487,7 @@ class Load(Request[Loaded]):
     btf: Optional[bytes] = None
     btf_name: str = ""
     contract: dict[str, Any] = field(default_factory=dict)
+    rules: str = "libbpf"
 
 
 @dataclass

@@ -11,7 +11,17 @@ import pytest
 from everykernel import folders
 
 ROOT = folders.package() / "load"
-ROOMS = ("system", "kernel", "maps", "attach", "loaded", "programs", "loader", "__init__")  # from the ground up
+ROOMS = (
+    "system",
+    "kernel",
+    "rules",
+    "maps",
+    "attach",
+    "loaded",
+    "programs",
+    "loader",
+    "__init__",
+)  # from the ground up
 LONGEST = 300  # lines
 
 

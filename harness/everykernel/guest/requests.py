@@ -19,6 +19,7 @@ from everykernel.guest.commands.serve import command
 from everykernel.guest.system import broke
 from everykernel.load.attach import usage
 from everykernel.load.maps.variables import Variables
+from everykernel.load.rules.named import named
 from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Requests:
         from everykernel import object as object_
 
         try:
-            spec = object_.read(message.data, message.name)
+            rules = named(message.rules)
+            spec = object_.read(message.data, message.name, rules.reading)
             loaded = load.load(
                 spec,
                 self._kernel,
@@ -96,6 +98,7 @@ class Requests:
                 btf=message.btf,
                 btf_name=message.btf_name,
                 contract=message.contract,
+                rules=rules,
             )
         except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
             return self._keep(_unreadable(e, self._kernel))

@@ -11,11 +11,13 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UsageError
 from everykernel.kernels.supplied import Supply
+from everykernel.load.rules import named
+from everykernel.loaders import names
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix import command as parsing
 from everykernel.matrix.command import Command
@@ -24,15 +26,19 @@ from everykernel.matrix.ranges import KernelRange
 from everykernel.object import contract
 from everykernel.reasons import REASONS
 
+if TYPE_CHECKING:
+    from everykernel.loaders.adapter import Adapter
+
 FILENAME = "case.toml"
 
 _CASE_KEYS = (
     "object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
-    "strict-reads", "command", "push", "exit", "stdout", "stderr", "env",
+    "strict-reads", "rules", "loaders", "command", "push", "exit", "stdout", "stderr", "env",
 )  # fmt: skip
+_OF_OBJECTS = {"object", "trigger", "check", "attach", "btf", "contract", "rules", "loaders"}  # which no command has
 _BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
-_EXPECT_KEYS = ("kernels", "arch", "btf", "program", "stage", "status", "code", "reason")
+_EXPECT_KEYS = ("kernels", "arch", "btf", "loader", "program", "stage", "status", "code", "reason")
 _BTF = ("kernel", "none", "supplied", "module")
 
 
@@ -58,6 +64,9 @@ class Case:
         expect: expectations, the first that matches wins.
         contract: the loader contract, checked, and passed to the loader as it is.
         strict_reads: whether a misread fails the run stage.
+        rules: the loader whose rules decide; "" where nobody asked for any.
+        loaders: who loads it where the user does not say; empty: our own loader.
+        adapter: the real loader that loads it in this cell; None: our own.
         command: what is run instead of loading an object, with its deadline in ``timeout``.
     """
 
@@ -79,6 +88,16 @@ class Case:
     contract: tuple[tuple[str, Any], ...] = ()
     strict_reads: bool = False
     command: Command | None = None
+    rules: str = ""
+    loaders: tuple[str, ...] = ()
+    adapter: Adapter | None = None
+
+    @property
+    def loader(self) -> str:
+        """Who loads it, by name."""
+        if self.command is not None:
+            return "command"
+        return self.adapter.name if self.adapter is not None else names.OWN
 
     @property
     def folder(self) -> Path:
@@ -90,6 +109,10 @@ class Case:
         if memory is None or self.sized:
             return self
         return replace(self, machine=replace(self.machine, memory=memory), sized=True)
+
+    def with_rules(self, rules: str) -> Case:
+        """Return the case with the loader's rules that the user asks for, unless it asks for some itself."""
+        return replace(self, rules=self.rules or rules)
 
     @property
     def machine_asked(self) -> dict[str, Any]:
@@ -141,9 +164,7 @@ def read(path: Path) -> Case:
     command = _command(table, path.parent, where)
     if command is None and not name:
         raise UsageError("has no object", where=where, remedy='object = "build/{arch}/prog.bpf.o"')
-    if command is not None and (
-        odd := sorted({"object", "trigger", "check", "attach", "btf", "contract"} & set(table))
-    ):
+    if command is not None and (odd := sorted(_OF_OBJECTS & set(table))):
         raise UsageError(f"has both a command and {odd[0]}", where=where, remedy="a case of each")
     check = _value(table, "check", str, where)
     if check and not (path.parent / check).is_file():
@@ -171,6 +192,8 @@ def read(path: Path) -> Case:
         ),
         contract=_contract(_value(table, "contract", dict, where, {}), where),
         strict_reads=_value(table, "strict-reads", bool, where, False),
+        rules=_choice(table, "rules", named.NAMES, where),
+        loaders=_choices(table, "loaders", names.EVERY, where),
         command=command,
     )
 
@@ -258,6 +281,7 @@ def _expectation(table: Any, where: str) -> Expectation:
         btf=_choices(table, "btf", _BTF, where),
         program=_value(table, "program", str, where),
         reason=_value(table, "reason", str, where),
+        loaders=_choices(table, "loader", names.EVERY, where),
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from everykernel import wire
 from everykernel.errors import CaseTimeout, RequestFailed, UsageError
 from everykernel.files import tree
+from everykernel.load.rules import named
 from everykernel.machine.guest import Guest
 from everykernel.matrix import command as parsing
 from everykernel.matrix import commanding, records
@@ -38,6 +39,7 @@ class KernelUnderTest:
         sha256: of the last of them.
         folder: where relative paths of programs to run are looked up first.
         command: what the last program did that the test ran here.
+        rules: the loader whose rules decided about it, "" before.
     """
 
     def __init__(self, guest: Guest, folder: Path | None = None, timeout: float = 60.0) -> None:
@@ -47,6 +49,7 @@ class KernelUnderTest:
         self._timeout = timeout
         self.spec = guest.kernel.spec
         self.loaded: list[LoadedObject] = []
+        self.rules = ""
         self.sha256: str | None = None
 
     @property
@@ -159,9 +162,11 @@ class Loader:
         btf: Sequence[Supply] = (),
         *,
         strict_reads: bool = False,
+        rules: str = "",
     ) -> None:
         self._under = under
         self._strict_reads = strict_reads
+        self._rules = rules
         self._folder = folder
         self._timeout = timeout
         self._btf = btf
@@ -174,6 +179,7 @@ class Loader:
         btf: str | Path | None = None,
         btf_always: bool = False,
         contract: Mapping[str, Any] | None = None,
+        rules: str | None = None,
         check: bool = True,
     ) -> LoadedObject:
         """Relocate and load an object and return it, loaded.
@@ -186,6 +192,7 @@ class Loader:
                 folder, as there.
             btf_always: relocate against a supplied BTF even where the kernel has its own.
             contract: the loader contract, in the form of a case.toml's ``[contract]``.
+            rules: the loader whose rules decide, instead of what ``--kernel-rules`` says.
             check: raise if a stage failed; with False, the test looks at ``.relocate`` and ``.load`` itself.
 
         Raises:
@@ -196,6 +203,7 @@ class Loader:
         found = self._find(path)
         data = found.read_bytes()
         supplied = self._supplied(btf, btf_always)
+        self._under.rules = rules or self._rules or named.DEFAULT.name
         request = wire.Load(
             name=found.name,
             data=data,
@@ -203,6 +211,7 @@ class Loader:
             btf=supplied.data if supplied is not None else None,
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(contract or {}),
+            rules=self._under.rules,
         )
         reply = self._under.guest.request(request, self._timeout)
         assert isinstance(reply, wire.Loaded)
@@ -261,4 +270,11 @@ def make_loader(kernel: KernelUnderTest, request: pytest.FixtureRequest) -> Load
     """Return what loads objects on a kernel."""
     session = session_of(request.config)
     settings = session.settings
-    return Loader(kernel, request.path.parent, settings.timeout, session.btf, strict_reads=settings.strict_reads)
+    return Loader(
+        kernel,
+        request.path.parent,
+        settings.timeout,
+        session.btf,
+        strict_reads=settings.strict_reads,
+        rules=settings.rules,
+    )

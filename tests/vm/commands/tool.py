@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """A tool in Python: makes a map by bpf(2), writes to it and reads it."""
 
+from __future__ import annotations
+
 import ctypes
 import os
 import struct
@@ -11,7 +13,7 @@ CALL = {"x86_64": 321, "i686": 357}[os.uname().machine]
 bpf = ctypes.CDLL(None, use_errno=True).syscall
 
 
-def attribute(data: bytes) -> ctypes.Array:
+def attribute(data: bytes) -> ctypes.Array[ctypes.c_char]:
     return ctypes.create_string_buffer(data, 128)
 
 

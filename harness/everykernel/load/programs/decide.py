@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 from everykernel.btf import SizeUnknown
 from everykernel.load.maps.values import encode_value
 from everykernel.load.maps.variables import places
+from everykernel.load.rules.named import DEFAULT
 from everykernel.object.contract import Contract, MapTerms, known
 from everykernel.object.maps import MAP_TYPE, MAP_TYPES
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from everykernel.btf import Btf
+    from everykernel.load.rules.rules import Rules
     from everykernel.load.system.door import System
     from everykernel.object import MapSpec, ObjectSpec, ProgramSpec
 
@@ -40,10 +42,18 @@ class Decided(NamedTuple):
     notes: list[str]
 
 
-def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] = None, *, system: System) -> Decided:
+def decide(
+    spec: ObjectSpec,
+    contract: Contract,
+    names: Optional[Sequence[str]] = None,
+    *,
+    system: System,
+    rules: Rules = DEFAULT,
+) -> Decided:
     """Return the object as the contract has it; ``names`` stands for the contract's ``programs``.
 
-    ``system`` is the machine that it is for: sizes may depend on it.
+    ``system`` is the machine that it is for: sizes may depend on it. ``rules`` are those of the loader, which may have
+    no way to set some sizes.
 
     Raises UsageError, with the nearest name, for a program, map or variable that the object does not have, and for a
     value that does not fit.
@@ -68,7 +78,7 @@ def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] 
     off = [p.name for p in programs if p.name not in taken]
     if off and (contract.skip or contract.programs is not None):
         notes.append(f"switched off by the contract: {', '.join(off)}")
-    maps = {name: _map(m, contract.maps.get(name), spec.btf, notes, system) for name, m in spec.maps.items()}
+    maps = {name: _map(m, contract.maps.get(name), spec.btf, notes, system, rules) for name, m in spec.maps.items()}
     values = _values(spec, contract.globals, notes)
     decided = replace(
         spec,
@@ -109,13 +119,18 @@ def _program(program: ProgramSpec, contract: Contract, *, optional: bool) -> Pro
     return replace(program, target=target, autoload=decides)
 
 
-def _map(spec: MapSpec, terms: Optional[MapTerms], btf: Optional[Btf], notes: list[str], system: System) -> MapSpec:
+def _map(
+    spec: MapSpec, terms: Optional[MapTerms], btf: Optional[Btf], notes: list[str], system: System, rules: Rules
+) -> MapSpec:
     if terms is None:
         return spec
     pid_max = int(system.read("/proc/sys/kernel/pid_max")) if terms.max_entries == "pid_max" else 0
     entries = terms.entries(len(system.cpus()), system.page_size, pid_max)
     changes = {"max_entries": entries, "key_size": terms.key_size, "value_size": terms.value_size}
     changes = {key: value for key, value in changes.items() if value is not None}
+    for key in [key for key in changes if key not in rules.settable]:
+        notes.append(f"map {spec.name!r}: {key} is not set: {rules.name} has no way to")
+        del changes[key]
     for key, value in changes.items():
         told = f" ({terms.max_entries})" if key == "max_entries" and isinstance(terms.max_entries, str) else ""
         notes.append(f"map {spec.name!r}: {key} {getattr(spec, key)} -> {value}{told}, as the contract says")
