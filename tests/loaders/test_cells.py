@@ -185,6 +185,18 @@ def test_the_matrix_has_a_column_for_each_kernel_and_loader() -> None:
     assert "the loaders agree" in page
 
 
+def test_real_loaders_are_skipped_on_kernels_of_other_architectures() -> None:
+    """An adapter is a program for x86_64: the column is there, and says so."""
+    kernels: list[records.KernelRecord] = [{"spec": "6.1", "arch": "x86_64"}, {"spec": "6.1/i386", "arch": "i386"}]
+    drawn = columns.grid(_results()[2:], kernels)
+    assert [columns.empty(column) for column in drawn.kernels] == ["", "", "", "skipped"]
+    assert terminal.notes(drawn) == ["libbpf is skipped: adapters run on x86_64 alone"]
+    there = [Column(one.spec, one) for one in faking.resolve(["6.1", "6.1/i386"])]
+    mine = replace(case.bare(Path("tool.o")), adapter=Adapter("mine"))
+    assert [crew.fits(mine, column) for column in there] == [True, False]
+    assert crew.fits(replace(mine, adapter=None), there[1])
+
+
 def test_a_run_has_each_loader_load_each_object(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mine: Adapter
 ) -> None:
@@ -201,7 +213,7 @@ def test_a_run_has_each_loader_load_each_object(
     assert f"--loader mine={mine.program}" in out
     assert "not explained: mine refuses program p of tool.bpf.o on 6.1, own take it" in out
     written = json.loads((tmp_path / "r.json").read_text())
-    assert [(r["loader"], r["outcome"]) for r in written["results"]] == [("own", "passed"), ("mine", "failed")]
+    assert {r["loader"]: r["outcome"] for r in written["results"]} == {"own": "passed", "mine": "failed"}
     assert [one["name"] for one in written["run"]["loaders"]] == ["mine"]
     assert cli.main(["report", "--disagreements", str(tmp_path / "r.json")]) == 0
     assert "1 refusal of a program and 0 of objects" in capsys.readouterr().out
