@@ -26,6 +26,7 @@ PARTS = {"relocate": relocating.KERNELS, "load": loading.KERNELS, "loaders": loa
 
 SOURCES = Path(__file__).with_name("sources")  # CO-RE records of every kind
 PROGRAMS = Path(__file__).with_name("programs")  # programs, maps and externs of every kind
+RULES = Path(__file__).with_name("rules")  # objects that hold one rule each in which a loader differs from libbpf
 WHOLES = Path(__file__).with_name("wholes")  # objects that libbpf takes as a whole, or not, each for a reason
 
 
