@@ -66,7 +66,9 @@ LEFT_OUT: Mapping[str, tuple[Reason, ...]] = {
             4,
         ),
     ),
-    "aya": (),
+    "aya": (
+        Reason("aya loads an extension for a program that a tool names", re.compile(r"loads an extension for"), 3),
+    ),
 }
 _UNORDERED = ("ebpf-go",)  # in Go's random order any of those that are refused may be told of the whole
 _ORDERED = "the object has a program array: ebpf-go's load order is random, its programs are compared singly"

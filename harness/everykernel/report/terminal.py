@@ -65,8 +65,9 @@ def show_failures(
         found = causes.lines(why, names, specs, max(_SCREEN, console.width))
         if command := causes.again(why):
             found.append([f"again, one cell (-v shows how for each): {command}"])
-    for first, *rest in found:
-        console.print()
+    for number, (first, *rest) in enumerate(found):
+        if verbose or not number:
+            console.print()
         console.print(Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)]), soft_wrap=True)
 
 

@@ -164,6 +164,8 @@ class Resolution:
             return _missing(extern, "ksym-missing", "the kernel's BTF has no such variable")
         btf, number, descriptor = found_at
         difference = _difference(local, extern, btf, number)
+        if difference and self._rules.variable_mismatch_missing:
+            return _missing(extern, "ksym-missing", difference)
         if difference:
             # weak or not: libbpf's bpf_object__resolve_ksym_var_btf_id makes no difference here
             message = f"extern {extern.name!r}: {difference}"

@@ -132,7 +132,7 @@ RULES = Rules(
         poison=calls,
     ),
     ask=ask,
-    externs=ExternRules(settings=frozenset(), modules=False),
+    externs=ExternRules(settings=frozenset(), variable_mismatch_missing=True, modules=False),
     first=("types_of_use", "externs", "maps", "known_maps"),
     settable=frozenset({"max_entries"}),
     untyped=_UNTYPED,

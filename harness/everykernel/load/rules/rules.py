@@ -57,6 +57,7 @@ class ExternRules:
         together: whether a setting that is missing, weak or not, fails every program that reads any.
         flavours: whether ``___x`` at the end of a kernel function's name is left out when it is looked for.
         mismatch_missing: whether a weak kernel function of another prototype counts as missing; an error if not.
+        variable_mismatch_missing: whether a weak kernel variable of another type counts as missing; an error if not.
         kfunc_poison: what is called in place of a weak kernel function that is missing; 0: what tells by its number
             which one that was.
         modules: whether kernel functions, variables and targets are looked for in modules.
@@ -67,6 +68,7 @@ class ExternRules:
     together: bool = False
     flavours: bool = True
     mismatch_missing: bool = True
+    variable_mismatch_missing: bool = False
     kfunc_poison: int = 0
     modules: bool = True
 
