@@ -49,7 +49,25 @@ def tests(session: nox.Session) -> None:
 def vm(session: nox.Session) -> None:
     """Run the tests that boot real kernels."""
     cases(session)
-    _python(session, "-m", "pytest", "-m", "vm", "tests", "-n", "2", "--dist", "loadfile", *session.posargs)
+    _python(
+        session,
+        "-m",
+        "pytest",
+        "-m",
+        "vm and not toolchains",
+        "tests",
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        *session.posargs,
+    )
+
+
+@nox.session
+def runners(session: nox.Session) -> None:
+    """Run test binaries and tools of Go and Rust in guests (needs go, cargo and its musl target)."""
+    _python(session, "-m", "pytest", "-m", "toolchains", "tests/vm", *session.posargs)
 
 
 @nox.session

@@ -44,7 +44,8 @@ REQUESTS: tuple[wire.Request[Any], ...] = (
     wire.Hello(0, b""), wire.Ping(), wire.Run([]), wire.Start([]), wire.Follow(1), wire.Push("", b""), wire.Pull(""),
     wire.Load("", b""), wire.Attach(1), wire.Detach(1), wire.TestRun(1, ""), wire.Read(1, ""),
     wire.MapOp(1, "", "items"), wire.MapOp(1, "", "lookup"), wire.MapOp(1, "", "send"), wire.Globals(1),
-    wire.Events(1, ""), wire.Check(1, "", ""), wire.Unload(1),
+    wire.Events(1, ""), wire.Check(1, "", ""), wire.Unload(1), wire.Place([]),
+    wire.Room(), wire.Command([], 1.0),
 )  # fmt: skip
 _AT_ONCE = 64 << 10  # bytes that a socket takes before anybody reads
 _VALIDATOR = jsonschema.Draft202012Validator(schema.load())

@@ -23,8 +23,11 @@ class _Entry(NamedTuple):
 
 
 _COMMANDS = {
-    "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects and cases on kernels."),
+    "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects, cases and commands on kernels."),
     "shell": _Entry("everykernel.cli.shell:shell", "Open a prompt, or run a command, on a kernel."),
+    "exec": _Entry(
+        "everykernel.cli.exec:exec_command", "Run a program of this host on kernels (go test -exec, cargo)."
+    ),
     "kernels": _Entry("everykernel.cli.kernels:kernels_group", "List, fetch, locate and remove kernels."),
     "cache": _Entry("everykernel.cli.cache:cache_group", "List and prune what is kept on this machine."),
     "relocate": _Entry("everykernel.cli.relocate:relocate", "Show what relocations come to in kernels, booting none."),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from everykernel import load, wire
 from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, ObjectUnsupported, UsageError
+from everykernel.guest.commands.serve import command
 from everykernel.guest.system import broke
 from everykernel.load.advice import advise
 from everykernel.load.attach import usage
@@ -46,6 +47,7 @@ class Requests:
             wire.Events: self._events,
             wire.Check: self._check,
             wire.Unload: self._unload,
+            wire.Command: lambda message: command(message, self._kernel),
         }
 
     def warm(self) -> None:

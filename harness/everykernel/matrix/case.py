@@ -19,6 +19,8 @@ from everykernel.kernels.supplied import Supply
 from everykernel.load.rules import named
 from everykernel.loaders import names
 from everykernel.machine.spec import MachineSpec
+from everykernel.matrix import command as parsing
+from everykernel.matrix.command import Command
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
 from everykernel.matrix.ranges import KernelRange
 from everykernel.object import contract
@@ -31,8 +33,9 @@ FILENAME = "case.toml"
 
 _CASE_KEYS = (
     "object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
-    "strict-reads", "rules", "loaders",
+    "strict-reads", "rules", "loaders", "command", "push", "exit", "stdout", "stderr", "env",
 )  # fmt: skip
+_OF_OBJECTS = {"object", "trigger", "check", "attach", "btf", "contract", "rules", "loaders"}  # which no command has
 _BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
 _EXPECT_KEYS = ("kernels", "arch", "btf", "loader", "program", "stage", "status", "code", "reason")
@@ -64,6 +67,7 @@ class Case:
         rules: the loader whose rules decide; "" where nobody asked for any.
         loaders: who loads it where the user does not say; empty: our own loader.
         adapter: the real loader that loads it in this cell; None: our own.
+        command: what is run instead of loading an object, with its deadline in ``timeout``.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Case:
     expect: tuple[Expectation, ...] = ()
     contract: tuple[tuple[str, Any], ...] = ()
     strict_reads: bool = False
+    command: Command | None = None
     rules: str = ""
     loaders: tuple[str, ...] = ()
     adapter: Adapter | None = None
@@ -90,6 +95,8 @@ class Case:
     @property
     def loader(self) -> str:
         """Who loads it, by name."""
+        if self.command is not None:
+            return "command"
         return self.adapter.name if self.adapter is not None else names.OWN
 
     @property
@@ -121,9 +128,13 @@ class Case:
             )
         return path
 
+    def file_path(self, arch: Architecture) -> Path | None:
+        """Return the file whose digest stands for the case: the object's, or the command's program if it is ours."""
+        return self.object_path(arch) if self.command is None else self.command.program(arch)
+
     def object_shown(self, arch: Architecture) -> str:
         """Return the object's path as results and reports name it."""
-        text = self.shown or str(self.folder / self.object)
+        text = self.shown or (str(self.folder / self.object) if self.command is None else self.command.shown)
         return text.replace("{arch}", arch.name)
 
     def source_line(self, arch: Architecture, line: int) -> str:
@@ -150,8 +161,11 @@ def read(path: Path) -> Case:
         raise UsageError(f"is not TOML: {e}", where=where) from e
     _keys(table, _CASE_KEYS, where)
     name = _value(table, "object", str, where)
-    if not name:
+    command = _command(table, path.parent, where)
+    if command is None and not name:
         raise UsageError("has no object", where=where, remedy='object = "build/{arch}/prog.bpf.o"')
+    if command is not None and (odd := sorted(_OF_OBJECTS & set(table))):
+        raise UsageError(f"has both a command and {odd[0]}", where=where, remedy="a case of each")
     check = _value(table, "check", str, where)
     if check and not (path.parent / check).is_file():
         raise UsageError(f"check = {check!r} is not there", where=where)
@@ -180,6 +194,36 @@ def read(path: Path) -> Case:
         strict_reads=_value(table, "strict-reads", bool, where, False),
         rules=_choice(table, "rules", named.NAMES, where),
         loaders=_choices(table, "loaders", names.EVERY, where),
+        command=command,
+    )
+
+
+def of_command(command: Command, timeout: float) -> Case:
+    """Return the case that a command line's command is."""
+    return Case(name=command.shown, path=None, object="", shown=command.shown, timeout=timeout, command=command)
+
+
+def _command(table: Mapping[str, Any], folder: Path, where: str) -> Command | None:
+    """Return the command of a case, None where it has an object."""
+    if "command" not in table:
+        if odd := sorted({"push", "exit", "stdout", "stderr", "env"} & set(table)):
+            raise UsageError(f"has {odd[0]}, and no command", where=where, remedy='command = "./mytool --self-test"')
+        return None
+    given = table["command"]
+    words = parsing.words(given, where) if isinstance(given, str) else _strings(table, "command", where)
+    env = _value(table, "env", dict, where, {})
+    for key, value in env.items():
+        if not isinstance(value, str):
+            raise UsageError(f"env.{key} = {value!r} is not a string", where=where)
+    return parsing.parse(
+        words,
+        push=_strings(table, "push", where),
+        exit_code=_value(table, "exit", int, where, 0),
+        stdout=_value(table, "stdout", str, where),
+        stderr=_value(table, "stderr", str, where),
+        env=tuple(env.items()),
+        folder=folder,
+        where=where,
     )
 
 

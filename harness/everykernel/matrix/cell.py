@@ -55,11 +55,12 @@ def run_cell(
     result = _empty(kernel, case)
     report: CellReport = {"result": result, "kernel": kernel_record(kernel), "console": ""}
     try:
-        data = case.object_path(kernel.arch).read_bytes()
-        result["sha256"] = hashlib.sha256(data).hexdigest()
+        path = case.file_path(kernel.arch)
+        data = path.read_bytes() if path is not None else b""
+        result["sha256"] = hashlib.sha256(data).hexdigest() if path is not None else None
         with start() as guest:
             report["kernel"] = kernel_record(kernel, guest.facts)
-            drive = _Drive(guest, case, data, result, timeout, btf)
+            drive = _drive(case)(guest, case, data, result, timeout, btf)
             drive.run()
             report["console"] = guest.console() or drive.console
             report["starved"] = drive.starved or records.starved(result)
@@ -103,13 +104,22 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
     return record
 
 
+def _drive(case: Case) -> type[Drive]:
+    """Return what takes a case through its stages."""
+    if case.command is None:
+        return Drive
+    from everykernel.matrix.commanding import CommandDrive  # which is made of this module's
+
+    return CommandDrive
+
+
 def _empty(kernel: Kernel, case: Case) -> CaseResult:
     machine = {**case.machine_asked, "flavour": kernel.flavour}
     name = case.name if case.path is not None else None
     return records.empty(name, case.object_shown(kernel.arch), kernel.spec, machine, case.rules, case.loader)
 
 
-class _Drive:
+class Drive:
     """Takes one case through its stages in one guest, filling its result."""
 
     def __init__(

@@ -72,7 +72,9 @@ class Crew:
         return [replace(case, adapter=one) for case in cases for one in self.of_case(case, asked)]
 
     def of_case(self, case: Case, asked: str | None) -> list[Adapter | None]:
-        """Return the loaders that a case meets: the command line's, else its own choice."""
+        """Return the loaders that a case meets: the command line's, else its own choice; a command is its own."""
+        if case.command is not None:
+            return [None]
         names = None if asked is not None else (case.loaders or (OWN,))
         here = [one for one in self.members if one is None or not one.skipped]
         return [one for one in here if names is None or (one.name if one is not None else OWN) in names]

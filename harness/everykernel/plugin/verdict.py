@@ -83,6 +83,8 @@ def _of_test(
         message = text.splitlines()[0] if text else type(error).__name__
         outcome = records.ERROR if isinstance(error, (GuestError, HarnessError)) else records.FAILED
         run.update({"status": wire.FAILED, "code": code, "message": message})
+    if under.command is not None:
+        run["command"] = records.plain(under.command)
     stages["run"] = run
     guest = under.guest
     name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}{_other(item)}"
