@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from everykernel.load.rules.rules import Rules
 
 
+_THE_MACHINES = frozenset({"limit-exceeded", "permission-denied"})  # reason codes that no loader's rules change
+
+
 def advise(loaded: LoadedObject, data: bytes, name: str, kernel: KernelTypes, rules: Rules, **asked: Any) -> None:
     """Say in the records of an object's failure by which other loader's rules it loads, if by any.
 
@@ -39,7 +42,8 @@ def advise(loaded: LoadedObject, data: bytes, name: str, kernel: KernelTypes, ru
         if taken:
             loaded.relocate["message"] += _hint(taken)
         return
-    refused = [r for r in loaded.load["programs"] if r["status"] == wire.FAILED and r["errno"] is None]
+    failed = [r for r in loaded.load["programs"] if r["status"] == wire.FAILED and r["errno"] is None]
+    refused = [r for r in failed if r["code"] not in _THE_MACHINES]
     if not refused:
         return
     told = loaded.load["message"]
