@@ -127,10 +127,14 @@ def reference(session: nox.Session) -> None:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """Compare relocations and loads with libbpf on foreign objects and our own (or on OBJECT... given after --)."""
+    """Compare relocations and loads with libbpf, and our rules with each real loader, on foreign objects and our own.
+
+    Or on OBJECT... given after --.
+    """
     cases(session)
     _python(session, "-m", "tests.conformance", *session.posargs)
     if not session.posargs:
+        _python(session, "-m", "tests.conformance", "loaders")
         _python(session, "-m", "tests.conformance.misreads")
 
 

@@ -64,7 +64,9 @@ LEFT_OUT: Mapping[str, tuple[Reason, ...]] = {
             4,
         ),
     ),
-    "aya": (),
+    "aya": (
+        Reason("aya loads an extension for a program that a tool names", re.compile(r"loads an extension for"), 3),
+    ),
 }
 _ORDERED = "the object has a program array: ebpf-go's load order is random, its programs are compared singly"
 

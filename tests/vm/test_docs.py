@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import re
 import shlex
 import shutil
@@ -53,6 +54,8 @@ def test_command_works(command: str, tmp_path: Path) -> None:
     for name in BTFS:
         shutil.copy(i386_btf, tmp_path / name)
     (tmp_path / "btf").mkdir()
+    empty = {"schema": "everykernel/1", "run": {}, "results": [], "kernels": []}
+    (tmp_path / "results.json").write_text(json.dumps(empty))
     tool = tmp_path / "mytool"
     tool.write_text("#!/bin/busybox sh\necho mytool\n")
     tool.chmod(0o755)

@@ -179,6 +179,7 @@ class _Cells:
     def schedule(self, cases: list[Case]) -> None:
         """Plan all cells, then have them run."""
         cells = [(case, c.spec) for case in cases for c in self._campaign.columns.values() if not c.missing]
+        cells = [(case, spec) for case, spec in cells if crew.fits(case, self._campaign.columns[spec])]
         self._ledger.plan(self._campaign.name(spec, case) for case, spec in cells)
         for case, spec in cells:
             self._board.expect(spec)

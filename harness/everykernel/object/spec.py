@@ -98,6 +98,7 @@ class MapSpec:
         inner: what a map of maps holds.
         slots: static initialisers: slot → name of a map or function.
         legacy: from a ``maps`` section, which libbpf 1.x refuses.
+        tail: what follows the five words of a legacy definition.
         content: what an arena holds at its start: the object's variables there.
     """
 
@@ -115,6 +116,7 @@ class MapSpec:
     inner: Optional[MapSpec] = None
     slots: tuple[tuple[int, str], ...] = ()
     legacy: bool = False
+    tail: bytes = field(default=b"", repr=False, compare=False)
     content: bytes = field(default=b"", repr=False)
 
 
@@ -166,7 +168,7 @@ class StructOpsSpec:
 class Extern:
     """A variable or function that the loader has to find: ``section`` is ``.kconfig`` or ``.ksyms``.
 
-    ``type_id`` is its var or func in the object's BTF.
+    It is "" where nothing says where to look. ``type_id`` is its var or func in the object's BTF.
     """
 
     name: str

@@ -109,7 +109,7 @@ class CellItem(pytest.Item):
         if self.spec == NO_KERNELS:
             raise no_kernels()
         session.skip_if_missing(self.spec)
-        session.skip_if_skipped(self.loader)
+        session.skip_if_skipped(self.loader, self.spec)
         self.report = session.wait_for(self)
         if self.report["result"]["outcome"] == "error":
             raise CellBroke(self.report)
