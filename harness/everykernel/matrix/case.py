@@ -17,6 +17,7 @@ from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UsageError
 from everykernel.kernels.supplied import Supply
 from everykernel.machine.spec import MachineSpec
+from everykernel.matrix import inside
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
 from everykernel.matrix.ranges import KernelRange
 from everykernel.object import contract
@@ -41,7 +42,8 @@ class Case:
     Attributes:
         name: the row's name: the case's folder (and file, if that is no case.toml), or an object's file name.
         path: the case.toml, None for a bare object.
-        object: the object's path; ``{arch}`` in it stands for the architecture's name. Relative to the case's folder.
+        object: the object's path, with ``:NAME`` behind it if it is inside that file (`inside`); ``{arch}`` stands for
+            the architecture's name. Relative to the case's folder.
         shown: the object's path as the user gave it.
         description: one line.
         trigger: a program that is run in the guest after attaching, with its arguments.
@@ -93,13 +95,29 @@ class Case:
         return {**self.machine.describe(), "memory": self.machine.memory if self.sized else None}
 
     def object_path(self, arch: Architecture) -> Path:
-        """Return the object for an architecture; raise UsageError if it is not there."""
-        path = self.folder / self.object.replace("{arch}", arch.name)
+        """Return the object, or the file that holds it, for an architecture; raise UsageError if it is not there."""
+        path, _ = self._place(arch)
         if not path.is_file():
             raise UsageError(
                 "there is no such object", where=str(path), remedy="compile it; for this project's own: nox -s cases"
             )
         return path
+
+    def object_data(self, arch: Architecture) -> tuple[str, bytes]:
+        """Return the object's name, as the loader knows it, and its bytes for an architecture.
+
+        Raises UsageError if it is not there, ObjectUnsupported for a file that has several inside, or none.
+        """
+        path, part = self.object_path(arch), self._place(arch)[1]
+        if not part and inside.holds(path):
+            part = inside.only(path, arch.byteorder)
+        if not part:
+            return path.name, path.read_bytes()
+        return f"{path.name}:{part}", inside.content(path, part)
+
+    def _place(self, arch: Architecture) -> tuple[Path, str]:
+        """Return the file for an architecture, and which object in it."""
+        return inside.split(str(self.folder / self.object.replace("{arch}", arch.name)))
 
     def object_shown(self, arch: Architecture) -> str:
         """Return the object's path as results and reports name it."""
@@ -115,7 +133,10 @@ class Case:
 
 
 def bare(path: Path, shown: str = "") -> Case:
-    """Return the case that a bare object is: relocate, load, attach what attaches without parameters."""
+    """Return the case that a bare object is: relocate, load, attach what attaches without parameters.
+
+    ``path`` may name an object inside a file: ``mytool:bpf``.
+    """
     return Case(name=path.name, path=None, object=str(path), shown=shown or str(path))
 
 

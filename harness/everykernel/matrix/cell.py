@@ -51,7 +51,7 @@ def run_cell(
     result = _empty(kernel, case)
     report: CellReport = {"result": result, "kernel": kernel_record(kernel), "console": ""}
     try:
-        data = case.object_path(kernel.arch).read_bytes()
+        _, data = case.object_data(kernel.arch)
         result["sha256"] = hashlib.sha256(data).hexdigest()
         with start() as guest:
             report["kernel"] = kernel_record(kernel, guest.facts)
@@ -190,7 +190,7 @@ class _Drive:
         supplied, notes = supply.choose(self.supplies, guest.kernel, guest.facts, always=case.btf_always)
         self.result["notes"] += notes
         request = wire.Load(
-            case.object_path(guest.kernel.arch).name,
+            case.object_data(guest.kernel.arch)[0],
             self.data,
             btf=supplied.data if supplied is not None else None,
             btf_name=supplied.name if supplied is not None else "",

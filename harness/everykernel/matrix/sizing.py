@@ -89,12 +89,12 @@ class Sizing:
         """Return what an object's maps take, worked out once for each object and number of CPUs."""
         assert column.resolved is not None
         try:
-            path = case.object_path(column.resolved.arch)
-            key = (str(path), str(case.contract), case.machine.cpus)
+            arch = column.resolved.arch
+            key = (case.object_shown(arch), str(case.contract), case.machine.cpus)
             with self._lock:
                 if key not in self._needs:
-                    contract = dict(case.contract)
-                    self._needs[key] = footprint.need(path.read_bytes(), path.name, contract, case.machine.cpus)
+                    name, data = case.object_data(arch)
+                    self._needs[key] = footprint.need(data, name, dict(case.contract), case.machine.cpus)
                 return self._needs[key]
         except (EverykernelError, OSError):
             return 0  # the cell itself says so

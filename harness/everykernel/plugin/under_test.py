@@ -13,7 +13,7 @@ import pytest
 from everykernel import wire
 from everykernel.errors import UsageError
 from everykernel.machine.guest import Guest
-from everykernel.matrix import records
+from everykernel.matrix import case, inside, records
 from everykernel.plugin import lend
 from everykernel.plugin.loaded import LoadedObject, LoadFailed, MisreadFound
 from everykernel.plugin.options import NO_KERNELS
@@ -124,8 +124,8 @@ class Loader:
         """Relocate and load an object and return it, loaded.
 
         Args:
-            path: the object; relative paths are looked up beside the test, then in the current folder. ``{arch}`` in it
-                stands for the kernel's architecture.
+            path: the object, or one inside a program (``mytool:bpf``; ``mytool`` where it holds one); relative paths
+                are looked up beside the test, then in the current folder. ``{arch}`` is the kernel's architecture.
             programs: the names of the programs to load; all of them by default.
             btf: BTF to relocate against where the kernel has none and ``--kernel-btf`` supplies none: a file or a
                 folder, as there.
@@ -138,11 +138,11 @@ class Loader:
             MisreadFound: strict reads were asked for, and a program misreads something.
             UsageError: there is no such file, or a folder of BTF has none for this kernel.
         """
-        found = self._find(path)
-        data = found.read_bytes()
+        found = case.bare(self._find(path))
+        name, data = found.object_data(self._under.guest.kernel.arch)
         supplied = self._supplied(btf, btf_always)
         request = wire.Load(
-            name=found.name,
+            name=name,
             data=data,
             programs=list(programs) if programs is not None else None,
             btf=supplied.data if supplied is not None else None,
@@ -175,7 +175,7 @@ class Loader:
     def _find(self, path: str | Path, *, folder: bool = False) -> Path:
         text = str(path).replace("{arch}", self._under.arch)
         for candidate in (self._folder / text, Path(text)):
-            if candidate.is_file() or (folder and candidate.is_dir()):
+            if inside.split(str(candidate))[0].is_file() or (folder and candidate.is_dir()):
                 return candidate
         raise UsageError("there is no such file", where=text, remedy=f"looked in {self._folder} and {Path.cwd()}")
 
