@@ -1,4 +1,6 @@
-"""Maps pinned by name: reused where a pin of the same shape is there, pinned where it is not (libbpf's PIN_BY_NAME).
+"""Pinned maps: reused where a pin of the same shape is there, pinned where it is not (libbpf's PIN_BY_NAME, pin paths).
+
+A map that a tool puts in the place of a declared one (bpf_map__reuse_fd) may have any shape.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -45,10 +47,25 @@ def reuse(map_: Map) -> bool:
     return True
 
 
+def replace(map_: Map) -> None:
+    """Take a pinned map for a declared one, with its type and sizes, as bpf_map__reuse_fd does."""
+    path = text(map_.spec.reuse)
+    try:
+        fd = map_.system.bpf(abi.OBJ_GET, abi.pin(path, 0))
+    except OSError as e:
+        _refuse(map_, e.errno or 0, f"the map {_text(path)} that it is to be cannot be opened")
+        return
+    map_.become(fd, *_shape(map_.system, fd))
+    map_.record["note"] = f"reused from {_text(path)}, as the contract says"
+
+
 def pin(map_: Map) -> None:
-    """Pin a map that was created."""
+    """Pin a map that was created; where its folder is missing, make that one (libbpf's make_parent_dir)."""
     path = _path(map_)
     try:
+        folder = _text(path).rpartition("/")[0]
+        if map_.spec.pin and not map_.system.exists(folder):
+            map_.system.make_folder(folder)
         map_.system.bpf(abi.OBJ_PIN, abi.pin(path, map_.fd))
     except OSError as e:
         _refuse(map_, e.errno or 0, f"it cannot be pinned at {_text(path)}")
@@ -58,7 +75,7 @@ def pin(map_: Map) -> None:
 
 def _path(map_: Map) -> bytearray:
     name = map_.name.replace(".", "_")  # bpffs takes no dots
-    return text(f"{ROOT}/{name}")
+    return text(map_.spec.pin or f"{ROOT}/{name}")
 
 
 def _text(path: bytearray) -> str:
