@@ -11,7 +11,8 @@ import pytest
 from everykernel import folders
 
 ROOT = folders.package() / "load"
-ROOMS = ("system", "kernel", "maps", "attach", "loaded", "programs", "loader", "__init__")  # from the ground up
+# From the ground up.
+ROOMS = ("system", "kernel", "maps", "attach", "loaded", "programs", "loader", "collection", "__init__")
 LONGEST = 300  # lines
 
 

@@ -86,9 +86,9 @@ class Requests:
         from everykernel import object as object_
 
         try:
-            spec = object_.read(message.data, message.name)
-            loaded = load.load(
-                spec,
+            objects = {message.name: message.data, **message.beside}
+            loaded = load.load_together(
+                [object_.read(data, name) for name, data in objects.items()],
                 self._kernel,
                 programs=message.programs,
                 btf=message.btf,

@@ -26,7 +26,7 @@ from everykernel.reasons import REASONS
 FILENAME = "case.toml"
 
 _CASE_KEYS = (
-    "object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
+    "object", "objects", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
     "strict-reads",
 )  # fmt: skip
 _BTF_KEYS = ("path", "always")
@@ -44,6 +44,7 @@ class Case:
         path: the case.toml, None for a bare object.
         object: the object's path, with ``:NAME`` behind it if it is inside that file (`inside`); ``{arch}`` stands for
             the architecture's name. Relative to the case's folder.
+        beside: more objects, loaded after it, with which it shares maps of the same name; paths likewise.
         shown: the object's path as the user gave it.
         description: one line.
         trigger: a program that is run in the guest after attaching, with its arguments.
@@ -63,6 +64,7 @@ class Case:
     name: str
     path: Path | None
     object: str
+    beside: tuple[str, ...] = ()
     shown: str = ""
     description: str = ""
     trigger: tuple[str, ...] = ()
@@ -96,28 +98,35 @@ class Case:
 
     def object_path(self, arch: Architecture) -> Path:
         """Return the object, or the file that holds it, for an architecture; raise UsageError if it is not there."""
-        path, _ = self._place(arch)
-        if not path.is_file():
-            raise UsageError(
-                "there is no such object", where=str(path), remedy="compile it; for this project's own: nox -s cases"
-            )
-        return path
+        return self._place(self.object, arch)[0]
 
     def object_data(self, arch: Architecture) -> tuple[str, bytes]:
         """Return the object's name, as the loader knows it, and its bytes for an architecture.
 
         Raises UsageError if it is not there, ObjectUnsupported for a file that has several inside, or none.
         """
-        path, part = self.object_path(arch), self._place(arch)[1]
+        return self._data(self.object, arch)
+
+    def beside_data(self, arch: Architecture) -> dict[str, bytes]:
+        """Return the objects that are loaded after it, by name; raise what `object_data` does."""
+        return dict(self._data(text, arch) for text in self.beside)
+
+    def _data(self, text: str, arch: Architecture) -> tuple[str, bytes]:
+        path, part = self._place(text, arch)
         if not part and inside.holds(path):
             part = inside.only(path, arch.byteorder)
         if not part:
             return path.name, path.read_bytes()
         return f"{path.name}:{part}", inside.content(path, part)
 
-    def _place(self, arch: Architecture) -> tuple[Path, str]:
+    def _place(self, text: str, arch: Architecture) -> tuple[Path, str]:
         """Return the file for an architecture, and which object in it."""
-        return inside.split(str(self.folder / self.object.replace("{arch}", arch.name)))
+        path, part = inside.split(str(self.folder / text.replace("{arch}", arch.name)))
+        if not path.is_file():
+            raise UsageError(
+                "there is no such object", where=str(path), remedy="compile it; for this project's own: nox -s cases"
+            )
+        return path, part
 
     def object_shown(self, arch: Architecture) -> str:
         """Return the object's path as results and reports name it."""
@@ -150,9 +159,7 @@ def read(path: Path) -> Case:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"is not TOML: {e}", where=where) from e
     _keys(table, _CASE_KEYS, where)
-    name = _value(table, "object", str, where)
-    if not name:
-        raise UsageError("has no object", where=where, remedy='object = "build/{arch}/prog.bpf.o"')
+    name, *beside = _objects(table, where)
     check = _value(table, "check", str, where)
     if check and not (path.parent / check).is_file():
         raise UsageError(f"check = {check!r} is not there", where=where)
@@ -164,6 +171,7 @@ def read(path: Path) -> Case:
         name=_name(path),
         path=path,
         object=name,
+        beside=tuple(beside),
         description=_value(table, "description", str, where),
         trigger=_strings(table, "trigger", where),
         check=path.parent / check if check else None,
@@ -180,6 +188,15 @@ def read(path: Path) -> Case:
         contract=_contract(_value(table, "contract", dict, where, {}), where),
         strict_reads=_value(table, "strict-reads", bool, where, False),
     )
+
+
+def _objects(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """Return the path of ``object``, or those of ``objects``."""
+    name, names = _value(table, "object", str, where), _strings(table, "objects", where)
+    if bool(name) == bool(names):
+        what = "has object and objects" if name else "has no object"
+        raise UsageError(what, where=where, remedy='object = "build/{arch}/prog.bpf.o", or objects = ["a.o", "b.o"]')
+    return names or (name,)
 
 
 def _name(path: Path) -> str:

@@ -195,6 +195,7 @@ class _Drive:
             btf=supplied.data if supplied is not None else None,
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(case.contract),
+            beside=case.beside_data(guest.kernel.arch),
         )
         reply = self.guest.request(request, self.timeout)
         assert isinstance(reply, wire.Loaded)

@@ -98,7 +98,7 @@ class MapSpec:
         key_type, value_type: BTF type ids, 0 without one.
         pinning: 1: pinned by name (libbpf's LIBBPF_PIN_BY_NAME).
         pin: the path that it is pinned at, "" for the one of its name where ``pinning`` says so.
-        reuse: the path of a pinned map that stands for it, "" without one.
+        reuse: the path of a pinned map that stands for it, ``fd:N`` for one that is held, "" without one.
         inner: what a map of maps holds.
         slots: static initialisers: slot → name of a map or function.
         legacy: from a ``maps`` section, which libbpf 1.x refuses.

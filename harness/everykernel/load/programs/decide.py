@@ -162,7 +162,7 @@ def _map(spec: MapSpec, terms: Optional[MapTerms], btf: Optional[Btf], notes: li
         made = replace(made, pin=terms.pin, pinning=int(bool(terms.pin)))
     if not (_fits(btf, made.key_type, made.key_size) and _fits(btf, made.value_type, made.value_size)):
         made = replace(made, key_type=0, value_type=0)  # the kernel would refuse the types, libbpf drops them then
-    return replace(made, reuse=terms.reuse)
+    return replace(made, reuse=terms.reuse or spec.reuse)
 
 
 def _shaped(spec: MapSpec, terms: MapTerms, notes: list[str], system: System) -> MapSpec:
