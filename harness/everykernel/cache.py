@@ -31,7 +31,14 @@ from everykernel.errors import CacheError, UsageError
 ROOT_SETTING = "EVERYKERNEL_CACHE"
 LIMIT_SETTING = "EVERYKERNEL_CACHE_LIMIT"
 DEFAULT_LIMIT_GB = 20.0
-PRUNED_FOLDERS = ("kernels", "packages", "snapshots", "images", "btf")  # indexes are small, and needed offline
+PRUNED_FOLDERS = (
+    "kernels",
+    "packages",
+    "snapshots",
+    "images",
+    "btf",
+    "loaders",
+)  # indexes are small, and needed offline
 _STAMP = ".last-used"
 _ANCIENT_PART = 86400.0  # seconds after which an abandoned temporary file is litter
 

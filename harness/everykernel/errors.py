@@ -130,6 +130,12 @@ class KernelOops(GuestError):
     code = "kernel-oops"
 
 
+class LoaderBroke(GuestError):
+    """The adapter of a real loader crashed in the guest, or answered what is no answer."""
+
+    code = "loader-broke"
+
+
 class KernelHung(GuestError):
     """The guest neither answered nor died by its deadline, and was killed."""
 

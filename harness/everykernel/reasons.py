@@ -141,6 +141,12 @@ _TABLE = (
         "look at errno and the log",
     ),
     Reason(
+        "loader-refused",
+        "load",
+        "a real loader refused it by a rule of its library, before the kernel was asked",
+        "read its message; docs/loader-differences.md explains the rules in which loaders differ",
+    ),
+    Reason(
         "assertion-failed", "run", "the program ran, and what it saw is not what the case expects", "read the evidence"
     ),
     Reason(
@@ -178,6 +184,12 @@ _TABLE = (
         "guest",
         "QEMU or the channel ended and the kernel did not say why, or the guest ran out of memory",
         "run the cell again; look at QEMU's errors; give the guest more memory",
+    ),
+    Reason(
+        "loader-broke",
+        "guest",
+        "the adapter of a real loader crashed in the guest, or what it said is no answer by its contract",
+        "read the message; run the cell again; mend the adapter where it is your own (docs/loaders.md)",
     ),
     Reason("harness-error", "guest", "everykernel itself is at fault", "report it, with the traceback"),
 )

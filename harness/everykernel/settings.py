@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from everykernel.errors import UsageError
+from everykernel.load.rules.named import NAMES
 
 FILENAME = "pyproject.toml"
 _TABLE = "tool.everykernel"
@@ -94,6 +95,8 @@ KEYS: dict[str, Key] = {
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),
     "report": Key("a path", _path),
     "strict-reads": Key("true or false", _switch),
+    "rules": _choice(*NAMES),
+    "loader": Key("a list of loaders, or text with commas", _texts),
 }
 
 

@@ -106,9 +106,9 @@ class ProgramUse(TypedDict):
 
 
 class Whole(TypedDict):
-    """The object as its reference loader would take it: all or nothing."""
+    """The object as the loader whose rules decide would take it: all or nothing."""
 
-    loader: str  # the reference: "libbpf"
+    loader: str  # whose rules decided: "libbpf"
     status: Status
     code: Code
     errno: Optional[str]
@@ -363,6 +363,7 @@ class Load(Request[Loaded]):
     ``programs`` limits what is loaded to these names (None: all). ``btf`` is a BTF to relocate against instead of the
     kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case. ``beside`` are more
     objects by name, loaded in order after the first, whose maps of the same name they share; the answer is of all.
+    ``rules`` names the loader whose decisions are taken (load/rules/).
     """
 
     kind: ClassVar[str] = "load"
@@ -373,6 +374,7 @@ class Load(Request[Loaded]):
     btf_name: str = ""
     contract: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, bytes] = field(default_factory=dict)
+    rules: str = "libbpf"
 
 
 @dataclass

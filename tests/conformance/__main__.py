@@ -1,6 +1,7 @@
 """Compare with libbpf on many objects and kernels: ``python -m tests.conformance [relocate | load] [OBJECT…]``.
 
 ``relocate`` compares relocated instructions on the host, ``load`` verdicts in guests; without either word, both are.
+``loaders`` compares, in guests, our loader by the rules of each real loader with that loader itself (``--loader``).
 Without objects: those of foreign packages and our own cases. Prints what was compared, what was left out and why, and
 every difference; the exit code is 1 if there is one that is not explained, if something was left out for a reason that
 left_out.py does not know, or if too little of the default objects was compared.
@@ -15,12 +16,13 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from tests.conformance import foreign, loading, made, relocating
+from tests.conformance import foreign, loaders, loading, made, relocating
 
 from everykernel import folders
 from everykernel.kernels.debian import Archive
+from everykernel.loaders.names import REAL
 
-PARTS = {"relocate": relocating.KERNELS, "load": loading.KERNELS}
+PARTS = {"relocate": relocating.KERNELS, "load": loading.KERNELS, "loaders": loaders.KERNELS}
 
 SOURCES = Path(__file__).with_name("sources")  # CO-RE records of every kind
 PROGRAMS = Path(__file__).with_name("programs")  # programs, maps and externs of every kind
@@ -49,10 +51,13 @@ def compiled(source: Path, folder: Path, target: str) -> foreign.Foreign:
 
 def main(words: list[str]) -> int:
     """Run the comparisons and print them; return the exit code."""
-    parts = [words.pop(0)] if words and words[0] in PARTS else list(PARTS)
-    parser = argparse.ArgumentParser(prog="python -m tests.conformance [relocate | load]", description=__doc__)
+    parts = [words.pop(0)] if words and words[0] in PARTS else ["relocate", "load"]
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.conformance [relocate | load | loaders]", description=__doc__
+    )
     parser.add_argument("objects", nargs="*", type=Path, help="compiled objects (default: foreign ones and our cases)")
     parser.add_argument("--kernels", help=f"default: {PARTS}")
+    parser.add_argument("--loader", default="", help=f"with loaders: whom to compare with (default: {','.join(REAL)})")
     arguments = parser.parse_args(words)
     console = Console(highlight=False, soft_wrap=True)
     well = True
@@ -73,6 +78,10 @@ def main(words: list[str]) -> int:
                 tallies = relocating.run([*objects, *big], specs, folder, console)
                 short = relocating.shortfalls(tallies) if whole else ()
                 well &= relocating.report(tallies, [o.name for o in objects], short, console)
+            elif part == "loaders":
+                compared = loaders.run(objects, specs, loaders.choose(arguments.loader), console)
+                short = loaders.shortfalls(compared, foreign.ENOUGH) if whole else ()
+                well &= loading.report(compared, objects, short, console, loaders.TABLE)
             else:
                 found = loading.run(objects, specs, folder, console)
                 short = loading.shortfalls(found) if whole else ()

@@ -20,6 +20,11 @@ RELOCATIONS = ("relocated", "refused")  # verdicts of entries about relocated in
 WHOLE = "(whole)"  # in the place of a program's name: the object as a whole
 
 
+def title(reference: str) -> str:
+    """Return what a reference is called: a version alone is one of libbpf's, a loader has its name."""
+    return f"libbpf {reference}" if reference[:1].isdigit() else reference
+
+
 @dataclass(frozen=True)
 class Relocated:
     """What one relocator made of one program: the record that it was refused for, or "", and what differs."""
@@ -49,7 +54,7 @@ class Difference:
 
     def __str__(self) -> str:
         where = f"{self.object}: {self.program} on {self.kernel}"
-        return f"{where}: ours {self.ours}, libbpf {self.reference}'s {self.theirs}"
+        return f"{where}: ours {self.ours}, {title(self.reference)}'s {self.theirs}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def table(path: Path = TABLE) -> list[Entry]:
             program=row["program"],
             kernels=tuple(row["kernels"]),
             ours=row["ours"],
-            theirs=row["libbpf"],
+            theirs=row["theirs"] if "theirs" in row else row["libbpf"],
             decides=row["decides"],
             why=row["why"],
         )
@@ -130,4 +135,4 @@ def stale(
                 here = [d for d in differences if (d.reference, d.spec) == (reference, kernel)]
                 if (reference, kernel) in compared and not any(entry.fits(d) for d in here):
                     text = f"{entry.rule}: {entry.object}: {entry.program} on {kernel}"
-                    yield f"{text}: ours {entry.ours}, libbpf {reference}'s {entry.theirs}"
+                    yield f"{text}: ours {entry.ours}, {title(reference)}'s {entry.theirs}"

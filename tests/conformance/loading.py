@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 from tests.conformance import left_out, libbpf
-from tests.conformance.differences import ALLOWED, TABLE, WHOLE, Difference, Entry, stale, table, unexplained
+from tests.conformance.differences import ALLOWED, TABLE, WHOLE, Difference, Entry, stale, table, title, unexplained
 from tests.conformance.foreign import ENOUGH, Foreign
 from tests.conformance.references import REFERENCES
 from tests.conformance.verdicts import (
@@ -79,6 +79,11 @@ class Tally:
     uncompared: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """What was compared with, and where."""
+        return f"{title(self.reference)} on {self.kernel}"
 
     @property
     def programs(self) -> int:
@@ -182,7 +187,7 @@ def _ask(guest: Guest, loaders: Sequence[libbpf.Loader], obj: Foreign) -> list[A
     return [*answers, our_answer(obj, loaded)]
 
 
-def _machine(kernel: Kernel) -> MachineSpec:
+def machine_for(kernel: Kernel) -> MachineSpec:
     """Return the guest for several loaders, one after the other: the kernel frees large maps when it finds the time."""
     tree = Tree(kernel)
     return MachineSpec(memory=512, modules=tuple(name for name in _MODULES if tree.has_file(name)))
@@ -213,7 +218,7 @@ def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) 
             here = [Tally(loader.reference.version, found.spec) for loader in asked]
             tallies += here
             kernel = found.fetch()
-            machine = _machine(kernel)
+            machine = machine_for(kernel)
             machines.prepare(kernel, machine)
             answered = pool.map(lambda obj: _asked(machines, kernel, machine, asked, obj), objects)  # noqa: B023
             pairs = zip(objects, answered, strict=True)
@@ -237,7 +242,7 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
     """
     entries = table()
     for tally in tallies:
-        where = f"libbpf {tally.reference} on {tally.kernel}"
+        where = tally.title
         if tally.share(entries) > ALLOWED:
             yield f"{where}: more than {ALLOWED:.0%} of all pairs differ"
         for what in (BOTH_LOADED, SAME_ERRNO):
@@ -254,15 +259,21 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
                 yield f"{where}: {count} were left out, not at most {most}: {reason}"
 
 
-def report(tallies: Sequence[Tally], objects: Sequence[Foreign], short: Iterable[str], console: Console) -> bool:
-    """Print what was found; return whether all is well."""
-    entries = [entry for entry in table() if not entry.of_relocations]
+def report(
+    tallies: Sequence[Tally],
+    objects: Sequence[Foreign],
+    short: Iterable[str],
+    console: Console,
+    path: Path = TABLE,
+) -> bool:
+    """Print what was found; return whether all is well. ``path`` is the table of what may differ."""
+    entries = [entry for entry in table(path) if not entry.of_relocations]
     differences = [d for tally in tallies for d in tally.differences]
     new = unexplained(differences, entries)
     compared = {(tally.reference, tally.kernel) for tally in tallies}
     wrong = [f"NOT ENOUGH {text}" for text in short]
     for tally in tallies:
-        where = f"libbpf {tally.reference} on {tally.kernel}"
+        where = tally.title
         for reason, count in tally.left_out.most_common():
             console.print(f"{where}: left out: {count:5} {reason}")
         for what, count in [*tally.pairs.most_common(), *tally.wholes.most_common()]:
@@ -273,8 +284,8 @@ def report(tallies: Sequence[Tally], objects: Sequence[Foreign], short: Iterable
     wrong += [f"STALE ENTRY {text}" for text in stale(differences, entries, [o.name for o in objects], compared)]
     for tally in tallies:
         console.print(
-            f"libbpf {tally.reference} on {tally.kernel}: {tally.programs} programs and {tally.objects} whole objects "
-            f"compared, {len(tally.differences)} differ, {tally.excused(entries)} of these are in {TABLE.name} "
+            f"{tally.title}: {tally.programs} programs and {tally.objects} whole objects "
+            f"compared, {len(tally.differences)} differ, {tally.excused(entries)} of these are in {path.name} "
             f"({tally.share(entries):.2%} of all pairs), {sum(tally.left_out.values())} left out"
         )
     for text in wrong:

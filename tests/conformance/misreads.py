@@ -70,32 +70,45 @@ def look(specs: list[ObjectSpec], source: Source, console: Console) -> list[wire
     return alarms
 
 
-def remedies(specs: list[ObjectSpec], found: list[Source], folder: Path, console: Console) -> None:
-    """Compile the C that is proposed for each refusal; raise CalledProcessError where clang refuses one."""
-    idioms, refusals = {}, 0
+def remedies(specs: list[ObjectSpec], found: list[Source], folder: Path, console: Console) -> bool:
+    """Compile the C that is proposed for each refusal, relocate it on every kernel, and return whether all of it fits.
+
+    Raises CalledProcessError where clang refuses one.
+    """
+    idioms, refusals, well = {}, 0, True
     targets = [core.Target(source.btf) for source in found]
     for spec in specs:
         assert spec.btf is not None
         told: dict[str, list[Explanation]] = {}
-        fixups = {}
+        fixups: dict[str, core.Fixup] = {}
+        seen: set[tuple[str, core.Target]] = set()
         for target in targets:
             session = core.Session(spec.btf, target)
             for program in spec.programs:
                 for applied in core.relocate_program(spec, program, session).applied:
                     fixup = applied.fixup
-                    if fixup.outcome != core.PATCHED and fixup.access not in fixups:
+                    if fixup.outcome != core.PATCHED and (fixup.access, target) not in seen:
                         others = [t for t in targets if t is not target]
                         told.setdefault(fixup.access, []).append(explain(fixup, spec.btf, target, others))
                         fixups[fixup.access] = fixup
+                        seen.add((fixup.access, target))
         for access, explanations in told.items():
             refusals += 1
             idiom = together(explanations, fixups[access], spec.btf)
             if idiom:
-                renames = tuple(e.rename for e in explanations if e.rename is not None)
+                renames = tuple(dict.fromkeys(e.rename for e in explanations if e.rename is not None))
                 idioms[idiom, access] = (parse(fixups[access].record, spec.btf), renames)
-    for (idiom, _), (path, renames) in idioms.items():
-        idiomatic.compiled(idiom, path, renames, folder)
-    console.print(f"{refusals} refused accesses, {len(idioms)} different remedies, all of which clang-19 takes")
+    for (idiom, access), (path, renames) in idioms.items():
+        made = idiomatic.compiled(idiom, path, renames, folder)
+        for source, target in zip(found, targets, strict=True):
+            for failure in idiomatic.failures(made, target):
+                console.print(f"{source.label}: the remedy for {access}: {failure}", markup=False)
+                well = False
+    console.print(
+        f"{refusals} refused accesses, {len(idioms)} different remedies, all of which clang-19 takes, relocated on "
+        f"{len(found)} kernels"
+    )
+    return well
 
 
 def main(words: list[str]) -> int:
@@ -114,7 +127,7 @@ def main(words: list[str]) -> int:
     for access, taken in sorted(told ^ JUDGED) if not given else ():
         console.print(f"{'not judged yet' if (access, taken) in told else 'no alarm any more'}: {access}: {taken}")
     with tempfile.TemporaryDirectory() as name:
-        remedies(specs, found, Path(name), console)
+        well &= remedies(specs, found, Path(name), console)
     vmlinux = next(source.btf for source in sources([CHANGED]))
     reads = mutations.probed(specs, vmlinux)[:READS]
     tried, alarmed, wrong = mutations.measure(reads)

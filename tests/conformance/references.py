@@ -23,6 +23,7 @@ from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels import debian
 from everykernel.kernels.download import NotThere
+from everykernel.kernels.release import Stale
 
 _SOURCE = debian.Entry(
     name="linux-source-7.3",
@@ -152,10 +153,10 @@ def _unpacked(archive: debian.Archive, entry: debian.Entry) -> Path:
 
 
 def _of_package(archive: debian.Archive, folder: Path, machine: Machine) -> Library:
-    """Return Debian's libbpf 1.7, or the crate's where the archive no longer has it."""
+    """Return Debian's libbpf 1.7, or the crate's where the archive no longer has it, or its index of sid is old."""
     try:
         unpack(archive, _DEV[machine.arch], folder)
-    except NotThere:
+    except (NotThere, Stale):
         return _of_crate(folder, machine)
     return Library((next(folder.rglob("libbpf.a")),), (folder / "usr/include",))
 

@@ -158,7 +158,7 @@ def test_an_entry_of_the_table_is_for_the_references_that_it_names() -> None:
 def test_more_than_one_in_a_hundred_in_the_table_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table may excuse one in a hundred of all pairs on a kernel with a reference, and not one more."""
     entry = Entry("rule", ("1.8",), "x", "p*", ("6.1",), "loaded", "kernel EINVAL", "f | g", "because")
-    monkeypatch.setattr(loading, "table", lambda: [entry])
+    monkeypatch.setattr(loading, "table", lambda *_: [entry])
     tally = replace(_sound(), pairs=Counter({verdicts.BOTH_LOADED: 72, verdicts.SAME_ERRNO: 9}))
     for name, short in (("p1", []), ("p2", ["libbpf 1.8 on 6.1: more than 1% of all pairs differ"])):
         tally.differences.append(Difference("1.8", "x", name, "6.1", Verdict(LOADED), Verdict(BY_KERNEL, "EINVAL")))

@@ -10,6 +10,7 @@ from tests.conformance import libbpf, loading, references
 
 from everykernel.kernels import debian
 from everykernel.kernels.debian import Archive
+from everykernel.kernels.release import Stale
 
 pytestmark = pytest.mark.conformance
 
@@ -43,6 +44,19 @@ def test_the_older_one_is_had_from_a_crate_where_debian_has_moved_on(
     loader = libbpf.Loader(Archive(), tmp_path, references.REFERENCES[1])
     assert loader.version == "libbpf v1.7"
     assert list(tmp_path.rglob("crate/libbpf/src/libbpf.c"))
+
+
+def test_the_older_one_is_had_from_a_crate_where_the_index_of_sid_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mirror whose sid stands still has no index that is valid; what is pinned by its digest needs none."""
+
+    def old(*_: object) -> None:
+        raise Stale("was valid until yesterday")
+
+    monkeypatch.setattr(references, "unpack", old)
+    loader = libbpf.Loader(Archive(), tmp_path, references.REFERENCES[1])
+    assert loader.version == "libbpf v1.7"
 
 
 def test_the_newest_is_had_from_the_series_newest_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

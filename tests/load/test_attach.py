@@ -16,6 +16,7 @@ from everykernel.load.attach.dispatch import attach
 from everykernel.load.attach.outcome import Link, NotAttached
 from everykernel.load.attach.places import Places
 from everykernel.load.kernel.types import KernelTypes
+from everykernel.load.rules.named import DEFAULT
 from everykernel.load.system.door import System
 from everykernel.object import sections
 
@@ -35,7 +36,7 @@ def spec(section: str) -> Any:
 
 def refusal(section: str, target: str = "") -> tuple[str, str, str]:
     with pytest.raises(NotAttached) as raised:
-        attach(spec(section), -1, target, Places({}, {}, KernelTypes(None, SYSTEM)))
+        attach(spec(section), -1, target, Places({}, {}, KernelTypes(None, SYSTEM), DEFAULT))
     return raised.value.status, raised.value.code, raised.value.message
 
 

@@ -14,6 +14,7 @@ from everykernel import folders
 from everykernel.load.kernel.probes import Probes
 from everykernel.load.maps import create
 from everykernel.load.maps.map import Map
+from everykernel.load.rules.named import DEFAULT
 from everykernel.load.system import abi
 from everykernel.load.system.block import Block, Fields, text
 from everykernel.load.system.door import System
@@ -114,7 +115,7 @@ def test_another_machine_is_asked_in_its_own_order() -> None:
     """Sizes follow its pages and CPUs, keys and values its byte order: what it is asked has nothing of this machine."""
     there = Elsewhere()
     ring = Map("r", MapSpec("r", MAP_TYPE["ringbuf"], max_entries=1), None, there)
-    create.create(ring, Probes(there), 0)
+    create.create(ring, Probes(there), 0, DEFAULT)
     assert (ring.fd, ring.record["max_entries"]) == (7, 1 << 16)
     made = Map("m", MapSpec("m", MAP_TYPE["percpu_array"], 4, 2, 1), None, there)
     made.fd = 7
@@ -124,7 +125,7 @@ def test_another_machine_is_asked_in_its_own_order() -> None:
     assert (bytes(key), bytes(value)) == (b"\0\0\0\1", b"".join(bytes([0, n]) + bytes(6) for n in (1, 2, 3)))
     made.close()
     stacks = Map("s", MapSpec("s", MAP_TYPE["stack_trace"], 4, 0, 1), None, there)
-    create.create(stacks, Probes(there), 0)
+    create.create(stacks, Probes(there), 0, DEFAULT)
     assert stacks.spec.value_size == 72
 
 

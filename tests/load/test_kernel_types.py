@@ -11,6 +11,7 @@ from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.types import KernelTypes
 from everykernel.load.programs import externs
 from everykernel.load.programs.patch import Resolved
+from everykernel.load.rules.named import DEFAULT
 from everykernel.object import ObjectSpec
 from everykernel.object.spec import Extern, StructOpsSpec
 
@@ -95,7 +96,7 @@ def _extern(*, weak: bool, function: bool, kernel: Writer) -> Resolved:
     spec = ObjectSpec(
         "a.o", "little", btf=writer.btf("a.o"), externs={"thing": Extern("thing", ".ksyms", number, weak, function)}
     )
-    return externs.Resolution(spec, KernelTypes(kernel.btf())).resolved["thing"]
+    return externs.Resolution(spec, KernelTypes(kernel.btf()), DEFAULT.externs).resolved["thing"]
 
 
 @pytest.mark.parametrize(("weak", "code"), [(False, "kfunc-missing"), (True, "")])

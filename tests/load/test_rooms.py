@@ -12,7 +12,7 @@ from everykernel import folders
 
 ROOT = folders.package() / "load"
 # From the ground up.
-ROOMS = ("system", "kernel", "maps", "attach", "loaded", "programs", "loader", "collection", "__init__")
+ROOMS = ("system", "kernel", "rules", "maps", "attach", "loaded", "programs", "loader", "collection", "__init__")
 LONGEST = 300  # lines
 
 

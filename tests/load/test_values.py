@@ -11,6 +11,7 @@ from everykernel.load.kernel.probes import Probes
 from everykernel.load.maps import create
 from everykernel.load.maps import map as map_
 from everykernel.load.maps.values import decode_value, encode_value
+from everykernel.load.rules.named import DEFAULT
 from everykernel.load.system import abi
 from everykernel.load.system.door import System
 from everykernel.object import MapSpec
@@ -75,13 +76,14 @@ def test_untyped_values() -> None:
 )
 def test_entries(type_: str, given: int, entries: int, note: str) -> None:
     """What the loader decides by itself about sizes is noted."""
-    assert create.entries_of(MapSpec("m", MAP_TYPE[type_], max_entries=given), SYSTEM) == (entries, note)
+    asked, told = DEFAULT.ask(MapSpec("m", MAP_TYPE[type_], max_entries=given), create.machine_of(SYSTEM))
+    assert (asked.max_entries, told) == (entries, note)
 
 
 def test_an_arena_too_small_for_its_variables() -> None:
     """It is refused before the kernel is asked."""
     arena = map_.Map("a", MapSpec("a", MAP_TYPE["arena"], max_entries=1, content=bytes(5000)), None, SYSTEM)
-    create.create(arena, Probes(SYSTEM), 0)
+    create.create(arena, Probes(SYSTEM), 0, DEFAULT)
     assert (arena.fd, arena.record["status"], arena.record["code"]) == (-1, "failed", "limit-exceeded")
     assert arena.record["message"] == "map 'a': its variables take 5000 bytes, its 1 pages have fewer"
 

@@ -84,11 +84,10 @@ def test_one_block_a_cause() -> None:
     results.append(cell("c.o", "5.10", ("q", "map-create-failed", "it needs map 'm': EINVAL: no")))
     lines = shown(results)
     at = lines.index("load: attach-target-missing (9 cells)")
-    assert lines[at + 1 : at + 7] == [
+    assert lines[at + 1 : at + 6] == [
         "  fentry/do_one: this kernel's BTF has no function do_one: 6.1..7.3: a.o, b.o",
         "  fentry/do_two: this kernel's BTF has no function do_two: 6.1..7.3: c.o (p)",
         "  hint: name a target that it has, or make the program optional",
-        "",
         "load: map-create-failed: it needs map 'm': EINVAL: no (1 cell)",
         "  5.10: c.o (q)",
     ]
@@ -103,7 +102,7 @@ def test_every_cell_is_named() -> None:
     results = [cell(f"object-{n}.o", "6.1", ("p", "kfunc-missing", f"no function 'f{n}'")) for n in range(30)]
     text = "\n".join(shown(results))
     assert all(f"object-{n}.o" in text.partition("30 cells")[2] for n in range(30))
-    assert "  … and 26 more like it: 6.1: " in text
+    assert "  … and 27 more like it: 6.1: " in text
 
 
 def test_the_verifier_is_quoted_once() -> None:
@@ -140,11 +139,10 @@ def test_what_a_log_repeats_is_left_out() -> None:
     ]  # fmt: skip
     lines = shown(results)
     at = lines.index("load: verifier-rejected (2 cells)")
-    assert lines[at + 1 : at + 6] == [
+    assert lines[at + 1 : at + 5] == [
         "  this kernel takes no pointers in global functions: Arg#0 type PTR in eval() is not supported yet.",
         "      5.10: eval.o (p)",
-        "  this kernel takes no pointers in global functions: Arg#0 type PTR in takes() is not supported yet.",
-        "      5.10: takes.o (p)",
+        "  this kernel takes no pointers in global functions: Arg#0 type PTR in takes() i…: 5.10: takes.o (p)",
         "  hint: read the failing instruction and its source line",
     ]
 

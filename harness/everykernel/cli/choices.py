@@ -12,6 +12,7 @@ import click
 from everykernel import settings
 from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
+from everykernel.load.rules import named
 
 Command = Callable[..., Any]
 
@@ -31,10 +32,11 @@ class ProjectCommand(click.Command):
             for name in parameter.opts:
                 key = _KEYS.get(name, name.removeprefix("--"))
                 if key in table and parameter.name:
-                    defaults[parameter.name] = ",".join(table[key]) if key == "kernels" else table[key]
+                    defaults[parameter.name] = ",".join(table[key]) if key in _LISTS else table[key]
         return super().make_context(info_name, args, parent, default_map=defaults, **extra)
 
 
+_LISTS = ("kernels", "loader")  # keys whose options take one text with commas
 _KEYS = {"--kernels-missing": "missing"}  # options that are called otherwise than their keys
 
 
@@ -98,6 +100,28 @@ def guests(command: Command) -> Command:
         default="auto",
         show_default=True,
         help="The accelerator of the guests.",
+    )(command)
+
+
+def rules(command: Command) -> Command:
+    """Add ``--rules``."""
+    return click.option(
+        "--rules",
+        type=click.Choice(named.NAMES),
+        default=named.DEFAULT.name,
+        show_default=True,
+        help="The loader whose rules decide, where a case does not say.",
+    )(command)
+
+
+def loaders(command: Command) -> Command:
+    """Add ``--loader``."""
+    return click.option(
+        "--loader",
+        "loaders",
+        metavar="LIST",
+        help="Who loads, separated by commas: own, libbpf, ebpf-go, aya, or NAME=PATH of an adapter of your own. "
+        "Each object has a fresh kernel for each. [default: own]",
     )(command)
 
 

@@ -20,15 +20,15 @@ from everykernel.cli import choices, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import process, room, slots
-from everykernel.matrix import plan, records, supply
+from everykernel.matrix import crew, plan, records, supply
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
 from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CaseResult, CellReport
+from everykernel.matrix.records import CaseResult, CellReport, LoaderRecord
 from everykernel.matrix.results import Journal, identify
 from everykernel.matrix.sizing import Sizing
-from everykernel.report import screen, terminal
+from everykernel.report import disagreements, screen, terminal
 from everykernel.report.folder import ReportFolder
 from everykernel.report.screen import Screen
 
@@ -67,6 +67,8 @@ _INTERVAL = 0.1  # seconds between paints
     help="The largest guest where no memory is asked for. [default: 4096, less where this host has less]",
 )
 @click.option("--strict-reads", is_flag=True, help="Fail what loads and reads other bytes than its author meant (≠).")
+@choices.rules
+@choices.loaders
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
@@ -81,6 +83,8 @@ def run(
     memory: int | None,
     ceiling: int | None,
     strict_reads: bool,
+    rules: str,
+    loaders: str | None,
     json_file: Path | None,
     folder: Path | None,
     verbose: int,
@@ -93,9 +97,10 @@ def run(
     """
     board, talk = Board(), Screen(stderr=True)
     cases = [
-        replace(case, until=until, strict_reads=strict_reads or case.strict_reads).with_memory(memory)
+        replace(case, until=until, strict_reads=strict_reads or case.strict_reads).with_memory(memory).with_rules(rules)
         for case in plan.cases(objects)
     ]
+    wanted = crew.wanted(cases, loaders)
     supplies = [Supply.parse(text) for text in btf]
     columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
     if all(column.missing for column in columns):
@@ -104,10 +109,14 @@ def run(
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)
     supply.check(supplies, [c.spec for c in columns])
+    found = crew.Crew.of(wanted, lambda line: talk.print(f"everykernel: {line}", soft_wrap=True))
+    cases = found.spread(cases, loaders)
     sizing = Sizing(ceiling)
     room.reserve((c.resolved, sizing.grant(case, c).machine) for c in columns if c.resolved for case in cases)
     known = [c.record() for c in columns]
     identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
+    if found.records:
+        identity["loaders"] = found.records
     writers: list[Writer] = []
     report = ReportFolder(folder, identity, known) if folder is not None else None
     if report is not None:
@@ -140,7 +149,7 @@ def run(
             report.close(ledger.results, ledger.kernels)
         if journal is not None:
             journal.close()
-    _show(ledger, cells.reports(), campaign, verbose)
+    _show(ledger, cells.reports(), campaign, verbose, found.records)
     if missing := ledger.missing():
         raise lost(missing)
     return exit_code(ledger.results)
@@ -192,18 +201,24 @@ class _Cells:
 
 def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
     target = str(case.path) if case.path is not None else case.shown
-    options = choices.given("kernel_list", "kernels_missing", "btf", "json_file", "folder") + supply.again(btf, spec)
+    options = choices.given("kernel_list", "kernels_missing", "btf", "loaders", "json_file", "folder")
+    options += supply.again(btf, spec) + crew.again(case)
     return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}"
 
 
-def _show(ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int) -> None:
+def _show(
+    ledger: Ledger, told: list[CellReport], campaign: Campaign, verbose: int, loaders: list[LoaderRecord]
+) -> None:
     out = Screen()
     results = [report["result"] for report in told]
-    terminal.show_matrix(out, results, ledger.kernels, unicode=terminal.has_unicode(out))
+    terminal.show_matrix(out, results, ledger.kernels, loaders, unicode=terminal.has_unicode(out))
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
         out.print(screen.text(note), soft_wrap=True)
     terminal.show_failures(out, told, ledger.kernels, verbose=max(verbose, int(debugging())))
+    if loaders:
+        out.print()
+        terminal.show_disagreements(out, disagreements.find(results), [kernel["spec"] for kernel in ledger.kernels])
 
 
 def exit_code(results: list[CaseResult]) -> int:

@@ -45,7 +45,7 @@ class Target:
         self.vmlinux = vmlinux
         self._load = modules
         self._modules: Optional[tuple[Btf, ...]] = None
-        self._found: dict[tuple[str, int], tuple[Candidate, ...]] = {}
+        self._found: dict[tuple[str, int, bool], tuple[Candidate, ...]] = {}
 
     @property
     def modules(self) -> tuple[Btf, ...]:
@@ -54,19 +54,22 @@ class Target:
             self._modules = tuple(self._load()) if self._load is not None else ()
         return self._modules
 
-    def candidates(self, local: Btf, number: int) -> tuple[Candidate, ...]:
-        """Return the candidates for a local type, in order; raise Refused where there can be none."""
+    def candidates(self, local: Btf, number: int, *, modules: bool = True) -> tuple[Candidate, ...]:
+        """Return the candidates for a local type, in order; raise Refused where there can be none.
+
+        ``modules``: whether modules are searched where vmlinux has none.
+        """
         name = local.type(number).name
         if not name:
             why = f"a relocation needs a named type: {title(local, number)} cannot be searched for"
             raise Refused(why, errno="EOPNOTSUPP")
-        key = (essential(name), local.kind(number))
-        found = self._found.get(key)
+        stem, kind = essential(name), local.kind(number)
+        found = self._found.get((stem, kind, modules))
         if found is None:
-            found = _named(self.vmlinux, *key) if self.vmlinux is not None else ()
-            if not found:
-                found = tuple(c for module in self.modules for c in _named(module, *key))
-            self._found[key] = found
+            found = _named(self.vmlinux, stem, kind) if self.vmlinux is not None else ()
+            if not found and modules:
+                found = tuple(c for module in self.modules for c in _named(module, stem, kind))
+            self._found[stem, kind, modules] = found
         return found
 
 

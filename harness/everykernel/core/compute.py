@@ -16,8 +16,9 @@ from everykernel.btf.naming import title
 from everykernel.core import relokinds
 from everykernel.core import values as values_
 from everykernel.core.fixup import FAILED, PATCHED, POISONED, Fixup
+from everykernel.core.manner import LIBBPF, Manner
 from everykernel.core.match import Miss, match
-from everykernel.core.patch import Change, immediate, patch, poison
+from everykernel.core.patch import Change, immediate, patch
 from everykernel.core.refusal import Refused
 from everykernel.core.spec import Spec, parse, text
 from everykernel.errors import BtfMalformed
@@ -35,12 +36,14 @@ class Session:
 
     libbpf keeps, for each local type, only the candidates that matched so far: what one record rules out, the next
     does not consider. ``kept`` is that memory; `again` forgets it (for the next program, tried on its own), and keeps
-    what is independent of it. ``narrowed`` tells whether any record ever ruled a candidate out.
+    what is independent of it. ``narrowed`` tells whether any record ever ruled a candidate out. ``manner`` is the
+    loader's.
     """
 
-    def __init__(self, local: Btf, target: Target) -> None:
+    def __init__(self, local: Btf, target: Target, manner: Manner = LIBBPF) -> None:
         self.local = local
         self.target = target
+        self.manner = manner
         self.kept: Kept = {}
         self.narrowed = False
         self._resolved: dict[tuple[int, str, int, tuple[Candidate, ...]], _Resolved] = {}
@@ -98,10 +101,10 @@ def compute(
         considered = _considered(session, record)
         spec, access = _spec(session, record)
         resolved = _resolve(session, record, spec, considered)
-        if resolved.matching:
+        if resolved.matching and session.manner.narrows:
             session.narrowed |= len(resolved.matching) < len(considered)
             session.kept[record.type_id] = resolved.matching
-        return _fixup(record, index, kind, access, resolved, insn, local.byteorder)
+        return _fixup(record, index, kind, access, resolved, insn, session)
     except Refused as e:
         message, code, errno = e.message, e.code, e.errno
     except BtfMalformed as e:
@@ -120,7 +123,8 @@ def _considered(session: Session, record: CoreRecord) -> tuple[Candidate, ...]:
         raise Refused("there is no BTF to relocate against", "btf-missing", "ESRCH")
     if record.kind == relokinds.TYPE_ID_LOCAL:
         return ()
-    return session.kept.get(record.type_id) or session.target.candidates(session.local, record.type_id)
+    kept = session.kept.get(record.type_id)
+    return kept or session.target.candidates(session.local, record.type_id, modules=session.manner.modules)
 
 
 def _spec(session: Session, record: CoreRecord) -> tuple[Spec, str]:
@@ -145,11 +149,11 @@ def _resolve(session: Session, record: CoreRecord, spec: Spec, considered: tuple
     key = (record.type_id, record.access, record.kind, considered)
     found = session._resolved.get(key)
     if found is None:
-        found = session._resolved[key] = _resolve_anew(record, spec, considered)
+        found = session._resolved[key] = _resolve_anew(record, spec, considered, session.manner)
     return found
 
 
-def _resolve_anew(record: CoreRecord, spec: Spec, considered: tuple[Candidate, ...]) -> _Resolved:
+def _resolve_anew(record: CoreRecord, spec: Spec, considered: tuple[Candidate, ...], manner: Manner) -> _Resolved:
     kind = record.kind
     if kind == relokinds.TYPE_ID_LOCAL:
         number = record.type_id
@@ -177,6 +181,8 @@ def _resolve_anew(record: CoreRecord, spec: Spec, considered: tuple[Candidate, .
     if first is None:
         there = values_.value(kind, None)
         message = _why(spec, considered, misses)
+        if manner.refuses_missing and kind in (relokinds.TYPE_SIZE, relokinds.TYPE_ID_TARGET):
+            raise Refused(message, "relocation-unresolved")
     else:
         there, message = first[0], ""
     if here.number is None or there.number is None:
@@ -221,19 +227,22 @@ def _why(spec: Spec, considered: tuple[Candidate, ...], misses: list[str]) -> st
 
 
 def _fixup(
-    record: CoreRecord, index: int, kind: str, access: str, resolved: _Resolved, insn: bytes, byteorder: str
+    record: CoreRecord, index: int, kind: str, access: str, resolved: _Resolved, insn: bytes, session: Session
 ) -> Fixup:
+    byteorder = session.local.byteorder
     if len(insn) < 8:
         raise Refused("the record's instruction is past the end of the code")
     candidates = resolved.candidates
     btf = resolved.matching[0].btf.name if resolved.matching else ""
     if resolved.change is None:
-        code, old, message = poison(insn, byteorder), immediate(insn, byteorder), resolved.message
+        code, old, message = session.manner.poison(insn, byteorder), immediate(insn, byteorder), resolved.message
         return Fixup(
             record, index, kind, access, POISONED, resolved.local, None, old,
             candidates=candidates, message=message, insn=code,
         )  # fmt: skip
     done = patch(insn, resolved.change, byteorder)
+    if done.poisoned and session.manner.refuses_resized:
+        raise Refused(done.poisoned, "relocation-unresolved")
     if done.poisoned:
         return Fixup(
             record, index, kind, access, POISONED, resolved.local, resolved.target, done.old,

@@ -37,6 +37,7 @@ _NEAREST = 3
 _CLOSE = 0.6  # difflib's ratio from which two names are called alike
 _EMBEDDED_DEPTH = 2  # how many named structs deep a member is looked for
 _FEW = 50  # names that are compared letter by letter
+_UNAMBIGUOUS = "; give the local type a member that only the wanted one has, and access that first"
 _LOOK_AT = 20_000  # members or types looked at for one explanation
 
 
@@ -101,7 +102,7 @@ def _explain(fixup: Fixup, spec: Spec, target: Target, others: Sequence[Target])
         return Explanation(fixup.access, _expects(fixup, spec), has, nearest, idiom, rename)
 
     if fixup.outcome == FAILED:
-        return explanation(f"refused: {fixup.message}", idioms.AMBIGUOUS if _ambiguous(fixup) else "")
+        return explanation(f"refused: {fixup.message}{_UNAMBIGUOUS if _ambiguous(fixup) else ''}")
     if not fixup.message:
         return explanation(_changed(fixup))
     if fixup.btf:  # found, and yet not loadable as the object loads it

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _ON_STACK = 128  # bytes of a variable: a program has 512 of stack
 
-AMBIGUOUS = "/* give the local type a member that only the wanted candidate has, and access that first */"
-
 
 class Rename(NamedTuple):
     """Where else a value may stand.
@@ -106,14 +104,18 @@ def width(spec: Spec) -> str:
 
 
 def of_misread(spec: Spec, enumerator: str = "") -> str:
-    """Read what is misread by the form that the kernel has; take an enumerator's value from the kernel."""
+    """Read what is misread by the form that the kernel has; take an enumerator's value from a kernel that has it."""
     leaf = _leaf(spec)
     if not enumerator or leaf is None:
         return width(spec)
     enum = spec.btf.resolve(leaf)
     if not spec.btf.name_of(enum) or not enumerator.isidentifier():
         return ""
-    return f"__s64 x = bpf_core_enum_value({title(spec.btf, enum)}, {enumerator}); /* in the place of {enumerator} */"
+    arguments = f"{title(spec.btf, enum)}, {enumerator}"
+    return (
+        f"__s64 x = {enumerator}; /* use x in its place */\n"
+        f"if (bpf_core_enum_value_exists({arguments}))\n    x = bpf_core_enum_value({arguments});"
+    )
 
 
 def _nameable(spec: Spec) -> bool:

@@ -57,6 +57,11 @@ def poison(insn: bytes, byteorder: str) -> bytes:
     Raises Refused for an instruction that cannot be relocated (libbpf 1.7 poisoned such ones, too).
     """
     check(insn, byteorder)
+    return calls(insn, byteorder)
+
+
+def calls(insn: bytes, byteorder: str) -> bytes:
+    """Return what `poison` does for any instruction, fit to be relocated or not (aya's poison_insn)."""
     call = struct.pack(_ORDERS[byteorder] + "BBhi", 0x85, 0, 0, POISON_CALL)
     return call * (length(insn) // SIZE)
 

@@ -84,7 +84,8 @@ def relocate_together(spec: ObjectSpec, programs: Iterable[ProgramSpec], session
     session.again()
     codes: dict[str, bytearray] = {}
     applied: list[Applied] = []
-    for function, index, record in _records(spec, {program.function for program in programs}):
+    entries = spec.functions if session.manner.everything else {program.function for program in programs}
+    for function, index, record in _records(spec, entries):
         code = codes.setdefault(function.name, bytearray(function.code))
         insn, rest = divmod(record.insn_off - function.start, SIZE)
         at = insn * SIZE

@@ -18,6 +18,7 @@ from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, 
 from everykernel.guest.system import broke
 from everykernel.load.attach import usage
 from everykernel.load.maps.variables import Variables
+from everykernel.load.rules.named import named
 from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
@@ -86,14 +87,16 @@ class Requests:
         from everykernel import object as object_
 
         try:
+            rules = named(message.rules)
             objects = {message.name: message.data, **message.beside}
             loaded = load.load_together(
-                [object_.read(data, name) for name, data in objects.items()],
+                [object_.read(data, name, rules.reading) for name, data in objects.items()],
                 self._kernel,
                 programs=message.programs,
                 btf=message.btf,
                 btf_name=message.btf_name,
                 contract=message.contract,
+                rules=rules,
             )
         except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
             return self._keep(_unreadable(e, self._kernel))

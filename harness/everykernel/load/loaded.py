@@ -19,6 +19,7 @@ from everykernel.load.attach.places import Places
 from everykernel.load.kernel import program as program_
 from everykernel.load.maps.map import PERF_EVENT_ARRAY, Map
 from everykernel.load.maps.variables import Variables, places
+from everykernel.load.rules.named import DEFAULT
 from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from everykernel.load.kernel.types import KernelTypes
+    from everykernel.load.rules.rules import Rules
     from everykernel.object import ObjectSpec, ProgramSpec
 
 
@@ -180,7 +182,14 @@ class LoadedObject:
         past_the_end: says of a tracepoint's program that its context is shorter than what it reads, "" if not so.
     """
 
-    def __init__(self, spec: Optional[ObjectSpec], relocate: wire.Stage, load: wire.Stage, kernel: KernelTypes) -> None:
+    def __init__(
+        self,
+        spec: Optional[ObjectSpec],
+        relocate: wire.Stage,
+        load: wire.Stage,
+        kernel: KernelTypes,
+        rules: Rules = DEFAULT,
+    ) -> None:
         self.system = kernel.system
         self.spec = spec
         self.relocate = relocate
@@ -192,7 +201,7 @@ class LoadedObject:
         self._readers_open = False
         self.misreads: list[wire.Misread] = []
         self.past_the_end: Callable[[ProgramSpec], str] = _nothing
-        self.places = Places(self.maps, self.programs, kernel)
+        self.places = Places(self.maps, self.programs, kernel, rules)
 
     def __enter__(self) -> LoadedObject:
         return self

@@ -25,6 +25,7 @@ from everykernel.load.programs.misreads import Misreads
 from everykernel.load.programs.relocate import Relocated, relocate
 from everykernel.load.programs.upload import Uploaded
 from everykernel.load.programs.variants import Group
+from everykernel.load.rules.named import DEFAULT
 from everykernel.load.system import abi
 from everykernel.load.system.errnos import error_name
 from everykernel.object import contract as contract_
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from everykernel.architectures import Architecture
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.programs.decide import Decided
+    from everykernel.load.rules.rules import Rules
     from everykernel.object import ObjectSpec
     from everykernel.object.contract import Contract
     from everykernel.object.spec import StructOpsSpec
@@ -51,6 +53,7 @@ def load(
     btf: Optional[Union[Btf, bytes]] = None,
     btf_name: str = "",
     contract: Optional[Mapping[str, Any]] = None,
+    rules: Rules = DEFAULT,
 ) -> LoadedObject:
     """Relocate and load an object; what the kernel refuses is in the stages of what is returned, never raised.
 
@@ -61,19 +64,22 @@ def load(
         btf: relocate against this BTF instead of the kernel's own; ``btf_name`` names it in the record. Where it is
             damaged or of another kind of machine, the programs that have CO-RE records end in ``btf-rejected``.
         contract: the loader contract, in the form of a case.toml's ``[contract]``.
+        rules: of the loader whose decisions are taken; the object was read with its ``reading``.
 
     Raises ObjectMalformed for damage that is only found on the way, ObjectUnsupported for an object of the wrong byte
     order, UsageError for an unknown name.
     """
     agreed = contract_.parse(contract or {}, "contract")
-    if spec.byteorder != kernel.system.byteorder:
+    if spec.byteorder != kernel.system.byteorder and not rules.foreign_order:
         raise ObjectUnsupported(
             f"is {spec.byteorder}-endian, this machine {kernel.system.byteorder}-endian",
             where=spec.name,
             remedy="compile it with -target bpf on this machine, or with -target bpfel or bpfeb",
         )
     try:
-        return _load(decide(spec, agreed, programs, system=kernel.system), kernel, agreed, btf, btf_name)
+        return _load(
+            decide(spec, agreed, programs, system=kernel.system, rules=rules), kernel, agreed, btf, btf_name, rules
+        )
     except BtfMalformed as e:
         if spec.btf is not None and e.where.startswith(spec.btf.name):
             raise ObjectMalformed(e.message, where=e.where) from e
@@ -81,7 +87,12 @@ def load(
 
 
 def _load(
-    decided: Decided, kernel: KernelTypes, contract: Contract, btf: Optional[Union[Btf, bytes]], btf_name: str
+    decided: Decided,
+    kernel: KernelTypes,
+    contract: Contract,
+    btf: Optional[Union[Btf, bytes]],
+    btf_name: str,
+    rules: Rules,
 ) -> LoadedObject:
     spec, grouped = decided.spec, contract.grouped
     target, used, rejected = kernel.target, "none" if kernel.vmlinux is None else "kernel", ""
@@ -92,10 +103,10 @@ def _load(
         except BtfMalformed as e:
             target, used, rejected = Target(None), f"supplied:{name}", str(e)
     tried = [*decided.programs, *(p for p in spec.programs if p.name in grouped)]
-    relocated = relocate(spec, tried, target, used, rejected)
+    relocated = relocate(spec, tried, target, used, rejected, rules.manner)
     if btf is not None and any(r["kind"] == "target_type_id" for r in relocated.stage["relocations"]):
         relocated.stage["notes"].append("target type ids are the supplied BTF's: the kernel knows no type by them")
-    return _Load(decided, kernel, relocated, contract).run()
+    return _Load(decided, kernel, relocated, contract, rules).run()
 
 
 def _supplied(btf: Union[Btf, bytes], name: str, here: Architecture) -> Btf:
@@ -115,15 +126,18 @@ def _supplied(btf: Union[Btf, bytes], name: str, here: Architecture) -> Btf:
 class _Load:
     """The load stage of one object."""
 
-    def __init__(self, decided: Decided, kernel: KernelTypes, relocated: Relocated, contract: Contract) -> None:
+    def __init__(
+        self, decided: Decided, kernel: KernelTypes, relocated: Relocated, contract: Contract, rules: Rules
+    ) -> None:
         spec = decided.spec
+        self.rules = rules
         self.spec = spec
         self.kernel = kernel
         self.relocated = relocated
         self.chosen = decided.programs
         self.contract = contract
-        self.object = LoadedObject(spec, relocated.stage, {}, kernel)
-        self.externs = externs.Resolution(spec, kernel, contract.kconfig)
+        self.object = LoadedObject(spec, relocated.stage, {}, kernel, rules)
+        self.externs = externs.Resolution(spec, kernel, rules.externs, contract.kconfig)
         self.operations: dict[str, tuple[Map, Union[Operations, Reason]]] = {}  # by function
         self.structs: list[tuple[StructOpsSpec, Union[Operations, Reason]]] = []
         self.unfilled: dict[tuple[str, int], str] = {}
@@ -138,10 +152,19 @@ class _Load:
                 self.types.upload(externs.for_kernel(self.spec.btf, self.externs.places, len(self.externs.kconfig)))
             self._create_maps()
             attempts = Attempts(
-                self.spec, self.kernel, self.relocated, self.object, self.externs, self.types, self.operations
+                self.spec,
+                self.kernel,
+                self.relocated,
+                self.object,
+                self.externs,
+                self.types,
+                self.operations,
+                self.rules,
             )
+            bar = whole.bar(self._tried(attempts)) if self.rules.first else None
+            lacks = Reason(bar.code, bar.message, bar.errno) if bar else None
             for spec in sorted(self.chosen, key=replaces):  # what is replaced is loaded first
-                attempts.load(spec)
+                attempts.load(spec, lacks)
             for name, variants in self.contract.variants.items():
                 group = Group(name, variants, self.object, self.kernel, attempts.load)
                 group.keep_first()
@@ -200,6 +223,7 @@ class _Load:
             self.types,
             supplied=self.relocated.stage["btf"].startswith("supplied:"),
             unfilled=self.unfilled,
+            rules=self.rules,
         )
 
     def _create_maps(self) -> None:
@@ -209,7 +233,7 @@ class _Load:
             found[declared.name] = made = Map(declared.name, declared, spec.btf, system)
             if self._left_out(made):
                 continue
-            create.create(made, probes, self.types.fd)
+            create.create(made, probes, self.types.fd, self.rules)
         stem = spec.name.rpartition("/")[2].partition(".")[0]
         for section in spec.data.values():
             found[section.name] = made = create.data_map(section, spec.btf, system)
@@ -220,14 +244,14 @@ class _Load:
                 continue
             whole = section.percpu or "." in section.name[1:]  # of the names that it has in the kernel
             title = section.name if whole else stem[: 15 - max(7, len(section.name))] + section.name
-            create.create_data(made, probes, self.types.fd, title, section.data)
+            create.create_data(made, probes, self.types.fd, title, section.data, self.rules)
         for operations in spec.struct_ops:
             self._create_operations(operations)
         if self.externs.kconfig:
             data = self.externs.kconfig
             kconfig = MapSpec(_KCONFIG, ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG | abi.F_MMAPABLE)
             found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf, system)
-            create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data)
+            create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data, self.rules)
             self.externs.place_kconfig(made.fd)
 
     def _left_out(self, made: Map) -> bool:

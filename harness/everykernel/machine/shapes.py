@@ -30,8 +30,10 @@ _OF_THE_HOST = {"timeout", "kernel-warning"} | {code for code, reason in REASONS
 _WORDS: dict[str, tuple[str, ...]] = {
     "status": (wire.PASSED, wire.FAILED, wire.SKIPPED, wire.NOT_REACHED),
     "outcome": ("patched", "poisoned", "failed"),
+    "by": ("", "loader", "map", "kernel"),
     "code": ("", *(code for code in REASONS if code not in _OF_THE_HOST)),
 }
+_ERRNO = re.compile(r"E[A-Z0-9]{1,30}")
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]{0,63}")  # struct utsname has 64 characters; becomes part of paths
 
 # The keys that a record always has; all others may be left out (those of a TypedDict that is total may not).
@@ -197,6 +199,11 @@ def _release(value: Any) -> None:
         raise Odd(f"is {shown(value)}, not a kernel's release")
 
 
+def _errno(value: Any) -> None:
+    if type(value) is not str or not _ERRNO.fullmatch(value):
+        raise Odd(f"is {shown(value)}, not the name of an errno")
+
+
 def _data(value: Any, depth: int = wire.DEPTH_LIMIT) -> None:
     """Raise `Odd` for what is no plain data: too deep, or numbers that no kernel has."""
     kind = type(value)
@@ -217,6 +224,8 @@ _MARKS: dict[str, Check] = {
     "status": _one_of(_WORDS["status"], "a status"),
     "outcome": _one_of(_WORDS["outcome"], "an outcome"),
     "code": _one_of(_WORDS["code"], "a reason code that a guest may give"),
+    "by": _one_of(_WORDS["by"], "who refuses"),
+    "errno": _errno,
     "release": _release,
     "text": _plain(str, "text"),
     "count": _number(range(1 << 64), "a number of 64 bits"),

@@ -213,4 +213,6 @@ class Campaign:
     def _empty(self, spec: str, case: Case) -> CaseResult:
         column = self.column(spec)
         shown = case.object_shown(column.resolved.arch) if column.resolved is not None else case.object
-        return records.empty(case.name if case.path is not None else None, shown, spec, case.machine_asked)
+        return records.empty(
+            case.name if case.path is not None else None, shown, spec, case.machine_asked, case.rules, case.loader
+        )

@@ -11,11 +11,13 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UsageError
 from everykernel.kernels.supplied import Supply
+from everykernel.load.rules import named
+from everykernel.loaders import names
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix import inside
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
@@ -23,15 +25,18 @@ from everykernel.matrix.ranges import KernelRange
 from everykernel.object import contract
 from everykernel.reasons import REASONS
 
+if TYPE_CHECKING:
+    from everykernel.loaders.adapter import Adapter
+
 FILENAME = "case.toml"
 
 _CASE_KEYS = (
     "object", "objects", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
-    "strict-reads",
+    "strict-reads", "rules", "loaders",
 )  # fmt: skip
 _BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
-_EXPECT_KEYS = ("kernels", "arch", "btf", "program", "stage", "status", "code", "reason")
+_EXPECT_KEYS = ("kernels", "arch", "btf", "loader", "program", "stage", "status", "code", "reason")
 _BTF = ("kernel", "none", "supplied", "module")
 
 
@@ -59,6 +64,9 @@ class Case:
         expect: expectations, the first that matches wins.
         contract: the loader contract, checked, and passed to the loader as it is.
         strict_reads: whether a misread fails the run stage.
+        rules: the loader whose rules decide; "" where nobody asked for any.
+        loaders: who loads it where the user does not say; empty: our own loader.
+        adapter: the real loader that loads it in this cell; None: our own.
     """
 
     name: str
@@ -79,6 +87,14 @@ class Case:
     expect: tuple[Expectation, ...] = ()
     contract: tuple[tuple[str, Any], ...] = ()
     strict_reads: bool = False
+    rules: str = ""
+    loaders: tuple[str, ...] = ()
+    adapter: Adapter | None = None
+
+    @property
+    def loader(self) -> str:
+        """Who loads it, by name."""
+        return self.adapter.name if self.adapter is not None else names.OWN
 
     @property
     def folder(self) -> Path:
@@ -90,6 +106,10 @@ class Case:
         if memory is None or self.sized:
             return self
         return replace(self, machine=replace(self.machine, memory=memory), sized=True)
+
+    def with_rules(self, rules: str) -> Case:
+        """Return the case with the loader's rules that the user asks for, unless it asks for some itself."""
+        return replace(self, rules=self.rules or rules)
 
     @property
     def machine_asked(self) -> dict[str, Any]:
@@ -187,6 +207,8 @@ def read(path: Path) -> Case:
         ),
         contract=_contract(_value(table, "contract", dict, where, {}), where),
         strict_reads=_value(table, "strict-reads", bool, where, False),
+        rules=_choice(table, "rules", named.NAMES, where),
+        loaders=_choices(table, "loaders", names.EVERY, where),
     )
 
 
@@ -253,6 +275,7 @@ def _expectation(table: Any, where: str) -> Expectation:
         btf=_choices(table, "btf", _BTF, where),
         program=_value(table, "program", str, where),
         reason=_value(table, "reason", str, where),
+        loaders=_choices(table, "loader", names.EVERY, where),
     )
 
 

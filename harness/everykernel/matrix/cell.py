@@ -11,14 +11,18 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, GuestLost, RequestFailed
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
+from everykernel.load.rules import named
+from everykernel.loaders import drive
+from everykernel.loaders.adapter import Adapter
 from everykernel.machine import Guest
-from everykernel.matrix import absent, records, substance, supply
+from everykernel.matrix import absent, adapted, records, substance, supply
 from everykernel.matrix.case import Case
 from everykernel.matrix.expect import STAGES, STATUSES, Conditions, Problem, find, judge
 from everykernel.matrix.ranges import numbers
@@ -101,9 +105,8 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
 
 def _empty(kernel: Kernel, case: Case) -> CaseResult:
     machine = {**case.machine_asked, "flavour": kernel.flavour}
-    return records.empty(
-        case.name if case.path is not None else None, case.object_shown(kernel.arch), kernel.spec, machine
-    )
+    name = case.name if case.path is not None else None
+    return records.empty(name, case.object_shown(kernel.arch), kernel.spec, machine, case.rules, case.loader)
 
 
 class _Drive:
@@ -124,7 +127,8 @@ class _Drive:
         self.starved = ""  # why it broke, if it ran out of memory
         facts = guest.facts
         btf = "kernel" if facts.btf else "none"
-        self.conditions = Conditions(numbers(facts.release, facts.version), guest.kernel.arch.name, btf)
+        release = numbers(facts.release, facts.version)
+        self.conditions = Conditions(release, guest.kernel.arch.name, btf, case.loader)
 
     def run(self) -> None:
         """Run the stages, judge them, and write the verdict."""
@@ -141,6 +145,10 @@ class _Drive:
         self._verdict(breakage)
 
     def _stages(self) -> None:
+        if self.case.adapter is not None:
+            adapter = self.case.adapter
+            self._timed("load", lambda stage: self._load_by(adapter, stage))
+            return
         loaded = self._timed("load", self._load)
         if loaded is None:
             return
@@ -196,6 +204,7 @@ class _Drive:
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(case.contract),
             beside=case.beside_data(guest.kernel.arch),
+            rules=case.rules or named.DEFAULT.name,
         )
         reply = self.guest.request(request, self.timeout)
         assert isinstance(reply, wire.Loaded)
@@ -206,7 +215,7 @@ class _Drive:
             absent.name_modules(self.stages["load"], self.guest.kernel)
         if used := self.stages["relocate"].get("btf"):
             self.result["btf"] = used
-            self.conditions = Conditions(self.conditions.release, self.conditions.arch, used)
+            self.conditions = replace(self.conditions, btf=used)
         self._judge("relocate")
         relocate = self.stages["relocate"]
         refused = {p.get("name", "") for p in relocate.get("programs", []) if p.get("status") == wire.FAILED}
@@ -220,6 +229,19 @@ class _Drive:
             self.stages["run"] = records.not_reached(f"{self.problems[0].stage} failed")
             return None
         return reply
+
+    def _load_by(self, adapter: Adapter, stage: wire.Stage) -> None:
+        """Have a real loader load, and judge it; it only loads, so nothing is run."""
+        answer = adapted.load(self.guest, self.case, self.data, self.result, self.supplies, self.timeout)
+        self.conditions = replace(self.conditions, btf=self.result["btf"])
+        stage.update(self.stages["load"])
+        self.stages["load"] = stage
+        if answer.broken:
+            raise drive.broken(adapter, answer)
+        self._judge("load")
+        if not self.problems and stage["status"] != wire.FAILED:
+            nothing = substance.judge(stage, dict(self.case.contract))
+            self.problems += [nothing] if nothing is not None else []
 
     # --- run
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from everykernel import wire
+from everykernel.loaders.names import OWN
 from everykernel.matrix.ranges import KernelRange, Numbers
 
 STAGES = ("relocate", "load", "run")
@@ -31,6 +32,7 @@ class Expectation:
         btf: BTF in use for which it holds: any of ``kernel``, ``none``, ``supplied``.
         program: the program it speaks of, "" for the stage as a whole.
         reason: why, for people.
+        loaders: who has to load for it to hold; empty: our own loader alone.
     """
 
     stage: str
@@ -41,6 +43,7 @@ class Expectation:
     btf: tuple[str, ...] = ()
     program: str = ""
     reason: str = ""
+    loaders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ class Conditions:
         release: the kernel's release numbers.
         arch: our name of its architecture.
         btf: the BTF in use: ``kernel``, ``module:NAME``, ``supplied:FILE`` or ``none``.
+        loader: who loads.
     """
 
     release: Numbers
     arch: str
     btf: str
+    loader: str = OWN
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ def find(
             and entry.program == program
             and entry.arch in ("", conditions.arch)
             and (not entry.btf or conditions.btf.partition(":")[0] in entry.btf)
+            and conditions.loader in (entry.loaders or (OWN,))
             and entry.kernels.holds(conditions.release)
         ):
             return entry

@@ -20,6 +20,9 @@ from everykernel.object.spec import MapSpec
 SMALLEST = 256  # MiB of a guest that needs no more; each size is twice the one before
 CEILING = 4096  # MiB that a guest gets at most, where the user sets nothing else
 
+# Bytes that a real loader takes beside the agent: a Go program that parses a kernel's BTF has 90 MB (6.12).
+LIBRARY = 128 << 20
+
 _PAGE = 4096
 _PID_MAX = 32768  # kernel/pid.c: with up to 32 CPUs
 _RESERVE = 192  # MiB that kernel, agent and its work on an object take; measured: 151 of 256 on 6.1, 127 on 5.10

@@ -13,6 +13,8 @@ from typing import Any, TypedDict
 
 from everykernel import wire
 from everykernel.errors import BootFailed, EverykernelError, GuestError, HarnessError
+from everykernel.load.rules import named
+from everykernel.loaders.names import OWN
 from everykernel.matrix.expect import STAGES
 from everykernel.reasons import REASONS
 
@@ -39,6 +41,17 @@ class RunRecord(TypedDict, total=False):
     started: str  # ISO 8601, UTC
     tool: str  # "everykernel 0.1.0"
     host: HostRecord
+    loaders: list[LoaderRecord]  # beside our own; left out where only ours loads
+
+
+class LoaderRecord(TypedDict, total=False):
+    """One loader of a run beside our own."""
+
+    name: str
+    version: str  # of its library, as pinned; "" for a user's own until it tells
+    toolchain: str  # what built it
+    sha256: str  # of its adapter
+    skipped: str  # why it could not be had; its column is empty then
 
 
 class KernelRecord(TypedDict, total=False):
@@ -89,8 +102,9 @@ class CaseResult(TypedDict, total=False):
     case: str | None
     kernel: str
     target: str  # where the kernel ran: "guest", a guest of this host
-    loader: str  # who loaded: "own"
-    rules: str  # by whose rules the own loader decided: "libbpf"
+    loader: str  # who loaded: "own", or a real loader by its name
+    loader_version: str  # of a real loader's library, as its adapter says; left out for our own
+    rules: str  # by whose rules the own loader decided: "libbpf"; of a real loader its name
     btf: str
     machine: dict[str, Any]  # as asked for: memory is None where nobody asked for any
     granted: Granted
@@ -128,7 +142,9 @@ def key(result: CaseResult) -> tuple[str, ...]:
     return tuple(json.dumps(result.get(name), sort_keys=True, default=str) for name in KEY)
 
 
-def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any]) -> CaseResult:
+def empty(
+    name: str | None, shown: str, spec: str, machine: dict[str, Any], rules: str = "", loader: str = OWN
+) -> CaseResult:
     """Return the result of a cell of which nothing is known yet: none of its stages was reached.
 
     Args:
@@ -136,6 +152,8 @@ def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any]) -> C
         shown: the object's path as the user gave it.
         spec: the kernel.
         machine: the machine as asked for.
+        rules: the loader whose rules decide; the usual where nobody asked for any.
+        loader: who loads; the rules are its own where that is not our loader.
     """
     return {
         "object": shown,
@@ -143,8 +161,8 @@ def empty(name: str | None, shown: str, spec: str, machine: dict[str, Any]) -> C
         "case": name,
         "kernel": spec,
         "target": "guest",
-        "loader": "own",
-        "rules": "libbpf",
+        "loader": loader,
+        "rules": (rules or named.DEFAULT.name) if loader == OWN else loader,
         "btf": "",
         "machine": machine,
         "stages": no_stages(),
@@ -167,13 +185,31 @@ def name(result: CaseResult) -> str:
     test = result.get("test")
     if test:
         return test
-    case, shown = result.get("case"), result.get("object")
-    return f"{case} ({shown}) on {result.get('kernel')}" if case else f"{shown} on {result.get('kernel')}"
+    case, shown, loader = result.get("case"), result.get("object"), result.get("loader", OWN)
+    by = "" if loader == OWN else f" by {loader}"
+    return f"{case} ({shown}) on {result.get('kernel')}{by}" if case else f"{shown} on {result.get('kernel')}{by}"
 
 
 def row(result: CaseResult) -> str:
-    """Return the name of the matrix row that a result belongs to."""
+    """Return the name of the matrix row that a result belongs to, with the rules where they are not the usual."""
+    rules = result.get("rules", named.DEFAULT.name)
+    usual = rules == named.DEFAULT.name or result.get("loader", OWN) != OWN
+    return title(result) if usual else f"{title(result)} (rules {rules})"
+
+
+def title(result: CaseResult) -> str:
+    """Return the name of a result's case, or of its object, whatever loaded it."""
     return result.get("case") or result.get("object") or "?"
+
+
+def column(result: CaseResult) -> str:
+    """Return the name of the matrix column that a result belongs to: the kernel's spec, and the loader's name."""
+    return of_column(result.get("kernel", "?"), result.get("loader", OWN))
+
+
+def of_column(spec: str, loader: str) -> str:
+    """Return the name of the column of a kernel and a loader."""
+    return spec if loader == OWN else f"{spec} {loader}"
 
 
 def break_result(report: CellReport, error: Exception) -> None:

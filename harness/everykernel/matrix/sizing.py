@@ -58,8 +58,9 @@ class Sizing:
         if case.sized or column.resolved is None:
             return granted
         granted.need = self._need(case, column)
-        memory = footprint.fitting(granted.need, self.ceiling)
-        if memory != footprint.SMALLEST:
+        library = footprint.LIBRARY if case.adapter is not None else 0
+        memory = footprint.fitting(granted.need + library, self.ceiling)
+        if memory != footprint.fitting(library, self.ceiling):
             granted.notes.append(f"its maps take {granted.need >> 20} MiB: a guest of {memory} MiB")
         granted.machine = replace(case.machine, memory=memory)
         return granted

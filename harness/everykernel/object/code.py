@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
 from everykernel.object import elf
+from everykernel.object.reading import LIBBPF, Reading
 from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, TABLE, Function, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from everykernel.btf.ext import BtfExt
     from everykernel.object.spec import DataSection, Extern
@@ -40,13 +41,14 @@ class Layout(NamedTuple):
     name: str
     tables: dict[str, tuple[int, ...]]
     arena: str = ""  # the map that holds the variables of section ARENA_SECTION
+    reading: Reading = LIBBPF
 
 
 class _Places:
-    """Where functions are: by section, sorted by offset. ``text`` is the index of .text, 0 without one."""
+    """Where functions are: by section, sorted by offset. ``linked`` are the sections that are linked to callers."""
 
-    def __init__(self, text: int) -> None:
-        self.text = text
+    def __init__(self, linked: Container[int]) -> None:
+        self.linked = linked
         self.starts: dict[int, list[int]] = {}
         self.names: dict[int, list[str]] = {}
 
@@ -73,12 +75,13 @@ def functions(layout: Layout, notes: list[str]) -> list[Function]:
     for symbol in container.symbols:
         if symbol.type == elf.STT_FUNC and symbol.section in executable:
             symbols.setdefault(symbol.section, []).append(symbol)
-    places = _Places(next((number for number, s in executable.items() if s.name == TEXT), 0))
+    anywhere = layout.reading.any_section
+    places = _Places({number for number, s in executable.items() if anywhere or s.name == TEXT})
     taken: set[str] = set()
     for section in executable.values():
         own = sorted(symbols.get(section.number, []), key=lambda s: s.value)
         symbols[section.number] = own
-        _check(section, own, layout.name)
+        _check(section, own, layout)
         places.starts[section.number] = [s.value for s in own]
         places.names[section.number] = names = []
         for symbol in own:
@@ -91,12 +94,12 @@ def functions(layout: Layout, notes: list[str]) -> list[Function]:
     return found
 
 
-def _check(section: elf.Section, symbols: list[elf.Symbol], name: str) -> None:
-    """Raise where symbols are no functions that libbpf takes (bpf_object__add_programs)."""
+def _check(section: elf.Section, symbols: list[elf.Symbol], layout: Layout) -> None:
+    """Raise where symbols are no functions that the loader takes (libbpf: bpf_object__add_programs)."""
     start, end = -1, 0
     for symbol in symbols:
-        where = f"{name}: section {section.name!r}: function {symbol.name!r}"
-        if section.name != TEXT and symbol.bind == elf.STB_LOCAL:
+        where = f"{layout.name}: section {section.name!r}: function {symbol.name!r}"
+        if section.name != TEXT and symbol.bind == elf.STB_LOCAL and not layout.reading.static_functions:
             raise _static(symbol, symbols, where)
         if not symbol.size or symbol.value % INSN or symbol.size % INSN:
             raise ObjectMalformed(f"its {symbol.size} bytes at {symbol.value:#x} are no instructions", where=where)
@@ -246,7 +249,7 @@ def _source(layout: Layout, registers: int) -> int:
 def _address(
     symbol: elf.Symbol, target: elf.Section, index: int, offset: int, places: _Places, where: str
 ) -> Reference:
-    if symbol.section != places.text:
+    if symbol.section not in places.linked:
         raise _outside(f"takes the address of {target.name}+{offset:#x}", where)
     found = places.at(symbol.section, offset)
     if found is None or found[1] != offset:
@@ -258,7 +261,7 @@ def _call(
     layout: Layout, number: int, target: elf.Section, name: str, at: int, offset: int, places: _Places
 ) -> Reference:
     where = f"{layout.name}: {name}: instruction {at // INSN}"
-    if number != places.text:
+    if number not in places.linked:
         raise _outside(f"calls {target.name}+{offset:#x}", where)
     found = places.at(number, offset)
     if found is None or found[1] != offset:

@@ -18,7 +18,7 @@ from everykernel.object import elf
 from everykernel.object.spec import DataSection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STATIC, GLOBAL, EXTERN = range(3)  # indexes of btf.kinds.LINKAGES
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
@@ -85,11 +85,21 @@ def is_data(name: str) -> bool:
     return name.startswith(".") and name.split(".")[1] in _HOLDERS
 
 
-def sections(container: elf.Elf, ids: dict[str, int], btf: Optional[Btf]) -> dict[str, DataSection]:
-    """Return the sections of global variables; ``ids`` are the datasecs by name."""
+def holds_variables(name: str, size: int) -> bool:
+    """Whether a section of this name and size becomes a map for libbpf: none without a byte does."""
+    return is_data(name) and size > 0
+
+
+def sections(
+    container: elf.Elf,
+    ids: dict[str, int],
+    btf: Optional[Btf],
+    wanted: Callable[[str, int], bool] = holds_variables,
+) -> dict[str, DataSection]:
+    """Return the sections of global variables, which ``wanted`` tells by name and size; ``ids`` are the datasecs."""
     found = {}
     for section in container.sections:
-        if not is_data(section.name) or not section.size:
+        if not wanted(section.name, section.size):
             continue
         number = ids.get(section.name, 0)
         shared = False

@@ -20,6 +20,7 @@ from everykernel.object.spec import MapSpec
 
 if TYPE_CHECKING:
     from everykernel.btf import Btf
+    from everykernel.object.reading import Reading
 
 MAP_TYPES = (
     "unspec", "hash", "array", "prog_array", "perf_event_array", "percpu_hash", "percpu_array", "stack_trace",
@@ -46,9 +47,9 @@ _NUMBERS = {
 
 
 def declared(
-    btf: Btf, symbols: list[elf.Symbol], section: elf.Section, type_id: int, name: str
+    btf: Btf, symbols: list[elf.Symbol], section: elf.Section, type_id: int, name: str, reading: Reading
 ) -> dict[str, tuple[MapSpec, int]]:
-    """Return the maps of ``.maps``, each with its byte offset in the section.
+    """Return the maps of ``.maps`` by a loader's ``reading``, each with its byte offset in the section.
 
     ``type_id`` is the section's datasec. Raises ObjectMalformed naming the map.
     """
@@ -59,7 +60,7 @@ def declared(
         where = f"{name}: map {variable.name!r}"
         if not isinstance(variable, kinds.Var):
             raise ObjectMalformed(f"is a {variable.kind}, not a variable", where=where)
-        if variable.linkage != datasecs.GLOBAL:
+        if variable.linkage != datasecs.GLOBAL and not reading.static_maps:
             raise ObjectUnsupported(
                 f"unsupported map linkage {_LINKAGES.get(variable.linkage, variable.linkage)}",
                 where=where,
@@ -67,14 +68,19 @@ def declared(
             )
         if variable.name not in named:
             raise ObjectMalformed("has no symbol in .maps", where=where)
-        definition = btf.type(btf.resolve(variable.type))
-        if not isinstance(definition, kinds.Struct) or definition.kind != "struct":
-            raise ObjectMalformed(f"its definition is a {definition.kind}, not a struct", where=where)
+        struct_ = btf.type(btf.resolve(variable.type))
+        if not isinstance(struct_, kinds.Struct) or struct_.kind != "struct":
+            raise ObjectMalformed(f"its definition is a {struct_.kind}, not a struct", where=where)
         place = entry.offset  # the symbol's (datasecs.complete), unless a linker filled it in
-        if place + definition.size > section.size:
+        if place + struct_.size > section.size:
             raise ObjectMalformed(f"its definition at {place:#x} ends past .maps (size {section.size:#x})", where=where)
-        found[variable.name] = (_definition(btf, variable.name, definition, where, inner=False), place)
+        found[variable.name] = (reading.definition(btf, variable.name, struct_, where), place)
     return found
+
+
+def definition(btf: Btf, name: str, struct_: kinds.Struct, where: str) -> MapSpec:
+    """Return what libbpf reads off a map's struct; raise ObjectMalformed or ObjectUnsupported where it refuses it."""
+    return _definition(btf, name, struct_, where, inner=False)
 
 
 def _definition(btf: Btf, name: str, definition: kinds.Struct, where: str, *, inner: bool) -> MapSpec:
@@ -162,8 +168,8 @@ def with_slots(
     for relocation in relocations:
         index = bisect_right(order, (relocation.offset, "\xff")) - 1
         start, map_name = order[index] if index >= 0 else (0, "")
-        definition = _variable(btf, type_id, map_name)
-        values = next((m for m in definition.members if m.name == "values"), None) if definition else None
+        struct_ = _variable(btf, type_id, map_name)
+        values = next((m for m in struct_.members if m.name == "values"), None) if struct_ else None
         slot, rest = divmod(relocation.offset - start - (values.bit_offset // 8 if values else 0), _POINTER)
         if values is None or slot < 0 or rest:
             where = f"{name}: map {map_name!r}"

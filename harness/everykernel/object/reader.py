@@ -16,7 +16,7 @@ from everykernel.btf import ext as btf_ext
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported
 from everykernel.object import datasecs, elf, maps, struct_ops
 from everykernel.object.code import ARENA_SECTION, TEXT, Layout, functions
-from everykernel.object.sections import match
+from everykernel.object.reading import LIBBPF, Reading
 from everykernel.object.spec import Extern, MapSpec, ObjectSpec, ProgramSpec
 from everykernel.object.tags import with_exceptions
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from everykernel.object.spec import Function
 
 
-def read(data: bytes, name: str) -> ObjectSpec:
-    """Return what an object says; ``name`` stands in messages.
+def read(data: bytes, name: str, reading: Reading = LIBBPF) -> ObjectSpec:
+    """Return what an object says to a loader that opens it by ``reading``; ``name`` stands in messages.
 
     Raises ObjectMalformed for bytes that contradict themselves (any damage to .BTF included), ObjectUnsupported for
     what no loader takes.
@@ -34,19 +34,19 @@ def read(data: bytes, name: str) -> ObjectSpec:
     by_name = {s.name: s for s in container.sections}
     btf, ext, ids = _types(container, by_name, name)
     notes: list[str] = []
-    declared, places, map_sections = _maps(container, by_name, btf, ids, name, notes)
-    data_sections = datasecs.sections(container, ids, btf)
+    declared, places, map_sections = _maps(container, by_name, btf, ids, name, notes, reading)
+    data_sections = datasecs.sections(container, ids, btf, reading.variables)
     externs = _externs(container, btf, ids, name)
     arena = _arena(declared, by_name)
-    layout = Layout(container, ext, places, map_sections, data_sections, externs, name, {}, arena)
+    layout = Layout(container, ext, places, map_sections, data_sections, externs, name, {}, arena, reading)
     code = functions(layout, notes)
-    if btf is not None:
+    if btf is not None and reading.exceptions:
         code = with_exceptions(code, btf)
-    programs = _programs(code)
-    return ObjectSpec(
+    programs = _programs(code, reading)
+    spec = ObjectSpec(
         name=name,
         byteorder=container.byteorder,
-        license=_license(by_name),
+        license=_license(by_name, reading.no_license),
         kernel_version=int.from_bytes(by_name["version"].data[:4], container.byteorder) if "version" in by_name else 0,  # type: ignore[arg-type]
         btf=btf,
         programs=tuple(programs),
@@ -60,6 +60,9 @@ def read(data: bytes, name: str) -> ObjectSpec:
         shared_section=TEXT if any(p.section != TEXT for p in programs) else "",
         notes=tuple(notes),
     )
+    for check in reading.checks:
+        check(container, btf, spec)
+    return spec
 
 
 def _types(
@@ -79,9 +82,9 @@ def _types(
         raise ObjectMalformed(e.message, where=e.where or name) from e
 
 
-def _license(by_name: dict[str, elf.Section]) -> str:
+def _license(by_name: dict[str, elf.Section], default: str) -> str:
     if "license" not in by_name:
-        return ""
+        return default
     return by_name["license"].data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
 
 
@@ -92,6 +95,7 @@ def _maps(
     ids: dict[str, int],
     name: str,
     notes: list[str],
+    reading: Reading,
 ) -> tuple[dict[str, MapSpec], dict[tuple[int, int], str], set[int]]:
     """Return the maps, their names by (section, offset), and the indexes of the sections that declare maps."""
     found: dict[str, MapSpec] = {}
@@ -113,7 +117,7 @@ def _maps(
         section = by_name[".maps"]
         holders.add(section.number)
         try:
-            here = maps.declared(btf, container.symbols, section, ids[".maps"], name)
+            here = maps.declared(btf, container.symbols, section, ids[".maps"], name, reading)
             relocations = container.relocations.get(section.number, [])
             found.update(maps.with_slots(btf, ids[".maps"], here, relocations, name))
         except BtfMalformed as e:
@@ -176,7 +180,7 @@ def _undefined(symbol: str, name: str, *, debug: bool) -> ObjectUnsupported:
     return ObjectUnsupported(what, where=f"{name}: extern {symbol!r}", remedy=remedy)
 
 
-def _programs(code: list[Function]) -> list[ProgramSpec]:
+def _programs(code: list[Function], reading: Reading) -> list[ProgramSpec]:
     """Return the programs: the functions of every section but .text (of .text too, if it is all there is)."""
     elsewhere = any(f.section != TEXT for f in code)
     programs = []
@@ -185,6 +189,7 @@ def _programs(code: list[Function]) -> list[ProgramSpec]:
             continue
         optional = function.section.startswith("?")
         section = function.section[1:] if optional else function.section
-        rule, target = match(section)
-        programs.append(ProgramSpec(function.name, section, rule, target, not optional, function.name))
+        autoload = not (optional and reading.optional)
+        rule, target = reading.match(section)
+        programs.append(ProgramSpec(function.name, section, rule, target, autoload, function.name))
     return programs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ import pytest
 
 from everykernel.errors import CaseError, UsageError
 from everykernel.escaping import printable
+from everykernel.loaders.names import OWN
 from everykernel.plugin.crash import CellBroke, CellFailed
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import SPEC, KernelSession, no_kernels, session_of
@@ -70,12 +72,19 @@ class CaseFile(pytest.File):
             specs = session_of(self.config).specs()
         except (UsageError, CaseError) as e:
             raise self.CollectError(str(e)) from e
-        for found in cases:
+        items = session_of(self.config)
+        for found in (case.with_rules(items.settings.rules) for case in cases):
             stem = printable(found.name.removesuffix(".bpf.o").removesuffix(".o"))
-            for spec in specs or [NO_KERNELS]:
-                name = f"{stem}[{spec}]"
+            try:
+                wanted = items.wanted(found)
+            except UsageError as e:
+                raise self.CollectError(str(e)) from e
+            for spec, loader in itertools.product(specs or [NO_KERNELS], wanted):
+                name = f"{stem}[{spec}]" if loader.name == OWN else f"{stem}[{spec}-{loader.name}]"
                 # Given as text, pytest 9.2 reads the brackets as parameters, as --lf does when it reads its cache.
-                yield CellItem.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}", case=found, spec=spec)
+                yield CellItem.from_parent(
+                    self, name=name, nodeid=f"{self.nodeid}::{name}", case=found, spec=spec, loader=loader
+                )
 
     def _cases(self) -> Iterator[Case]:
         """Yield the case of a case.toml or object; of a file that holds objects, one each."""
@@ -94,10 +103,11 @@ class CaseFile(pytest.File):
 class CellItem(pytest.Item):
     """One case on one kernel. The cell is run in its setup, so that a guest that breaks is an error, not a failure."""
 
-    def __init__(self, *, case: Any, spec: str, **kwargs: Any) -> None:
+    def __init__(self, *, case: Any, spec: str, loader: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.case = case
         self.spec = spec
+        self.loader = loader
         self.stash[SPEC] = spec
         self.again = again(self.config, self.path, self.name, spec)
         self.future: Future[Any] | None = None
@@ -109,6 +119,7 @@ class CellItem(pytest.Item):
         if self.spec == NO_KERNELS:
             raise no_kernels()
         session.skip_if_missing(self.spec)
+        session.skip_if_skipped(self.loader)
         self.report = session.wait_for(self)
         if self.report["result"]["outcome"] == "error":
             raise CellBroke(self.report)

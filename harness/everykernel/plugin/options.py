@@ -12,6 +12,7 @@ import pytest
 
 from everykernel import settings
 from everykernel.errors import UsageError
+from everykernel.load.rules.named import NAMES
 
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
 
@@ -38,6 +39,8 @@ class Settings:
         memory: MiB of each guest that does not ask for some itself; None: what its maps take.
         ceiling: MiB that a guest gets at most where none was asked for; None: the usual.
         objects: globs of objects to collect from test folders.
+        rules: the loader whose rules decide; "" where nobody asked for any.
+        loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
     """
 
     specs: tuple[str, ...]
@@ -52,6 +55,8 @@ class Settings:
     memory: int | None
     ceiling: int | None
     objects: tuple[str, ...]
+    rules: str
+    loaders: str | None
 
 
 def add(parser: pytest.Parser) -> None:
@@ -114,6 +119,15 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail what loads and reads other bytes than its author meant (≠)",
     )
+    option("--kernel-rules", choices=NAMES, help="the loader whose rules decide, where a case does not say")
+    option(
+        "--kernel-loader",
+        metavar="LIST",
+        help="who loads cases and objects, separated by commas: own (default), libbpf, ebpf-go, aya, or NAME=PATH of "
+        "an adapter of your own; each has a fresh kernel for each",
+    )
+    parser.addini("kernel_loader", "who loads cases and objects (--kernel-loader)", type="args", default=[])
+    parser.addini("kernel_rules", "the loader whose rules decide (--kernel-rules)", default="")
     parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
     parser.addini("kernel_objects", "globs of .bpf.o files to collect from test folders", type="args", default=[])
 
@@ -148,7 +162,19 @@ def read(config: pytest.Config) -> Settings:
         memory=chosen("memory", None),
         ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
+        rules=_rules(chosen("rules", config.getini("kernel_rules"))),
+        loaders=_loaders(chosen("loader", config.getini("kernel_loader"))),
     )
+
+
+def _rules(name: str) -> str:
+    if name and name not in NAMES:
+        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(NAMES)}")
+    return name
+
+
+def _loaders(listed: str | list[str]) -> str | None:
+    return listed if isinstance(listed, str) else ",".join(listed) or None
 
 
 def _mebibytes(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +17,14 @@ from everykernel.plugin import options
 
 if TYPE_CHECKING:
     from everykernel.kernels.supplied import Supply
+    from everykernel.loaders.adapter import Adapter, Wanted
     from everykernel.machine import MachineSource
     from everykernel.matrix.campaign import Campaign, Cost
     from everykernel.matrix.case import Case
     from everykernel.matrix.ledger import Ledger
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
-    from everykernel.matrix.records import CaseResult, CellReport
+    from everykernel.matrix.records import CaseResult, CellReport, LoaderRecord
     from everykernel.matrix.sizing import Sizing
     from everykernel.plugin.attendance import Attendance
     from everykernel.plugin.items import CellItem
@@ -61,6 +63,7 @@ class KernelSession:
         self.worker = hasattr(config, "workerinput")
         self.order: list[str] = []  # of the items' nodes
         self._folder: ReportFolder | None = None
+        self._adapters: dict[Wanted, Adapter | None] = {}
 
     @property
     def distributed(self) -> bool:
@@ -163,9 +166,10 @@ class KernelSession:
         from everykernel.report.folder import ReportFolder
 
         folder = self.config.invocation_params.dir / self.settings.report
-        self._folder = ReportFolder(
-            folder, identify(self.settings.accel, process.version(process.find(DEFAULT.qemu))), kernels
-        )
+        identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)))
+        if loaders := self.loaders():
+            identity["loaders"] = loaders
+        self._folder = ReportFolder(folder, identity, kernels)
         return Ledger(kernels, [self._folder.add])
 
     # --- collection
@@ -211,14 +215,39 @@ class KernelSession:
     def case(self, item: pytest.Item) -> Case:
         """Return the case of an item that is a cell, with the memory that the user gives its guest."""
         case: Case = item.case  # type: ignore[attr-defined]
-        return case.with_memory(self.settings.memory)
+        adapter = self.adapter(item.loader)  # type: ignore[attr-defined]
+        return replace(case.with_memory(self.settings.memory), adapter=adapter)
+
+    def wanted(self, case: Case) -> list[Wanted]:
+        """Return who is to load a case: the user's choice, else the case's own; raise UsageError for no loader."""
+        from everykernel.loaders.adapter import parse
+        from everykernel.loaders.names import OWN
+
+        return parse(self.settings.loaders or ",".join(case.loaders) or OWN, "--kernel-loader")
+
+    def adapter(self, wanted: Wanted) -> Adapter | None:
+        """Return a loader, ready, made once; None for our own."""
+        from everykernel.loaders.adapter import prepare
+
+        if wanted not in self._adapters:
+            [self._adapters[wanted]] = prepare([wanted], self.board.note)
+        return self._adapters[wanted]
+
+    def loaders(self) -> list[LoaderRecord]:
+        """Return what the run's record says of its real loaders, as far as they are ready."""
+        from everykernel.matrix.crew import Crew
+
+        return Crew(tuple(self._adapters.values())).records
 
     def submit(self, items: Sequence[pytest.Item]) -> None:
         """Schedule the cells of those items that are cells, each once."""
         from everykernel.plugin.items import CellItem
 
         for item in items:
-            if isinstance(item, CellItem) and item.future is None and not self.campaign.column(item.spec).missing:
+            if not isinstance(item, CellItem) or item.future is not None or self.campaign.column(item.spec).missing:
+                continue
+            adapter = self.adapter(item.loader)
+            if adapter is None or not adapter.skipped:
                 keep = self.keeper.keep if self.settings.keep else None
                 item.future = self.campaign.run(item.spec, self.case(item), keep=keep)
                 if not self.worker:
@@ -239,6 +268,12 @@ class KernelSession:
         column = self.campaign.column(spec)
         if column.missing:
             pytest.skip(printable(f"kernel {column.missing}"))
+
+    def skip_if_skipped(self, wanted: Wanted) -> None:
+        """Skip the item if its loader's toolchain is missing or too old."""
+        adapter = self.adapter(wanted)
+        if adapter is not None and adapter.skipped:
+            pytest.skip(printable(adapter.skipped))
 
     def _ended(self, item: CellItem, future: Future[CellReport]) -> None:
         """Write a cell as soon as it ends, even while pytest still waits for one before it."""

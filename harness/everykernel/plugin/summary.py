@@ -22,7 +22,7 @@ def write(reporter: Any, session: KernelSession) -> None:
     )
     encoding = getattr(reporter._tw._file, "encoding", None) or "ascii"
     unicode = encoding.lower().replace("-", "") == "utf8"
-    terminal.show_matrix(console, session.results, session.ledger.kernels, unicode=unicode)
+    terminal.show_matrix(console, session.results, session.ledger.kernels, session.loaders(), unicode=unicode)
     reporter.write_sep("=", "kernel matrix")
     for line in text.getvalue().splitlines():
         reporter.write_line(line.rstrip())

@@ -12,6 +12,7 @@ import pytest
 
 from everykernel import wire
 from everykernel.errors import UsageError
+from everykernel.load.rules import named
 from everykernel.machine.guest import Guest
 from everykernel.matrix import case, inside, records
 from everykernel.plugin import lend
@@ -32,12 +33,14 @@ class KernelUnderTest:
         spec: the kernel as the user named it: ``6.1/i386``.
         loaded: the objects that the test loaded here.
         sha256: of the last of them.
+        rules: the loader whose rules decided about it, "" before.
     """
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
         self.spec = guest.kernel.spec
         self.loaded: list[LoadedObject] = []
+        self.rules = ""
         self.sha256: str | None = None
 
     @property
@@ -104,9 +107,11 @@ class Loader:
         btf: Sequence[Supply] = (),
         *,
         strict_reads: bool = False,
+        rules: str = "",
     ) -> None:
         self._under = under
         self._strict_reads = strict_reads
+        self._rules = rules
         self._folder = folder
         self._timeout = timeout
         self._btf = btf
@@ -119,6 +124,7 @@ class Loader:
         btf: str | Path | None = None,
         btf_always: bool = False,
         contract: Mapping[str, Any] | None = None,
+        rules: str | None = None,
         check: bool = True,
     ) -> LoadedObject:
         """Relocate and load an object and return it, loaded.
@@ -131,6 +137,7 @@ class Loader:
                 folder, as there.
             btf_always: relocate against a supplied BTF even where the kernel has its own.
             contract: the loader contract, in the form of a case.toml's ``[contract]``.
+            rules: the loader whose rules decide, instead of what ``--kernel-rules`` says.
             check: raise if a stage failed; with False, the test looks at ``.relocate`` and ``.load`` itself.
 
         Raises:
@@ -141,6 +148,7 @@ class Loader:
         found = case.bare(self._find(path))
         name, data = found.object_data(self._under.guest.kernel.arch)
         supplied = self._supplied(btf, btf_always)
+        self._under.rules = rules or self._rules or named.DEFAULT.name
         request = wire.Load(
             name=name,
             data=data,
@@ -148,6 +156,7 @@ class Loader:
             btf=supplied.data if supplied is not None else None,
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(contract or {}),
+            rules=self._under.rules,
         )
         reply = self._under.guest.request(request, self._timeout)
         assert isinstance(reply, wire.Loaded)
@@ -205,4 +214,11 @@ def make_loader(kernel: KernelUnderTest, request: pytest.FixtureRequest) -> Load
     """Return what loads objects on a kernel."""
     session = session_of(request.config)
     settings = session.settings
-    return Loader(kernel, request.path.parent, settings.timeout, session.btf, strict_reads=settings.strict_reads)
+    return Loader(
+        kernel,
+        request.path.parent,
+        settings.timeout,
+        session.btf,
+        strict_reads=settings.strict_reads,
+        rules=settings.rules,
+    )

@@ -35,7 +35,7 @@ def lines(result: CaseResult, *, console: str = "", trace: str = "", verbose: in
         verbose: 0 shows the first reasons and the last lines of logs, 1 all reasons, 2 logs whole.
     """
     stage, code = result.get("stage", ""), result.get("code", "")
-    title = f"{records.row(result)} on {result.get('kernel')}"
+    title = f"{records.row(result)} on {records.column(result)}"
     at = f": {stage}" if stage else ""
     found = [f"{title}{at}: {code}: {result.get('message', '')}", _state(result)]
     told = _Evidence(result.get("stages", {}), verbose)

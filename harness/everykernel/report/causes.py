@@ -19,12 +19,12 @@ from everykernel.report.blocks import names, said, short
 from everykernel.report.columns import ranges
 from everykernel.report.diagnosis import Diagnosis
 
-_PARTICULARS = 4  # that are shown of a cause; cells that have another are named together
+_PARTICULARS = 3  # that are shown of a cause; cells that have another are named together
 _NAMED, _PROGRAMS = 40, 2  # rows and programs that are named in a line
 _LINES = 3  # of a log or console that are shown
 _LOOKED_AT = 100  # lines of a log from its end
-_FITS = 98  # characters of a line that says both what and where
-_LONG = 190  # characters of what is said, and of a log's line
+_TOLD = 36  # characters of what is said that a line has at least, where its like stands above
+_WIDTH = 100  # characters of a line, where nobody says how wide the screen is
 _KEPT = 1000  # characters of what is said that are compared
 
 # An errno that says no more than that the verifier had its reasons.
@@ -113,24 +113,28 @@ def find(results: Sequence[CaseResult], reports: Sequence[CellReport] = ()) -> l
     return sorted(found.values(), key=lambda cause: -len(cause.cells))
 
 
-def lines(found: Sequence[Cause], labels: Mapping[str, str], kernels: Sequence[str]) -> list[list[str]]:
+def lines(
+    found: Sequence[Cause], labels: Mapping[str, str], kernels: Sequence[str], width: int = _WIDTH
+) -> list[list[str]]:
     """Return a block of printable lines for each cause, the first of which says most.
 
-    What to do is said once a code, where the evidence is once a cell.
+    What to do is said once a code, where the whole log or console is once a cell. What is said first may take two lines
+    of the screen, its likes and a log's lines one each; the whole is in results.json. Rows are all named.
 
     Args:
         found: the causes.
         labels: what each row is called.
         kernels: the columns, in order.
+        width: characters of the screen's lines.
     """
     told: set[str] = set()
     shown = []
     for cause in found:
-        block = _block(cause, labels, kernels)
+        block = _block(cause, labels, kernels, width)
         if cause.code in REASONS and cause.code not in told:
             block.append(f"  hint: {REASONS[cause.code].remedy}")
         evidence = next((cell["evidence"] for cell in cause.cells.values() if cell.get("evidence")), None)
-        if evidence and evidence not in told:
+        if evidence and cause.log and evidence not in told:
             block.append(f"  evidence: {evidence}")
         told.update((cause.code, evidence or ""))
         shown.append([short(line) for line in block])
@@ -142,30 +146,57 @@ def again(found: Sequence[Cause]) -> str:
     return short(next((cell["again"] for cause in found for cell in cause.cells.values() if cell.get("again")), ""))
 
 
-def _block(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str]) -> list[str]:
+def _block(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str], width: int) -> list[str]:
     """Return what a cause says, of which rows and kernels, and the end of its log."""
     number = len(cause.cells)
     count = f"({number} cell{'' if number == 1 else 's'})"
     head = f"{cause.stage}: {cause.code}" if cause.stage else cause.code
-    every = [(_brief(text + one.place), where(one, labels, kernels)) for text, one in cause.particulars.items()]
+    particulars = _of_other_cells(cause.particulars)
+    every = [(f"  {text}{one.place}", *where(one, labels, kernels)) for text, one in particulars.items()]
     most = _PARTICULARS if len(every) > _PARTICULARS + 1 else len(every)
     if len(every) == 1:
-        found = [f"{head}: {every[0][0]} {count}", f"  {every[0][1]}"]
+        text = _brief(f"{head}: {every[0][0].strip()}", 2 * width - len(count) - 1)
+        found = [f"{text} {count}", f"  {every[0][1]}{every[0][2]}"]
     else:
         found = [f"{head} {count}"]
-        for text, cells in every[:most]:
-            joined = f"  {text}: {cells}"
-            found += [joined] if len(joined) <= _FITS else [f"  {text}", f"      {cells}"]
+        (text, cells, programs), *likes = every[:most]
+        found += _said(text, cells + programs, width, len(text), 2 * width)
+        for text, cells, programs in likes:
+            room = width - len(cells + programs) - 2 >= _TOLD
+            found += _said(text, cells + (programs if room else ""), width, _TOLD, width)
     if len(every) > most:
-        rest = list(cause.particulars.values())[most:]
+        rest = list(particulars.values())[most:]
         others = Particular("", {key: cell for one in rest for key, cell in one.cells.items()})
-        found.append(f"  … and {len(rest)} more like it: {where(others, labels, kernels)}")
+        found.append(f"  … and {len(rest)} more like it: {where(others, labels, kernels)[0]}")
     told = next(iter(cause.particulars))
     new = [line for line in cause.log if line.strip() not in told]
-    shown = cause.report.lines(1) if cause.report is not None else new[-_LINES:]
+    shown = new[-_LINES:] if cause.report is None else cause.report.lines(1)
+    fits = width if cause.report is None else 2 * width  # the kernel's sentences are long ones
     if shown and len(every) > 1:
         found.append(f"  {cause.logged}, its log:")
-    return found + [f"    | {_brief(line)}" for line in shown]
+    return found + [_brief(f"    | {line}", fits) for line in shown]
+
+
+def _of_other_cells(particulars: Mapping[str, Particular]) -> dict[str, Particular]:
+    """Return the particulars, those of the very same cells as one: the first, with the programs of all of them."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for text, one in particulars.items():
+        alike.setdefault(tuple(one.cells), []).append(text)
+    found = {}
+    for first, *others in alike.values():
+        one = particulars[first]
+        more = f" (and {len(others)} more like it)" if others else ""
+        programs = {name: None for text in (first, *others) for name in particulars[text].programs}
+        found[first] = Particular(one.place + more, one.cells, programs)
+    return found
+
+
+def _said(text: str, cells: str, width: int, least: int, most: int) -> list[str]:
+    """Return what is said, and where: in one line if ``least`` characters of it fit, else ``most`` of it and a line."""
+    room = width - len(cells) - 2
+    if room >= min(len(text), least):
+        return [f"{_brief(text, room)}: {cells}"]
+    return [_brief(text, most), f"      {cells}"]
 
 
 def shape(text: str) -> str:
@@ -173,9 +204,9 @@ def shape(text: str) -> str:
     return _WORD.sub(lambda word: "·" if _SIGN.search(word[0]) else word[0], text)
 
 
-def _brief(text: str) -> str:
-    """Return a text as the screen shows it: the whole is in results.json."""
-    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+def _brief(text: str, most: int) -> str:
+    """Return a text in ``most`` characters at most: the whole is in results.json."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _logs(result: CaseResult) -> dict[tuple[str, str], str]:
@@ -188,8 +219,8 @@ def _logs(result: CaseResult) -> dict[tuple[str, str], str]:
     }
 
 
-def where(one: Particular, labels: Mapping[str, str], kernels: Sequence[str], named: int = _NAMED) -> str:
-    """Return rows and kernels in words: ``5.10..6.12: a, b; 7.3: c``; programs too where there is one row.
+def where(one: Particular, labels: Mapping[str, str], kernels: Sequence[str], named: int = _NAMED) -> tuple[str, str]:
+    """Return rows and kernels in words, ``5.10..6.12: a, b; 7.3: c``, and programs where there is one row: `` (p, q)``.
 
     Args:
         one: what they have in common.
@@ -199,11 +230,11 @@ def where(one: Particular, labels: Mapping[str, str], kernels: Sequence[str], na
     """
     by_row: dict[str, dict[str, None]] = {}
     for cell in one.cells.values():
-        by_row.setdefault(records.row(cell), {}).setdefault(cell.get("kernel", "?"))
-    by_kernels: dict[tuple[str, ...], list[str]] = {}
+        by_row.setdefault(records.row(cell), {}).setdefault(records.column(cell))
+    by_kernels: dict[str, list[str]] = {}
     for row, of in by_row.items():
-        by_kernels.setdefault(tuple(of), []).append(labels.get(row, row))
-    parts = [f"{', '.join(ranges(list(of), kernels))}: {names(rows, named)}" for of, rows in by_kernels.items()]
+        by_kernels.setdefault(", ".join(ranges(list(of), kernels)), []).append(labels.get(row, row))
+    parts = [f"{of}: {names(rows, named)}" for of, rows in by_kernels.items()]
     programs = [program for program in one.programs if program]
     told = ", ".join(programs) if len(programs) <= _PROGRAMS else f"{len(programs)} programs"
-    return "; ".join(parts) + (f" ({told})" if told and len(by_row) == 1 else "")
+    return "; ".join(parts), f" ({told})" if told and len(by_row) == 1 else ""

@@ -7,11 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from everykernel.escaping import printable
+from everykernel.loaders.names import OWN
 from everykernel.matrix import records
-from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.matrix.records import CaseResult, KernelRecord, LoaderRecord
 from everykernel.report.labels import cut
 
 _WIDE = 30  # terminal cells of a column's head, at most
+
+
+class Column(KernelRecord, total=False):
+    """One column: a kernel's record, whose ``spec`` has the loader's name behind it where that is not our own."""
+
+    of: str  # the kernel's spec alone
+    loader: str  # who loads in it
+    skipped: str  # why that loader could not be had
 
 
 @dataclass(frozen=True)
@@ -20,24 +29,38 @@ class Grid:
 
     Attributes:
         rows: names of cases and objects, in order of appearance.
-        kernels: the columns.
-        cells: by row and the kernel's spec; a row may have several results there (machines).
+        kernels: the columns: of each kernel one for each loader.
+        cells: by row and the column's name; a row may have several results there (machines).
     """
 
     rows: tuple[str, ...]
-    kernels: tuple[KernelRecord, ...]
+    kernels: tuple[Column, ...]
     cells: dict[tuple[str, str], list[CaseResult]]
 
 
-def grid(results: Sequence[CaseResult], kernels: Sequence[KernelRecord]) -> Grid:
-    """Return results by row and column; a kernel that only results name gets a column of its own."""
+def grid(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], loaders: Sequence[LoaderRecord] = ()) -> Grid:
+    """Return results by row and column; a kernel that only results name gets a column of its own.
+
+    ``loaders`` are the real loaders of the run: those that were skipped have columns too.
+    """
     cells: dict[tuple[str, str], list[CaseResult]] = {}
     for result in results:
-        cells.setdefault((records.row(result), result.get("kernel", "?")), []).append(result)
+        cells.setdefault((records.row(result), records.column(result)), []).append(result)
     known = {k["spec"]: k for k in kernels}
-    for _, spec in cells:
+    for result in results:
+        spec = result.get("kernel", "?")
         known.setdefault(spec, {"spec": spec})
-    return Grid(tuple(dict.fromkeys(row for row, _ in cells)), tuple(known.values()), cells)
+    names = dict.fromkeys(result.get("loader", OWN) for result in results)
+    if not names:
+        names[OWN] = None
+    skipped = {one["name"]: one.get("skipped", "") for one in loaders}
+    drawn: list[Column] = []
+    for spec, kernel in known.items():
+        for name in (*names, *(name for name, why in skipped.items() if why)):
+            made: Column = {**kernel, "spec": records.of_column(spec, name), "of": spec, "loader": name}  # type: ignore[typeddict-item]
+            made["skipped"] = skipped.get(name, "")
+            drawn.append(made)
+    return Grid(tuple(dict.fromkeys(row for row, _ in cells)), tuple(drawn), cells)
 
 
 def short_release(kernel: KernelRecord) -> str:
@@ -56,6 +79,11 @@ def btf(kernel: KernelRecord) -> str:
 def heads(kernel: KernelRecord) -> tuple[str, str, str]:
     """Return the three lines of a column's head, printable and no wider than a column may be: spec, release, BTF."""
     return cut(printable(kernel["spec"]), _WIDE), cut(printable(short_release(kernel) or "-"), _WIDE), btf(kernel)
+
+
+def empty(column: Column) -> str:
+    """Return what stands in a cell without a result: why there is none, where that is known."""
+    return "missing" if column.get("missing") else "skipped" if column.get("skipped") else ""
 
 
 def ranges(labels: Sequence[str], kernels: Sequence[str]) -> list[str]:

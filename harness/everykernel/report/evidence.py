@@ -25,7 +25,7 @@ def write(folder: Path, report: CellReport) -> str:
     Names come from objects and users: they are cut to what every file system takes, and lead nowhere else.
     """
     result = report["result"]
-    name = Path("cells") / _safe(records.row(result)) / _safe(result.get("kernel", "?"))
+    name = Path("cells") / _safe(records.row(result)) / _safe(records.column(result))
     own = folder / name
     number = 1
     while own.exists():  # one row may meet one kernel on several machines

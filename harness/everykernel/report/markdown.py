@@ -9,6 +9,8 @@ from everykernel.escaping import printable
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, KernelRecord, RunRecord
 from everykernel.report import causes, columns, marks, remarks, terminal
+from everykernel.report import disagreements as disagreement
+from everykernel.report.disagreements import Refusal
 
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 # What begins emphasis, code, links, tables, headings and entities anywhere in a line; a scheme and "www." begin links.
@@ -17,7 +19,7 @@ _SPECIAL = re.compile(r"[\\`*\[\]|~#<>&\\]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?
 
 def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: RunRecord | None = None) -> str:
     """Return the whole page."""
-    drawn = columns.grid(results, kernels)
+    drawn = columns.grid(results, kernels, run.get("loaders", []) if run else [])
     lines = ["# Kernel compatibility", ""]
     if run:
         host = run.get("host", {})
@@ -31,7 +33,7 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
         for kernel in drawn.kernels:
             found = drawn.cells.get((row, kernel["spec"]), [])
             text = " ".join("".join(m.symbol for m in marks.of_result(r)) for r in found)
-            cells.append(text or ("missing" if kernel.get("missing") else ""))
+            cells.append(text or columns.empty(kernel))
         lines.append(f"| {escape(row)} | " + " | ".join(cells) + " |")
     lines += ["", f"Three marks a cell: {', '.join(STAGES)}."]
     used = {m for found in drawn.cells.values() for r in found for m in marks.of_result(r)}
@@ -39,6 +41,9 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
     lines += ["", terminal.counts(results) + ".", ""]
     rows, specs = {row: row for row in drawn.rows}, [k["spec"] for k in drawn.kernels]
     lines += [f"- {escape(note)}" for note in (*terminal.notes(drawn), *remarks.lines(results, rows, specs))]
+    if len({result.get("loader") for result in results}) > 1:
+        spoken = list(dict.fromkeys(k["of"] for k in drawn.kernels))
+        lines += ["", "## Where the loaders disagree", "", *_disagreements(disagreement.find(results), spoken)]
     why = causes.find(results)
     if why:
         lines += ["", "## What did not pass", ""]
@@ -47,6 +52,19 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
     if command := causes.again(why):
         lines += ["One of these cells again:", "", *fenced([command])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def disagreements(found: Sequence[Refusal], kernels: Sequence[str]) -> str:
+    """Return the page of where loaders disagree."""
+    return "\n".join(["# Where the loaders disagree", "", *_disagreements(found, kernels)]).rstrip() + "\n"
+
+
+def _disagreements(found: Sequence[Refusal], kernels: Sequence[str]) -> list[str]:
+    rows = {refusal.row: refusal.row for refusal in found}
+    lines = [escape(disagreement.summary(found)) + ".", ""]
+    for head, *rest in disagreement.lines(found, rows, kernels):
+        lines += [f"- {escape(head)}", *(f"  {escape(line.strip())}" for line in rest)]
+    return lines
 
 
 def escape(text: str) -> str:

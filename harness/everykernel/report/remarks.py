@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from everykernel import wire
+from everykernel.loaders.names import OWN
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix.records import CaseResult
 from everykernel.report import causes
@@ -38,7 +39,7 @@ def lines(results: Sequence[CaseResult], labels: Mapping[str, str], kernels: Seq
     shown = []
     for texts, cells in found[:_MOST]:
         more = f" (and {len(texts) - 1} more like it)" if len(texts) > 1 else ""
-        shown.append(f"{next(iter(texts))}{more}: {causes.where(cells, labels, kernels, _NAMED)}")
+        shown.append(f"{next(iter(texts))}{more}: {causes.where(cells, labels, kernels, _NAMED)[0]}")
     if len(found) > _MOST:
         shown.append(f"… and {len(found) - _MOST} more notes (in results.json)")
     return shown
@@ -55,7 +56,9 @@ def _of_cell(result: CaseResult) -> Iterator[str]:
         if made.get("note"):
             yield from _worth(f"map {made.get('name')!r}: {made['note']}")
     granted, asked = result.get("granted", {}).get("memory", 0), result.get("machine", {}).get("memory")
-    if granted > (asked or MachineSpec.memory):
+    usual = MachineSpec.memory if result.get("loader", OWN) == OWN else 2 * MachineSpec.memory  # footprint.LIBRARY
+    told = any(re.search(rf"\b{granted}\b", note) for note in result.get("notes", []))  # by what chose the size
+    if granted > (asked or usual) and not told:
         yield f"its guest was given {granted} MiB of memory"
     whole = load.get("whole", {})
     if whole.get("status") == wire.FAILED and load.get("status") == wire.PASSED:

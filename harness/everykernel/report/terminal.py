@@ -15,9 +15,10 @@ from rich.text import Text
 
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
-from everykernel.matrix.records import CaseResult, CellReport, KernelRecord
-from everykernel.report import blocks, causes, columns, marks, misreads, remarks
-from everykernel.report.columns import Grid
+from everykernel.matrix.records import CaseResult, CellReport, KernelRecord, LoaderRecord
+from everykernel.report import blocks, causes, columns, disagreements, marks, misreads, remarks
+from everykernel.report.columns import Column, Grid
+from everykernel.report.disagreements import Refusal
 from everykernel.report.labels import labels
 from everykernel.report.marks import Mark
 
@@ -27,11 +28,19 @@ _LEGEND = (
 )  # fmt: skip
 _NARROW, _WIDE = 24, 48  # characters of a row's name: less are shown where columns would not fit, never more
 _PADDING = 3  # between columns
+_SCREEN = 100  # characters of a line of the reasons, where the terminal is narrower or there is none
 
 
-def show(console: Console, results: Sequence[CaseResult], kernels: Sequence[KernelRecord], *, verbose: int = 0) -> None:
+def show(
+    console: Console,
+    results: Sequence[CaseResult],
+    kernels: Sequence[KernelRecord],
+    loaders: Sequence[LoaderRecord] = (),
+    *,
+    verbose: int = 0,
+) -> None:
     """Print the whole report: matrix, legend, counts, and why cells did not pass."""
-    show_matrix(console, results, kernels, unicode=has_unicode(console))
+    show_matrix(console, results, kernels, loaders, unicode=has_unicode(console))
     show_failures(console, [{"result": result} for result in results], kernels, verbose=verbose)
 
 
@@ -53,19 +62,34 @@ def show_failures(
         _, names = _names(drawn, console.width)
         specs = [kernel["spec"] for kernel in drawn.kernels]
         why = causes.find(results, reports)
-        found = causes.lines(why, names, specs)
+        found = causes.lines(why, names, specs, max(_SCREEN, console.width))
         if command := causes.again(why):
             found.append([f"again, one cell (-v shows how for each): {command}"])
-    for first, *rest in found:
-        console.print()
+    for number, (first, *rest) in enumerate(found):
+        if verbose or not number:
+            console.print()
         console.print(Text("\n").join([Text(first, "bold red"), *(Text(line) for line in rest)]), soft_wrap=True)
 
 
+def show_disagreements(console: Console, found: Sequence[Refusal], kernels: Sequence[str]) -> None:
+    """Print where loaders disagree: a block for each known rule, and one for each refusal that none explains."""
+    _, names = labels(list(dict.fromkeys(refusal.row for refusal in found)), _WIDE) if found else ("", {})
+    for first, *rest in disagreements.lines(found, names, kernels):
+        console.print(Text("\n").join([Text(first, "bold"), *(Text(line) for line in rest)]), soft_wrap=True)
+        console.print()
+    console.print(Text(disagreements.summary(found)), soft_wrap=True)
+
+
 def show_matrix(
-    console: Console, results: Sequence[CaseResult], kernels: Sequence[KernelRecord], *, unicode: bool
+    console: Console,
+    results: Sequence[CaseResult],
+    kernels: Sequence[KernelRecord],
+    loaders: Sequence[LoaderRecord] = (),
+    *,
+    unicode: bool,
 ) -> None:
     """Print the matrix; notes that are wider than the terminal are left to it to wrap."""
-    console.print(matrix(results, kernels, width=console.width, unicode=unicode), crop=False)
+    console.print(matrix(results, kernels, loaders, width=console.width, unicode=unicode), crop=False)
 
 
 def has_unicode(console: Console) -> bool:
@@ -74,10 +98,15 @@ def has_unicode(console: Console) -> bool:
 
 
 def matrix(
-    results: Sequence[CaseResult], kernels: Sequence[KernelRecord], *, width: int = 100, unicode: bool = True
+    results: Sequence[CaseResult],
+    kernels: Sequence[KernelRecord],
+    loaders: Sequence[LoaderRecord] = (),
+    *,
+    width: int = 100,
+    unicode: bool = True,
 ) -> RenderableType:
     """Return the matrix with its legend, broken into several tables where the columns do not fit ``width``."""
-    drawn = columns.grid(results, kernels)
+    drawn = columns.grid(results, kernels, loaders)
     if not drawn.rows and not drawn.kernels:
         return Text("no results")
     shared, names = _names(drawn, width)
@@ -96,9 +125,9 @@ def matrix(
     return Group(*parts)
 
 
-def _groups(kernels: Sequence[KernelRecord], room: int) -> list[list[KernelRecord]]:
+def _groups(kernels: Sequence[Column], room: int) -> list[list[Column]]:
     """Return the columns in groups that fit ``room`` characters each."""
-    groups: list[list[KernelRecord]] = [[]]
+    groups: list[list[Column]] = [[]]
     used = 0
     for kernel in kernels:
         needed = _width(kernel)
@@ -116,11 +145,11 @@ def _names(drawn: Grid, width: int) -> tuple[str, dict[str, str]]:
     return labels(drawn.rows, max(_NARROW, min(_WIDE, room)))
 
 
-def _width(kernel: KernelRecord) -> int:
+def _width(kernel: Column) -> int:
     return max(cell_len(line) for line in columns.heads(kernel)) + _PADDING
 
 
-def _table(drawn: Grid, names: Mapping[str, str], kernels: Sequence[KernelRecord], first: int, unicode: bool) -> Table:
+def _table(drawn: Grid, names: Mapping[str, str], kernels: Sequence[Column], first: int, unicode: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, _PADDING, 0, 0), show_header=True, header_style="")
     table.add_column(Text("\n\ncase"), no_wrap=True, width=first, overflow="ellipsis")
     for kernel in kernels:
@@ -133,9 +162,9 @@ def _table(drawn: Grid, names: Mapping[str, str], kernels: Sequence[KernelRecord
     return table
 
 
-def _cell(results: Sequence[CaseResult], kernel: KernelRecord, unicode: bool) -> Text:
+def _cell(results: Sequence[CaseResult], kernel: Column, unicode: bool) -> Text:
     if not results:
-        return Text("missing" if kernel.get("missing") else "")
+        return Text(columns.empty(kernel))
     text = Text()
     for number, result in enumerate(results):
         if number:
@@ -163,32 +192,46 @@ def _legend(drawn: Grid, unicode: bool) -> Text:
 def notes(drawn: Grid) -> list[str]:
     """Return a line for each thing that a reader of the matrix should know about a column."""
     lines = []
+    told: set[str] = set()
     for kernel in drawn.kernels:
-        spec = kernel["spec"]
-        if kernel.get("missing"):
-            said = kernel["missing"]
-            lines.append(said if said.startswith(spec) else f"{spec}: {said}")
-        if kernel.get("broken"):
-            lines.append(f"{spec}: did not come up: {kernel['broken']}")
-        if kernel.get("btf") == "none":
-            line = f"{spec}: this kernel ({kernel.get('release')}) has no BTF of its own"
-            lines.append("; ".join([line, *_supplied(drawn, spec)]))
-        lines.extend(f"{spec}: {note}" for note in kernel.get("notes", []))
+        name, spec = kernel["spec"], kernel["of"]
+        if spec not in told:
+            lines.extend(_of_kernel(drawn, kernel, spec))
+            told.add(spec)
+        if kernel.get("skipped") and kernel["loader"] not in told:
+            lines.append(f"{kernel['loader']} is skipped: {kernel['skipped']}")
+            told.add(kernel["loader"])
         codes: Counter[tuple[str, str]] = Counter()
         for (_, of), results in drawn.cells.items():
-            if of == spec:
+            if of == name:
                 for result in results:
                     codes.update(marks.expected_codes(result))
         lines.extend(
-            f"{spec}: {number} {'case ends' if number == 1 else 'cases end'} in {stage} with {code}, as expected"
+            f"{name}: {number} {'case ends' if number == 1 else 'cases end'} in {stage} with {code}, as expected"
             for (stage, code), number in codes.items()
         )
     return lines
 
 
+def _of_kernel(drawn: Grid, kernel: Column, spec: str) -> list[str]:
+    """Return what is told once a kernel, whoever loads."""
+    lines = []
+    if kernel.get("missing"):
+        said = kernel["missing"]
+        lines.append(said if said.startswith(spec) else f"{spec}: {said}")
+    if kernel.get("broken"):
+        lines.append(f"{spec}: did not come up: {kernel['broken']}")
+    if kernel.get("btf") == "none":
+        line = f"{spec}: this kernel ({kernel.get('release')}) has no BTF of its own"
+        lines.append("; ".join([line, *_supplied(drawn, spec)]))
+    lines.extend(f"{spec}: {note}" for note in kernel.get("notes", []))
+    return lines
+
+
 def _supplied(drawn: Grid, spec: str) -> list[str]:
     """Return how many cells of a kernel were relocated against which BTF that was supplied."""
-    names = (r.get("btf", "").partition(":") for (_, of), found in drawn.cells.items() if of == spec for r in found)
+    here = (r for found in drawn.cells.values() for r in found if r.get("kernel") == spec)
+    names = (r.get("btf", "").partition(":") for r in here)
     used = Counter(name for kind, _, name in names if kind == "supplied")
     return [f"{number} cell{'' if number == 1 else 's'} used {name}" for name, number in used.items()]
 

@@ -18,7 +18,6 @@ from everykernel.object import sections
 
 if TYPE_CHECKING:
     from everykernel.load.attach.places import Places
-    from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.system.door import System
     from everykernel.object import ProgramSpec
     from everykernel.object.sections import SectionRule
@@ -43,7 +42,7 @@ def attach(program: ProgramSpec, fd: int, target: str, places: Places, rule: Opt
     if how is not None:
         if not target:
             raise needs("its section names no target: give one")
-        return how(places.kernel, fd, target)
+        return how(places, fd, target)
     other = _OTHERS.get(rule.stem) or _OTHERS.get(rule.attach_type or rule.type)
     if other is None:
         if rule.type in _BY_TEST_RUN:
@@ -98,6 +97,18 @@ def _own_cgroup(places: Places) -> str:
 def _cgroup(fd: int, target: str, rule: SectionRule, places: Places) -> Link:
     path = target if target.startswith("/") else _own_cgroup(places)  # lsm_cgroup's target is the hook
     return cgroup.attach(places.system, fd, path, rule.attach_type)
+
+
+def _function(places: Places, fd: int, target: str, *, at_return: bool) -> Link:
+    """Probe a function by the first of the names by which the loader looks for it that the kernel has."""
+    *others, last = places.rules.functions(target, places.system.architecture.syscall_prefix)
+    for name in others:
+        try:
+            return tracing.kprobe(places.system, fd, name, at_return=at_return)
+        except NotAttached as e:
+            if e.code != "attach-target-missing":
+                raise
+    return tracing.kprobe(places.system, fd, last, at_return=at_return)
 
 
 def _usdt(fd: int, target: str, _: SectionRule, places: Places) -> Link:
@@ -159,15 +170,15 @@ def _code(
     return attach
 
 
-_WAYS: dict[str, Callable[[KernelTypes, int, str], Link]] = {
-    sections.KPROBE: lambda kernel, fd, target: tracing.kprobe(kernel.system, fd, target),
-    sections.KRETPROBE: lambda kernel, fd, target: tracing.kprobe(kernel.system, fd, target, at_return=True),
-    sections.KSYSCALL: lambda kernel, fd, target: tracing.syscall(kernel.system, fd, target),
-    sections.KRETSYSCALL: lambda kernel, fd, target: tracing.syscall(kernel.system, fd, target, at_return=True),
-    sections.TRACEPOINT: lambda kernel, fd, target: tracing.tracepoint(kernel.system, fd, target),
-    sections.RAW_TRACEPOINT: lambda kernel, fd, target: tracing.raw_tracepoint(kernel.system, fd, target),
-    sections.TRACE: tracing.trace,
-    sections.LSM: tracing.lsm,
+_WAYS: dict[str, Callable[[Places, int, str], Link]] = {
+    sections.KPROBE: lambda places, fd, target: _function(places, fd, target, at_return=False),
+    sections.KRETPROBE: lambda places, fd, target: _function(places, fd, target, at_return=True),
+    sections.KSYSCALL: lambda places, fd, target: tracing.syscall(places.system, fd, target),
+    sections.KRETSYSCALL: lambda places, fd, target: tracing.syscall(places.system, fd, target, at_return=True),
+    sections.TRACEPOINT: lambda places, fd, target: tracing.tracepoint(places.system, fd, target),
+    sections.RAW_TRACEPOINT: lambda places, fd, target: tracing.raw_tracepoint(places.system, fd, target),
+    sections.TRACE: lambda places, fd, target: tracing.trace(places.kernel, fd, target),
+    sections.LSM: lambda places, fd, target: tracing.lsm(places.kernel, fd, target),
 }
 """By how a section's rule says that it attaches."""
 

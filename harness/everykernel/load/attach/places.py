@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from everykernel.load.attach.program import Program
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.maps.map import Map
+    from everykernel.load.rules.rules import Rules
 
 
 class Places:
@@ -25,12 +26,16 @@ class Places:
         maps: the object's, by name.
         programs: likewise.
         kernel: that they are loaded into.
+        rules: of the loader whose decisions are taken.
 
     Attributes:
         operations: the object's operations structs.
     """
 
-    def __init__(self, maps: Mapping[str, Map], programs: Mapping[str, Program], kernel: KernelTypes) -> None:
+    def __init__(
+        self, maps: Mapping[str, Map], programs: Mapping[str, Program], kernel: KernelTypes, rules: Rules
+    ) -> None:
+        self.rules = rules
         self._kernel: Optional[KernelTypes] = kernel
         self.system = kernel.system
         self.maps = maps

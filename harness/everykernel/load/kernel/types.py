@@ -131,14 +131,14 @@ def kernel_btf(system: Optional[System] = None) -> KernelTypes:
     return KernelTypes(btf, system)
 
 
-def find_type(kernel: KernelTypes, name: str, kind: str) -> Optional[tuple[Btf, int, int]]:
-    """Return a type of the kernel or of a module: BTF, id, descriptor of the module's BTF (0: the kernel's)."""
+def find_type(kernel: KernelTypes, name: str, kind: str, *, modules: bool = True) -> Optional[tuple[Btf, int, int]]:
+    """Return a type of the kernel or its modules: BTF, id, descriptor of the module's BTF (0: the kernel's)."""
     assert kernel.vmlinux is not None
     number = kernel.vmlinux.find(name, kind)
     if number is not None:
         return kernel.vmlinux, number, 0
     wanted = kinds.KIND_NUMBERS[kind]
-    for module in kernel.target.modules:
+    for module in kernel.target.modules if modules else ():
         own = [n for n in module.own_named(name) if module.kind(n) == wanted]
         found = kernel.module(module.name)
         if own and found is not None:

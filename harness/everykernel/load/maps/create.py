@@ -14,6 +14,7 @@ from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
 from everykernel.load.maps import pins
 from everykernel.load.maps.map import ARRAY, PERF_EVENT_ARRAY, Map
+from everykernel.load.rules.rules import Machine, MapRefused
 from everykernel.load.system import abi
 from everykernel.load.system.errnos import ENOTSUPP, error_name
 from everykernel.object.maps import MAP_TYPE
@@ -23,41 +24,31 @@ if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.load.kernel.operations import Operations
     from everykernel.load.kernel.probes import Probes
+    from everykernel.load.rules.rules import Rules
     from everykernel.load.system.door import System
 
-RING_BUFFERS = frozenset({MAP_TYPE["ringbuf"], MAP_TYPE["user_ringbuf"]})
-# Types whose keys and values the kernel does not describe by BTF: libbpf leaves the types out (bpf_object__create_map).
-_NO_BTF = frozenset(
-    MAP_TYPE[n]
-    for n in (
-        "perf_event_array", "cgroup_array", "stack_trace", "array_of_maps", "hash_of_maps", "devmap", "devmap_hash",
-        "cpumap", "xskmap", "sockmap", "sockhash", "queue", "stack", "arena", "ringbuf", "user_ringbuf", "prog_array",
-    )
-)  # fmt: skip
+_RING_BUFFERS = frozenset({MAP_TYPE["ringbuf"], MAP_TYPE["user_ringbuf"]})
 PERCPU_ARRAY = MAP_TYPE["percpu_array"]
 _ARENA, _STACK_TRACE = MAP_TYPE["arena"], MAP_TYPE["stack_trace"]
-_NO_ENTRIES = frozenset(
-    MAP_TYPE[n]
-    for n in (
-        "cgroup_storage", "percpu_cgroup_storage", "sk_storage", "inode_storage", "task_storage", "cgrp_storage",
-        "struct_ops",
-    )
-)  # fmt: skip
 
 
-def create(map_: Map, probes: Probes, btf_fd: int) -> None:
-    """Create a map as declared; its record tells what came of it.
+def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
+    """Create a map as a loader with these rules asks for it; its record tells what came of it.
 
-    Entries: 0 becomes the number of CPUs for a perf event array and 1 elsewhere, a ring buffer's are rounded up to a
-    power of two pages (libbpf's adjust_ringbuf_sz); stacks without a size of their own get room for the deepest that
-    the kernel takes. All is noted. An arena has to be mapped before programs use it.
+    Stacks without a size of their own get room for the deepest that the kernel takes, where a tool can set it. What is
+    decided is noted. An arena has to be mapped before programs use it.
     """
     record, system = map_.record, map_.system
-    entries, note = entries_of(map_.spec, system)
-    record["max_entries"] = entries
+    try:
+        map_.spec, note = rules.ask(map_.spec, machine_of(system))
+    except MapRefused as e:
+        absent(map_, Reason("map-create-failed", str(e)))
+        return
+    entries = map_.spec.max_entries
+    record["key_size"], record["value_size"], record["max_entries"] = map_.spec.key_size, map_.spec.value_size, entries
     if note:
         record["note"] = note
-    if map_.spec.type == _STACK_TRACE and not map_.spec.value_size:
+    if map_.spec.type == _STACK_TRACE and not map_.spec.value_size and "value_size" in rules.settable:
         size = record["value_size"] = 8 * _stack_depth(system)
         map_.spec = replace(map_.spec, value_size=size)
         record["note"] = ", ".join(filter(None, (note, f"value_size was 0: {size}, the deepest stack of this kernel")))
@@ -74,13 +65,15 @@ def create(map_: Map, probes: Probes, btf_fd: int) -> None:
     inner = -1
     try:
         if spec.inner is not None:
-            entries_, _ = entries_of(spec.inner, system)
-            inner = _create(system, _attributes(spec.inner, entries_, f"{map_.name}.inner", _types(spec.inner, btf_fd)))
-        attributes = _attributes(spec, entries, map_.name, _types(spec, btf_fd))
-        map_.fd = _create(map_.system, attributes._replace(inner_fd=max(inner, 0)))
+            held, _ = rules.ask(spec.inner, machine_of(system))
+            inner = _create(system, _typed(held, f"{map_.name}.inner", btf_fd, rules), rules)
+        attributes = _typed(spec, map_.name, btf_fd, rules)
+        map_.fd = _create(map_.system, attributes._replace(inner_fd=max(inner, 0)), rules)
         if spec.type == _ARENA:
             map_.memory = system.map(map_.fd, entries * system.page_size)
             map_.memory[: len(spec.content)] = spec.content
+    except MapRefused as e:
+        absent(map_, Reason("map-create-failed", f"inner map: {e}"))
     except OSError as e:
         _refused(map_, probes, e)
     finally:
@@ -98,7 +91,8 @@ def create_operations(map_: Map, operations: Operations, probes: Probes, btf_fd:
     spec, record = map_.spec, map_.record
     record["max_entries"], record["value_size"] = 1, len(operations.value)
     flags = (abi.F_LINK if link else 0) | (abi.F_VTYPE_BTF_OBJ_FD if operations.btf_fd else 0)
-    attributes = _attributes(spec, 1, map_.name, 0)._replace(
+    attributes = _attributes(spec, map_.name, 0)._replace(
+        max_entries=1,
         value_size=len(operations.value),
         flags=flags,
         btf_fd=btf_fd,
@@ -134,26 +128,18 @@ def absent(map_: Map, reason: Reason) -> None:
     map_.record["message"] = f"map {map_.name!r}: {reason.message}"
 
 
-def _types(spec: MapSpec, btf_fd: int) -> int:
-    """Return the descriptor of the object's BTF if the kernel is to know the map's types, else 0."""
-    return btf_fd if spec.type not in _NO_BTF and (spec.key_type or spec.value_type) else 0
+def _typed(spec: MapSpec, name: str, btf_fd: int, rules: Rules) -> abi.MapAttributes:
+    """Return what the kernel is asked for, with the map's types if it is to know them."""
+    if spec.type in rules.untyped or not (spec.key_type or spec.value_type):
+        return _attributes(spec, name, 0)
+    if not btf_fd and not rules.types_optional:  # then the kernel finds no BTF, and refuses the map
+        return _attributes(spec, name, 0)._replace(key_type=spec.key_type, value_type=spec.value_type)
+    return _attributes(spec, name, btf_fd)
 
 
-def entries_of(spec: MapSpec, system: System) -> tuple[int, str]:
-    """Return how many entries a map gets, and a note where that is not what it declares."""
-    entries = spec.max_entries
-    if spec.type in RING_BUFFERS:
-        size = system.page_size
-        while size < entries < 1 << 31:
-            size *= 2
-        size = max(size, entries)
-        return size, f"max_entries was {entries}: {size}" if size != entries else ""
-    if entries or spec.type in _NO_ENTRIES:
-        return entries, ""
-    if spec.type == PERF_EVENT_ARRAY:
-        cpus = len(system.cpus())
-        return cpus, f"max_entries was 0: {cpus}, one a CPU"
-    return 1, "max_entries was 0: 1"
+def machine_of(system: System) -> Machine:
+    """Return what the sizes of maps may depend on."""
+    return Machine(len(system.cpus()), system.page_size)
 
 
 def _stack_depth(system: System) -> int:
@@ -164,12 +150,12 @@ def _stack_depth(system: System) -> int:
         return 127  # PERF_MAX_STACK_DEPTH
 
 
-def _attributes(spec: MapSpec, entries: int, name: str, btf_fd: int) -> abi.MapAttributes:
+def _attributes(spec: MapSpec, name: str, btf_fd: int) -> abi.MapAttributes:
     return abi.MapAttributes(
         spec.type,
         spec.key_size,
         spec.value_size,
-        entries,
+        spec.max_entries,
         spec.flags,
         numa_node=spec.numa_node,
         name=abi.object_name(name),
@@ -180,12 +166,12 @@ def _attributes(spec: MapSpec, entries: int, name: str, btf_fd: int) -> abi.MapA
     )
 
 
-def _create(system: System, attributes: abi.MapAttributes) -> int:
-    """Create a map; where the kernel refuses its types, without them (as libbpf does)."""
+def _create(system: System, attributes: abi.MapAttributes, rules: Rules) -> int:
+    """Create a map; where the kernel refuses its types, without them, if the loader does so."""
     try:
         return system.bpf(abi.MAP_CREATE, attributes.fields())
     except OSError:
-        if not attributes.btf_fd:
+        if not attributes.btf_fd or not rules.types_optional:
             raise
     return system.bpf(abi.MAP_CREATE, attributes._replace(btf_fd=0, key_type=0, value_type=0).fields())
 
@@ -213,11 +199,10 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
         why = f"the kernel refuses a {kind} of {record['max_entries']} entries, {sizes}"
         if spec.type == PERF_EVENT_ARRAY and (spec.key_size, spec.value_size) != (4, 4):
             why += ": it takes keys and values of 4 bytes (cilium/ebpf sets these, libbpf asks for what is declared)"
-        elif spec.type in RING_BUFFERS and (spec.key_size or spec.value_size):
+        elif spec.type in _RING_BUFFERS and (spec.key_size or spec.value_size):
             why += ": it takes neither keys nor values (cilium/ebpf drops them, libbpf asks for what is declared)"
         plain = replace(spec, flags=spec.flags & ~abi.F_RB_OVERWRITE)
-        entries, _ = entries_of(plain, map_.system)
-        if plain != spec and _creates(map_.system, _attributes(plain, entries, "", 0)):
+        if plain != spec and _creates(map_.system, _attributes(plain, "", 0)):
             why = "this kernel does not know map flag BPF_F_RB_OVERWRITE (Linux has it since v6.19)"
     record["message"] = f"map {map_.name!r}: {name}: {why}"
 
@@ -232,22 +217,22 @@ def data_map(section: DataSection, btf: Optional[Btf], system: System) -> Map:
     return Map(section.name, spec, btf, system)
 
 
-def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes) -> None:
+def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes, rules: Rules) -> None:
     """Create and fill the map of a section of global variables; freeze a read-only one.
 
     ``data`` may be empty: zeros. Where the kernel cannot map arrays into memory (before Linux commit fc9702273e2e, in
     v5.5) it is created without.
     """
     spec = map_.spec
-    attributes = _attributes(spec, 1, title, btf_fd if spec.value_type else 0)
+    attributes = _attributes(spec, title, btf_fd if spec.value_type else 0)
     try:
         try:
-            map_.fd = _create(map_.system, attributes)
+            map_.fd = _create(map_.system, attributes, rules)
         except OSError:
             if not spec.flags & abi.F_MMAPABLE:
                 raise
             map_.spec = replace(spec, flags=spec.flags & ~abi.F_MMAPABLE)
-            map_.fd = _create(map_.system, attributes._replace(flags=spec.flags & ~abi.F_MMAPABLE))
+            map_.fd = _create(map_.system, attributes._replace(flags=spec.flags & ~abi.F_MMAPABLE), rules)
         key, value = bytearray(4), bytearray(data)
         if any(data):
             flags = abi.F_ALL_CPUS if spec.type == PERCPU_ARRAY else 0

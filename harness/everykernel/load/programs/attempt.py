@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from everykernel.load.programs.link import Linked
     from everykernel.load.programs.relocate import Relocated
     from everykernel.load.programs.upload import Uploaded
+    from everykernel.load.rules.rules import Rules
     from everykernel.object import Function, ObjectSpec, ProgramSpec
 
 
@@ -43,6 +44,7 @@ class Attempts:
         externs: what its externs came to.
         types: its BTF in the kernel.
         operations: the operations structs that functions are part of: map, and what it is in this kernel.
+        rules: the loader's.
 
     Attributes:
         answers: the errno that libbpf itself answers, by the names of programs about which the kernel was not asked.
@@ -57,7 +59,9 @@ class Attempts:
         externs: Resolution,
         types: Uploaded,
         operations: dict[str, tuple[Map, Union[Operations, Reason]]],
+        rules: Rules,
     ) -> None:
+        self.rules = rules
         self.spec = spec
         self.kernel = kernel
         self.relocated = relocated
@@ -69,7 +73,9 @@ class Attempts:
 
     def with_relocations(self, relocated: Relocated) -> Attempts:
         """Return what loads the same programs with other instructions."""
-        return Attempts(self.spec, self.kernel, relocated, self.object, self.externs, self.types, self.operations)
+        return Attempts(
+            self.spec, self.kernel, relocated, self.object, self.externs, self.types, self.operations, self.rules
+        )
 
     def load(self, spec: ProgramSpec, lacks: Optional[Reason] = None) -> None:
         """Load one program and keep its record; ``lacks``: not at all, for this reason."""
@@ -167,7 +173,7 @@ class Attempts:
     def _target(self, spec: ProgramSpec) -> tuple[loading.Target, Optional[Reason]]:
         """Return what a program attaches to by BTF, or why there is nothing."""
         if not replaces(spec):
-            return loading.find_target(spec, spec.target, self.kernel)
+            return loading.find_target(spec, spec.target, self.kernel, modules=self.rules.externs.modules)
         try:
             fd, function = freplace.place(self.kernel.system, spec.target, self.object.programs)
         except NotAttached as e:
@@ -180,7 +186,8 @@ class Attempts:
             return attempt.load()
         except loading.Refused:
             btf = self.types.btf
-            changed = contexts.named(btf, linked.func_info, type_) if btf is not None and self.types.fd else None
+            tagged = self.rules.contexts and btf is not None and self.types.fd
+            changed = contexts.named(btf, linked.func_info, type_) if tagged and btf is not None else None
             if btf is None or changed is None:
                 raise
         types, func_info = changed

@@ -16,6 +16,7 @@ from everykernel.btf import SizeUnknown
 from everykernel.errors import UsageError
 from everykernel.load.maps.values import encode_value
 from everykernel.load.maps.variables import places
+from everykernel.load.rules.named import DEFAULT
 from everykernel.object import strict
 from everykernel.object.contract import Contract
 from everykernel.object.map_terms import MapTerms
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from everykernel.btf import Btf
+    from everykernel.load.rules.rules import Rules
     from everykernel.load.system.door import System
     from everykernel.object import ObjectSpec, ProgramSpec
 
 
 _NOTHING = Contract()
+_SIZES = ("max_entries", "key_size", "value_size")
 
 
 class Decided(NamedTuple):
@@ -45,10 +48,18 @@ class Decided(NamedTuple):
     notes: list[str]
 
 
-def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] = None, *, system: System) -> Decided:
+def decide(
+    spec: ObjectSpec,
+    contract: Contract,
+    names: Optional[Sequence[str]] = None,
+    *,
+    system: System,
+    rules: Rules = DEFAULT,
+) -> Decided:
     """Return the object as the contract has it; ``names`` stands for the contract's ``programs``.
 
-    ``system`` is the machine that it is for: sizes may depend on it.
+    ``system`` is the machine that it is for: sizes may depend on it. ``rules`` are those of the loader, which may have
+    no way to set some sizes.
 
     Raises UsageError, with the nearest name, for a program, map or variable that the object does not have, and for a
     value that does not fit.
@@ -74,7 +85,7 @@ def decide(spec: ObjectSpec, contract: Contract, names: Optional[Sequence[str]] 
     off = [p.name for p in programs if p.name not in taken]
     if off and (contract.skip or contract.programs is not None):
         notes.append(f"switched off by the contract: {', '.join(off)}")
-    maps = {name: _map(m, contract.maps.get(name), spec.btf, notes, system) for name, m in spec.maps.items()}
+    maps = {name: _map(m, contract.maps.get(name), spec.btf, notes, system, rules) for name, m in spec.maps.items()}
     values = _values(spec, contract.globals, notes)
     decided = replace(
         spec,
@@ -145,15 +156,17 @@ def _rule(program: ProgramSpec, contract: Contract, notes: list[str]) -> Optiona
     return rule
 
 
-def _map(spec: MapSpec, terms: Optional[MapTerms], btf: Optional[Btf], notes: list[str], system: System) -> MapSpec:
+def _map(
+    spec: MapSpec, terms: Optional[MapTerms], btf: Optional[Btf], notes: list[str], system: System, rules: Rules
+) -> MapSpec:
     if terms is None:
         return spec
-    made = _shaped(spec, terms, notes, system)
+    made = _shaped(spec, terms, notes, system, rules)
     if terms.inner is not None:
         if made.type not in MAPS_OF_MAPS:
             told = f"map {spec.name!r} is of type {MAP_TYPES[made.type]}, which holds no maps"
             raise UsageError(told, where=f"maps.{spec.name}: inner", remedy='type = "hash_of_maps" or "array_of_maps"')
-        inner = _shaped(MapSpec(f"{spec.name}.inner", 0), terms.inner, notes, system)
+        inner = _shaped(MapSpec(f"{spec.name}.inner", 0), terms.inner, notes, system, rules)
         made = replace(made, inner=inner, value_size=4)
     if terms.pin is not None:
         notes.append(
@@ -165,13 +178,16 @@ def _map(spec: MapSpec, terms: Optional[MapTerms], btf: Optional[Btf], notes: li
     return replace(made, reuse=terms.reuse or spec.reuse)
 
 
-def _shaped(spec: MapSpec, terms: MapTerms, notes: list[str], system: System) -> MapSpec:
+def _shaped(spec: MapSpec, terms: MapTerms, notes: list[str], system: System, rules: Rules) -> MapSpec:
     """Return a map with the type, sizes and flags that are decided about it."""
     pid_max = int(system.read("/proc/sys/kernel/pid_max")) if terms.max_entries == "pid_max" else 0
     entries = terms.entries(len(system.cpus()), system.page_size, pid_max)
     changes = {"max_entries": entries, "key_size": terms.key_size, "value_size": terms.value_size}
     changes = {**changes, "flags": terms.flags, "extra": terms.extra}
     changes = {key: value for key, value in changes.items() if value is not None}
+    for key in [key for key in _SIZES if key in changes and key not in rules.settable]:
+        notes.append(f"map {spec.name!r}: {key} is not set: {rules.name} has no way to")
+        del changes[key]
     for key, value in changes.items():
         told = f" ({terms.max_entries})" if key == "max_entries" and isinstance(terms.max_entries, str) else ""
         notes.append(f"map {spec.name!r}: {key} {getattr(spec, key)} -> {value}{told}, as the contract says")

@@ -1,6 +1,7 @@
 """Externs: what the loader has to find for an object: kernel configuration, kernel symbols, kernel functions.
 
-The rules are libbpf 1.8's (bpf_object__collect_externs, bpf_object__resolve_externs). Configuration comes from
+How is libbpf 1.8's way (bpf_object__collect_externs, bpf_object__resolve_externs), where `ExternRules` say no other.
+Configuration comes from
 ``/boot/config-$(uname -r)`` or ``/proc/config.gz``, typed symbols and functions from the kernel's BTF, symbols without
 a type from ``/proc/kallsyms``.
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from everykernel.load.kernel.types import KernelTypes
+    from everykernel.load.rules.rules import ExternRules
     from everykernel.object import Extern, ObjectSpec
 
 _SETTING_LIMIT = 1 << 16  # bytes
@@ -44,10 +46,18 @@ class Resolution:
         descriptors: of modules' BTFs, from index 1 of the kernel's descriptor array on.
         order: names in libbpf's order (cmp_externs), by which a call of a function that is missing is told from others.
 
-    ``settings`` are values of configuration that stand for the kernel's, as its .config would write them.
+    ``rules`` are the loader's; ``settings`` are values of configuration that stand for the kernel's, as its .config
+    would write them.
     """
 
-    def __init__(self, spec: ObjectSpec, kernel: KernelTypes, settings: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(
+        self,
+        spec: ObjectSpec,
+        kernel: KernelTypes,
+        rules: ExternRules,
+        settings: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        self._rules = rules
         self.resolved: dict[str, Resolved] = {}
         self.kconfig = b""
         self.descriptors: list[int] = []
@@ -63,8 +73,9 @@ class Resolution:
                 self._kconfig(extern, spec.btf, data)
             else:
                 found = self._symbol(extern, spec.btf, kernel)
-                number = self.order.index(extern.name) if found.kind == "missing" else found.slot
-                self.resolved[extern.name] = found._replace(slot=number)
+                if found.kind == "missing":
+                    found = found._replace(slot=self.order.index(extern.name), instead=rules.kfunc_poison)
+                self.resolved[extern.name] = found
         self.kconfig = bytes(data)
 
     def place_kconfig(self, fd: int) -> None:
@@ -112,6 +123,8 @@ class Resolution:
     def _setting(self, name: str) -> Optional[str]:
         if name in self._settings:
             return self._settings[name]
+        if not name.startswith("CONFIG_") and name not in self._rules.settings:
+            return None
         if name == "LINUX_KERNEL_VERSION":
             return str(kernel_version(self._system))
         if name == "LINUX_HAS_SYSCALL_WRAPPER":
@@ -132,7 +145,7 @@ class Resolution:
             return _address(extern, kernel.symbols.addresses(extern.name))
         if kernel.vmlinux is None:
             return _missing(extern, "btf-missing", f"a typed symbol {NEEDS_OWN_BTF}", "ESRCH")
-        found_at = find_type(kernel, extern.name, "var")
+        found_at = find_type(kernel, extern.name, "var", modules=self._rules.modules)
         if found_at is None:
             return _missing(extern, "ksym-missing", "the kernel's BTF has no such variable")
         btf, number, descriptor = found_at
@@ -146,12 +159,15 @@ class Resolution:
     def _function(self, extern: Extern, local: Optional[Btf], kernel: KernelTypes) -> Resolved:
         if kernel.vmlinux is None:
             return _missing(extern, "btf-missing", f"a kernel function {NEEDS_OWN_BTF}", "ESRCH")
-        found = find_type(kernel, essential(extern.name), "func")
+        name = essential(extern.name) if self._rules.flavours else extern.name
+        found = find_type(kernel, name, "func", modules=self._rules.modules)
         if found is None:
             return _missing(extern, "kfunc-missing", "the kernel has no such function in its BTF")
         btf, number, descriptor = found
         assert local is not None
         difference = _difference(local, extern, btf, number)
+        if difference and not self._rules.mismatch_missing:
+            return Resolved("missing", code="kfunc-missing", message=f"extern {extern.name!r}: {difference}")
         if difference:
             return _missing(extern, "kfunc-missing", difference)
         if not descriptor:

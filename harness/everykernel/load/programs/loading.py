@@ -56,8 +56,10 @@ class Target(NamedTuple):
     member: Optional[int] = None
 
 
-def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple[Target, Optional[Reason]]:
-    """Return the BTF type that a program attaches to, or why there is none."""
+def find_target(
+    program: ProgramSpec, target: str, kernel: KernelTypes, *, modules: bool = True
+) -> tuple[Target, Optional[Reason]]:
+    """Return the BTF type that a program attaches to, or why there is none; ``modules``: whether it may be of one."""
     rule = program.rule
     assert rule is not None
     if rule.attach_type in MANY_FUNCTIONS:
@@ -69,13 +71,13 @@ def find_target(program: ProgramSpec, target: str, kernel: KernelTypes) -> tuple
     if kernel.vmlinux is None:
         return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}", "ESRCH")
     prefix, kind, what = _TARGETS.get(rule.attach_type, ("", "func", "function"))
-    module, colon, function = target.partition(":")
+    module, colon, function = target.partition(":") if modules else (target, "", "")
     if not colon or module == "vmlinux":
         number = kernel.vmlinux.find(prefix + (function or target), kind)
         if number is not None:
             return Target(number), None
     wanted = kinds.KIND_NUMBERS[kind]
-    for btf in kernel.target.modules:
+    for btf in kernel.target.modules if modules else ():
         if colon and btf.name != module:
             continue
         name = prefix + (function if colon else target)

@@ -44,7 +44,8 @@ class Resolved(NamedTuple):
 
     ``kind``: ``kconfig`` (at ``offset`` of the .kconfig map, whose descriptor is ``value``), ``address``, ``btf`` (a
     variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing`` (``slot``: its
-    number among the externs). ``btf_fd`` is the descriptor of the module's BTF that an id is of (0: the kernel's).
+    number among the externs, ``instead``: what is called in its place, 0: by that number). ``btf_fd`` is the descriptor
+    of the module's BTF that an id is of (0: the kernel's).
     ``errno`` is libbpf's answer to one that has a reason ``code``.
     """
 
@@ -56,13 +57,14 @@ class Resolved(NamedTuple):
     message: str = ""
     btf_fd: int = 0
     errno: str = ""
+    instead: int = 0
 
     def patch(self, writer: Writer, code: bytearray, at: int, *, call: bool) -> None:
         """Fill in the instruction at byte ``at``; a call of what is not there fails if it is reached."""
         if call:
             found = self.kind == "kfunc"
             writer.source(code, at, PSEUDO_KFUNC_CALL if found else 0)
-            writer.set(code, at + 4, 4, self.value if found else POISON_KFUNC + self.slot)
+            writer.set(code, at + 4, 4, self.value if found else self.instead or POISON_KFUNC + self.slot)
             writer.set(code, at + 2, 2, self.slot if found else 0)
             return
         low, high, register = self.value & 0xFFFFFFFF, self.value >> 32, 0

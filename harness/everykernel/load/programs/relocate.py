@@ -40,7 +40,12 @@ class Relocated:
 
 
 def relocate(
-    spec: ObjectSpec, programs: Iterable[ProgramSpec], target: Target, btf_name: str, rejected: str = ""
+    spec: ObjectSpec,
+    programs: Iterable[ProgramSpec],
+    target: Target,
+    btf_name: str,
+    rejected: str = "",
+    manner: core.Manner = core.LIBBPF,
 ) -> Relocated:
     """Relocate these programs of an object against a kernel's types; ``btf_name`` names them in the record.
 
@@ -51,17 +56,20 @@ def relocate(
     relocations: dict[tuple[str, int], wire.Relocation] = {}
     records: list[wire.ProgramRecord] = []
     notes = dict.fromkeys(spec.notes)
-    session = core.Session(spec.btf, target) if spec.btf is not None and target.vmlinux is not None else None
+    session = core.Session(spec.btf, target, manner) if spec.btf is not None and target.vmlinux is not None else None
     done.session, done.rejected = session, rejected
+    all_ = core.relocate_together(spec, spec.programs, session) if session and manner.everything else None
     for program in programs:
         parts = reached(spec.functions[program.function], spec.functions)
         code, message = "", ""
-        number = sum(len(f.core) for f in parts)
+        number = sum(len(f.core) for f in (spec.functions.values() if manner.everything else parts))
         if session is None and number:
             code = "btf-rejected" if rejected else "btf-missing"
             message = f"it has {number} CO-RE records, and {rejected or 'the kernel has no BTF'}"
         else:
-            found = core.relocate_program(spec, program, session) if session else core.RelocatedProgram({}, [], None)
+            found = all_ or (
+                core.relocate_program(spec, program, session) if session else core.RelocatedProgram({}, [], None)
+            )
             for applied in found.applied:
                 relocations.setdefault((applied.function.section, applied.fixup.index), applied.describe())
                 notes.update(dict.fromkeys(_moved(applied)))

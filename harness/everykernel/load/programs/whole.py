@@ -1,22 +1,23 @@
-"""What libbpf would say of an object as a whole: all that it wants to be loaded, or nothing.
+"""What a loader would say of an object as a whole: all that it wants to be loaded, or nothing.
 
-The order is that of libbpf 1.8's bpf_object_prepare and bpf_object_load, which give up at the first refusal: the
-kernel's types, externs, operations structs, CO-RE, functions, the object's BTF, maps, programs, program arrays. What
-the kernel said of each map and program serves again. Done anew is only what differs for the whole: CO-RE, where a
-record ruled out a candidate (libbpf keeps one memory of candidates an object), and then each program whose instructions
-come out otherwise.
+Each step may refuse the object; which there are, and in which order, is the loader's (`Rules.whole`), who gives up at
+the first refusal. What the kernel said of each map and program serves again. Done anew is only what differs for the
+whole: CO-RE, where a record ruled out a candidate (libbpf keeps one memory of candidates an object), and then each
+program whose instructions come out otherwise.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 from everykernel import core, wire
 from everykernel.load.kernel.reason import Reason
-from everykernel.load.maps.map import PROG_ARRAY
+from everykernel.load.maps.map import PROG_ARRAY, type_name
 from everykernel.load.programs.attempt import Attempts, replaces
 from everykernel.load.programs.link import reached
 from everykernel.load.programs.relocate import Relocated
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from everykernel.core import RelocatedProgram
     from everykernel.load.kernel.operations import Operations
     from everykernel.load.programs.upload import Uploaded
+    from everykernel.load.rules.rules import Rules
     from everykernel.object import ObjectSpec, ProgramSpec
     from everykernel.object.spec import StructOpsSpec
 
-LOADER = "libbpf"
 _NEED_TYPES = ("tracing", "lsm", "struct_ops")  # program types: libbpf's prog_needs_vmlinux_btf
 
 
@@ -54,6 +55,7 @@ class Tried:
         types: the object's BTF in the kernel.
         supplied: whether a BTF was supplied for CO-RE.
         unfilled: errno by (map, slot) of static initialisers that the kernel refused.
+        rules: the loader's.
     """
 
     spec: ObjectSpec
@@ -63,6 +65,19 @@ class Tried:
     types: Uploaded
     supplied: bool
     unfilled: Mapping[tuple[str, int], str]
+    rules: Rules
+
+    @cached_property
+    def together(self) -> Optional[RelocatedProgram]:
+        """All programs relocated with one memory, where that can make a difference."""
+        relocated = self.attempts.relocated
+        session = relocated.session
+        if session is None or not self.rules.remembers:
+            return None
+        failed = any(p.name not in relocated.programs for p in self.programs)
+        if not (session.narrowed or failed or not self.programs):
+            return None
+        return core.relocate_together(self.spec, self.programs, session)
 
 
 def autoloaded(spec: ObjectSpec, programs: list[ProgramSpec]) -> list[ProgramSpec]:
@@ -78,19 +93,19 @@ def autoloaded(spec: ObjectSpec, programs: list[ProgramSpec]) -> list[ProgramSpe
     return found
 
 
+def bar(tried: Tried) -> Optional[Refusal]:
+    """Return why no program of the object is tried at all, where the loader decides so."""
+    return next(filter(None, (_STEPS[step](tried) for step in tried.rules.first)), None)
+
+
 def judge(tried: Tried) -> wire.Whole:
-    """Return what libbpf would say of the object."""
-    together: Optional[RelocatedProgram] = None
-    refusal = _opening(tried) or _kernel_types(tried) or _externs(tried) or _operations(tried)
-    if refusal is None:
-        together = _together(tried)
-        refusal = _relocations(tried, together) or _callbacks(tried) or _btf(tried) or _maps(tried)
-    refusal = refusal or _programs(tried, together) or _slots(tried)
+    """Return what the loader would say of the object."""
+    refusal = bar(tried) or next(filter(None, (_STEPS[step](tried) for step in tried.rules.whole)), None)
     return {
-        "loader": LOADER,
+        "loader": tried.rules.name,
         "status": wire.FAILED if refusal else wire.PASSED,
         "code": refusal.code if refusal else "",
-        "errno": refusal.errno if refusal else None,
+        "errno": (refusal.errno or None) if refusal else None,
         "message": refusal.message if refusal else "",
     }
 
@@ -133,20 +148,8 @@ def _operations(tried: Tried) -> Optional[Refusal]:
     return None
 
 
-def _together(tried: Tried) -> Optional[RelocatedProgram]:
-    """Relocate all programs with one memory, where that can make a difference."""
-    relocated = tried.attempts.relocated
-    session = relocated.session
-    if session is None:
-        return None
-    failed = any(p.name not in relocated.programs for p in tried.programs)
-    if not (session.narrowed or failed or not tried.programs):
-        return None
-    return core.relocate_together(tried.spec, tried.programs, session)
-
-
-def _relocations(tried: Tried, together: Optional[RelocatedProgram]) -> Optional[Refusal]:
-    relocated = tried.attempts.relocated
+def _relocations(tried: Tried) -> Optional[Refusal]:
+    relocated, together = tried.attempts.relocated, tried.together
     if relocated.rejected and tried.spec.core_sections:
         return Refusal("btf-rejected", "EINVAL", relocated.rejected)
     if together is None or together.failed is None:
@@ -184,10 +187,30 @@ def _maps(tried: Tried) -> Optional[Refusal]:
     return None
 
 
-def _programs(tried: Tried, together: Optional[RelocatedProgram]) -> Optional[Refusal]:
+def _known_maps(tried: Tried) -> Optional[Refusal]:
+    """Maps of types that the loader has nothing for, which it finds when they are there."""
+    known = tried.rules.maps_known
+    for found in tried.spec.maps.values():
+        if known is not None and found.type not in known:
+            why = f"map {found.name!r}: {tried.rules.name} has nothing for maps of type {type_name(found.type)}"
+            return Refusal("object-unsupported", "", why)
+    return None
+
+
+def _types_of_use(tried: Tried) -> Optional[Refusal]:
+    """The object's BTF, where CO-RE or a program that is for one place in the kernel needs it there."""
+    needs = tried.spec.core_sections or any(p.rule is not None and p.rule.btf for p in tried.spec.programs)
+    if not (tried.types.refused and needs):
+        return None
+    return Refusal("btf-rejected", tried.types.refused, "the kernel refuses the object's BTF")
+
+
+def _programs(tried: Tried) -> Optional[Refusal]:
     """Each program, in the object's order; once more where its instructions are others beside the others'."""
-    attempts = tried.attempts
+    attempts, together = tried.attempts, tried.together
     for program in tried.programs:
+        if replaces(program) and not tried.rules.extensions:
+            continue
         record = attempts.object.programs[program.name].record
         errno = record["errno"] or attempts.answers.get(program.name, "EINVAL")
         if replaces(program) and program.section.endswith(program.target):
@@ -229,3 +252,19 @@ def _slots(tried: Tried) -> Optional[Refusal]:
             if errno:
                 return Refusal("load-failed", errno, f"map {made.name!r}: {errno}: slot {slot} takes no {name!r}")
     return None
+
+
+_STEPS: dict[str, Callable[[Tried], Optional[Refusal]]] = {
+    "opening": _opening,
+    "kernel_types": _kernel_types,
+    "externs": _externs,
+    "operations": _operations,
+    "relocations": _relocations,
+    "exceptions": _callbacks,
+    "btf": _btf,
+    "types_of_use": _types_of_use,
+    "maps": _maps,
+    "known_maps": _known_maps,
+    "programs": _programs,
+    "slots": _slots,
+}

@@ -1,0 +1,7 @@
+"""The names of loaders, as ``--loader`` and records have them."""
+
+from __future__ import annotations
+
+OWN = "own"  # our own loader: what `load` is
+REAL = ("libbpf", "ebpf-go", "aya")  # those of table.py
+EVERY = (OWN, *REAL)
