@@ -49,7 +49,7 @@ class Sizing:
         here = footprint.available(_MEMINFO.read_text(encoding="ascii"))
         self.ceiling = ceiling if ceiling is not None else min(here, footprint.CEILING)
         self._why = "memory-ceiling" if ceiling is not None or here >= footprint.CEILING else "this host has no more"
-        self._needs: dict[tuple[str, str, int], int] = {}
+        self._needs: dict[tuple[str, str, str, int], int] = {}
         self._lock = threading.Lock()
 
     def grant(self, case: Case, column: Column) -> Granted:
@@ -91,11 +91,12 @@ class Sizing:
         assert column.resolved is not None
         try:
             arch = column.resolved.arch
-            key = (case.object_shown(arch), str(case.contract), case.machine.cpus)
+            key = (case.object_shown(arch), str(case.beside), str(case.contract), case.machine.cpus)
             with self._lock:
                 if key not in self._needs:
-                    name, data = case.object_data(arch)
-                    self._needs[key] = footprint.need(data, name, dict(case.contract), case.machine.cpus)
+                    objects = dict([case.object_data(arch)]) | case.beside_data(arch)
+                    contract, cpus = dict(case.contract), case.machine.cpus
+                    self._needs[key] = sum(footprint.need(d, n, contract, cpus) for n, d in objects.items())
                 return self._needs[key]
         except (EverykernelError, OSError):
             return 0  # the cell itself says so
