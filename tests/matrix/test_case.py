@@ -127,6 +127,9 @@ def test_several_objects(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=what):
             case.read(write(tmp_path, text))
+    again = case.read(write(tmp_path, 'objects = ["a.o", "b.o", "a.o"]'))
+    with pytest.raises(UsageError, match=r"two objects are called 'a\.o'"):
+        again.beside_data(arch)
     (tmp_path / "tool").write_bytes(holders.program(inner + inner.replace(b"GPL", b"MIT"), []))
     with pytest.raises(UsageError, match=r"tool: holds 2 objects \[name one, tool:NAME: 0x40, 0x"):
         found.beside_data(arch)

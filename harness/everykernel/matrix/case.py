@@ -128,8 +128,14 @@ class Case:
         return self._data(self.object, arch)
 
     def beside_data(self, arch: Architecture) -> dict[str, bytes]:
-        """Return the objects that are loaded after it, by name; raise what `object_data` does."""
-        return dict(self._data(text, arch) for text in self.beside)
+        """Return the objects that are loaded after it, by name; raise what `object_data` does, and for a name twice."""
+        found: dict[str, bytes] = {}
+        first = self._data(self.object, arch)[0] if self.beside else ""
+        for name, data in (self._data(text, arch) for text in self.beside):
+            if name in (first, *found):
+                raise UsageError(f"two objects are called {name!r}", where=str(self.path), remedy="rename one")
+            found[name] = data
+        return found
 
     def _data(self, text: str, arch: Architecture) -> tuple[str, bytes]:
         path, part = self._place(text, arch)
