@@ -39,8 +39,10 @@ int main(int argc, char **argv)
     if (!strcmp(what, "hang"))
         sleep(1000);
     if (!strcmp(what, "eat"))
-        for (;;)
-            memset(malloc(1 << 20), 1, 1 << 20);
+        for (char *volatile kept;;) {  // volatile, or the compiler leaves it all out
+            kept = malloc(1 << 20);
+            memset(kept, 1, 1 << 20);
+        }
     if (!strcmp(what, "fork"))
         for (;;)
             fork();
