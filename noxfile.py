@@ -139,7 +139,7 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("target", ["objects", "gate", "stream", "cells", "files"])
+@nox.parametrize("target", ["objects", "gate", "stream", "cells", "files", "inside"])
 def fuzz(session: nox.Session, target: str) -> None:
     """Fuzz objects, answers of guests, cells or files for ten minutes each, from the corpus that the tests replay."""
     found = session.create_tmp()

@@ -476,8 +476,9 @@ class Load(Request[Loaded]):
     """Relocate and load an object. Verdicts are in the answer's stages, never errors.
 
     ``programs`` limits what is loaded to these names (None: all). ``btf`` is a BTF to relocate against instead of the
-    kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case. ``rules`` names the loader
-    whose decisions are taken (load/rules/).
+    kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case. ``beside`` are more
+    objects by name, loaded in order after the first, whose maps of the same name they share; the answer is of all.
+    ``rules`` names the loader whose decisions are taken (load/rules/).
     """
 
     kind: ClassVar[str] = "load"
@@ -487,6 +488,7 @@ class Load(Request[Loaded]):
     btf: Optional[bytes] = None
     btf_name: str = ""
     contract: dict[str, Any] = field(default_factory=dict)
+    beside: dict[str, bytes] = field(default_factory=dict)
     rules: str = "libbpf"
 
 

@@ -42,7 +42,7 @@ def run(answer: wire.Commanded, expect: tuple[Any, ...] = (), **wanted: Any) -> 
     world = faking.World()
     world.answer(wire.Command, answer)
     kernel = faking.kernel("6.1")
-    made = case.Case("c", None, "", "c", command=command.parse(["tool"], **wanted), expect=expect)
+    made = case.Case("c", None, "", shown="c", command=command.parse(["tool"], **wanted), expect=expect)
     return run_cell(lambda: world.start(kernel), kernel, made)["result"]
 
 

@@ -32,6 +32,7 @@ _COMMANDS = {
     "cache": _Entry("everykernel.cli.cache:cache_group", "List and prune what is kept on this machine."),
     "relocate": _Entry("everykernel.cli.relocate:relocate", "Show what relocations come to in kernels, booting none."),
     "explain": _Entry("everykernel.cli.explain:explain", "Say in words what does not fit a kernel, and what would."),
+    "extract": _Entry("everykernel.cli.extract:extract", "Write out the objects inside a program or library."),
     "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF, compare two, cut one down."),
     "report": _Entry("everykernel.cli.report:report", "Show a results file."),
     "library": _Entry("everykernel.cli.library:library", "Write the loader, as a Python library, into one file."),

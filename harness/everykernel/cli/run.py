@@ -102,8 +102,9 @@ def run(
 ) -> int:
     """Relocate, load and run objects on kernels, a fresh kernel for each; or run a command of your own (--cmd).
 
-    OBJ is a compiled object, a case.toml, or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage,
-    3 a guest broke, 4 the harness broke, 130 interrupted.
+    OBJ is a compiled object, a file that holds some (a program, a library; each gets a row FILE:NAME), a case.toml,
+    or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage, 3 a guest broke, 4 the harness broke,
+    130 interrupted.
     """
     board, talk = Board(), Screen(stderr=True)
     cases = [

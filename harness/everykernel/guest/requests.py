@@ -92,11 +92,12 @@ class Requests:
         rules = named(message.rules)
         asked: dict[str, Any] = {"btf": message.btf, "btf_name": message.btf_name, "contract": message.contract}
         try:
-            spec = object_.read(message.data, message.name, rules.reading)
-            loaded = load.load(spec, self._kernel, programs=message.programs, rules=rules, **asked)
+            objects = {message.name: message.data, **message.beside}
+            specs = [object_.read(data, name, rules.reading) for name, data in objects.items()]
+            loaded = load.load_together(specs, self._kernel, programs=message.programs, rules=rules, **asked)
         except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
             loaded = _unreadable(e, self._kernel)
-        if rules is DEFAULT:  # who asks for another loader's knows of them
+        if rules is DEFAULT and not message.beside:  # who asks for another loader's knows of them
             advise(loaded, message.data, message.name, self._kernel, rules, **asked)
         return self._keep(loaded)
 

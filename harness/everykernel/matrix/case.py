@@ -20,6 +20,7 @@ from everykernel.load.rules import named
 from everykernel.loaders import names
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix import command as parsing
+from everykernel.matrix import inside
 from everykernel.matrix.command import Command
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
 from everykernel.matrix.ranges import KernelRange
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
 FILENAME = "case.toml"
 
 _CASE_KEYS = (
-    "object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
+    "object", "objects", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
     "strict-reads", "rules", "loaders", "command", "push", "exit", "stdout", "stderr", "env",
 )  # fmt: skip
-_OF_OBJECTS = {"object", "trigger", "check", "attach", "btf", "contract", "rules", "loaders"}  # which no command has
+_OF_OBJECTS = {  # which no command has
+    "object", "objects", "trigger", "check", "attach", "btf", "contract", "rules", "loaders",
+}  # fmt: skip
 _BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
 _EXPECT_KEYS = ("kernels", "arch", "btf", "loader", "program", "stage", "status", "code", "reason")
@@ -49,7 +52,9 @@ class Case:
     Attributes:
         name: the row's name: the case's folder (and file, if that is no case.toml), or an object's file name.
         path: the case.toml, None for a bare object.
-        object: the object's path; ``{arch}`` in it stands for the architecture's name. Relative to the case's folder.
+        object: the object's path, with ``:NAME`` behind it if it is inside that file (`inside`); ``{arch}`` stands for
+            the architecture's name. Relative to the case's folder.
+        beside: more objects, loaded after it, with which it shares maps of the same name; paths likewise.
         shown: the object's path as the user gave it.
         description: one line.
         trigger: a program that is run in the guest after attaching, with its arguments.
@@ -73,6 +78,7 @@ class Case:
     name: str
     path: Path | None
     object: str
+    beside: tuple[str, ...] = ()
     shown: str = ""
     description: str = ""
     trigger: tuple[str, ...] = ()
@@ -120,17 +126,52 @@ class Case:
         return {**self.machine.describe(), "memory": self.machine.memory if self.sized else None}
 
     def object_path(self, arch: Architecture) -> Path:
-        """Return the object for an architecture; raise UsageError if it is not there."""
-        path = self.folder / self.object.replace("{arch}", arch.name)
+        """Return the object, or the file that holds it, for an architecture; raise UsageError if it is not there."""
+        return self._place(self.object, arch)[0]
+
+    def object_data(self, arch: Architecture) -> tuple[str, bytes]:
+        """Return the object's name, as the loader knows it, and its bytes for an architecture.
+
+        Raises UsageError if it is not there, ObjectUnsupported for a file that has several inside, or none.
+        """
+        return self._data(self.object, arch)
+
+    def beside_data(self, arch: Architecture) -> dict[str, bytes]:
+        """Return the objects that are loaded after it, by name; raise what `object_data` does, and for a name twice."""
+        found: dict[str, bytes] = {}
+        first = self._data(self.object, arch)[0] if self.beside else ""
+        for name, data in (self._data(text, arch) for text in self.beside):
+            if name in (first, *found):
+                raise UsageError(f"two objects are called {name!r}", where=str(self.path), remedy="rename one")
+            found[name] = data
+        return found
+
+    def _data(self, text: str, arch: Architecture) -> tuple[str, bytes]:
+        path, part = self._place(text, arch)
+        if not part and inside.holds(path):
+            part = inside.only(path, arch.byteorder)
+        if not part:
+            return path.name, path.read_bytes()
+        return f"{path.name}:{part}", inside.content(path, part)
+
+    def _place(self, text: str, arch: Architecture) -> tuple[Path, str]:
+        """Return the file for an architecture, and which object in it."""
+        path, part = inside.split(str(self.folder / text.replace("{arch}", arch.name)))
         if not path.is_file():
             raise UsageError(
                 "there is no such object", where=str(path), remedy="compile it; for this project's own: nox -s cases"
             )
-        return path
+        return path, part
 
-    def file_path(self, arch: Architecture) -> Path | None:
-        """Return the file whose digest stands for the case: the object's, or the command's program if it is ours."""
-        return self.object_path(arch) if self.command is None else self.command.program(arch)
+    def content(self, arch: Architecture) -> bytes | None:
+        """Return what stands for the case by its digest: the object, or the command's program if it is not the guest's.
+
+        Raises what `object_data` does.
+        """
+        if self.command is None:
+            return self.object_data(arch)[1]
+        program = self.command.program(arch)
+        return program.read_bytes() if program is not None else None
 
     def object_shown(self, arch: Architecture) -> str:
         """Return the object's path as results and reports name it."""
@@ -146,7 +187,10 @@ class Case:
 
 
 def bare(path: Path, shown: str = "") -> Case:
-    """Return the case that a bare object is: relocate, load, attach what attaches without parameters."""
+    """Return the case that a bare object is: relocate, load, attach what attaches without parameters.
+
+    ``path`` may name an object inside a file: ``mytool:bpf``.
+    """
     return Case(name=path.name, path=None, object=str(path), shown=shown or str(path))
 
 
@@ -160,12 +204,10 @@ def read(path: Path) -> Case:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"is not TOML: {e}", where=where) from e
     _keys(table, _CASE_KEYS, where)
-    name = _value(table, "object", str, where)
     command = _command(table, path.parent, where)
-    if command is None and not name:
-        raise UsageError("has no object", where=where, remedy='object = "build/{arch}/prog.bpf.o"')
     if command is not None and (odd := sorted(_OF_OBJECTS & set(table))):
         raise UsageError(f"has both a command and {odd[0]}", where=where, remedy="a case of each")
+    name, *beside = _objects(table, where) if command is None else ("",)
     check = _value(table, "check", str, where)
     if check and not (path.parent / check).is_file():
         raise UsageError(f"check = {check!r} is not there", where=where)
@@ -177,6 +219,7 @@ def read(path: Path) -> Case:
         name=_name(path),
         path=path,
         object=name,
+        beside=tuple(beside),
         description=_value(table, "description", str, where),
         trigger=_strings(table, "trigger", where),
         check=path.parent / check if check else None,
@@ -225,6 +268,15 @@ def _command(table: Mapping[str, Any], folder: Path, where: str) -> Command | No
         folder=folder,
         where=where,
     )
+
+
+def _objects(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """Return the path of ``object``, or those of ``objects``."""
+    name, names = _value(table, "object", str, where), _strings(table, "objects", where)
+    if bool(name) == bool(names):
+        what = "has object and objects" if name else "has no object"
+        raise UsageError(what, where=where, remedy='object = "build/{arch}/prog.bpf.o", or objects = ["a.o", "b.o"]')
+    return names or (name,)
 
 
 def _name(path: Path) -> str:

@@ -55,12 +55,11 @@ def run_cell(
     result = _empty(kernel, case)
     report: CellReport = {"result": result, "kernel": kernel_record(kernel), "console": ""}
     try:
-        path = case.file_path(kernel.arch)
-        data = path.read_bytes() if path is not None else b""
-        result["sha256"] = hashlib.sha256(data).hexdigest() if path is not None else None
+        data = case.content(kernel.arch)
+        result["sha256"] = hashlib.sha256(data).hexdigest() if data is not None else None
         with start() as guest:
             report["kernel"] = kernel_record(kernel, guest.facts)
-            drive = _drive(case)(guest, case, data, result, timeout, btf)
+            drive = _drive(case)(guest, case, data or b"", result, timeout, btf)
             drive.run()
             report["console"] = guest.console() or drive.console
             report["starved"] = drive.starved or records.starved(result)
@@ -208,11 +207,12 @@ class Drive:
         supplied, notes = supply.choose(self.supplies, guest.kernel, guest.facts, always=case.btf_always)
         self.result["notes"] += notes
         request = wire.Load(
-            case.object_path(guest.kernel.arch).name,
+            case.object_data(guest.kernel.arch)[0],
             self.data,
             btf=supplied.data if supplied is not None else None,
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(case.contract),
+            beside=case.beside_data(guest.kernel.arch),
             rules=case.rules or named.DEFAULT.name,
         )
         reply = self.guest.request(request, self.timeout)

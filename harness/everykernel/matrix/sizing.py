@@ -54,7 +54,7 @@ class Sizing:
         here = footprint.available(_MEMINFO.read_text(encoding="ascii"))
         self.ceiling = ceiling if ceiling is not None else min(here, footprint.CEILING)
         self._why = "memory-ceiling" if ceiling is not None or here >= footprint.CEILING else "this host has no more"
-        self._needs: dict[tuple[str, str, int], int] = {}
+        self._needs: dict[tuple[str, str, str, int], int] = {}
         self._lock = threading.Lock()
 
     def grant(self, case: Case, column: Column) -> Granted:
@@ -96,14 +96,15 @@ class Sizing:
         """Return what an object's maps take, worked out once for each object and number of CPUs."""
         assert column.resolved is not None
         try:
+            arch = column.resolved.arch
             if case.command is not None:
-                return 2 * case.command.tree(column.resolved.arch).bytes  # a guest's files take up to half its memory
-            path = case.object_path(column.resolved.arch)
-            key = (str(path), str(case.contract), case.machine.cpus)
+                return 2 * case.command.tree(arch).bytes  # a guest's files take up to half its memory
+            key = (case.object_shown(arch), str(case.beside), str(case.contract), case.machine.cpus)
             with self._lock:
                 if key not in self._needs:
-                    contract = dict(case.contract)
-                    self._needs[key] = footprint.need(path.read_bytes(), path.name, contract, case.machine.cpus)
+                    objects = dict([case.object_data(arch)]) | case.beside_data(arch)
+                    contract, cpus = dict(case.contract), case.machine.cpus
+                    self._needs[key] = sum(footprint.need(d, n, contract, cpus) for n, d in objects.items())
                 return self._needs[key]
         except (EverykernelError, OSError):
             return 0  # the cell itself says so

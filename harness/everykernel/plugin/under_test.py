@@ -15,8 +15,8 @@ from everykernel.errors import CaseTimeout, RequestFailed, UsageError
 from everykernel.files import tree
 from everykernel.load.rules import named
 from everykernel.machine.guest import Guest
+from everykernel.matrix import case, commanding, inside, records
 from everykernel.matrix import command as parsing
-from everykernel.matrix import commanding, records
 from everykernel.matrix.records import CommandRecord
 from everykernel.plugin import lend
 from everykernel.plugin.commands import CommandFailed, CommandRun, failure
@@ -185,8 +185,8 @@ class Loader:
         """Relocate and load an object and return it, loaded.
 
         Args:
-            path: the object; relative paths are looked up beside the test, then in the current folder. ``{arch}`` in it
-                stands for the kernel's architecture.
+            path: the object, or one inside a program (``mytool:bpf``; ``mytool`` where it holds one); relative paths
+                are looked up beside the test, then in the current folder. ``{arch}`` is the kernel's architecture.
             programs: the names of the programs to load; all of them by default.
             btf: BTF to relocate against where the kernel has none and ``--kernel-btf`` supplies none: a file or a
                 folder, as there.
@@ -200,12 +200,12 @@ class Loader:
             MisreadFound: strict reads were asked for, and a program misreads something.
             UsageError: there is no such file, or a folder of BTF has none for this kernel.
         """
-        found = self._find(path)
-        data = found.read_bytes()
+        found = case.bare(self._find(path))
+        name, data = found.object_data(self._under.guest.kernel.arch)
         supplied = self._supplied(btf, btf_always)
         self._under.rules = rules or self._rules or named.DEFAULT.name
         request = wire.Load(
-            name=found.name,
+            name=name,
             data=data,
             programs=list(programs) if programs is not None else None,
             btf=supplied.data if supplied is not None else None,
@@ -239,7 +239,7 @@ class Loader:
     def _find(self, path: str | Path, *, folder: bool = False) -> Path:
         text = str(path).replace("{arch}", self._under.arch)
         for candidate in (self._folder / text, Path(text)):
-            if candidate.is_file() or (folder and candidate.is_dir()):
+            if inside.split(str(candidate))[0].is_file() or (folder and candidate.is_dir()):
                 return candidate
         raise UsageError("there is no such file", where=text, remedy=f"looked in {self._folder} and {Path.cwd()}")
 

@@ -53,6 +53,9 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
         map_.spec = replace(map_.spec, value_size=size)
         record["note"] = ", ".join(filter(None, (note, f"value_size was 0: {size}, the deepest stack of this kernel")))
     spec = map_.spec
+    if spec.reuse:
+        pins.replace(map_)
+        return
     if spec.pinning and pins.reuse(map_):
         return
     if spec.type == _ARENA and len(spec.content) > entries * system.page_size:
