@@ -173,7 +173,7 @@ class Attempts:
             self.externs.resolved,
             self.spec.byteorder,
         )
-        if spec.function in self._lost(spec):
+        if len(parts) > 1 and spec.function in self._lost(spec):
             linked = linked._replace(func_info=linked.func_info[8:])  # its own record is the first
         record["insns"] = len(linked.code) // 8
         rule = spec.rule
