@@ -20,6 +20,7 @@ ROOMS = (
     "loaded",
     "programs",
     "loader",
+    "advice",
     "__init__",
 )  # from the ground up
 LONGEST = 300  # lines

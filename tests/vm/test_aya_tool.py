@@ -77,5 +77,5 @@ def test_a_kernel_of_another_machine_does_not_run_it(
     """A 32-bit kernel refuses the file: aya has no bindings for i386, so there is none for it."""
     with machines.start(columns["6.1/i386"]) as guest:
         guest.push(TOOL, tool, mode=0o755)
-        with pytest.raises(RequestFailed, match="Exec format error"):
+        with pytest.raises(RequestFailed, match="exec format error"):
             guest.run([TOOL])

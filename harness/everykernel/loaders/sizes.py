@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from everykernel.errors import EverykernelError
+from everykernel.load.rules.named import DEFAULT, RULES
 from everykernel.machine import Guest
 from everykernel.object import contract, read
 from everykernel.object.maps import MAP_TYPE
@@ -29,10 +30,10 @@ _LEFT_ALONE = frozenset(
 )  # fmt: skip
 
 
-def of_object(data: bytes, name: str) -> ObjectSpec | None:
-    """Return the object as we read it, None where only others can."""
+def of_object(data: bytes, name: str, loader: str = "") -> ObjectSpec | None:
+    """Return the object as we read it, by the rules of a loader if we have them; None where only others can."""
     try:
-        return read(data, name)
+        return read(data, name, RULES.get(loader, DEFAULT).reading)
     except EverykernelError:
         return None
 

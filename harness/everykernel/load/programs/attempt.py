@@ -124,9 +124,10 @@ class Attempts:
                 return Reason(record["code"], f"it needs {record['message']}")
         elif spec.rule.type == "struct_ops" and not self.rules.asks_anyway:
             return Reason("attach-target-missing", "no operations struct of the object holds it", "EINVAL")
-        lost = self._lost_symbol(spec, parts)
+        lost = [function.name for function in parts[1:] if function.name in self._lost(spec)]
         if lost:
-            return Reason("object-unsupported", f"function {lost!r} is called, and its first instruction is poisoned")
+            what = f"function {lost[0]!r} is called, and its first instruction is poisoned"
+            return Reason("object-unsupported", what)
         for function in parts:
             for reference in function.references:
                 if reference.kind in (MAP, DATA):
@@ -139,13 +140,12 @@ class Attempts:
                         return Reason(found.code, found.message)
         return None
 
-    def _lost_symbol(self, spec: ProgramSpec, parts: list[Function]) -> str:
-        """Return a function that the loader does not find any more for its callers, "" if it finds all."""
+    def _lost(self, spec: ProgramSpec) -> set[str]:
+        """Return the functions that the loader forgets, as their first instructions are poisoned."""
         relocated = self.relocated.programs.get(spec.name)
         if self.rules.keeps_symbols or relocated is None:
-            return ""
-        poisoned = {a.function.name for a in relocated.applied if not a.insn and a.fixup.outcome == POISONED}
-        return next((function.name for function in parts[1:] if function.name in poisoned), "")
+            return set()
+        return {a.function.name for a in relocated.applied if not a.insn and a.fixup.outcome == POISONED}
 
     def _attempt(self, spec: ProgramSpec, parts: list[Function], record: wire.ProgramRecord) -> int:
         target, missing = self._target(spec)
@@ -173,6 +173,8 @@ class Attempts:
             self.externs.resolved,
             self.spec.byteorder,
         )
+        if spec.function in self._lost(spec):
+            linked = linked._replace(func_info=linked.func_info[8:])  # its own record is the first
         record["insns"] = len(linked.code) // 8
         rule = spec.rule
         expected = not (rule and rule.expected_optional) or self.kernel.probes.expected_attach_type()

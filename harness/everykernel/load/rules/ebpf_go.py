@@ -107,6 +107,7 @@ RULES = Rules(
         static_functions=True,
         static_maps=True,  # one that nothing refers to: else ebpf_go_opening.py
         any_section=True,
+        exceptions=False,
         undefined=True,
         aliases=False,
         optional=False,

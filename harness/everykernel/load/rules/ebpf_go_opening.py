@@ -94,7 +94,7 @@ def maps(container: Elf, btf: Optional[Btf], spec: ObjectSpec) -> None:
             continue
         if symbol.bind != elf.STB_GLOBAL:
             what = "static" if symbol.bind == elf.STB_LOCAL else "weak"
-            raise ObjectUnsupported(f"is {what}, and used", where=f"{spec.name}: map {symbol.name!r}")
+            raise ObjectUnsupported(f"is {what}, and used", where=f"{spec.name}: map {symbol.name or target.name!r}")
 
 
 def settings(container: Elf, btf: Optional[Btf], spec: ObjectSpec) -> None:
