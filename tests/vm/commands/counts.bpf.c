@@ -22,4 +22,4 @@ int count(void *ctx)
     return 0;
 }
 
-char license[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

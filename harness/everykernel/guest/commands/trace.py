@@ -26,7 +26,7 @@ class Tracer:
 
     Args:
         limit: processes and threads that may be alive at once.
-        look: called when a call made a program or map, and before a thread is gone.
+        look: called when a call made a program or map or ran a program, and before a thread is gone.
         named: gives name and type of a program by the kernel's number.
 
     Attributes:
@@ -146,6 +146,8 @@ class Tracer:
         call = calls.end(begun, result, lambda at, room: ptrace.read(pid, at, room))
         if result >= 0 and call["command"] in ("PROG_LOAD", "MAP_CREATE"):
             call["id"] = identifier(pid, result)
+            self._look()
+        elif call["command"] == "PROG_TEST_RUN":  # the program may be closed before anything else happens
             self._look()
         if len(self._first) < _KEPT:
             self._first.append(call)
