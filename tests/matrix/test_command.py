@@ -13,6 +13,7 @@ from everykernel.architectures import ARCHITECTURES
 from everykernel.errors import UsageError
 from everykernel.matrix import case, command
 from everykernel.matrix.cell import run_cell
+from everykernel.matrix.expect import Expectation
 from everykernel.matrix.records import CaseResult
 
 X86 = ARCHITECTURES["x86_64"]
@@ -95,6 +96,12 @@ def test_a_refused_program_fails_the_load_stage() -> None:
     assert [(p["name"], p["status"], p["log"]) for p in load["programs"]] == [("handle", "failed", "R0 !read_ok")]
     assert [(m["name"], m["status"]) for m in load["maps"]] == [("m", "passed")]
     assert (after["status"], after["command"]["exit"]) == ("not-reached", 1)
+
+
+def test_an_expected_refusal() -> None:
+    """An expectation without a filter speaks for a command too."""
+    entry = Expectation(stage="load", status="failed", code="verifier-rejected")
+    assert run(told(code=1, calls=[MAP, REFUSED], blamed=1), expect=(entry,))["outcome"] == "passed"
 
 
 def test_a_refusal_that_the_command_does_without() -> None:

@@ -21,6 +21,7 @@ from everykernel.kernels.supplied import Supply
 from everykernel.load.rules import named
 from everykernel.loaders import drive
 from everykernel.loaders.adapter import Adapter
+from everykernel.loaders.names import OWN
 from everykernel.machine import Guest
 from everykernel.matrix import absent, adapted, records, substance, supply
 from everykernel.matrix.case import Case
@@ -137,7 +138,9 @@ class Drive:
         facts = guest.facts
         btf = "kernel" if facts.btf else "none"
         release = numbers(facts.release, facts.version)
-        self.conditions = Conditions(release, guest.kernel.arch.name, btf, case.loader)
+        self.conditions = Conditions(
+            release, guest.kernel.arch.name, btf, OWN if case.command is not None else case.loader
+        )
 
     def run(self) -> None:
         """Run the stages, judge them, and write the verdict."""
