@@ -27,12 +27,12 @@ NEWER = re.compile(r"gotox|load_acquire|store_release")
 
 def _dumped(path: Path, *options: str) -> Iterator[tuple[tuple[str, int], str]]:
     """Yield (section, instruction) and its text, numbers decimal, targets by name left out."""
-    tool = next(found for name in DUMPERS if (found := shutil.which(name)))
+    tool = next(tool for name in DUMPERS if (tool := shutil.which(name)))
     done = subprocess.run([tool, "-d", *options, str(path)], capture_output=True, check=True)
     section = ""
     for line in done.stdout.decode(errors="replace").splitlines():
-        if named := re.match("Disassembly of section (.*):$", line):
-            section = named[1]
+        if headed := re.match("Disassembly of section (.*):$", line):
+            section = headed[1]
         elif found := re.match(r" +(\d+):\t(?:[0-9a-f]{2} )*[0-9a-f]{2}\t(.*)$", line):
             words = re.sub(r"(goto.*) <[^<>]*>$", r"\1", found[2].replace("\t", " ").strip())
             yield (section, int(found[1])), re.sub("0x[0-9a-f]+", lambda number: str(int(number[0], 16)), words)
