@@ -49,7 +49,25 @@ def tests(session: nox.Session) -> None:
 def vm(session: nox.Session) -> None:
     """Run the tests that boot real kernels."""
     cases(session)
-    _python(session, "-m", "pytest", "-m", "vm", "tests", "-n", "2", "--dist", "loadfile", *session.posargs)
+    _python(
+        session,
+        "-m",
+        "pytest",
+        "-m",
+        "vm and not toolchains",
+        "tests",
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        *session.posargs,
+    )
+
+
+@nox.session
+def runners(session: nox.Session) -> None:
+    """Run test binaries and tools of Go and Rust in guests (needs go, cargo and its musl target)."""
+    _python(session, "-m", "pytest", "-m", "toolchains", "tests/vm", *session.posargs)
 
 
 @nox.session
@@ -109,15 +127,19 @@ def reference(session: nox.Session) -> None:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """Compare relocations and loads with libbpf on foreign objects and our own (or on OBJECT... given after --)."""
+    """Compare relocations and loads with libbpf, and our rules with each real loader, on foreign objects and our own.
+
+    Or on OBJECT... given after --.
+    """
     cases(session)
     _python(session, "-m", "tests.conformance", *session.posargs)
     if not session.posargs:
+        _python(session, "-m", "tests.conformance", "loaders")
         _python(session, "-m", "tests.conformance.misreads")
 
 
 @nox.session
-@nox.parametrize("target", ["objects", "gate", "stream", "cells", "files"])
+@nox.parametrize("target", ["objects", "gate", "stream", "cells", "files", "inside"])
 def fuzz(session: nox.Session, target: str) -> None:
     """Fuzz objects, answers of guests, cells or files for ten minutes each, from the corpus that the tests replay."""
     found = session.create_tmp()

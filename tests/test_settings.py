@@ -33,6 +33,8 @@ def test_every_key(tmp_path: Path) -> None:
         "memory-ceiling = 2048",
         'report = "out"',
         "strict-reads = true",
+        'rules = "ebpf-go"',
+        'loader = "own, libbpf"',
     )
     assert settings.read(tmp_path / "sub" / "folder") == {
         "kernels": ["5.10", "6.1"],
@@ -45,6 +47,8 @@ def test_every_key(tmp_path: Path) -> None:
         "memory-ceiling": 2048,
         "report": tmp_path / "out",
         "strict-reads": True,
+        "rules": "ebpf-go",
+        "loader": ["own", "libbpf"],
     }
     assert settings.read(tmp_path).keys() == settings.KEYS.keys()
 

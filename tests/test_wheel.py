@@ -51,6 +51,17 @@ def test_every_tracked_data_file_is_inside_and_nothing_else_on_top(wheel: Path) 
     assert any(re.fullmatch(r"everykernel/_data/cases/[^/]+/build/i386/.*\.o", name) for name in names)
 
 
+def test_the_sources_of_real_loaders_are_inside(wheel: Path) -> None:
+    """Adapters are built from what the wheel brings along: C, Go and Rust, and what pins their libraries."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = subprocess.run(
+        ["git", "ls-files", "harness/everykernel/loaders"], cwd=ROOT, check=True, text=True, capture_output=True
+    ).stdout.split()
+    assert {path.removeprefix("harness/") for path in tracked} <= names
+    for pinned in ("aya/Cargo.lock", "ebpf-go/go.sum", "libbpf/adapter.c", "differences.toml"):
+        assert f"everykernel/loaders/{pinned}" in names
+
+
 def test_the_readmes_test_passes_with_the_wheel_alone(installed: Path, tmp_path: Path) -> None:
     """In an empty folder, `pytest --kernels 6.1` runs the README's example."""
     example = re.search(r"```python\n# (\w+\.py)\n(.*?)```", README, re.DOTALL)

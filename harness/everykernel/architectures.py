@@ -25,6 +25,7 @@ class Architecture:
         byteorder: ``"little"`` or ``"big"``.
         flavours: the Debian kernel flavours that we take, the default first.
         syscall_bpf, syscall_perf_event_open: system call numbers (Linux arch/*/entry/syscalls/*.tbl).
+        audit_arch: what seccomp(2) calls it: AUDIT_ARCH_* of include/uapi/linux/audit.h.
         syscall_prefix: prefix of system call functions in kallsyms (Linux v4.17, syscall wrappers).
         bpf_target_define: the ``__TARGET_ARCH_*`` that libbpf's bpf_tracing.h asks for.
         compile_flags: further clang flags for an object that is meant for this target.
@@ -43,6 +44,7 @@ class Architecture:
     flavours: tuple[str, ...]
     syscall_bpf: int
     syscall_perf_event_open: int
+    audit_arch: int
     syscall_prefix: str
     bpf_target_define: str
     compile_flags: tuple[str, ...]
@@ -67,6 +69,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             flavours=("cloud-amd64", "amd64"),
             syscall_bpf=321,
             syscall_perf_event_open=298,
+            audit_arch=0xC000003E,
             syscall_prefix="__x64_",
             bpf_target_define="__TARGET_ARCH_x86",
             compile_flags=("-D__x86_64__",),
@@ -85,6 +88,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             flavours=("686-pae", "686"),
             syscall_bpf=357,
             syscall_perf_event_open=336,
+            audit_arch=0x40000003,
             syscall_prefix="__ia32_",
             bpf_target_define="__TARGET_ARCH_x86",
             compile_flags=("-D__i386__",),

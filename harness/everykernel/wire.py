@@ -33,6 +33,7 @@ DEPTH_LIMIT = 64  # brackets around a value in a reply; BTF types nest 32 deep a
 Status = Annotated[str, "status"]  # one of the four below
 Code = Annotated[str, "code"]  # a reason code that a guest may give, or ""
 Outcome = Annotated[str, "outcome"]  # of a relocation: patched, poisoned or failed
+End = Annotated[str, "end"]  # how a command ended: one of `ENDS`
 Release = Annotated[str, "release"]  # of a kernel: it becomes part of paths
 Text = Annotated[str, "text"]  # as long as a frame: a log, a traceback, what a check says
 Count = Annotated[int, "count"]  # not negative
@@ -41,6 +42,10 @@ Seconds = Annotated[float, "seconds"]  # not negative
 # ---------------------------------------------------------------------------------------------------------- records
 
 PASSED, FAILED, SKIPPED, NOT_REACHED = "passed", "failed", "skipped", "not-reached"
+
+# How a command ended: with an exit code, by a signal, at its deadline, for more processes than it may have, or it could
+# not be started.
+EXIT, SIGNAL, DEADLINE, PROCESSES, NOT_STARTED = ENDS = ("exit", "signal", "deadline", "processes", "not-started")
 
 
 class Relocation(TypedDict, total=False):
@@ -140,6 +145,47 @@ class Stage(TypedDict, total=False):
     notes: list[str]
     evidence: dict[str, Any]  # run: what the check saw
     uses: list[ProgramUse]  # run: of each program that was loaded
+    command: dict[str, Any]  # run: what a command did, a `CommandRecord` of matrix/records.py
+
+
+class BpfCall(TypedDict, total=False):
+    """One bpf(2) call of a command, as the kernel answered it."""
+
+    at: Seconds  # since the command was started
+    pid: Count  # the thread
+    command: str  # PROG_LOAD, MAP_CREATE, …: the kernel's enum bpf_cmd
+    errno: Optional[str]  # "EACCES", None where the kernel did it
+    name: str  # of the program or map: at most 15 characters, as the kernel keeps it; the path of OBJ_PIN and OBJ_GET
+    type: str  # of the program or map
+    attach: str  # the attach type, and what a program is loaded for: "trace_fentry do_unlinkat"
+    id: Optional[Count]  # that the kernel gave it
+    insns: Count  # instructions of a program
+    key_size: Count
+    value_size: Count
+    max_entries: Count
+    log: Text  # the verifier's, the first and the last of a long one
+    probe: bool  # it looks like a probe of what the kernel can do
+    code: Code  # of a call that was refused: the reason code …
+    message: Text  # … and why
+
+
+class Appeared(TypedDict):
+    """A program or map that was not there before a command, as it was last seen."""
+
+    id: Count
+    name: str
+    type: str
+    verified_insns: Optional[Count]  # instructions that the verifier processed, of a program; None where nobody tells
+    runs: Optional[Count]  # how often the kernel ran it
+    left: bool  # whether it is there after the command's end
+
+
+class Written(TypedDict):
+    """What a command wrote to one of its streams: its beginning and its end."""
+
+    first: bytes
+    last: bytes  # what follows ``first``, or what follows what is left out
+    left_out: Count  # bytes between them
 
 
 class Samples(TypedDict):
@@ -205,6 +251,27 @@ class Output:
     stdout: bytes
     stderr: bytes
     code: Optional[int] = None
+
+
+@dataclass
+class Commanded:
+    """How a command ended, and what it did meanwhile. ``code`` is its exit code, or the signal's number."""
+
+    kind: ClassVar[str] = "commanded"
+    end: End
+    code: Count
+    message: Text  # why it could not be started
+    seconds: Seconds
+    stdout: Annotated[dict[str, Any], Written]
+    stderr: Annotated[dict[str, Any], Written]
+    processes: Count  # processes and threads that there were, the command among them
+    out_of_memory: Count  # processes that the kernel's OOM killer took meanwhile
+    calls: Annotated[list[dict[str, Any]], list[BpfCall]]
+    calls_left_out: Count  # between the first and the last of ``calls``
+    blamed: Optional[Count]  # index of the refused call that its own failure is likely of
+    programs: Annotated[list[dict[str, Any]], list[Appeared]]
+    maps: Annotated[list[dict[str, Any]], list[Appeared]]
+    notes: list[str]
 
 
 @dataclass
@@ -327,6 +394,8 @@ class Start(Request[Value[int]]):
     argv: list[str]
     stdin: bytes = b""
     env: dict[str, str] = field(default_factory=dict)
+    cwd: str = ""
+    binds: list[tuple[str, str]] = field(default_factory=list)  # as of `Command`
 
 
 @dataclass
@@ -347,6 +416,52 @@ class Push(Request[Done]):
     mode: int = 0o644
 
 
+class Entry(TypedDict, total=False):
+    """A file, a folder or a link that a guest is to have."""
+
+    path: str
+    mode: int
+    data: bytes  # of a file
+    append: bool  # the data goes behind what is there
+    link: str  # what a symbolic link points to
+    folder: bool
+
+
+@dataclass
+class Place(Request[Done]):
+    """Write files, folders and links in the guest, making the folders above them."""
+
+    kind: ClassVar[str] = "place"
+    entries: list[Any]  # of Entry
+
+
+@dataclass
+class Room(Request[Value[Count]]):
+    """How many bytes of files there is room for. Answer: as far as the guest's memory and file system say."""
+
+    kind: ClassVar[str] = "room"
+
+
+@dataclass
+class Command(Request[Commanded]):
+    """Run a program to its end, or to ``timeout`` seconds, and watch what it does.
+
+    ``binds`` are pairs of paths: the command, and it alone, finds the file of the first under the second. At most
+    ``processes`` may be alive at once, threads counted; ``keep`` bytes are kept of each end of each stream.
+    """
+
+    kind: ClassVar[str] = "command"
+    room: ClassVar[int] = 5 << 20  # both ends of both streams
+    argv: list[str]
+    timeout: float
+    stdin: bytes = b""
+    env: dict[str, str] = field(default_factory=dict)
+    cwd: str = ""
+    binds: list[tuple[str, str]] = field(default_factory=list)
+    processes: int = 256
+    keep: int = 1 << 20
+
+
 @dataclass
 class Pull(Request[Value[bytes]]):
     """Read a file in the guest."""
@@ -361,8 +476,9 @@ class Load(Request[Loaded]):
     """Relocate and load an object. Verdicts are in the answer's stages, never errors.
 
     ``programs`` limits what is loaded to these names (None: all). ``btf`` is a BTF to relocate against instead of the
-    kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case. ``rules`` names the loader
-    whose decisions are taken (load/rules/).
+    kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case. ``beside`` are more
+    objects by name, loaded in order after the first, whose maps of the same name they share; the answer is of all.
+    ``rules`` names the loader whose decisions are taken (load/rules/).
     """
 
     kind: ClassVar[str] = "load"
@@ -372,6 +488,7 @@ class Load(Request[Loaded]):
     btf: Optional[bytes] = None
     btf_name: str = ""
     contract: dict[str, Any] = field(default_factory=dict)
+    beside: dict[str, bytes] = field(default_factory=dict)
     rules: str = "libbpf"
 
 
@@ -482,8 +599,9 @@ class Unload(Request[Done]):
 
 
 Message = Union[
-    Hello, Ping, Run, Start, Follow, Push, Pull, Load, Attach, Detach, TestRun, Read, MapOp, Globals, Events, Check,
-    Unload, Facts, Done, Value[Any], Ran, Output, Loaded, Attached, TestRan, Checked, Failed, Broke,
+    Hello, Ping, Run, Start, Follow, Push, Place, Room, Command, Pull, Load, Attach, Detach, TestRun, Read, MapOp,
+    Globals, Events, Check, Unload, Facts, Done, Value[Any], Ran, Output, Commanded, Loaded, Attached, TestRan, Checked,
+    Failed, Broke,
 ]  # fmt: skip
 _KINDS: dict[str, Any] = {m.kind: get_origin(m) or m for m in Message.__args__}  # type: ignore[attr-defined]
 

@@ -8,12 +8,13 @@ import struct
 from pathlib import Path
 
 import pytest
-from tests import elfwriter
+from tests import elfwriter, holders
 from tests.btfwriter import Writer
 
 from everykernel import cli
 from everykernel.btf import Btf
 from everykernel.core import relokinds as rk
+from everykernel.matrix import inside
 
 KEYS = ["object", "btf", "section", "program", "index", "insn", "kind", "access", "local", "target", "outcome"]
 
@@ -79,6 +80,21 @@ def test_one_json_object_a_relocation(capsys: pytest.CaptureFixture[str]) -> Non
         ("new.btf", 0, "patched"), ("new.btf", 1, "poisoned"), ("new.btf", 2, "patched"),
     ]  # fmt: skip
     assert (rows[3]["old"], rows[3]["new"], rows[3]["local"], rows[3]["target"]) == (0, 8, 0, 8)
+
+
+def test_objects_inside_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    """`relocate` and `explain` take a program that holds objects, each told as FILE:NAME, or one of them."""
+    data = Path("prog.bpf.o").read_bytes()
+    symbol = holders.Symbol("one", holders.address(0), len(data))
+    Path("tool").write_bytes(holders.program(data + data.replace(b"GPL", b"MIT"), [symbol]))
+    names = inside.parts("tool", "little")
+    assert [n.partition(":")[0] for n in names] == ["tool", "tool"]
+    assert cli.main(["relocate", "tool", "--btf", "old.btf", "--format", "jsonl"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert list(dict.fromkeys(row["object"] for row in rows)) == names
+    assert cli.main(["explain", "tool:one", "--btf", "new.btf"]) == 0
+    assert cli.main(["relocate", "tool:two", "--btf", "old.btf"]) == 2
+    assert "everykernel: tool: there is no object 'two' in it [it has one, " in capsys.readouterr().err
 
 
 def test_a_refused_program_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:

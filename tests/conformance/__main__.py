@@ -26,6 +26,7 @@ PARTS = {"relocate": relocating.KERNELS, "load": loading.KERNELS, "loaders": loa
 
 SOURCES = Path(__file__).with_name("sources")  # CO-RE records of every kind
 PROGRAMS = Path(__file__).with_name("programs")  # programs, maps and externs of every kind
+RULES = Path(__file__).with_name("rules")  # objects that hold one rule each in which a loader differs from libbpf
 WHOLES = Path(__file__).with_name("wholes")  # objects that libbpf takes as a whole, or not, each for a reason
 
 
@@ -79,9 +80,10 @@ def main(words: list[str]) -> int:
                 short = relocating.shortfalls(tallies) if whole else ()
                 well &= relocating.report(tallies, [o.name for o in objects], short, console)
             elif part == "loaders":
-                compared = loaders.run(objects, specs, loaders.choose(arguments.loader), console)
+                probes = [] if arguments.objects else sources(folder, RULES)
+                compared = loaders.run([*objects, *probes], specs, loaders.choose(arguments.loader), console)
                 short = loaders.shortfalls(compared, foreign.ENOUGH) if whole else ()
-                well &= loading.report(compared, objects, short, console, loaders.TABLE)
+                well &= loading.report(compared, [*objects, *probes], short, console, loaders.TABLE)
             else:
                 found = loading.run(objects, specs, folder, console)
                 short = loading.shortfalls(found) if whole else ()

@@ -7,23 +7,21 @@ where sid has moved on from it, what the crate libbpf-sys of that version carrie
 from __future__ import annotations
 
 import hashlib
-import io
 import lzma
 import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from everykernel import cache
-from everykernel.errors import DownloadError
 from everykernel.kernels import debian
 from everykernel.kernels.download import NotThere
 from everykernel.kernels.release import Stale
+from everykernel.loaders import sources
 
 _SOURCE = debian.Entry(
     name="linux-source-7.3",
@@ -54,8 +52,6 @@ _DEV = {
         sha256="0609b1e6f3beda525688f099a7d5675d7a8bbbaea6b08a03a02bc110190605a1",
     ),
 }
-_CRATE, _CRATE_VERSION = "libbpf-sys", "1.7.0"  # cargo's own version is 1.7.0+v1.7.0: the last part is libbpf's
-_CRATE_SHA256 = "a109478760b2900aa2a6f2087e9d0de1d9c535b1758602af2845d5d2ccfaed7c"
 
 # What libbpf is built from, of a kernel's tree: itself and the headers that it shares with the other tools.
 _PARTS = ("tools/lib/bpf/", "tools/include/", "tools/arch/")
@@ -163,27 +159,9 @@ def _of_package(archive: debian.Archive, folder: Path, machine: Machine) -> Libr
 
 def _of_crate(folder: Path, machine: Machine) -> Library:
     """Return libbpf 1.7 as the crate carries it."""
-    sources = folder / "crate"
-    with tarfile.open(fileobj=io.BytesIO(_crate())) as tree:
-        _extract(tree, ("libbpf/src/", "libbpf/include/"), sources)
-    includes = (sources / "libbpf/include", sources / "libbpf/include/uapi")
-    return _built(sources / "libbpf/src", includes, machine, _CRATE_SHA256)
-
-
-def _crate() -> bytes:
-    """Return the crate's file: cargo fetches it for a package that depends on it, and keeps it in its own cache."""
-    home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-    with tempfile.TemporaryDirectory() as name:
-        package = Path(name)
-        (package / "lib.rs").touch()
-        manifest = '[package]\nname = "reference"\nversion = "0.0.0"\nedition = "2021"\n[lib]\npath = "lib.rs"\n'
-        (package / "Cargo.toml").write_text(f'{manifest}[dependencies]\n{_CRATE} = "={_CRATE_VERSION}"\n')
-        subprocess.run(["cargo", "fetch", "--quiet"], cwd=package, check=True)
-    for path in home.glob(f"registry/cache/*/{_CRATE}-{_CRATE_VERSION}*.crate"):
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() == _CRATE_SHA256:
-            return data
-    raise DownloadError("cargo fetched none with the pinned SHA-256", where=f"crate {_CRATE} {_CRATE_VERSION}")
+    own = folder / "crate"
+    sources.of_crate(own)
+    return _built(own / "src", (own / "include", own / "include/uapi"), machine, sources.CRATE_SHA256)
 
 
 def _extract(tree: tarfile.TarFile, parts: Iterable[str], folder: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_older_one_is_had_from_a_crate_where_debian_has_moved_on(
     monkeypatch.setattr(references, "_DEV", gone)
     loader = libbpf.Loader(Archive(), tmp_path, references.REFERENCES[1])
     assert loader.version == "libbpf v1.7"
-    assert list(tmp_path.rglob("crate/libbpf/src/libbpf.c"))
+    assert list(tmp_path.rglob("crate/src/libbpf.c"))
 
 
 def test_the_older_one_is_had_from_a_crate_where_the_index_of_sid_is_old(

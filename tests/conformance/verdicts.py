@@ -12,6 +12,7 @@ from tests.conformance.foreign import Foreign
 from everykernel import wire
 from everykernel.load.programs.link import reached
 from everykernel.object import read
+from everykernel.object.reading import LIBBPF, Reading
 from everykernel.object.spec import DATA, MAP
 
 # Who decided: the kernel about the program, the kernel about a map that it uses, or the loader before it asked.
@@ -159,8 +160,8 @@ def _name(number: int) -> str:
     return (_NUMBERS.get(number) or errno.errorcode.get(number, str(number))) if number else ""
 
 
-def our_answer(obj: Foreign, loaded: wire.Loaded) -> Answer:
-    """Return our loader's verdicts from its stages."""
+def our_answer(obj: Foreign, loaded: wire.Loaded, reading: Reading = LIBBPF) -> Answer:
+    """Return our loader's verdicts from its stages; ``reading`` is how it read the object."""
     stage = loaded.load
     said = stage.get("whole")
     whole = None
@@ -171,7 +172,7 @@ def our_answer(obj: Foreign, loaded: wire.Loaded) -> Answer:
     if stage["status"] == wire.NOT_REACHED and not stage["programs"]:
         return Answer({}, loaded.relocate["message"] or loaded.relocate["code"], whole)
     refused = {m["name"]: m["errno"] for m in stage["maps"] if m["status"] == wire.FAILED and m["errno"]}
-    users = programs_with(obj, (MAP, DATA), refused) if refused else {}
+    users = programs_with(obj, (MAP, DATA), refused, reading) if refused else {}
     programs = {}
     for record in stage["programs"]:
         if record["status"] == wire.PASSED:
@@ -186,9 +187,11 @@ def our_answer(obj: Foreign, loaded: wire.Loaded) -> Answer:
     return Answer(programs, "", whole)
 
 
-def programs_with(obj: Foreign, kinds: Sequence[str], wanted: Collection[str]) -> dict[str, str]:
+def programs_with(
+    obj: Foreign, kinds: Sequence[str], wanted: Collection[str], reading: Reading = LIBBPF
+) -> dict[str, str]:
     """Return the programs that use any of some maps or externs: name → the first of them in its code."""
-    spec = read(obj.data, obj.name)
+    spec = read(obj.data, obj.name, reading)
     found = {}
     for program in spec.programs:
         parts = reached(spec.functions[program.function], spec.functions)

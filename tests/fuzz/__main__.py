@@ -3,7 +3,7 @@
     python -m tests.fuzz TARGET --seeds DIR              write inputs to start from
     python -m tests.fuzz TARGET DIR -max_total_time=600  fuzz; libFuzzer's own options
 
-TARGET is objects, gate, stream, cells or files (see `tests.fuzz.targets`). Inputs that were found are kept in
+TARGET is objects, gate, stream, cells, files or inside (see `tests.fuzz.targets`). Inputs that were found are kept in
 tests/fuzz/corpus/TARGET, which the tests replay.
 """
 
@@ -19,6 +19,7 @@ INSTRUMENTED = {
     "gate": ["everykernel.machine.gate", "everykernel.wire", "everykernel.matrix.records"],
     "stream": ["everykernel.machine.channel", "everykernel.machine.gate", "everykernel.wire"],
     "cells": ["everykernel.machine.gate", "everykernel.matrix", "everykernel.report"],
+    "inside": ["everykernel.object"],
     "files": ["everykernel.kernels", "everykernel.images", "everykernel.matrix"],
 }
 SMALL = 6000  # bytes: libFuzzer changes small inputs faster, and these hold maps, variables and operations structs

@@ -3,6 +3,7 @@
 ``objects``: objects, BTF and CO-RE records (`exercise`). ``gate``: a frame's bytes as the answer to a request.
 ``stream``: what comes over the channel, in parts.
 ``cells``: recorded answers changed as the input says, through a cell, ledger, results.json, terminal and Markdown.
+``inside``: files that may hold objects.
 ``files``: what comes with packages and paths: images, modules, packages, indexes, specs and case files.
 """
 
@@ -23,11 +24,13 @@ from typing import Any
 
 import jsonschema
 from rich.console import Console
+from tests import holders
+from tests.conformance import generated
 from tests.fuzz import lies, recording, run
 from tests.fuzz.exercise import exercise
 
-from everykernel import wire
-from everykernel.errors import EverykernelError, GuestLost
+from everykernel import names, wire
+from everykernel.errors import EverykernelError, GuestLost, ObjectMalformed
 from everykernel.images import modules
 from everykernel.kernels import control, deb, image, index, release, spec
 from everykernel.machine import fake, gate
@@ -37,6 +40,7 @@ from everykernel.matrix.cell import run_cell
 from everykernel.matrix.ledger import Ledger
 from everykernel.matrix.ranges import KernelRange
 from everykernel.matrix.results import identify
+from everykernel.object import embedded, read
 from everykernel.report import markdown, schema, terminal
 from everykernel.report.folder import ReportFolder
 
@@ -44,7 +48,8 @@ REQUESTS: tuple[wire.Request[Any], ...] = (
     wire.Hello(0, b""), wire.Ping(), wire.Run([]), wire.Start([]), wire.Follow(1), wire.Push("", b""), wire.Pull(""),
     wire.Load("", b""), wire.Attach(1), wire.Detach(1), wire.TestRun(1, ""), wire.Read(1, ""),
     wire.MapOp(1, "", "items"), wire.MapOp(1, "", "lookup"), wire.MapOp(1, "", "send"), wire.Globals(1),
-    wire.Events(1, ""), wire.Check(1, "", ""), wire.Unload(1),
+    wire.Events(1, ""), wire.Check(1, "", ""), wire.Unload(1), wire.Place([]),
+    wire.Room(), wire.Command([], 1.0),
 )  # fmt: skip
 _AT_ONCE = 64 << 10  # bytes that a socket takes before anybody reads
 _VALIDATOR = jsonschema.Draft202012Validator(schema.load())
@@ -141,6 +146,20 @@ def files(data: bytes) -> None:
             clean(str(refused))
 
 
+def inside(data: bytes) -> None:
+    """What is found lies inside, once, is called what a path can hold, and is read or refused."""
+    try:
+        found = embedded.find(data, "fuzz")
+    except ObjectMalformed:
+        return
+    assert len({one.sha256 for one in found.objects}) == len({one.name for one in found.objects}) == len(found.objects)
+    for one in found.objects:
+        assert data[one.offset : one.offset + len(one.data)] == one.data
+        assert names.checked(one.name, "an object") == one.name
+        with contextlib.suppress(EverykernelError):
+            read(one.data, one.name)
+
+
 def clean(text: str) -> None:
     """Raise AssertionError where a text holds what a terminal obeys."""
     assert run.ALONE.search(text) is None, text
@@ -204,6 +223,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "stream": stream,
     "cells": cells,
     "files": files,
+    "inside": inside,
 }
 
 
@@ -232,6 +252,14 @@ def seeds(name: str) -> list[bytes]:
     if name == "cells":
         dice = random.Random(lies.DEEP)
         return [dice.randbytes(64) for _ in range(64)]
+    if name == "inside":
+        object_ = generated.sample(1, programs=1).object
+        symbols = [holders.Symbol("main._BpfBytes", holders.address(len(object_)), 24)]
+        pointer = struct.pack("<QQQ", holders.address(0), len(object_), len(object_))
+        return [
+            object_ + object_,
+            holders.program(object_ + pointer, symbols, [(holders.address(4), holders.address(0))]),
+        ]
     if name == "files":
         return [bytes([number]) + text for number, texts in enumerate(_TEXTS) for text in texts]
     return []

@@ -123,7 +123,41 @@ def test_programs_are_followed(agent: Agent, tmp_path: Path) -> None:
     assert found[-1].code == -9
     assert b"".join(o.stderr for o in found if isinstance(o, wire.Output)) == b"go\n"
     assert isinstance(agent.ask(wire.Follow(started.value)), wire.Failed)
-    assert agent.ask(wire.Start(["/no/such"])) == wire.Failed("load-failed", "no such file or directory", "/no/such")
+    told = "/no/such: ENOENT: no such file or directory"
+    assert agent.ask(wire.Start(["/no/such"])) == wire.Failed("command-not-started", told)
+
+
+def test_a_program_says_what_it_needs(agent: Agent, tmp_path: Path) -> None:
+    """A script whose interpreter is not there, and what is no program, say so; a folder of its own is taken."""
+    script, text = tmp_path / "script", tmp_path / "text"
+    script.write_text("#!/opt/no/bash -e\n")
+    text.write_bytes(b"\x7fELF" + bytes(100))
+    for path in (script, text):
+        path.chmod(0o755)
+    reply = agent.ask(wire.Start(["./script"], cwd=str(tmp_path)))
+    assert (
+        reply.message == "./script needs /opt/no/bash, which the guest does not have [--push /opt/no/bash:/opt/no/bash]"
+    )
+    reply = agent.ask(wire.Start(["./text"], cwd=str(tmp_path)))
+    assert reply.message == "./text: ENOEXEC: exec format error (./text is for another machine)"
+    assert "ENOENT" in agent.ask(wire.Start(["true"], cwd=str(tmp_path / "no"))).message
+
+
+def test_files_are_placed(agent: Agent, tmp_path: Path) -> None:
+    """Files come part by part, with folders, links and permissions."""
+    base = str(tmp_path / "a")
+    entries: list[wire.Entry] = [
+        {"path": base, "mode": 0o755, "folder": True},
+        {"path": f"{base}/b/c", "mode": 0o750, "data": b"one", "append": False},
+        {"path": f"{base}/b/c", "mode": 0o750, "data": b"two", "append": True},
+        {"path": f"{base}/d", "mode": 0o777, "link": "b/c"},
+    ]
+    assert agent.ask(wire.Place(entries)) == wire.Done()
+    assert agent.ask(wire.Place(entries)) == wire.Done()  # a file is written anew, a link replaced
+    assert (tmp_path / "a/d").read_bytes() == b"onetwo"
+    assert (tmp_path / "a/b/c").stat().st_mode & 0o777 == 0o750
+    assert agent.ask(wire.Place([{"path": f"{base}/b", "mode": 0, "data": b""}])).where == f"{base}/b"
+    assert agent.ask(wire.Room()).value > 0
 
 
 def test_a_ping_is_answered_while_a_request_runs(agent: Agent) -> None:

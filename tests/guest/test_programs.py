@@ -45,4 +45,4 @@ def test_a_program_that_is_not_there() -> None:
     """Why it cannot be started is the answer."""
     failed = Programs().start(wire.Start(["/no/such/program"]))
     assert isinstance(failed, wire.Failed)
-    assert (failed.message, failed.where) == ("no such file or directory", "/no/such/program")
+    assert failed.message == "/no/such/program: ENOENT: no such file or directory"

@@ -99,3 +99,39 @@ def test_what_the_object_does_not_have(table: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         _decide(**table)
     assert str(caught.value).startswith(message)
+
+
+def test_types_take_the_place_of_sections() -> None:
+    """Another type drops what the section says but its attach type, as libbpf does; the same one changes nothing."""
+    found = _decide(types={"a": "kprobe", "b": "sched_cls"}, attach_types={"c": "tcx_ingress"}).spec
+    rules = {p.name: p.rule for p in found.programs}
+    before = {p.name: p.rule for p in _spec().programs}
+    assert rules["a"] == before["a"]
+    assert rules["b"] is not None
+    assert (rules["b"].type, rules["b"].attach_type, rules["b"].how) == (
+        "sched_cls",
+        "xdp",
+        "",
+    )
+    assert rules["c"] is not None
+    assert (rules["c"].type, rules["c"].attach_type) == ("sched_cls", "tcx_ingress")
+
+
+def test_attach_points_fit_the_type() -> None:
+    """An attach point of another type of programs is refused, with what to set."""
+    places = {p.name: p.attach for p in _decide(attach={"a": ["kprobe:x", "uprobe:f:y"]}).spec.programs}["a"]
+    assert [(rule.stem, target) for rule, target in places] == [("kprobe", "x"), ("uprobe", "f:y")]
+    with pytest.raises(
+        UsageError, match=r"x.o: attach: 'kprobe' attaches kprobe programs.*\[types = \{ b = \"kprobe\" \}\]"
+    ):
+        _decide(attach={"b": "kprobe:x"})
+
+
+def test_an_inner_map_needs_a_map_of_maps() -> None:
+    """A prototype makes the map's values descriptors; a map of anything else takes none."""
+    inner = {"type": "array", "key_size": 4, "value_size": 8, "max_entries": "cpus"}
+    made = _decide(maps={"m": {"type": "hash_of_maps", "inner": inner}}).spec.maps["m"]
+    assert made.inner is not None
+    assert (made.value_size, made.inner.type, made.inner.max_entries) == (4, 2, 6)
+    with pytest.raises(UsageError, match="map 'm' is of type hash, which holds no maps"):
+        _decide(maps={"m": {"inner": inner}})

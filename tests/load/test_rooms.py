@@ -11,17 +11,10 @@ import pytest
 from everykernel import folders
 
 ROOT = folders.package() / "load"
+# From the ground up.
 ROOMS = (
-    "system",
-    "kernel",
-    "rules",
-    "maps",
-    "attach",
-    "loaded",
-    "programs",
-    "loader",
-    "__init__",
-)  # from the ground up
+    "system", "kernel", "rules", "maps", "attach", "loaded", "programs", "loader", "collection", "advice", "__init__",
+)  # fmt: skip
 LONGEST = 300  # lines
 
 

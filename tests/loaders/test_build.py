@@ -101,7 +101,7 @@ def test_what_decides_an_adapter_decides_its_entry_in_the_cache(tmp_path: Path) 
 def test_an_adapter_is_built_once(tmp_path: Path) -> None:
     """What the command makes is kept in the cache, executable; a second call builds nothing."""
     made = tmp_path / "made"
-    made.write_bytes(_static())
+    made.write_bytes(static_program())
     told: list[str] = []
     loader = row(tmp_path, code=f"cp {made} made; echo x >> {tmp_path}/builds")
     first = build.build(loader, told.append)
@@ -130,7 +130,7 @@ def test_a_program_that_is_not_static_is_none(tmp_path: Path) -> None:
     assert not list(cache.folder("loaders").iterdir())
 
 
-def _static(*segments: int) -> bytes:
+def static_program(*segments: int) -> bytes:
     """The head of a program for x86_64 with segments of these types (1: PT_LOAD)."""
     kinds = segments or (1,)
     head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
@@ -141,9 +141,9 @@ def _static(*segments: int) -> bytes:
 
 def test_static_programs_are_told_from_others() -> None:
     """A program that asks for an interpreter, of another architecture, cut off, or no program at all, is none."""
-    whole = _static(1, 2)
+    whole = static_program(1, 2)
     assert is_static(whole)
-    assert not is_static(_static(1, 3))
+    assert not is_static(static_program(1, 3))
     assert not is_static(whole[:-1])
     assert not is_static(whole.replace(b"\x3e\x00", b"\xb7\x00", 1))
     assert not is_static(b"#!/bin/sh\n")
@@ -152,7 +152,7 @@ def test_static_programs_are_told_from_others() -> None:
 def test_loaders_are_named_with_commas(tmp_path: Path) -> None:
     """Names, each once, and a user's own adapter by its path."""
     mine = tmp_path / "mine"
-    mine.write_bytes(_static())
+    mine.write_bytes(static_program())
     assert adapter.parse("own, libbpf,own") == [Wanted("own"), Wanted("libbpf")]
     assert adapter.parse(f"mine={mine}") == [Wanted("mine", mine)]
     [made] = adapter.prepare([Wanted("mine", mine)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import time
@@ -30,6 +31,27 @@ MAP = {"name": "m", "type": "hash", "key_size": 4, "status": "passed", "code": "
 USE = {"name": "p", "attached": True, "test_runs": 0, "runs": None}
 FACTS = wire.Facts("6.1.0-56-cloud-amd64", "#1 SMP", "x86_64", 2, True, [], True, ["bpf"], "none", True, "3.11.2")
 
+WRITTEN = {"first": b"out", "last": b"", "left_out": 0}
+CALL = {
+    "at": 0.1,
+    "pid": 7,
+    "command": "PROG_LOAD",
+    "errno": "EACCES",
+    "name": "p",
+    "type": "xdp",
+    "attach": "",
+    "id": None,
+    "insns": 2,
+    "log": "0: exit\n" * 100,
+    "probe": False,
+    "code": "verifier-rejected",
+    "message": "EACCES: no",
+}
+APPEARED = {"id": 7, "name": "p", "type": "xdp", "verified_insns": None, "runs": 3, "left": False}
+COMMANDED = wire.Commanded(
+    "exit", 1, "", 0.5, WRITTEN, WRITTEN, 3, 0, [CALL], 0, 0, [APPEARED], [APPEARED], ["it left a process behind"]
+)
+
 # An answer that is fine to each kind of request.
 FINE: list[tuple[wire.Request[Any], Any]] = [
     (wire.Hello(0, b""), FACTS),
@@ -38,6 +60,9 @@ FINE: list[tuple[wire.Request[Any], Any]] = [
     (wire.Start(["true"]), wire.Value(1)),
     (wire.Follow(1), wire.Output(b"", b"x", None)),
     (wire.Push("/x", b""), wire.Done()),
+    (wire.Place([]), wire.Done()),
+    (wire.Room(), wire.Value(1 << 30)),
+    (wire.Command(["true"], 1.0), COMMANDED),
     (wire.Pull("/x"), wire.Value(bytes(100))),
     (
         wire.Load("x", b""),
@@ -151,6 +176,29 @@ def loaded(*, program: Any = None, relocation: Any = None, stage: Any = None) ->
 def test_a_record_of_odd_shape(odd: wire.Loaded, message: str) -> None:
     """What does not fit is named, and what would, with its place in the answer."""
     assert lost(wire.Load("x", b""), odd) == f"answer to load: {message}"
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ({"end": "well"}, "end is 'well', not exit, signal, deadline, processes or not-started"),
+        ({"code": -9}, "code is -9, not a number of 64 bits"),
+        ({"stdout": {"first": b""}}, "stdout has no last"),
+        ({"stdout": {**WRITTEN, "left_out": -1}}, "stdout.left_out is -1, not a number of 64 bits"),
+        (
+            {"calls": [{**CALL, "code": "timeout"}]},
+            "calls[0].code is 'timeout', not a reason code that a guest may give",
+        ),
+        ({"calls": [{"at": 0.1}]}, "calls[0] has no command"),
+        ({"calls": [{**CALL, "name": "x" * 70000}]}, "calls[0].name has 70000 characters, more than 65536"),
+        ({"blamed": "0"}, "blamed is '0', not a number of 64 bits"),
+        ({"programs": [{**APPEARED, "left": 1}]}, "programs[0].left is 1, not true or false"),
+    ],
+)
+def test_an_odd_record_of_a_command(odd: dict[str, Any], message: str) -> None:
+    """What a guest says of a command is compared with what can be said of one."""
+    told = dataclasses.replace(COMMANDED, **odd)
+    assert lost(wire.Command(["true"], 1.0), told) == f"answer to command: {message}"
 
 
 def test_codes_that_are_the_hosts_to_give() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests import elfwriter, holders
 
 from everykernel.architectures import ARCHITECTURES
 from everykernel.errors import UsageError
@@ -108,6 +109,30 @@ def test_missing_object_is_named(tmp_path: Path) -> None:
     found = case.read(write(tmp_path, 'object = "build/{arch}/prog.bpf.o"'))
     with pytest.raises(UsageError, match=r"build/i386/prog.bpf.o: there is no such object"):
         found.object_path(ARCHITECTURES["i386"])
+
+
+def test_several_objects(tmp_path: Path) -> None:
+    """`objects` names the first and those beside it, also one inside a program; not beside `object`."""
+    for name in ("a.o", "b.o"):
+        (tmp_path / name).write_bytes(name.encode())
+    inner = elfwriter.bpf_object({"socket": bytes(16)}, [("f", "socket", 0, 16)], {"license": b"GPL\0"})
+    (tmp_path / "tool").write_bytes(holders.program(inner, []))
+    found = case.read(write(tmp_path, 'objects = ["a.o", "b.o", "tool"]'))
+    arch = ARCHITECTURES["x86_64"]
+    assert found.object_data(arch) == ("a.o", b"a.o")
+    assert found.beside_data(arch) == {"b.o": b"b.o", "tool:0x40": inner}
+    for text, what in (
+        ('object = "a.o"\nobjects = ["b.o"]', "has object and objects"),
+        ("attach = true", "has no object"),
+    ):
+        with pytest.raises(UsageError, match=what):
+            case.read(write(tmp_path, text))
+    again = case.read(write(tmp_path, 'objects = ["a.o", "b.o", "a.o"]'))
+    with pytest.raises(UsageError, match=r"two objects are called 'a\.o'"):
+        again.beside_data(arch)
+    (tmp_path / "tool").write_bytes(holders.program(inner + inner.replace(b"GPL", b"MIT"), []))
+    with pytest.raises(UsageError, match=r"tool: holds 2 objects \[name one, tool:NAME: 0x40, 0x"):
+        found.beside_data(arch)
 
 
 def test_paths_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

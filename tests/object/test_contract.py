@@ -8,17 +8,25 @@ import pytest
 
 from everykernel.errors import UsageError
 from everykernel.object import contract
-from everykernel.object.contract import MapTerms, Variant
+from everykernel.object.contract import Variant
+from everykernel.object.map_terms import MapTerms
 
 FULL: dict[str, Any] = {
     "programs": ["a", "b"],
     "skip": ["c"],
     "may_fail": ["b"],
     "targets": {"a": "vfs_read"},
+    "types": {"a": "sched_cls"},
+    "attach_types": {"b": "xdp_devmap"},
+    "attach": {"a": "kprobe:tcp_connect", "b": ["uprobe:/bin/x:main", "cgroup/connect4:"]},
     "maps": {
         "m": {"max_entries": "64 pages"},
         "n": {"key_size": 4, "value_size": 8, "max_entries": 0, "type": "array"},
         "o": {"create": False},
+        "p": {"inner": {"type": "hash", "key_size": 4, "max_entries": "cpus"}, "flags": 1, "extra": 1 << 40},
+        "q": {"pin": "/sys/fs/bpf/q"},
+        "r": {"pin": False},
+        "s": {"reuse": "/sys/fs/bpf/s"},
     },
     "globals": {"pid": 7, "names": ["x"]},
     "kconfig": {"CONFIG_A": True, "CONFIG_B": 100, "CONFIG_C": "text", "CONFIG_D": "m"},
@@ -37,7 +45,20 @@ def test_everything_is_read() -> None:
     found = contract.parse(FULL, "x")
     assert (found.programs, found.skip, found.may_fail) == (("a", "b"), ("c",), ("b",))
     assert (found.targets, found.globals) == ({"a": "vfs_read"}, {"pid": 7, "names": ["x"]})
-    assert found.maps == {"m": MapTerms("64 pages"), "n": MapTerms(0, 4, 8, "array"), "o": MapTerms(create=False)}
+    assert found.maps == {
+        "m": MapTerms("64 pages"),
+        "n": MapTerms(0, 4, 8, "array"),
+        "o": MapTerms(create=False),
+        "p": MapTerms(inner=MapTerms("cpus", 4, type="hash"), flags=1, extra=1 << 40),
+        "q": MapTerms(pin="/sys/fs/bpf/q"),
+        "r": MapTerms(pin=""),
+        "s": MapTerms(reuse="/sys/fs/bpf/s"),
+    }
+    assert (found.types, found.attach_types) == ({"a": "sched_cls"}, {"b": "xdp_devmap"})
+    assert found.attach == {
+        "a": (("kprobe", "tcp_connect"),),
+        "b": (("uprobe", "/bin/x:main"), ("cgroup/connect4", "")),
+    }
     assert found.kconfig == {"CONFIG_A": "y", "CONFIG_B": "100", "CONFIG_C": '"text"', "CONFIG_D": "m"}
     first, second, third = found.variants["start"]
     assert first == Variant(("d",), {}, {"helper": "loop", "tracepoint": "block/x"})
@@ -83,6 +104,25 @@ def test_sizes(told: Any, entries: int | None) -> None:
             {"maps": {"m": {"max_entries": " pages"}}},
             'x: maps.m: max_entries = \' pages\' is no size [a number, "cpus", "pid_max" or "64 pages"]',
         ),
+        ({"maps": {"m": {"reuse": "/x", "type": "hash"}}}, "x: maps.m: says more of a map that it reuses"),
+        ({"maps": {"m": {"reuse": "x"}}}, "x: maps.m: reuse = 'x' is no path [\"/sys/fs/bpf/NAME\" of a pinned map]"),
+        ({"maps": {"m": {"pin": True}}}, 'x: maps.m: pin = True is no path ["/sys/fs/bpf/NAME", or false]'),
+        ({"maps": {"m": {"extra": 1 << 64}}}, f"x: maps.m: extra = {1 << 64} is not a number of 64 bits"),
+        (
+            {"maps": {"m": {"inner": {"key_size": 4}}}},
+            'x: maps.m: inner: has no type [type = "hash", key_size = 4, value_size = 8]',
+        ),
+        (
+            {"maps": {"m": {"inner": {"type": "hash", "pin": "/x"}}}},
+            "x: maps.m: inner: unknown key 'pin' [known: type, max_entries, key_size, value_size, flags, extra]",
+        ),
+        ({"types": {"a": "kprob"}}, "x: types: a: unknown program type 'kprob' [did you mean 'kprobe'?]"),
+        (
+            {"attach_types": {"a": "xdp_dev"}},
+            "x: attach_types: a: unknown attach type 'xdp_dev' [did you mean 'xdp_devmap'?]",
+        ),
+        ({"attach": {"a": 1}}, 'x: attach: a: 1 is no attach point [write "kprobe:tcp_connect"]'),
+        ({"attach": {"a": "kprob:x"}}, "x: attach: a: unknown kind of attach point 'kprob' [did you mean 'kprobe'?]"),
         ({"kconfig": {"HZ": 1}}, "x: kconfig: 'HZ' is no CONFIG_ setting"),
         ({"kconfig": {"CONFIG_HZ": 1.5}}, "x: kconfig: CONFIG_HZ = 1.5 is neither true, false, a number nor text"),
         (

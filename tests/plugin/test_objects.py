@@ -49,6 +49,30 @@ def test_refusal_is_one_block(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_many_failures_are_told_by_cause(pytester: pytest.Pytester) -> None:
+    """Many cells that failed are grouped, each named; a user's own failures keep their blocks, and all do with -v."""
+    faking.objects(pytester.path, **{f"bad{n}": {"load": faking.REJECTED} for n in range(9)})
+    pytester.makepyfile("def test_own(): assert 1 == 2")
+    objects = [f"bad{n}.bpf.o" for n in range(9)]
+    result = pytester.runpytest("--kernels", "6.1", "test_many_failures_are_told_by_cause.py", *objects)
+    result.assert_outcomes(failed=10)
+    result.stdout.fnmatch_lines(
+        [
+            "*kernel failures*",
+            "load: verifier-rejected: R0 !read_ok (9 cells)",
+            "*FAILURES*",
+            "*assert 1 == 2",
+            "FAILED*",
+        ]
+    )
+    told = "\n".join(result.stdout.lines).partition("kernel failures")[2]
+    assert all(told.count(f"bad{n}.bpf.o") == 1 for n in range(1, 9))
+    assert sum(line.startswith("FAILED") for line in result.stdout.lines) == 1
+    result = pytester.runpytest("--kernels", "6.1", "-v", *objects)
+    result.stdout.no_fnmatch_line("*kernel failures*")
+    assert sum(line.startswith("FAILED") for line in result.stdout.lines) == 9
+
+
 def test_again_is_the_whole_command(pytester: pytest.Pytester) -> None:
     """The command that runs one item again has our options that decide about it, whichever way they were written."""
     faking.objects(pytester.path, bad={"load": faking.REJECTED})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import re
 import shlex
 import shutil
@@ -53,8 +54,11 @@ def test_command_works(command: str, tmp_path: Path) -> None:
     for name in BTFS:
         shutil.copy(i386_btf, tmp_path / name)
     (tmp_path / "btf").mkdir()
+    empty = {"schema": "everykernel/1", "run": {}, "results": [], "kernels": []}
+    (tmp_path / "results.json").write_text(json.dumps(empty))
     tool = tmp_path / "mytool"
-    tool.write_text("#!/bin/busybox sh\necho mytool\n")
+    script = b"#!/bin/busybox sh\necho mytool\nexit\n"
+    tool.write_bytes(script + (tmp_path / OBJECTS[0]).read_bytes())  # a file that runs, and holds an object
     tool.chmod(0o755)
     program, *words = shlex.split(command)
     arguments = [name for word in words for name in (glob.glob(word, root_dir=tmp_path) or [word])]  # noqa: PTH207 - as a shell does it

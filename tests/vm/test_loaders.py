@@ -17,7 +17,9 @@ from everykernel.kernels.model import Kernel
 from everykernel.loaders import adapter, drive, stages
 from everykernel.loaders.adapter import Adapter, Wanted
 from everykernel.loaders.contract import Answer
-from everykernel.machine import Guest, Machines
+from everykernel.loaders.names import REAL
+from everykernel.loaders.table import LOADERS
+from everykernel.machine import Guest, Machines, MachineSpec
 from everykernel.matrix import case, cell, records
 
 pytestmark = pytest.mark.vm
@@ -52,6 +54,24 @@ def _ask(guest: Guest, libbpf: Adapter, name: str, data: bytes, **kwargs: Any) -
     assert answer.loader is not None
     assert (answer.loader["name"], answer.loader["version"]) == ("libbpf", "1.7.0")
     return answer
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_every_real_loader_is_built_and_loads(name: str, machines: Machines, columns: dict[str, Kernel]) -> None:
+    """Each in a cell of its own, with the version that is pinned; none is skipped here."""
+    [loader] = adapter.prepare([Wanted(name)])
+    assert loader is not None
+    assert not loader.skipped
+    kernel = columns["6.12"]
+    bare = case.bare(CASES / "field_moved" / "build" / kernel.arch.name / "prog.bpf.o")
+    machine = MachineSpec(memory=512)
+    chosen = replace(bare, adapter=loader, machine=machine)
+    result = cell.run_cell(lambda: machines.start(kernel, machine), kernel, chosen)["result"]
+    assert (result["outcome"], result["message"]) == ("passed", "")
+    assert (result["loader"], result["loader_version"]) == (name, LOADERS[name].version)
+    [program] = result["stages"]["load"]["programs"]
+    assert (program["name"], program["type"], program["status"]) == ("on_getpgid", "tracepoint", "passed")
+    assert result["stages"]["load"]["whole"]["status"] == "passed"
 
 
 def test_what_loads_is_told_with_maps_and_relocations(guest: Guest, libbpf: Adapter) -> None:

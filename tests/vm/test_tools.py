@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conformance import foreign
 
 from everykernel import wire
 from everykernel.kernels import debian
 from everykernel.kernels.model import Kernel
 from everykernel.machine import Guest, Machines
 from everykernel.matrix import case
+from everykernel.object import embedded
 
 pytestmark = pytest.mark.vm
 
@@ -105,7 +105,7 @@ def test_a_contract_loads_what_the_tool_loads(
     for instruction, on the same targets, the same maps in the same sizes, the same read-only values. Where the tool
     fails, its contract fails on the same program."""
     contract = dict(case.read(TOOLS / f"{tool}.toml").contract)
-    [data] = foreign.carve(tools.programs[tool])
+    [data] = embedded.carve(tools.programs[tool])
     with machines.start(columns[series]) as guest:
         guest.push("/tool/observe.py", (TOOLS / "observe.py").read_bytes())
         guest.push("/tool/program", tools.programs[tool], mode=0o755)

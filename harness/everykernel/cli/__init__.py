@@ -23,12 +23,16 @@ class _Entry(NamedTuple):
 
 
 _COMMANDS = {
-    "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects and cases on kernels."),
+    "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects, cases and commands on kernels."),
     "shell": _Entry("everykernel.cli.shell:shell", "Open a prompt, or run a command, on a kernel."),
+    "exec": _Entry(
+        "everykernel.cli.exec:exec_command", "Run a program of this host on kernels (go test -exec, cargo)."
+    ),
     "kernels": _Entry("everykernel.cli.kernels:kernels_group", "List, fetch, locate and remove kernels."),
     "cache": _Entry("everykernel.cli.cache:cache_group", "List and prune what is kept on this machine."),
     "relocate": _Entry("everykernel.cli.relocate:relocate", "Show what relocations come to in kernels, booting none."),
     "explain": _Entry("everykernel.cli.explain:explain", "Say in words what does not fit a kernel, and what would."),
+    "extract": _Entry("everykernel.cli.extract:extract", "Write out the objects inside a program or library."),
     "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF, compare two, cut one down."),
     "report": _Entry("everykernel.cli.report:report", "Show a results file."),
     "library": _Entry("everykernel.cli.library:library", "Write the loader, as a Python library, into one file."),

@@ -11,7 +11,7 @@ from everykernel.btf.naming import printable
 from everykernel.cli import choices
 from everykernel.cli.misreads import Looking
 from everykernel.cli.modules import with_modules
-from everykernel.cli.sources import Source, read_object
+from everykernel.cli.sources import Source, read_objects
 from everykernel.core import idioms
 from everykernel.core.explain import Explanation, together
 from everykernel.core.explain import explain as explain_fixup
@@ -28,7 +28,8 @@ from everykernel.report.relocations import Answer, Ask
 def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | None) -> int:
     """Explain every access of OBJ that a kernel lacks, refuses or answers with something else, and the idiom for both.
 
-    Nothing is booted. Exit code 1 if libbpf would refuse a program on one of the kernels.
+    OBJ is a compiled object, or a file that holds some (a program, a library). Nothing is booted. Exit code 1 if libbpf
+    would refuse a program on one of the kernels.
 
     Example: everykernel explain mytool.bpf.o --kernels 5.10..7.3
     """
@@ -36,11 +37,12 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
     found = choices.all_sources(btf, kernel_list)
     labels = [source.label for source in found]
     refused = False
-    for path in objects:
-        subjects = _Subjects(read_object(path), found)
+    specs = [spec for path in objects for spec in read_objects(path)]
+    for spec in specs:
+        subjects = _Subjects(spec, found)
         refused |= subjects.refused
-        if len(objects) > 1:
-            out.print(screen.text(path, "bold underline"), end="\n\n")
+        if len(specs) > 1:
+            out.print(screen.text(spec.name, "bold underline"), end="\n\n")
         told = misreads.of_object(subjects.misread)
         if not subjects.found and not told:
             out.print("the object has no CO-RE relocations")

@@ -11,7 +11,7 @@ import click
 from everykernel import core, wire
 from everykernel.cli import choices, say
 from everykernel.cli.misreads import Looking
-from everykernel.cli.sources import read_object
+from everykernel.cli.sources import read_objects
 from everykernel.errors import CaseError
 from everykernel.object import ObjectSpec, assembly
 from everykernel.object.spec import INSN
@@ -29,13 +29,15 @@ def relocate(
 ) -> int:
     """Show what each CO-RE relocation of OBJ comes to in each kernel; nothing is booted.
 
+    OBJ is a compiled object, or a file that holds some: a program, a library (FILE:NAME is one of them).
+
     With --source, the object's instructions stand below the C that they came from, and below each that is relocated
     what each kernel makes of it (--format jsonl: each relocation has its instruction and place in C).
 
     Exit code 1 if one fails (libbpf would refuse the program); one that is poisoned is shown, and fails only if the
     program reaches it.
     """
-    specs = [read_object(path) for path in objects]
+    specs = [spec for path in objects for spec in read_objects(path)]
     found = choices.all_sources(btf, kernel_list)
     failed = False
     for spec in specs:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, wait
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Group
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from everykernel import machine
 from everykernel.architectures import DEFAULT
-from everykernel.cli import choices, debugging
+from everykernel.cli import choices, commands, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import process, room, slots
@@ -33,10 +34,18 @@ from everykernel.report.folder import ReportFolder
 from everykernel.report.screen import Screen
 
 _INTERVAL = 0.1  # seconds between paints
+_OF_ANOTHER = (
+    "kernel_list",
+    "kernels_missing",
+    "btf",
+    "loaders",
+    "json_file",
+    "folder",
+)  # parameters of this run alone
 
 
 @click.command(cls=choices.ProjectCommand)
-@click.argument("objects", nargs=-1, required=True, metavar="OBJ...")
+@click.argument("objects", nargs=-1, metavar="OBJ...")
 @choices.kernels
 @choices.guests
 @click.option(
@@ -66,6 +75,7 @@ _INTERVAL = 0.1  # seconds between paints
     metavar="MIB",
     help="The largest guest where no memory is asked for. [default: 4096, less where this host has less]",
 )
+@commands.options
 @click.option("--strict-reads", is_flag=True, help="Fail what loads and reads other bytes than its author meant (≠).")
 @choices.rules
 @choices.loaders
@@ -88,16 +98,18 @@ def run(
     json_file: Path | None,
     folder: Path | None,
     verbose: int,
+    **command: Any,
 ) -> int:
-    """Relocate, load and run objects on kernels, a fresh kernel for each.
+    """Relocate, load and run objects on kernels, a fresh kernel for each; or run a command of your own (--cmd).
 
-    OBJ is a compiled object, a case.toml, or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage,
-    3 a guest broke, 4 the harness broke, 130 interrupted.
+    OBJ is a compiled object, a file that holds some (a program, a library; each gets a row FILE:NAME), a case.toml,
+    or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage, 3 a guest broke, 4 the harness broke,
+    130 interrupted.
     """
     board, talk = Board(), Screen(stderr=True)
     cases = [
         replace(case, until=until, strict_reads=strict_reads or case.strict_reads).with_memory(memory).with_rules(rules)
-        for case in plan.cases(objects)
+        for case in commands.cases(objects, **command)
     ]
     wanted = crew.wanted(cases, loaders)
     supplies = [Supply.parse(text) for text in btf]
@@ -107,6 +119,7 @@ def run(
     for column in columns:
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)
+            commands.check(cases, column.resolved.arch)
     supply.check(supplies, [c.spec for c in columns])
     found = crew.Crew.of(wanted, lambda line: talk.print(f"everykernel: {line}", soft_wrap=True))
     cases = found.spread(cases, loaders)
@@ -167,6 +180,7 @@ class _Cells:
     def schedule(self, cases: list[Case]) -> None:
         """Plan all cells, then have them run."""
         cells = [(case, c.spec) for case in cases for c in self._campaign.columns.values() if not c.missing]
+        cells = [(case, spec) for case, spec in cells if crew.fits(case, self._campaign.columns[spec])]
         self._ledger.plan(self._campaign.name(spec, case) for case, spec in cells)
         for case, spec in cells:
             self._board.expect(spec)
@@ -199,10 +213,12 @@ class _Cells:
 
 
 def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
-    target = str(case.path) if case.path is not None else case.shown
-    options = choices.given("kernel_list", "kernels_missing", "btf", "loaders", "json_file", "folder")
-    options += supply.again(btf, spec) + crew.again(case)
-    return f"everykernel run {shlex.quote(target)} --kernels {shlex.quote(spec)}{options}"
+    target = shlex.quote(str(case.path) if case.path is not None else case.shown)
+    if case.path is None and case.command is not None:
+        target = ""
+    own = () if case.command is not None and case.path is None else commands.OPTIONS
+    options = choices.given(*_OF_ANOTHER, *own) + supply.again(btf, spec) + crew.again(case)
+    return " ".join(filter(None, ("everykernel run", target, f"--kernels {shlex.quote(spec)}{options}")))
 
 
 def _show(

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from everykernel.architectures import DEFAULT
 from everykernel.btf import Btf, image
 from everykernel.errors import UsageError
+from everykernel.matrix import inside
 from everykernel.object import ObjectSpec, read
 
 if TYPE_CHECKING:
@@ -26,8 +28,24 @@ class Source(NamedTuple):
 
 
 def read_object(path: Path) -> ObjectSpec:
-    """Return a compiled object; raise UsageError if it cannot be read, ObjectMalformed or ObjectUnsupported."""
-    return read(read_file(path), str(path))
+    """Return the one object that a path means; raise UsageError for several, and what `read_objects` does."""
+    found = read_objects(path)
+    if len(found) > 1:
+        remedy = f"name one: {', '.join(spec.name for spec in found)}"
+        raise UsageError(f"holds {len(found)} objects", where=str(path), remedy=remedy)
+    return found[0]
+
+
+def read_objects(path: Path) -> list[ObjectSpec]:
+    """Return a compiled object, or those inside another file (``mytool``, ``mytool:bpf``).
+
+    Raises UsageError if it cannot be read, ObjectMalformed or ObjectUnsupported.
+    """
+    found = []
+    for text in inside.parts(str(path), DEFAULT.byteorder):
+        holder, part = inside.split(text)
+        found.append(read(inside.content(holder, part) if part else read_file(holder), text))
+    return found
 
 
 def read_btf(source: str, *, base: str = "", module: str = "") -> Btf:

@@ -29,11 +29,11 @@ def kinds_compatible(local: int, target: int) -> bool:
     return local == target or (local in _ENUMS and target in _ENUMS)
 
 
-def fields_compatible(local: Btf, local_id: int, target: Btf, target_id: int) -> bool:
+def fields_compatible(local: Btf, local_id: int, target: Btf, target_id: int, *, elements: bool = True) -> bool:
     """Whether a field of one type can be read as the other (bpf_core_fields_are_compat).
 
     Structs and unions mix, so do all pointers, and all integers; enums and forward declarations need the same name
-    (less flavours) unless one has none; arrays are compared by their elements.
+    (less flavours) unless one has none; arrays are compared by their ``elements``, or are all alike.
     """
     for _ in range(local.count + target.count):
         local_id, target_id = local.resolve(local_id), target.resolve(target_id)
@@ -42,7 +42,7 @@ def fields_compatible(local: Btf, local_id: int, target: Btf, target_id: int) ->
             return True
         if not kinds_compatible(kind, other):
             return False
-        if kind in (kinds.PTR, kinds.FLOAT):
+        if kind in (kinds.PTR, kinds.FLOAT) or (kind == kinds.ARRAY and not elements):
             return True
         ours, theirs = local.type(local_id), target.type(target_id)
         if isinstance(ours, kinds.Array) and isinstance(theirs, kinds.Array):

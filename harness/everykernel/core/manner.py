@@ -17,12 +17,9 @@ class Manner:
 
     Attributes:
         agree: whether all candidates that match have to agree, each record by itself; if not, the candidate wins that
-            leaves the fewest of a program's records of a type unresolved.
-        modules: whether the types of kernel modules are candidates, where the kernel's own BTF has none.
-        zero_missing: whether size and id of a type that is not there are 0; if not, the instruction is poisoned.
-        resizes: whether a load or store of an integer or pointer follows the field's size.
-        validates_ids: whether an instruction has to hold the type id that its record says.
-        module_ids: whether the id of a module's type may stand in an instruction.
+            leaves the fewest of a program's records of a type unresolved (best.py), and no load or store changes its
+            width.
+        modules: whether the types of kernel modules are candidates.
         narrows: whether a candidate that does not match a record is out for the records of its type that follow.
         everything: whether the records of all functions take part, whatever program is wanted, and one fails all.
         refuses_missing: whether size and id of a type that is not there fail the record.
@@ -32,10 +29,6 @@ class Manner:
 
     agree: bool = True
     modules: bool = True
-    zero_missing: bool = True
-    resizes: bool = True
-    validates_ids: bool = False
-    module_ids: bool = True
     narrows: bool = True
     everything: bool = False
     refuses_missing: bool = False

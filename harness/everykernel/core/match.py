@@ -25,8 +25,10 @@ class Miss(str):
     __slots__ = ()
 
 
-def match(local: Spec, target: Btf, number: int) -> Union[Spec, Miss]:
+def match(local: Spec, target: Btf, number: int, *, elements: bool = True) -> Union[Spec, Miss]:
     """Return the path in type ``number`` of the target that corresponds to a local one.
+
+    ``elements``: whether arrays of the same name have to hold the same kind of thing.
 
     Raises Refused where libbpf fails the object.
     """
@@ -42,7 +44,7 @@ def match(local: Spec, target: Btf, number: int) -> Union[Spec, Miss]:
     for position, accessor in enumerate(local.accessors):
         at = target.resolve(at)
         if accessor.name is not None:
-            member = _Search(local.btf, accessor, found).member(at)
+            member = _Search(local.btf, accessor, found, elements).member(at)
             if isinstance(member, Miss):
                 return member
             at = member
@@ -85,8 +87,9 @@ def _enum_value(local: Spec, target: Btf, number: int) -> Union[Spec, Miss]:
 class _Search:
     """The search for one named member, through anonymous structs and unions; grows ``spec`` as it goes."""
 
-    def __init__(self, local: Btf, accessor: Accessor, spec: Spec) -> None:
+    def __init__(self, local: Btf, accessor: Accessor, spec: Spec, elements: bool) -> None:
         self.local = local
+        self.elements = elements
         self.spec = spec
         struct = local.type(accessor.type)
         assert isinstance(struct, kinds.Struct)
@@ -138,7 +141,8 @@ class _Search:
         """
         spec = self.spec
         self.next = member.type
-        if compat.fields_compatible(self.local, self.wanted.type, spec.btf, member.type):
+        wanted = self.wanted.type
+        if compat.fields_compatible(self.local, wanted, spec.btf, member.type, elements=self.elements):
             spec.accessors.append(Accessor(number, index, member.name))
             return True
         spec.stray = True

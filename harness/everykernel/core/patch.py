@@ -18,6 +18,7 @@ SIZE = 8  # bytes of an instruction
 LDIMM64 = 0x18  # BPF_LD | BPF_IMM | BPF_DW: takes two instructions
 # A call of a helper that does not exist: if it is reached, the verifier says "invalid func unknown#195896080".
 POISON_CALL = 195896080  # 0xbad2310, "bad relo"
+_FRAME = 10  # r10, the frame pointer
 _LD, _LDX, _ST, _STX, _ALU, _ALU64 = 0, 1, 2, 3, 4, 7
 _X = 0x08  # source is a register
 _SIZES = {0x00: 4, 0x08: 2, 0x10: 1, 0x18: 8}  # BPF_W, BPF_H, BPF_B, BPF_DW
@@ -64,6 +65,18 @@ def calls(insn: bytes, byteorder: str) -> bytes:
     """Return what `poison` does for any instruction, fit to be relocated or not (aya's poison_insn)."""
     call = struct.pack(_ORDERS[byteorder] + "BBhi", 0x85, 0, 0, POISON_CALL)
     return call * (length(insn) // SIZE)
+
+
+def poison_kept_wide(insn: bytes, byteorder: str) -> bytes:
+    """Return what cilium/ebpf puts in an instruction's place (COREFixup.Apply): a 64-bit load becomes one into r10.
+
+    Any other becomes the call of no helper, also one that cannot be relocated.
+    """
+    order = _ORDERS[byteorder]
+    if insn[0] != LDIMM64:
+        return struct.pack(order + "BBhi", 0x85, 0, 0, POISON_CALL)
+    registers = _FRAME if byteorder == "little" else _FRAME << 4
+    return struct.pack(order + "BBhi", LDIMM64, registers, 0, POISON_CALL) + bytes(SIZE)
 
 
 def immediate(insn: bytes, byteorder: str) -> int:

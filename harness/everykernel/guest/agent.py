@@ -64,6 +64,8 @@ class Agent:
             wire.Start.kind: programs.start,
             wire.Follow.kind: programs.follow,
             wire.Push.kind: system.push,
+            wire.Place.kind: system.place,
+            wire.Room.kind: system.room,
             wire.Pull.kind: system.pull,
         }
 
@@ -114,7 +116,10 @@ def _read(port: Port, jobs: SimpleQueue[Job]) -> None:
 def rehearse(agent: Agent) -> None:
     """Do each cheap request once: what it imports and what the kernel caches for it is then in the warm snapshot."""
     path = "/tmp/everykernel-rehearsal"
-    requests: tuple[wire.Request[Any], ...] = (wire.Push(path, b""), wire.Pull(path), wire.Run(["/bin/true"]))
+    requests: tuple[wire.Request[Any], ...] = (
+        *(wire.Push(path, b""), wire.Pull(path), wire.Place([{"path": path, "mode": 0o644, "data": b""}]), wire.Room()),
+        *(wire.Run(["/bin/true"]), wire.Command(["/bin/true"], 10.0)),
+    )
     for message in requests:
         number, request = wire.decode(*_split(wire.encode(1, message)))
         _split(wire.encode(number, agent.answer(request)))

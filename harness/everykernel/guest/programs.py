@@ -10,10 +10,12 @@ import os
 import select
 import subprocess
 import tempfile
+from functools import partial
 from typing import IO, NamedTuple
 
 from everykernel import wire
 from everykernel.errors import UsageError
+from everykernel.guest.commands import missing, view
 from everykernel.guest.system import ODD, may_be_killed, refused
 
 _PATIENCE = 1.0  # seconds that an answer waits for output, or for the end
@@ -45,7 +47,13 @@ class Programs:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     env={**os.environ, **message.env},
+                    cwd=message.cwd or None,
+                    preexec_fn=partial(view.bind, message.binds) if message.binds else None,
                 )
+            except subprocess.SubprocessError as e:
+                return refused(e, "its view of files")
+            except OSError as e:
+                return wire.Failed("command-not-started", missing.explain(e, message.argv[0], message.cwd))
             except ODD as e:
                 return refused(e, "".join(map(str, message.argv[:1])) or "start")
         may_be_killed(process.pid)

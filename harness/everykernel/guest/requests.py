@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from everykernel import load, wire
 from everykernel.errors import BtfMalformed, EverykernelError, ObjectMalformed, ObjectUnsupported, UsageError
+from everykernel.guest.commands.serve import command
 from everykernel.guest.system import broke
+from everykernel.load.advice import advise
 from everykernel.load.attach import usage
 from everykernel.load.maps.variables import Variables
-from everykernel.load.rules.named import named
+from everykernel.load.rules.named import DEFAULT, named
 from everykernel.load.system.errnos import error_name
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Requests:
             wire.Events: self._events,
             wire.Check: self._check,
             wire.Unload: self._unload,
+            wire.Command: lambda message: command(message, self._kernel),
         }
 
     def warm(self) -> None:
@@ -86,20 +89,16 @@ class Requests:
     def _load(self, message: wire.Load) -> wire.Message:
         from everykernel import object as object_
 
+        rules = named(message.rules)
+        asked: dict[str, Any] = {"btf": message.btf, "btf_name": message.btf_name, "contract": message.contract}
         try:
-            rules = named(message.rules)
-            spec = object_.read(message.data, message.name, rules.reading)
-            loaded = load.load(
-                spec,
-                self._kernel,
-                programs=message.programs,
-                btf=message.btf,
-                btf_name=message.btf_name,
-                contract=message.contract,
-                rules=rules,
-            )
+            objects = {message.name: message.data, **message.beside}
+            specs = [object_.read(data, name, rules.reading) for name, data in objects.items()]
+            loaded = load.load_together(specs, self._kernel, programs=message.programs, rules=rules, **asked)
         except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
-            return self._keep(_unreadable(e, self._kernel))
+            loaded = _unreadable(e, self._kernel)
+        if rules is DEFAULT and not message.beside:  # who asks for another loader's knows of them
+            advise(loaded, message.data, message.name, self._kernel, rules, **asked)
         return self._keep(loaded)
 
     def _attach(self, message: wire.Attach) -> wire.Message:

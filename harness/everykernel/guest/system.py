@@ -18,6 +18,8 @@ from everykernel import wire
 RNDADDENTROPY = 0x40085203
 RNDRESEEDCRNG = 0x5207
 
+_RESERVE = 48 << 20  # bytes of memory that pushed files leave to programs
+
 # What the system refuses, or Python before it asks: a null byte in a path, no program at all, a number for a word.
 ODD = (OSError, ValueError, TypeError, IndexError)
 
@@ -84,6 +86,36 @@ def push(message: wire.Push) -> wire.Message:
     except ODD as e:
         return refused(e, message.path)
     return wire.Done()
+
+
+def place(message: wire.Place) -> wire.Message:
+    """Write files, folders and links, making the folders above them; what is there gives way to a link."""
+    path = ""
+    try:
+        for entry in message.entries:
+            path = entry["path"]
+            os.makedirs(path if entry.get("folder") else os.path.dirname(path) or "/", exist_ok=True)
+            if "link" in entry:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                os.symlink(entry["link"], path)
+                continue
+            if "data" in entry:
+                with open(path, "ab" if entry.get("append") else "wb") as file:
+                    file.write(entry["data"])
+            os.chmod(path, entry["mode"])
+    except ODD as e:
+        return refused(e, path)
+    return wire.Done()
+
+
+def room(_: wire.Room) -> wire.Message:
+    """Tell how many bytes files may take: what memory is available, less some for who uses them."""
+    with open("/proc/meminfo") as file:
+        available = next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:"))
+    found = os.statvfs("/")  # a ramfs, which has no limit of its own, says 0
+    free = found.f_bavail * found.f_frsize if found.f_blocks else available
+    return wire.Value(max(0, min(available - _RESERVE, free)))
 
 
 def pull(message: wire.Pull) -> wire.Message:

@@ -8,9 +8,10 @@ with kernel_btf() as kernel, load(object.read(data, "prog.bpf.o"), kernel) as lo
 docs/library.md has more.
 """
 
+from everykernel.load.collection import Collection, load_together
 from everykernel.load.kernel.types import KernelTypes, kernel_btf
 from everykernel.load.loaded import LoadedObject, Program
 from everykernel.load.loader import load
 from everykernel.load.maps.map import Map
 
-__all__ = ["KernelTypes", "LoadedObject", "Map", "Program", "kernel_btf", "load"]
+__all__ = ["Collection", "KernelTypes", "LoadedObject", "Map", "Program", "kernel_btf", "load", "load_together"]

@@ -62,12 +62,15 @@ class Program:
         return self.record.get("log", "")
 
     def attach(self, target: str = "") -> wire.ProgramRecord:
-        """Attach it, to ``target`` instead of what its section names; return what happened (never raises for that)."""
+        """Attach it, to ``target`` instead of what its section or contract names; return what happened, never raise it.
+
+        Of a contract's several attach points, the first that refuses it ends it.
+        """
         record: wire.ProgramRecord = {
             "name": self.name,
             "section": self.spec.section,
             "type": self.record.get("type", ""),
-            "attach": target or self.spec.target,
+            "attach": target or ", ".join(f"{r.stem}:{at}" for r, at in self.spec.attach) or self.spec.target,
             "status": wire.PASSED,
             "code": "",
             "errno": None,
@@ -80,8 +83,9 @@ class Program:
             return record
         self._owner.open_readers()
         try:
-            self._links.append(attach_.attach(self.spec, self.fd, target, self._owner.places))
-            self._was_attached, self.refused = True, None
+            for rule, at in (() if target else self.spec.attach) or ((None, target),):
+                self._links.append(attach_.attach(self.spec, self.fd, at, self._owner.places, rule))
+                self._was_attached, self.refused = True, None
         except NotAttached as e:
             record["status"], record["code"], record["message"] = e.status, e.code, e.message + self._why(e)
             record["errno"] = error_name(e.errno) if e.errno else None

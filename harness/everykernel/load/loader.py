@@ -15,12 +15,15 @@ from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported,
 from everykernel.load.attach.operations import Registration
 from everykernel.load.kernel.operations import Operations, resolve
 from everykernel.load.kernel.reason import Reason
+from everykernel.load.kernel.supplied import supplied
 from everykernel.load.loaded import LoadedObject
 from everykernel.load.maps import create
 from everykernel.load.maps.map import ARRAY, PROG_ARRAY, STRUCT_OPS, Map
+from everykernel.load.programs import declared as declared_
 from everykernel.load.programs import externs, whole
 from everykernel.load.programs.attempt import Attempts, replaces
 from everykernel.load.programs.decide import decide
+from everykernel.load.programs.kept import Kept
 from everykernel.load.programs.misreads import Misreads
 from everykernel.load.programs.relocate import Relocated, relocate
 from everykernel.load.programs.upload import Uploaded
@@ -34,7 +37,6 @@ from everykernel.object.spec import MapSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from everykernel.architectures import Architecture
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.programs.decide import Decided
     from everykernel.load.rules.rules import Rules
@@ -99,7 +101,7 @@ def _load(
     if btf is not None:
         name = btf_name or (btf.name if isinstance(btf, Btf) else "supplied")
         try:
-            target, used = Target(_supplied(btf, name, kernel.system.architecture)), f"supplied:{name}"
+            target, used = Target(supplied(btf, name, kernel.system.architecture)), f"supplied:{name}"
         except BtfMalformed as e:
             target, used, rejected = Target(None), f"supplied:{name}", str(e)
     tried = [*decided.programs, *(p for p in spec.programs if p.name in grouped)]
@@ -107,20 +109,6 @@ def _load(
     if btf is not None and any(r["kind"] == "target_type_id" for r in relocated.stage["relocations"]):
         relocated.stage["notes"].append("target type ids are the supplied BTF's: the kernel knows no type by them")
     return _Load(decided, kernel, relocated, contract, rules).run()
-
-
-def _supplied(btf: Union[Btf, bytes], name: str, here: Architecture) -> Btf:
-    """Return a supplied BTF; raise BtfMalformed for one that is damaged or cannot be of this kernel."""
-    if not isinstance(btf, Btf):
-        btf = Btf.parse(btf, name=name, pointer_size=here.pointer_size)  # of a BTF that does not tell
-    if (btf.byteorder, btf.pointer_size) != (here.byteorder, here.pointer_size):
-        raise BtfMalformed(
-            f"is of a {8 * btf.pointer_size}-bit {btf.byteorder}-endian kernel, "
-            f"this one is {8 * here.pointer_size}-bit {here.byteorder}-endian",
-            where=btf.name,
-            remedy="supply the BTF of exactly this kernel",
-        )
-    return btf
 
 
 class _Load:
@@ -149,7 +137,7 @@ class _Load:
         began = time.monotonic()
         try:
             if self.spec.btf is not None:
-                self.types.upload(externs.for_kernel(self.spec.btf, self.externs.places, len(self.externs.kconfig)))
+                self.types.upload(declared_.for_kernel(self.spec.btf, self.externs.places, len(self.externs.kconfig)))
             self._create_maps()
             attempts = Attempts(
                 self.spec,
@@ -228,16 +216,16 @@ class _Load:
 
     def _create_maps(self) -> None:
         spec, probes, found = self.spec, self.kernel.probes, self.object.maps
-        system = self.kernel.system
+        system, kept = self.kernel.system, Kept(spec.btf, self.rules, probes)
         for declared in spec.maps.values():
             found[declared.name] = made = Map(declared.name, declared, spec.btf, system)
-            if self._left_out(made):
+            if self._left_out(made) or self._untold(made, kept):
                 continue
             create.create(made, probes, self.types.fd, self.rules)
         stem = spec.name.rpartition("/")[2].partition(".")[0]
         for section in spec.data.values():
             found[section.name] = made = create.data_map(section, spec.btf, system)
-            if self._left_out(made):
+            if self._left_out(made) or self._untold(made, kept):
                 continue
             if section.percpu and not probes.percpu_data():
                 create.leave_out(made, "as this kernel has no variables per CPU (v7.3 has)", "map-type-unsupported")
@@ -253,6 +241,14 @@ class _Load:
             found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf, system)
             create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data, self.rules)
             self.externs.place_kconfig(made.fd)
+
+    def _untold(self, made: Map, kept: Kept) -> bool:
+        """Whether the kernel does not take the map's types from this loader, which its record then says."""
+        reason = kept.refused((made.spec.key_type, made.spec.value_type))
+        if reason is not None:
+            create.absent(made, reason)
+            made.record["errno"] = reason.errno
+        return reason is not None
 
     def _left_out(self, made: Map) -> bool:
         """Whether the contract leaves a map out, which its record then says."""

@@ -41,7 +41,7 @@ def ask(
         LoaderBroke: the adapter cannot be started.
         RequestFailed, CaseTimeout, GuestError: as `Guest.request`.
     """
-    spec = sizes.of_object(data, name)
+    spec = sizes.of_object(data, name, adapter.name)
     terms = terms_of.parse(table or {}, "contract")
     programs = list(terms.programs) if terms.programs is not None else None
     if terms.skip and spec is not None:

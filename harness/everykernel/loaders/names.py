@@ -4,4 +4,5 @@ from __future__ import annotations
 
 OWN = "own"  # our own loader: what `load` is
 REAL = ("libbpf", "ebpf-go", "aya")  # those of table.py
+ARCHES = ("x86_64",)  # whose kernels adapters run on
 EVERY = (OWN, *REAL)

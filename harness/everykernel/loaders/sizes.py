@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from everykernel.errors import EverykernelError
+from everykernel.load.rules.named import DEFAULT, RULES
 from everykernel.machine import Guest
 from everykernel.object import contract, read
 from everykernel.object.maps import MAP_TYPE
@@ -19,6 +20,7 @@ PAGE = 4096  # bytes, of x86_64
 DEEPEST_STACK = 127  # PERF_MAX_STACK_DEPTH: kernel.perf_event_max_stack, unless somebody writes it
 _RING_BUFFERS = frozenset(MAP_TYPE[name] for name in ("ringbuf", "user_ringbuf"))
 _STACK_TRACE = MAP_TYPE["stack_trace"]
+_TOLD = ("max_entries", "key_size", "value_size")  # what adapters are told of a map
 # Types that are sized by the libraries themselves, or have no entries to count.
 _LEFT_ALONE = frozenset(
     MAP_TYPE[name]
@@ -29,10 +31,10 @@ _LEFT_ALONE = frozenset(
 )  # fmt: skip
 
 
-def of_object(data: bytes, name: str) -> ObjectSpec | None:
-    """Return the object as we read it, None where only others can."""
+def of_object(data: bytes, name: str, loader: str = "") -> ObjectSpec | None:
+    """Return the object as we read it, by the rules of a loader if we have them; None where only others can."""
     try:
-        return read(data, name)
+        return read(data, name, RULES.get(loader, DEFAULT).reading)
     except EverykernelError:
         return None
 
@@ -65,4 +67,4 @@ def not_taken(table: Mapping[str, Any]) -> list[str]:
     """Return what a contract says that adapters are not told: keys, and keys of maps."""
     keys = [key for key in table if key not in ("programs", "skip", "may_fail", "maps")]
     maps = (f"maps.{name}.{key}" for name, one in table.get("maps", {}).items() for key in one)
-    return keys + [key for key in maps if key.endswith((".type", ".create"))]
+    return keys + [key for key in maps if key.rpartition(".")[2] not in _TOLD]

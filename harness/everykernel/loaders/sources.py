@@ -15,6 +15,7 @@ from pathlib import Path
 from everykernel.errors import DownloadError, ToolMissing
 from everykernel.kernels import debian
 from everykernel.kernels.download import NotThere
+from everykernel.kernels.release import Stale
 
 LIBBPF = debian.Entry(
     name="libbpf",
@@ -40,14 +41,25 @@ def libbpf(folder: Path, archive: debian.Archive | None = None) -> None:
         ToolMissing: the archive has moved on, and there is no cargo.
     """
     try:
-        packed, prefix = (archive or debian.Archive()).fetch(LIBBPF), ""
-    except NotThere:
-        packed, prefix = crate(), "libbpf/"
+        _unpack((archive or debian.Archive()).fetch(LIBBPF), "", folder)
+    except (NotThere, Stale):
+        of_crate(folder)
+
+
+def of_crate(folder: Path) -> None:
+    """Write ``src`` and ``include`` of libbpf, as the crate has them, into a folder; raise as `crate` does."""
+    _unpack(crate(), "libbpf/", folder)
+
+
+def _unpack(packed: Path, prefix: str, folder: Path) -> None:
+    """Write libbpf's parts of an archive that has them below a top folder and ``prefix``."""
     left = _LIMIT
     with tarfile.open(packed) as tree:
         for member in tree:
-            name = member.name.partition("/")[2].removeprefix(prefix)
-            content = tree.extractfile(member) if member.isreg() and name.startswith(_PARTS) else None
+            whole = member.name.partition("/")[2]
+            name = whole.removeprefix(prefix)
+            wanted = member.isreg() and whole.startswith(prefix) and name.startswith(_PARTS)
+            content = tree.extractfile(member) if wanted else None
             if content is None or ".." in Path(name).parts:
                 continue
             left -= member.size

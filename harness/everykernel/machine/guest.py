@@ -70,13 +70,21 @@ class Guest(ABC):
         return self.request(wire.Run(list(argv), stdin, dict(env or {})), timeout)
 
     def follow(
-        self, argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str = "",
+        binds: Sequence[tuple[str, str]] = (),
     ) -> Iterator[wire.Output]:
         """Run a program and yield what it writes as it comes; the last says how it ended.
 
+        ``cwd`` is its folder; ``binds`` are as of `wire.Command`.
+
         Raises RequestFailed if it cannot be started.
         """
-        started = self.request(wire.Start(list(argv), stdin, dict(env or {})))
+        started = self.request(wire.Start(list(argv), stdin, dict(env or {}), cwd, list(binds)))
         while True:
             output = self.request(wire.Follow(started.value))
             yield output

@@ -30,6 +30,7 @@ _OF_THE_HOST = {"timeout", "kernel-warning"} | {code for code, reason in REASONS
 _WORDS: dict[str, tuple[str, ...]] = {
     "status": (wire.PASSED, wire.FAILED, wire.SKIPPED, wire.NOT_REACHED),
     "outcome": ("patched", "poisoned", "failed"),
+    "end": wire.ENDS,
     "by": ("", "loader", "map", "kernel"),
     "code": ("", *(code for code in REASONS if code not in _OF_THE_HOST)),
 }
@@ -42,6 +43,7 @@ _ALWAYS: dict[type, tuple[str, ...]] = {
     wire.Relocation: ("program", "insn", "kind", "access", "outcome"),
     wire.MapRecord: ("name", "status"),
     wire.ProgramRecord: ("name", "status"),
+    wire.BpfCall: ("at", "pid", "command", "errno"),
 }
 
 
@@ -223,6 +225,7 @@ def _data(value: Any, depth: int = wire.DEPTH_LIMIT) -> None:
 _MARKS: dict[str, Check] = {
     "status": _one_of(_WORDS["status"], "a status"),
     "outcome": _one_of(_WORDS["outcome"], "an outcome"),
+    "end": _one_of(_WORDS["end"], "an end"),
     "code": _one_of(_WORDS["code"], "a reason code that a guest may give"),
     "by": _one_of(_WORDS["by"], "who refuses"),
     "errno": _errno,

@@ -37,12 +37,12 @@ def load(
     if supplied is not None:
         result["btf"] = f"supplied:{supplied.name}"
     table = dict(case.contract)
-    if left := sizes.not_taken(table):
+    if left := sizes.not_taken(table) + (["other objects"] if case.beside else []):
         result["notes"].append(f"{adapter.name} is not told of the contract's {', '.join(left)}")
     answer = drive.ask(
         guest,
         adapter,
-        case.object_path(guest.kernel.arch).name,
+        case.object_data(guest.kernel.arch)[0],
         data,
         btf=supplied.data if supplied is not None else None,
         table=table,

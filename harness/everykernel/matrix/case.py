@@ -19,6 +19,9 @@ from everykernel.kernels.supplied import Supply
 from everykernel.load.rules import named
 from everykernel.loaders import names
 from everykernel.machine.spec import MachineSpec
+from everykernel.matrix import command as parsing
+from everykernel.matrix import inside
+from everykernel.matrix.command import Command
 from everykernel.matrix.expect import STAGES, STATUSES, Expectation
 from everykernel.matrix.ranges import KernelRange
 from everykernel.object import contract
@@ -30,9 +33,12 @@ if TYPE_CHECKING:
 FILENAME = "case.toml"
 
 _CASE_KEYS = (
-    "object", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
-    "strict-reads", "rules", "loaders",
+    "object", "objects", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
+    "strict-reads", "rules", "loaders", "command", "push", "exit", "stdout", "stderr", "env",
 )  # fmt: skip
+_OF_OBJECTS = {  # which no command has
+    "object", "objects", "trigger", "check", "attach", "btf", "contract", "rules", "loaders",
+}  # fmt: skip
 _BTF_KEYS = ("path", "always")
 _MACHINE_KEYS = ("cpus", "memory", "cmdline", "modules", "sysctls")
 _EXPECT_KEYS = ("kernels", "arch", "btf", "loader", "program", "stage", "status", "code", "reason")
@@ -46,7 +52,9 @@ class Case:
     Attributes:
         name: the row's name: the case's folder (and file, if that is no case.toml), or an object's file name.
         path: the case.toml, None for a bare object.
-        object: the object's path; ``{arch}`` in it stands for the architecture's name. Relative to the case's folder.
+        object: the object's path, with ``:NAME`` behind it if it is inside that file (`inside`); ``{arch}`` stands for
+            the architecture's name. Relative to the case's folder.
+        beside: more objects, loaded after it, with which it shares maps of the same name; paths likewise.
         shown: the object's path as the user gave it.
         description: one line.
         trigger: a program that is run in the guest after attaching, with its arguments.
@@ -64,11 +72,13 @@ class Case:
         rules: the loader whose rules decide; "" where nobody asked for any.
         loaders: who loads it where the user does not say; empty: our own loader.
         adapter: the real loader that loads it in this cell; None: our own.
+        command: what is run instead of loading an object, with its deadline in ``timeout``.
     """
 
     name: str
     path: Path | None
     object: str
+    beside: tuple[str, ...] = ()
     shown: str = ""
     description: str = ""
     trigger: tuple[str, ...] = ()
@@ -83,6 +93,7 @@ class Case:
     expect: tuple[Expectation, ...] = ()
     contract: tuple[tuple[str, Any], ...] = ()
     strict_reads: bool = False
+    command: Command | None = None
     rules: str = ""
     loaders: tuple[str, ...] = ()
     adapter: Adapter | None = None
@@ -90,6 +101,8 @@ class Case:
     @property
     def loader(self) -> str:
         """Who loads it, by name."""
+        if self.command is not None:
+            return "command"
         return self.adapter.name if self.adapter is not None else names.OWN
 
     @property
@@ -113,17 +126,56 @@ class Case:
         return {**self.machine.describe(), "memory": self.machine.memory if self.sized else None}
 
     def object_path(self, arch: Architecture) -> Path:
-        """Return the object for an architecture; raise UsageError if it is not there."""
-        path = self.folder / self.object.replace("{arch}", arch.name)
+        """Return the object, or the file that holds it, for an architecture; raise UsageError if it is not there."""
+        return self._place(self.object, arch)[0]
+
+    def object_data(self, arch: Architecture) -> tuple[str, bytes]:
+        """Return the object's name, as the loader knows it, and its bytes for an architecture.
+
+        Raises UsageError if it is not there, ObjectUnsupported for a file that has several inside, or none.
+        """
+        return self._data(self.object, arch)
+
+    def beside_data(self, arch: Architecture) -> dict[str, bytes]:
+        """Return the objects that are loaded after it, by name; raise what `object_data` does, and for a name twice."""
+        found: dict[str, bytes] = {}
+        first = self._data(self.object, arch)[0] if self.beside else ""
+        for name, data in (self._data(text, arch) for text in self.beside):
+            if name in (first, *found):
+                raise UsageError(f"two objects are called {name!r}", where=str(self.path), remedy="rename one")
+            found[name] = data
+        return found
+
+    def _data(self, text: str, arch: Architecture) -> tuple[str, bytes]:
+        path, part = self._place(text, arch)
+        if not part and inside.holds(path):
+            part = inside.only(path, arch.byteorder)
+        if not part:
+            return path.name, path.read_bytes()
+        return f"{path.name}:{part}", inside.content(path, part)
+
+    def _place(self, text: str, arch: Architecture) -> tuple[Path, str]:
+        """Return the file for an architecture, and which object in it."""
+        path, part = inside.split(str(self.folder / text.replace("{arch}", arch.name)))
         if not path.is_file():
             raise UsageError(
                 "there is no such object", where=str(path), remedy="compile it; for this project's own: nox -s cases"
             )
-        return path
+        return path, part
+
+    def content(self, arch: Architecture) -> bytes | None:
+        """Return what stands for the case by its digest: the object, or the command's program if it is not the guest's.
+
+        Raises what `object_data` does.
+        """
+        if self.command is None:
+            return self.object_data(arch)[1]
+        program = self.command.program(arch)
+        return program.read_bytes() if program is not None else None
 
     def object_shown(self, arch: Architecture) -> str:
         """Return the object's path as results and reports name it."""
-        text = self.shown or str(self.folder / self.object)
+        text = self.shown or (str(self.folder / self.object) if self.command is None else self.command.shown)
         return text.replace("{arch}", arch.name)
 
     def source_line(self, arch: Architecture, line: int) -> str:
@@ -135,7 +187,10 @@ class Case:
 
 
 def bare(path: Path, shown: str = "") -> Case:
-    """Return the case that a bare object is: relocate, load, attach what attaches without parameters."""
+    """Return the case that a bare object is: relocate, load, attach what attaches without parameters.
+
+    ``path`` may name an object inside a file: ``mytool:bpf``.
+    """
     return Case(name=path.name, path=None, object=str(path), shown=shown or str(path))
 
 
@@ -149,9 +204,10 @@ def read(path: Path) -> Case:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"is not TOML: {e}", where=where) from e
     _keys(table, _CASE_KEYS, where)
-    name = _value(table, "object", str, where)
-    if not name:
-        raise UsageError("has no object", where=where, remedy='object = "build/{arch}/prog.bpf.o"')
+    command = _command(table, path.parent, where)
+    if command is not None and (odd := sorted(_OF_OBJECTS & set(table))):
+        raise UsageError(f"has both a command and {odd[0]}", where=where, remedy="a case of each")
+    name, *beside = _objects(table, where) if command is None else ("",)
     check = _value(table, "check", str, where)
     if check and not (path.parent / check).is_file():
         raise UsageError(f"check = {check!r} is not there", where=where)
@@ -163,6 +219,7 @@ def read(path: Path) -> Case:
         name=_name(path),
         path=path,
         object=name,
+        beside=tuple(beside),
         description=_value(table, "description", str, where),
         trigger=_strings(table, "trigger", where),
         check=path.parent / check if check else None,
@@ -180,7 +237,46 @@ def read(path: Path) -> Case:
         strict_reads=_value(table, "strict-reads", bool, where, False),
         rules=_choice(table, "rules", named.NAMES, where),
         loaders=_choices(table, "loaders", names.EVERY, where),
+        command=command,
     )
+
+
+def of_command(command: Command, timeout: float) -> Case:
+    """Return the case that a command line's command is."""
+    return Case(name=command.shown, path=None, object="", shown=command.shown, timeout=timeout, command=command)
+
+
+def _command(table: Mapping[str, Any], folder: Path, where: str) -> Command | None:
+    """Return the command of a case, None where it has an object."""
+    if "command" not in table:
+        if odd := sorted({"push", "exit", "stdout", "stderr", "env"} & set(table)):
+            raise UsageError(f"has {odd[0]}, and no command", where=where, remedy='command = "./mytool --self-test"')
+        return None
+    given = table["command"]
+    words = parsing.words(given, where) if isinstance(given, str) else _strings(table, "command", where)
+    env = _value(table, "env", dict, where, {})
+    for key, value in env.items():
+        if not isinstance(value, str):
+            raise UsageError(f"env.{key} = {value!r} is not a string", where=where)
+    return parsing.parse(
+        words,
+        push=_strings(table, "push", where),
+        exit_code=_value(table, "exit", int, where, 0),
+        stdout=_value(table, "stdout", str, where),
+        stderr=_value(table, "stderr", str, where),
+        env=tuple(env.items()),
+        folder=folder,
+        where=where,
+    )
+
+
+def _objects(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """Return the path of ``object``, or those of ``objects``."""
+    name, names = _value(table, "object", str, where), _strings(table, "objects", where)
+    if bool(name) == bool(names):
+        what = "has object and objects" if name else "has no object"
+        raise UsageError(what, where=where, remedy='object = "build/{arch}/prog.bpf.o", or objects = ["a.o", "b.o"]')
+    return names or (name,)
 
 
 def _name(path: Path) -> str:

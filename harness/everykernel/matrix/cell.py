@@ -55,11 +55,11 @@ def run_cell(
     result = _empty(kernel, case)
     report: CellReport = {"result": result, "kernel": kernel_record(kernel), "console": ""}
     try:
-        data = case.object_path(kernel.arch).read_bytes()
-        result["sha256"] = hashlib.sha256(data).hexdigest()
+        data = case.content(kernel.arch)
+        result["sha256"] = hashlib.sha256(data).hexdigest() if data is not None else None
         with start() as guest:
             report["kernel"] = kernel_record(kernel, guest.facts)
-            drive = _Drive(guest, case, data, result, timeout, btf)
+            drive = _drive(case)(guest, case, data or b"", result, timeout, btf)
             drive.run()
             report["console"] = guest.console() or drive.console
             report["starved"] = drive.starved or records.starved(result)
@@ -103,13 +103,22 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
     return record
 
 
+def _drive(case: Case) -> type[Drive]:
+    """Return what takes a case through its stages."""
+    if case.command is None:
+        return Drive
+    from everykernel.matrix.commanding import CommandDrive  # which is made of this module's
+
+    return CommandDrive
+
+
 def _empty(kernel: Kernel, case: Case) -> CaseResult:
     machine = {**case.machine_asked, "flavour": kernel.flavour}
     name = case.name if case.path is not None else None
     return records.empty(name, case.object_shown(kernel.arch), kernel.spec, machine, case.rules, case.loader)
 
 
-class _Drive:
+class Drive:
     """Takes one case through its stages in one guest, filling its result."""
 
     def __init__(
@@ -198,11 +207,12 @@ class _Drive:
         supplied, notes = supply.choose(self.supplies, guest.kernel, guest.facts, always=case.btf_always)
         self.result["notes"] += notes
         request = wire.Load(
-            case.object_path(guest.kernel.arch).name,
+            case.object_data(guest.kernel.arch)[0],
             self.data,
             btf=supplied.data if supplied is not None else None,
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(case.contract),
+            beside=case.beside_data(guest.kernel.arch),
             rules=case.rules or named.DEFAULT.name,
         )
         reply = self.guest.request(request, self.timeout)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from everykernel.errors import ToolMissing
 from everykernel.loaders import adapter
 from everykernel.loaders.adapter import Adapter, Wanted
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import ARCHES, OWN
 from everykernel.matrix.case import Case
+from everykernel.matrix.plan import Column
 from everykernel.matrix.records import LoaderRecord
 
 
@@ -71,10 +72,17 @@ class Crew:
         return [replace(case, adapter=one) for case in cases for one in self.of_case(case, asked)]
 
     def of_case(self, case: Case, asked: str | None) -> list[Adapter | None]:
-        """Return the loaders that a case meets: the command line's, else its own choice."""
+        """Return the loaders that a case meets: the command line's, else its own choice; a command is its own."""
+        if case.command is not None:
+            return [None]
         names = None if asked is not None else (case.loaders or (OWN,))
         here = [one for one in self.members if one is None or not one.skipped]
         return [one for one in here if names is None or (one.name if one is not None else OWN) in names]
+
+
+def fits(case: Case, column: Column) -> bool:
+    """Return whether a case's loader runs on a kernel: adapters are programs for one architecture."""
+    return case.adapter is None or column.resolved is None or column.resolved.arch.name in ARCHES
 
 
 def again(case: Case, option: str = "--loader") -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from everykernel import object as object_
 from everykernel.object import contract as contract_
+from everykernel.object.map_terms import MapTerms
 from everykernel.object.maps import MAP_TYPE, MAP_TYPES
 from everykernel.object.spec import MapSpec
 
@@ -64,11 +65,11 @@ def need(data: bytes, name: str, contract: Mapping[str, Any], cpus: int) -> int:
         return 0
 
 
-def _map(declared: MapSpec, terms: contract_.MapTerms | None, cpus: int) -> int:
+def _map(declared: MapSpec, terms: MapTerms | None, cpus: int) -> int:
     kind, value, entries = declared.type, declared.value_size, declared.max_entries
     key = declared.key_size
     if terms is not None:
-        if not terms.create:
+        if not terms.create or terms.reuse:
             return 0
         kind = MAP_TYPE[terms.type] if terms.type is not None else kind
         chosen = terms.entries(cpus, _PAGE, _PID_MAX)

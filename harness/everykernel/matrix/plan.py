@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from everykernel import kernels
+from everykernel.architectures import DEFAULT
 from everykernel.errors import EverykernelError, UnknownKernel, UsageError
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.kernels.progress import Progress
-from everykernel.matrix import case
+from everykernel.matrix import case, inside
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import KernelRecord
 
 
 def cases(paths: Sequence[str]) -> list[Case]:
-    """Return the cases that paths mean, each once: objects, case.toml files, and folders that hold case.toml files.
+    """Return the cases that paths mean, each once: objects, files that hold objects, case.toml files, folders of these.
 
-    Raises UsageError for a path that is none of them.
+    Raises UsageError for a path that is none of them, ObjectUnsupported for a program without any object.
     """
     found: list[Case] = []
     for text in paths:
@@ -34,8 +35,8 @@ def cases(paths: Sequence[str]) -> list[Case]:
             found.extend(case.read(toml) for toml in tomls)
         elif path.suffix == ".toml" and path.is_file():
             found.append(case.read(path))
-        elif path.is_file():
-            found.append(case.bare(path, text))
+        elif inside.split(text)[0].is_file():
+            found.extend(case.bare(Path(shown), shown) for shown in inside.parts(text, DEFAULT.byteorder))
         else:
             raise UsageError("there is no such file", where=text)
     return list({(c.path, c.object, c.shown): c for c in found}.values())

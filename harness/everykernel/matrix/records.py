@@ -94,6 +94,33 @@ class Granted(TypedDict):
     memory: int  # MiB
 
 
+class OutputRecord(TypedDict):
+    """What a command wrote to a stream: all of it in ``first``, or its two ends."""
+
+    first: str
+    last: str
+    left_out: int  # bytes between them
+
+
+class CommandRecord(TypedDict):
+    """What a command did: `wire.Commanded` with its output as text."""
+
+    argv: list[str]
+    end: str  # exit, signal, deadline, processes or not-started
+    exit: int | None
+    signal: str  # "SIGSEGV" of one that a signal ended, else ""
+    seconds: float
+    stdout: OutputRecord
+    stderr: OutputRecord
+    processes: int  # and threads, that there were
+    out_of_memory: int  # processes that the kernel's OOM killer took meanwhile
+    calls: list[wire.BpfCall]
+    calls_left_out: int
+    blamed: int | None  # index of the refused call that its failure is likely of
+    programs: list[wire.Appeared]
+    maps: list[wire.Appeared]
+
+
 class CaseResult(TypedDict, total=False):
     """One cell. ``(case, object, test, kernel, machine, target, loader, rules, btf)`` is its key."""
 
@@ -102,9 +129,9 @@ class CaseResult(TypedDict, total=False):
     case: str | None
     kernel: str
     target: str  # where the kernel ran: "guest", a guest of this host
-    loader: str  # who loaded: "own", or a real loader by its name
+    loader: str  # who loaded: "own", a real loader by its name, or "command"
     loader_version: str  # of a real loader's library, as its adapter says; left out for our own
-    rules: str  # by whose rules the own loader decided: "libbpf"; of a real loader its name
+    rules: str  # by whose rules the own loader decided: "libbpf"; of any other its name
     btf: str
     machine: dict[str, Any]  # as asked for: memory is None where nobody asked for any
     granted: Granted

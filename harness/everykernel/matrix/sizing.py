@@ -38,6 +38,11 @@ class Granted:
         self.machine = replace(self.machine, memory=memory)
 
 
+def largest(need: int) -> int:
+    """Return MiB of a guest with room for ``need`` bytes, as large as this host has one at most."""
+    return footprint.fitting(need, min(footprint.available(_MEMINFO.read_text(encoding="ascii")), footprint.CEILING))
+
+
 class Sizing:
     """Decides how large guests are. A memory that a user or a case asks for is an order, and never changed.
 
@@ -49,7 +54,7 @@ class Sizing:
         here = footprint.available(_MEMINFO.read_text(encoding="ascii"))
         self.ceiling = ceiling if ceiling is not None else min(here, footprint.CEILING)
         self._why = "memory-ceiling" if ceiling is not None or here >= footprint.CEILING else "this host has no more"
-        self._needs: dict[tuple[str, str, int], int] = {}
+        self._needs: dict[tuple[str, str, str, int], int] = {}
         self._lock = threading.Lock()
 
     def grant(self, case: Case, column: Column) -> Granted:
@@ -61,13 +66,14 @@ class Sizing:
         library = footprint.LIBRARY if case.adapter is not None else 0
         memory = footprint.fitting(granted.need + library, self.ceiling)
         if memory != footprint.fitting(library, self.ceiling):
-            granted.notes.append(f"its maps take {granted.need >> 20} MiB: a guest of {memory} MiB")
+            what = "maps" if case.command is None else "files"
+            granted.notes.append(f"its {what} take {granted.need >> 20} MiB: a guest of {memory} MiB")
         granted.machine = replace(case.machine, memory=memory)
         return granted
 
     def larger(self, granted: Granted, report: CellReport) -> int | None:
         """Return how much memory the cell is to be run again with; None where it is not."""
-        if granted.case.sized or not report.get("starved"):
+        if granted.case.sized or granted.case.command is not None or not report.get("starved"):
             return None
         return footprint.larger(granted.machine.memory, self.ceiling)
 
@@ -75,7 +81,7 @@ class Sizing:
         """Put into a cell's record why its guest was as large as it was, and what limit it met."""
         result = report["result"]
         result["notes"] = [*granted.notes, *result.get("notes", [])]
-        if granted.case.sized or not report.get("starved"):
+        if granted.case.sized or granted.case.command is not None or not report.get("starved"):
             return
         memory = granted.machine.memory
         if footprint.room(memory) < granted.need:
@@ -90,12 +96,15 @@ class Sizing:
         """Return what an object's maps take, worked out once for each object and number of CPUs."""
         assert column.resolved is not None
         try:
-            path = case.object_path(column.resolved.arch)
-            key = (str(path), str(case.contract), case.machine.cpus)
+            arch = column.resolved.arch
+            if case.command is not None:
+                return 2 * case.command.tree(arch).bytes  # a guest's files take up to half its memory
+            key = (case.object_shown(arch), str(case.beside), str(case.contract), case.machine.cpus)
             with self._lock:
                 if key not in self._needs:
-                    contract = dict(case.contract)
-                    self._needs[key] = footprint.need(path.read_bytes(), path.name, contract, case.machine.cpus)
+                    objects = dict([case.object_data(arch)]) | case.beside_data(arch)
+                    contract, cpus = dict(case.contract), case.machine.cpus
+                    self._needs[key] = sum(footprint.need(d, n, contract, cpus) for n, d in objects.items())
                 return self._needs[key]
         except (EverykernelError, OSError):
             return 0  # the cell itself says so

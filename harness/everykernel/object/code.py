@@ -80,6 +80,8 @@ def functions(layout: Layout, notes: list[str]) -> list[Function]:
     taken: set[str] = set()
     for section in executable.values():
         own = sorted(symbols.get(section.number, []), key=lambda s: s.value)
+        if not layout.reading.aliases:
+            own = list({s.value: s for s in own}.values())
         symbols[section.number] = own
         _check(section, own, layout)
         places.starts[section.number] = [s.value for s in own]

@@ -9,46 +9,24 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional
 
 from everykernel.errors import UsageError
-from everykernel.object.maps import MAP_TYPES
+from everykernel.object import map_terms, strict
+from everykernel.object.map_terms import MapTerms
+from everykernel.object.sections import ATTACH_TYPES, PROGRAM_TYPES, RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-KEYS = ("programs", "skip", "may_fail", "targets", "maps", "globals", "kconfig", "variants")
+KEYS = (
+    "programs", "skip", "may_fail", "targets", "types", "attach_types", "attach", "maps", "globals", "kconfig",
+    "variants",
+)  # fmt: skip
 NEEDS = ("helper", "function", "tracepoint", "btf", "map_type", "program_type")
 """What a variant can ask of a kernel, each found out by a probe (`load.needs`)."""
 
-_MAP_KEYS = ("create", "type", "max_entries", "key_size", "value_size")
 _VARIANT_KEYS = ("programs", "targets", "needs")
-_CPUS, _PID_MAX, _PAGES = "cpus", "pid_max", " pages"
-
-
-@dataclass(frozen=True)
-class MapTerms:
-    """What is decided about one map; None: as declared.
-
-    Attributes:
-        max_entries: a number, ``cpus`` (one a possible CPU), ``pid_max`` (the kernel's setting) or ``N pages``.
-        key_size, value_size: in bytes.
-        type: the name of another map type.
-        create: False: it is left out, and what refers to it is an invalid instruction.
-    """
-
-    max_entries: Optional[Union[int, str]] = None
-    key_size: Optional[int] = None
-    value_size: Optional[int] = None
-    type: Optional[str] = None
-    create: bool = True
-
-    def entries(self, cpus: int, page: int, pid_max: int) -> Optional[int]:
-        """Return ``max_entries`` as a number on a machine with so many CPUs, so large pages and this ``pid_max``."""
-        told = self.max_entries
-        if not isinstance(told, str):
-            return told
-        return {_CPUS: cpus, _PID_MAX: pid_max}.get(told) or int(told[: -len(_PAGES)]) * page
 
 
 @dataclass(frozen=True)
@@ -81,6 +59,10 @@ class Contract:
         skip: these do not.
         may_fail: these are tried, and their refusal fails nothing.
         targets: what programs attach to instead of what their sections name.
+        types: program types instead of what sections stand for (bpf_program__set_type).
+        attach_types: expected attach types likewise (bpf_program__set_expected_attach_type).
+        attach: where programs attach instead of at what their sections name: ``kprobe:tcp_connect``, each as the
+            word that a section would begin with, and the rest.
         maps: what is decided about maps, by their names.
         globals: initial values of global variables, by name.
         kconfig: values of configuration externs, as text of a kernel's .config, by name.
@@ -91,6 +73,9 @@ class Contract:
     skip: tuple[str, ...] = ()
     may_fail: tuple[str, ...] = ()
     targets: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    attach_types: Mapping[str, str] = field(default_factory=dict)
+    attach: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     maps: Mapping[str, MapTerms] = field(default_factory=dict)
     globals: Mapping[str, Any] = field(default_factory=dict)
     kconfig: Mapping[str, str] = field(default_factory=dict)
@@ -104,16 +89,24 @@ class Contract:
 
 def parse(table: Mapping[str, Any], where: str) -> Contract:
     """Return the contract that a table (of a case.toml, or keyword arguments) states; raise UsageError."""
-    _keys(table, KEYS, where)
+    strict.keys(table, KEYS, where)
     found = Contract(
-        programs=_names(table, "programs", where) if "programs" in table else None,
-        skip=_names(table, "skip", where),
-        may_fail=_names(table, "may_fail", where),
-        targets=_texts(table, "targets", where),
-        maps={name: _terms(terms, f"{where}: maps.{name}") for name, terms in _table(table, "maps", where).items()},
-        globals=dict(_table(table, "globals", where)),
-        kconfig={name: _setting(name, v, where) for name, v in _table(table, "kconfig", where).items()},
-        variants={g: _group(v, f"{where}: variants.{g}") for g, v in _table(table, "variants", where).items()},
+        programs=strict.names(table, "programs", where) if "programs" in table else None,
+        skip=strict.names(table, "skip", where),
+        may_fail=strict.names(table, "may_fail", where),
+        targets=strict.texts(table, "targets", where),
+        types=_words(table, "types", PROGRAM_TYPES[1:], "program type", where),
+        attach_types=_words(table, "attach_types", ATTACH_TYPES, "attach type", where),
+        attach={
+            name: _places(v, f"{where}: attach: {name}") for name, v in strict.table_at(table, "attach", where).items()
+        },
+        maps={
+            name: map_terms.parse(terms, f"{where}: maps.{name}")
+            for name, terms in strict.table_at(table, "maps", where).items()
+        },
+        globals=dict(strict.table_at(table, "globals", where)),
+        kconfig={name: _setting(name, v, where) for name, v in strict.table_at(table, "kconfig", where).items()},
+        variants={g: _group(v, f"{where}: variants.{g}") for g, v in strict.table_at(table, "variants", where).items()},
     )
     _check(found, where)
     return found
@@ -135,52 +128,41 @@ def _check(found: Contract, where: str) -> None:
 
 
 def _group(value: Any, where: str) -> tuple[Variant, ...]:
-    if not isinstance(value, (list, tuple)) or not value or not all(_is_table(v) for v in value):
+    if not isinstance(value, (list, tuple)) or not value or not all(strict.is_table(v) for v in value):
         raise UsageError("is not a list of tables", where=where, remedy="write [[contract.variants.NAME]]")
     return tuple(_variant(v, f"{where} {number}") for number, v in enumerate(value, 1))
 
 
 def _variant(table: Mapping[str, Any], where: str) -> Variant:
-    _keys(table, _VARIANT_KEYS, where)
+    strict.keys(table, _VARIANT_KEYS, where)
     if "programs" not in table:
         raise UsageError("has no programs", where=where, remedy="programs = [] stands for doing without")
-    programs, targets = _names(table, "programs", where), _texts(table, "targets", where)
+    programs, targets = strict.names(table, "programs", where), strict.texts(table, "targets", where)
     for name in targets:
-        known(name, programs, f"{where}: targets", "program")
-    needs = _texts(table, "needs", where)
-    _keys(needs, NEEDS, f"{where}: needs")
+        strict.known(name, programs, f"{where}: targets", "program")
+    needs = strict.texts(table, "needs", where)
+    strict.keys(needs, NEEDS, f"{where}: needs")
     return Variant(programs, targets, needs)
 
 
-def _terms(table: Any, where: str) -> MapTerms:
-    if not _is_table(table):
-        raise UsageError(f"{table!r} is not a table", where=where, remedy='write {max_entries = "cpus"}')
-    _keys(table, _MAP_KEYS, where)
-    entries = table.get("max_entries")
-    if isinstance(entries, str):
-        number = entries[: -len(_PAGES)] if entries.endswith(_PAGES) else ""
-        if entries not in (_CPUS, _PID_MAX) and not (number.isascii() and number.isdigit()):
-            remedy = 'a number, "cpus", "pid_max" or "64 pages"'
-            raise UsageError(f"max_entries = {entries!r} is no size", where=where, remedy=remedy)
-    elif entries is not None:
-        entries = _size(table, "max_entries", where)
-    create, type_ = table.get("create", True), table.get("type")
-    if not isinstance(create, bool):
-        raise UsageError(f"create = {create!r} is neither true nor false", where=where)
-    if not create and len(table) > 1:
-        raise UsageError("says more of a map that it leaves out", where=where)
-    if type_ is not None:
-        known(type_, MAP_TYPES[1:], f"{where}: type", "map type")
-    return MapTerms(entries, _size(table, "key_size", where), _size(table, "value_size", where), type_, create)
+def _words(table: Mapping[str, Any], key: str, words: tuple[str, ...], what: str, where: str) -> dict[str, str]:
+    found = strict.texts(table, key, where)
+    for name, word in found.items():
+        strict.known(word, words, f"{where}: {key}: {name}", what)
+    return found
 
 
-def _size(table: Mapping[str, Any], key: str, where: str) -> Optional[int]:
-    value = table.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 32:
-        raise UsageError(f"{key} = {value!r} is not a number of 32 bits", where=where)
-    return value
+def _places(value: Any, where: str) -> tuple[tuple[str, str], ...]:
+    """Return the words and targets of one attach point or of a list of them."""
+    texts = value if isinstance(value, (list, tuple)) and value else [value]
+    found = []
+    for text in texts:
+        if not isinstance(text, str):
+            raise UsageError(f"{text!r} is no attach point", where=where, remedy='write "kprobe:tcp_connect"')
+        word, _, target = text.partition(":")
+        strict.known(word, [rule.stem for rule in RULES], where, "kind of attach point")
+        found.append((word, target))
+    return tuple(found)
 
 
 def _setting(name: str, value: Any, where: str) -> str:
@@ -194,49 +176,3 @@ def _setting(name: str, value: Any, where: str) -> str:
     if isinstance(value, str):
         return value if value in ("y", "n", "m") else f'"{value}"'
     raise UsageError(f"kconfig: {name} = {value!r} is neither true, false, a number nor text", where=where)
-
-
-# ----------------------------------------------------------------------------------------------------- strict reading
-
-
-def known(text: str, names: Iterable[str], where: str, what: str) -> None:
-    """Raise UsageError, with the nearest, for a text that is none of these names."""
-    names = tuple(names)
-    if text in names:
-        return
-    import difflib
-
-    nearest = difflib.get_close_matches(text, names, 1)
-    remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(names) or 'none'}"
-    raise UsageError(f"unknown {what} {text!r}", where=where, remedy=remedy)
-
-
-def _keys(table: Mapping[str, Any], names: Iterable[str], where: str) -> None:
-    for key in table:
-        known(key, names, where, "key")
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
-
-
-def _table(table: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    value = table.get(key, {})
-    if not _is_table(value):
-        raise UsageError(f"{key} = {value!r} is not a table", where=where)
-    return value  # type: ignore[no-any-return]
-
-
-def _texts(table: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
-    found = _table(table, key, where)
-    for name, value in found.items():
-        if not isinstance(value, str) or not value:
-            raise UsageError(f"{key}: {name} = {value!r} is not text", where=where)
-    return dict(found)
-
-
-def _names(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    value = table.get(key, ())
-    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
-        raise UsageError(f"{key} = {value!r} is not a list of names", where=where)
-    return tuple(value)

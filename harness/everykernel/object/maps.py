@@ -204,6 +204,7 @@ def legacy(
             )
         layout = "<5I" if byteorder == "little" else ">5I"
         type_, key_size, value_size, max_entries, flags = struct.unpack_from(layout, data, symbol.value)
-        spec = MapSpec(symbol.name, type_, key_size, value_size, max_entries, flags, legacy=True)
+        tail = data[symbol.value + _LEGACY.size : symbol.value + symbol.size]
+        spec = MapSpec(symbol.name, type_, key_size, value_size, max_entries, flags, legacy=True, tail=tail)
         found[symbol.name] = (spec, symbol.value)
     return found

@@ -36,7 +36,7 @@ def read(data: bytes, name: str, reading: Reading = LIBBPF) -> ObjectSpec:
     notes: list[str] = []
     declared, places, map_sections = _maps(container, by_name, btf, ids, name, notes, reading)
     data_sections = datasecs.sections(container, ids, btf, reading.variables)
-    externs = _externs(container, btf, ids, name)
+    externs = _externs(container, btf, ids, name, undefined=reading.undefined)
     arena = _arena(declared, by_name)
     layout = Layout(container, ext, places, map_sections, data_sections, externs, name, {}, arena, reading)
     code = functions(layout, notes)
@@ -55,7 +55,7 @@ def read(data: bytes, name: str, reading: Reading = LIBBPF) -> ObjectSpec:
         data=data_sections,
         tables=layout.tables,
         externs=externs,
-        struct_ops=tuple(struct_ops.declared(container, ids, btf, code, name)) if btf is not None else (),
+        struct_ops=tuple(struct_ops.declared(container, ids, btf, code, name, reading)) if btf is not None else (),
         core_sections=tuple(ext.core),
         shared_section=TEXT if any(p.section != TEXT for p in programs) else "",
         notes=tuple(notes),
@@ -134,10 +134,13 @@ def _arena(declared: dict[str, MapSpec], by_name: dict[str, elf.Section]) -> str
     return name
 
 
-def _externs(container: elf.Elf, btf: Optional[Btf], ids: dict[str, int], name: str) -> dict[str, Extern]:
+def _externs(
+    container: elf.Elf, btf: Optional[Btf], ids: dict[str, int], name: str, *, undefined: bool
+) -> dict[str, Extern]:
     """Return the externs: undefined symbols, with the section that the BTF puts them in (bpf_object__collect_externs).
 
-    Raises ObjectUnsupported for one that nothing says where to find, as libbpf refuses the object then.
+    Raises ObjectUnsupported for one that nothing says where to find, as libbpf refuses the object then; with
+    ``undefined``, such a one is of no section.
     """
     typed: dict[str, tuple[str, int, bool]] = {}
     for section in (".kconfig", ".ksyms"):
@@ -153,6 +156,9 @@ def _externs(container: elf.Elf, btf: Optional[Btf], ids: dict[str, int], name: 
     for symbol in container.symbols:
         extern = symbol.type == elf.STT_NOTYPE and symbol.bind in (elf.STB_GLOBAL, elf.STB_WEAK)
         if symbol.section == elf.SHN_UNDEF and symbol.name and extern:
+            if symbol.name not in typed and undefined:
+                found[symbol.name] = Extern(symbol.name, "", 0, symbol.bind == elf.STB_WEAK, function=True)
+                continue
             if symbol.name not in typed:
                 raise _undefined(symbol.name, name, debug=btf is not None)
             section, number, function = typed[symbol.name]

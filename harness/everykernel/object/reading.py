@@ -37,7 +37,9 @@ class Reading:
         variables: whether a section of this name and size holds global variables, which become a map.
         exceptions: whether the functions that catch exceptions are linked to the programs that name them.
         any_section: whether functions of every section are linked to what calls them, not those of .text only.
-        legacy_words: 32-bit fields of a definition in a legacy ``maps`` section that are read.
+        undefined: whether an object opens that refers to what nothing defines.
+        aliases: whether each of several names of one function is a program; the last of the symbol table is, if not.
+        optional_structs: whether operations structs of ``?`` sections are taken.
         optional: whether ``?`` before a section's name says that its programs need not load.
         no_license: what an object without a license has.
         checks: raise ObjectUnsupported or ObjectMalformed for what the loader refuses when it opens the object.
@@ -50,7 +52,9 @@ class Reading:
     variables: Callable[[str, int], bool] = datasecs.holds_variables
     exceptions: bool = True
     any_section: bool = False
-    legacy_words: int = 5
+    undefined: bool = False
+    aliases: bool = True
+    optional_structs: bool = True
     optional: bool = True
     no_license: str = ""
     checks: tuple[Check, ...] = ()

@@ -206,6 +206,11 @@ _EXACT = {rule.stem: rule for rule in reversed(RULES)}
 _PREFIXED = {rule.stem for rule in RULES if rule.pattern.endswith("+")}
 
 
+def by_stem(stem: str) -> SectionRule:
+    """Return the rule of a section's first part; raise KeyError for one that is not in the table."""
+    return _EXACT[stem]
+
+
 def match(section: str) -> tuple[Optional[SectionRule], str]:
     """Return the rule for a section's name (without ``?``) and what stands after the rule's own part and its slash."""
     rule = _EXACT.get(section)

@@ -75,6 +75,7 @@ class ProgramSpec:
         target: the part of the name after the rule's own (``do_unlinkat``, ``sched/sched_switch``), "" without one.
         autoload: False for a ``?`` section.
         function: name of the entry function.
+        attach: where it attaches instead: the row of the section table that says how, and the target.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ProgramSpec:
     target: str
     autoload: bool
     function: str
+    attach: tuple[tuple[SectionRule, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,12 @@ class MapSpec:
         key_size, value_size, max_entries, flags, numa_node, extra: as declared; 0 where nothing is.
         key_type, value_type: BTF type ids, 0 without one.
         pinning: 1: pinned by name (libbpf's LIBBPF_PIN_BY_NAME).
+        pin: the path that it is pinned at, "" for the one of its name where ``pinning`` says so.
+        reuse: the path of a pinned map that stands for it, ``fd:N`` for one that is held, "" without one.
         inner: what a map of maps holds.
         slots: static initialisers: slot → name of a map or function.
         legacy: from a ``maps`` section, which libbpf 1.x refuses.
+        tail: what follows the five words of a legacy definition.
         content: what an arena holds at its start: the object's variables there.
     """
 
@@ -115,7 +120,10 @@ class MapSpec:
     inner: Optional[MapSpec] = None
     slots: tuple[tuple[int, str], ...] = ()
     legacy: bool = False
+    tail: bytes = field(default=b"", repr=False, compare=False)
     content: bytes = field(default=b"", repr=False)
+    pin: str = ""
+    reuse: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ class StructOpsSpec:
 class Extern:
     """A variable or function that the loader has to find: ``section`` is ``.kconfig`` or ``.ksyms``.
 
-    ``type_id`` is its var or func in the object's BTF.
+    It is "" where nothing says where to look. ``type_id`` is its var or func in the object's BTF.
     """
 
     name: str

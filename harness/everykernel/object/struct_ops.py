@@ -16,12 +16,15 @@ from everykernel.object.spec import StructOpsSpec
 if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.object import elf
+    from everykernel.object.reading import Reading
     from everykernel.object.spec import Function
 
 _SECTIONS = (".struct_ops", ".struct_ops.link")
 
 
-def declared(container: elf.Elf, ids: dict[str, int], btf: Btf, code: list[Function], name: str) -> list[StructOpsSpec]:
+def declared(
+    container: elf.Elf, ids: dict[str, int], btf: Btf, code: list[Function], name: str, reading: Reading
+) -> list[StructOpsSpec]:
     """Return the operations structs of an object; ``ids`` are its datasecs by name.
 
     Raises ObjectMalformed for one whose BTF does not describe it or that points to what is no function.
@@ -30,7 +33,7 @@ def declared(container: elf.Elf, ids: dict[str, int], btf: Btf, code: list[Funct
     places = {(f.section, f.start): f.name for f in code}
     for section in container.sections:
         plain = section.name[1:] if section.name.startswith("?") else section.name
-        if plain not in _SECTIONS or not section.size:
+        if plain not in _SECTIONS or not section.size or (plain != section.name and not reading.optional_structs):
             continue
         where = f"{name}: {section.name}"
         if section.name not in ids:

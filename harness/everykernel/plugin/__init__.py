@@ -54,7 +54,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect case.toml files, and objects that were named or that the ini's globs match."""
+    """Collect case.toml files, and objects, or programs with some, that were named or that the ini's globs match."""
     if file_path.name == "case.toml" or _is_object(file_path, parent):
         from everykernel.plugin.items import CaseFile
 
@@ -63,16 +63,24 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def _is_object(path: Path, parent: pytest.Collector) -> bool:
-    if path.suffix != ".o":
-        return False
+    """Whether a file that was named, or that a glob matches, is an object or an ELF program, which may hold some."""
     if parent.session.isinitpath(path):
-        return True
+        return path.suffix == ".o" or _is_elf(path)
     from everykernel.plugin.session import session_of
 
     globs = session_of(parent.config).settings.objects
     root = parent.config.rootpath
     shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-    return any(fnmatch(shown, glob) or fnmatch(path.name, glob) for glob in globs)
+    matches = any(fnmatch(shown, glob) or fnmatch(path.name, glob) for glob in globs)
+    return matches and (path.suffix == ".o" or _is_elf(path))
+
+
+def _is_elf(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"\x7fELF"
+    except OSError:
+        return False
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from everykernel.escaping import printable
 from everykernel.matrix.records import CellReport
 from everykernel.report import blocks
 
+FAILED = "everykernel_failed"  # an attribute of pytest's report of a cell that failed
+
 
 class CellFailed(CaseError):
     """A cell whose verdict is not what its case expects."""

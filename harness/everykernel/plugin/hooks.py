@@ -134,12 +134,14 @@ class Hooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
         """Show the matrix before the blocks of what failed."""
-        if self._session.results or self._session.attendance.error:
-            from everykernel.plugin import summary
+        if not self._session.results and not self._session.attendance.error:
+            return (yield)
+        from everykernel.plugin import summary
 
-            self._session.painter.flush()
-            summary.write(terminalreporter, self._session)
-        return (yield)
+        self._session.painter.flush()
+        summary.write(terminalreporter, self._session)
+        with summary.grouped(terminalreporter, self._session):
+            return (yield)
 
 
 def _accelerator(request: str) -> str:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from everykernel.errors import UsageError
+from everykernel.errors import CaseError, UsageError
 from everykernel.escaping import printable
 from everykernel.loaders.names import OWN
 from everykernel.plugin.crash import CellBroke, CellFailed
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import SPEC, KernelSession, no_kernels, session_of
+
+if TYPE_CHECKING:
+    from everykernel.matrix.case import Case
 
 _OF_ANOTHER_RUN = ("--kernel-report", "--kernel-keep", "--kernel-btf", "--kernel-missing")
 
@@ -51,7 +54,7 @@ def _relative(path: Path, config: pytest.Config) -> str:
 
 
 class CaseFile(pytest.File):
-    """A case.toml, or an object."""
+    """A case.toml, an object, or a file that holds objects."""
 
     @classmethod
     def of(cls, parent: pytest.Collector, path: Path) -> CaseFile:
@@ -63,31 +66,38 @@ class CaseFile(pytest.File):
         return cls.from_parent(parent, path=path, name=printable(path.name), nodeid=printable(shown.as_posix()))
 
     def collect(self) -> Iterable[pytest.Item]:
-        """Return one item for each kernel."""
-        from everykernel.matrix import case
-
+        """Return one item for each object and kernel."""
         try:
-            if self.path.name == case.FILENAME:
-                found = case.read(Path(_relative(self.path, self.config)))
-            else:
-                found = case.bare(self.path, _relative(self.path, self.config))
+            cases = list(self._cases())
             specs = session_of(self.config).specs()
-        except UsageError as e:
+        except (UsageError, CaseError) as e:
             raise self.CollectError(str(e)) from e
-        if session_of(self.config).settings.strict_reads:
-            found = replace(found, strict_reads=True)
-        found = found.with_rules(session_of(self.config).settings.rules)
-        stem = printable(found.name.removesuffix(".bpf.o").removesuffix(".o"))
-        try:
-            wanted = session_of(self.config).wanted(found)
-        except UsageError as e:
-            raise self.CollectError(str(e)) from e
-        for spec, loader in itertools.product(specs or [NO_KERNELS], wanted):
-            name = f"{stem}[{spec}]" if loader.name == OWN else f"{stem}[{spec}-{loader.name}]"
-            # Given as text, pytest 9.2 reads the brackets as parameters, as --lf does when it reads its cache.
-            yield CellItem.from_parent(
-                self, name=name, nodeid=f"{self.nodeid}::{name}", case=found, spec=spec, loader=loader
-            )
+        items = session_of(self.config)
+        for found in (case.with_rules(items.settings.rules) for case in cases):
+            stem = printable(found.name.removesuffix(".bpf.o").removesuffix(".o"))
+            try:
+                wanted = items.wanted(found)
+            except UsageError as e:
+                raise self.CollectError(str(e)) from e
+            for spec, loader in itertools.product(specs or [NO_KERNELS], wanted):
+                name = f"{stem}[{spec}]" if loader.name == OWN else f"{stem}[{spec}-{loader.name}]"
+                # Given as text, pytest 9.2 reads the brackets as parameters, as --lf does when it reads its cache.
+                yield CellItem.from_parent(
+                    self, name=name, nodeid=f"{self.nodeid}::{name}", case=found, spec=spec, loader=loader
+                )
+
+    def _cases(self) -> Iterator[Case]:
+        """Yield the case of a case.toml or object; of a file that holds objects, one each."""
+        from everykernel.architectures import DEFAULT
+        from everykernel.matrix import case, inside
+
+        shown, strict = _relative(self.path, self.config), session_of(self.config).settings.strict_reads
+        if self.path.name == case.FILENAME:
+            found = [case.read(Path(shown))]
+        else:
+            parts = [text.removeprefix(str(self.path)) for text in inside.parts(str(self.path), DEFAULT.byteorder)]
+            found = [case.bare(Path(f"{self.path}{part}"), f"{shown}{part}") for part in parts]
+        yield from (replace(one, strict_reads=True) if strict else one for one in found)
 
 
 class CellItem(pytest.Item):
@@ -109,7 +119,7 @@ class CellItem(pytest.Item):
         if self.spec == NO_KERNELS:
             raise no_kernels()
         session.skip_if_missing(self.spec)
-        session.skip_if_skipped(self.loader)
+        session.skip_if_skipped(self.loader, self.spec)
         self.report = session.wait_for(self)
         if self.report["result"]["outcome"] == "error":
             raise CellBroke(self.report)

@@ -247,7 +247,7 @@ class KernelSession:
             if not isinstance(item, CellItem) or item.future is not None or self.campaign.column(item.spec).missing:
                 continue
             adapter = self.adapter(item.loader)
-            if adapter is None or not adapter.skipped:
+            if adapter is None or not (adapter.skipped or self._misfit(item.spec)):
                 keep = self.keeper.keep if self.settings.keep else None
                 item.future = self.campaign.run(item.spec, self.case(item), keep=keep)
                 if not self.worker:
@@ -269,11 +269,19 @@ class KernelSession:
         if column.missing:
             pytest.skip(printable(f"kernel {column.missing}"))
 
-    def skip_if_skipped(self, wanted: Wanted) -> None:
-        """Skip the item if its loader's toolchain is missing or too old."""
+    def skip_if_skipped(self, wanted: Wanted, spec: str) -> None:
+        """Skip the item if its loader's toolchain is missing or too old, or its adapter is for other kernels."""
         adapter = self.adapter(wanted)
-        if adapter is not None and adapter.skipped:
-            pytest.skip(printable(adapter.skipped))
+        if adapter is not None and (why := adapter.skipped or self._misfit(spec)):
+            pytest.skip(printable(why))
+
+    def _misfit(self, spec: str) -> str:
+        """Return why no adapter runs on a kernel, "" where they do."""
+        from everykernel.loaders.names import ARCHES
+
+        resolved = self.campaign.column(spec).resolved
+        fits = resolved is None or resolved.arch.name in ARCHES
+        return "" if fits else f"kernel {spec}: adapters of real loaders run on {', '.join(ARCHES)} alone"
 
     def _ended(self, item: CellItem, future: Future[CellReport]) -> None:
         """Write a cell as soon as it ends, even while pytest still waits for one before it."""

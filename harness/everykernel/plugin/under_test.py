@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from everykernel import wire
-from everykernel.errors import UsageError
+from everykernel.errors import CaseTimeout, RequestFailed, UsageError
+from everykernel.files import tree
 from everykernel.load.rules import named
 from everykernel.machine.guest import Guest
-from everykernel.matrix import records
+from everykernel.matrix import case, commanding, inside, records
+from everykernel.matrix import command as parsing
+from everykernel.matrix.records import CommandRecord
 from everykernel.plugin import lend
+from everykernel.plugin.commands import CommandFailed, CommandRun, failure
 from everykernel.plugin.loaded import LoadedObject, LoadFailed, MisreadFound
 from everykernel.plugin.options import NO_KERNELS
 from everykernel.plugin.session import no_kernels, session_of
@@ -33,11 +37,16 @@ class KernelUnderTest:
         spec: the kernel as the user named it: ``6.1/i386``.
         loaded: the objects that the test loaded here.
         sha256: of the last of them.
+        folder: where relative paths of programs to run are looked up first.
+        command: what the last program did that the test ran here.
         rules: the loader whose rules decided about it, "" before.
     """
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Guest, folder: Path | None = None, timeout: float = 60.0) -> None:
         self.guest = guest
+        self.folder = folder or Path()
+        self.command: CommandRecord | None = None
+        self._timeout = timeout
         self.spec = guest.kernel.spec
         self.loaded: list[LoadedObject] = []
         self.rules = ""
@@ -70,13 +79,59 @@ class KernelUnderTest:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
-    ) -> wire.Ran:
-        """Run a program in the guest and return its ``code``, ``stdout`` and ``stderr`` (bytes).
+        push: Sequence[str | Path] = (),
+        check: bool = False,
+        exit: int = 0,
+        stdout: str = "",
+        stderr: str = "",
+    ) -> CommandRun:
+        """Run a program in the guest, in /root, to its end, and return what it did: ``code``, ``stdout``, ``stderr`` …
 
-        Raises CaseTimeout after ``timeout`` seconds (default: --kernel-timeout).
+        Args:
+            argv: the program and its arguments; a text is parted as a shell does it. A path that is a file here, beside
+                the test or in the current folder, travels with its libraries; any other is the guest's.
+            stdin: what it is given to read.
+            env: more of its environment.
+            timeout: seconds after which it is ended (default: --kernel-timeout).
+            push: what it needs besides, each ``FILE[:GUEST_PATH]``.
+            check: raise if it does not end as the following say.
+            exit: the exit code that is wanted.
+            stdout, stderr: regular expressions that are to be found in what it writes.
+
+        Raises:
+            CaseTimeout: it was ended after ``timeout``; the guest stays usable.
+            CommandFailed: it did not end as wanted, and ``check`` was set.
+            RequestFailed: it could not be started, or the guest has no room for its files.
         """
         words = shlex.split(argv) if isinstance(argv, str) else list(argv)
-        return self.guest.run(words, stdin=stdin, env=env, timeout=timeout)
+        command = parsing.parse(
+            words,
+            push=[self._found(str(text)) for text in push],
+            exit_code=exit,
+            stdout=stdout,
+            stderr=stderr,
+            env=tuple((env or {}).items()),
+            folder=self.folder if words and (self.folder / words[0]).is_file() else None,
+            where="kernel.run",
+        )
+        told = commanding.run(self.guest, command, self._timeout if timeout is None else timeout, stdin)
+        record = commanding.record(command, told)
+        self.command = record
+        code, message = commanding.verdict(command, told)
+        if told.end == wire.DEADLINE:
+            raise CaseTimeout(message, where=self.spec, remedy="make it end, or the timeout longer")
+        if told.end in (wire.NOT_STARTED, wire.PROCESSES):
+            raise RequestFailed(message, code=code, where=self.spec)
+        ran = CommandRun(told, record)
+        if check and code:
+            code, message = failure(told, code, message)
+            raise CommandFailed(message, code=code, where=self.spec, ran=ran)
+        return ran
+
+    def _found(self, text: str) -> str:
+        """Return ``FILE[:GUEST_PATH]`` with the file beside the test, where there is one."""
+        source, target = tree.parse(text, self.folder)
+        return f"{source}:{target}" if source.exists() else text
 
     def push(self, path: str, data: bytes | str | Path, *, mode: int = 0o644) -> None:
         """Write a file in the guest: bytes, text, or the content of a file of the host."""
@@ -130,8 +185,8 @@ class Loader:
         """Relocate and load an object and return it, loaded.
 
         Args:
-            path: the object; relative paths are looked up beside the test, then in the current folder. ``{arch}`` in it
-                stands for the kernel's architecture.
+            path: the object, or one inside a program (``mytool:bpf``; ``mytool`` where it holds one); relative paths
+                are looked up beside the test, then in the current folder. ``{arch}`` is the kernel's architecture.
             programs: the names of the programs to load; all of them by default.
             btf: BTF to relocate against where the kernel has none and ``--kernel-btf`` supplies none: a file or a
                 folder, as there.
@@ -145,12 +200,12 @@ class Loader:
             MisreadFound: strict reads were asked for, and a program misreads something.
             UsageError: there is no such file, or a folder of BTF has none for this kernel.
         """
-        found = self._find(path)
-        data = found.read_bytes()
+        found = case.bare(self._find(path))
+        name, data = found.object_data(self._under.guest.kernel.arch)
         supplied = self._supplied(btf, btf_always)
         self._under.rules = rules or self._rules or named.DEFAULT.name
         request = wire.Load(
-            name=found.name,
+            name=name,
             data=data,
             programs=list(programs) if programs is not None else None,
             btf=supplied.data if supplied is not None else None,
@@ -184,7 +239,7 @@ class Loader:
     def _find(self, path: str | Path, *, folder: bool = False) -> Path:
         text = str(path).replace("{arch}", self._under.arch)
         for candidate in (self._folder / text, Path(text)):
-            if candidate.is_file() or (folder and candidate.is_dir()):
+            if inside.split(str(candidate))[0].is_file() or (folder and candidate.is_dir()):
                 return candidate
         raise UsageError("there is no such file", where=text, remedy=f"looked in {self._folder} and {Path.cwd()}")
 
@@ -205,7 +260,8 @@ def lend_kernel(request: pytest.FixtureRequest) -> KernelUnderTest:
     if spec == NO_KERNELS:
         raise no_kernels()
     session.skip_if_missing(spec)
-    under = KernelUnderTest(lend.take(session, request.node, spec))
+    guest = lend.take(session, request.node, spec)
+    under = KernelUnderTest(guest, request.path.parent, session.settings.timeout)
     request.node.stash[UNDER_TEST] = under
     return under
 

@@ -14,7 +14,7 @@ from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport
-from everykernel.plugin.crash import CellBroke, CellFailed, of_cell, of_error
+from everykernel.plugin.crash import FAILED, CellBroke, CellFailed, of_cell, of_error
 from everykernel.plugin.items import CellItem, again
 from everykernel.plugin.lend import wishes
 
@@ -35,6 +35,8 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         verbose = item.config.get_verbosity()
         if isinstance(error, (CellFailed, CellBroke)):
             report.longrepr = of_cell(error.report, item.path, verbose)
+            if isinstance(error, CellFailed):
+                setattr(report, FAILED, True)
         elif isinstance(error, EverykernelError):
             report.longrepr = of_error(error, item.path, 0, item.again, verbose)
         if report.when == "setup" and item.report is not None:
@@ -81,6 +83,8 @@ def _of_test(
         message = text.splitlines()[0] if text else type(error).__name__
         outcome = records.ERROR if isinstance(error, (GuestError, HarnessError)) else records.FAILED
         run.update({"status": wire.FAILED, "code": code, "message": message})
+    if under.command is not None:
+        run["command"] = records.plain(under.command)
     stages["run"] = run
     guest = under.guest
     name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}{_other(item)}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from everykernel.escaping import printable
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import ARCHES, OWN
 from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult, KernelRecord, LoaderRecord
 from everykernel.report.labels import cut
@@ -58,7 +58,8 @@ def grid(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], loaders
     for spec, kernel in known.items():
         for name in (*names, *(name for name, why in skipped.items() if why)):
             made: Column = {**kernel, "spec": records.of_column(spec, name), "of": spec, "loader": name}  # type: ignore[typeddict-item]
-            made["skipped"] = skipped.get(name, "")
+            foreign = name != OWN and kernel.get("arch", ARCHES[0]) not in ARCHES
+            made["skipped"] = skipped.get(name) or (f"adapters run on {', '.join(ARCHES)} alone" if foreign else "")
             drawn.append(made)
     return Grid(tuple(dict.fromkeys(row for row, _ in cells)), tuple(drawn), cells)
 

@@ -174,8 +174,10 @@ def summary(found: Sequence[Refusal]) -> str:
     kinds = {refusal.kind.name for refusal in found if refusal.kind is not None}
     unexplained = sum(refusal.kind is None for refusal in found)
     programs = sum(bool(refusal.program) for refusal in found)
-    told = f"{programs} refusals of programs and {len(found) - programs} of objects that another loader takes"
-    return f"{told}, by {len(kinds)} known rules; {unexplained} not explained"
+    objects = len(found) - programs
+    refused = f"{programs} refusals of programs" if programs != 1 else "1 refusal of a program"
+    told = f"{refused} and {f'{objects} of objects' if objects != 1 else '1 of an object'} that another loader takes"
+    return f"{told}, by {len(kinds)} known rule{'' if len(kinds) == 1 else 's'}; {unexplained} not explained"
 
 
 def _count(group: Sequence[Refusal], labels: Mapping[str, str], kernels: Sequence[str]) -> str:

@@ -1,5 +1,7 @@
 """Run in a guest: what programs and maps are in the kernel, with a tool running (its argv follows) or as things stand.
 
+A tool is looked at once nothing has changed for a while, or, after ``--until TEXT``, once it has printed that.
+
 Prints JSON: programs as [name, type, tag, bytes after verification, instructions verified, target's BTF id], maps as
 [name, type, key size, value size, entries, flags, content of read-only data as hex]. The tag is the kernel's digest of
 a program's instructions, map descriptors left out: equal tags are equal programs. Not one of the project's own modules
@@ -14,6 +16,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -73,13 +76,33 @@ def seen() -> list[list[int]]:
     return [identifiers(PROGRAM), identifiers(MAP)]
 
 
+def follow(tool: subprocess.Popen[bytes], output: bytearray) -> threading.Thread:
+    """Return a thread that takes in what a tool prints."""
+
+    def read() -> None:
+        assert tool.stdout is not None
+        while data := os.read(tool.stdout.fileno(), 65536):
+            output.extend(data)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    return thread
+
+
 def main(argv: list[str]) -> None:
+    until = b""
+    if argv[:1] == ["--until"]:
+        until, argv = argv[1].encode(), argv[2:]
     before: list[list[int]] = seen() if argv else [[], []]
     tool = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) if argv else None
+    printed = bytearray()
+    reader = follow(tool, printed) if tool is not None else None
     last, since, end = before, time.monotonic(), time.monotonic() + 60
     while tool is not None and tool.poll() is None and time.monotonic() < end:
         now = seen()
-        if now != last or now == before:
+        if until and until in printed:
+            break
+        if until or now != last or now == before:
             last, since = now, time.monotonic()
         elif time.monotonic() - since > 1.5:  # feature probes come and go; what stays is the tool's
             break
@@ -88,9 +111,11 @@ def main(argv: list[str]) -> None:
     programs = sorted(program(n) for n in found[0] if n not in before[0])
     maps = sorted(map_(n) for n in found[1] if n not in before[1])
     output = ""
-    if tool is not None:
+    if tool is not None and reader is not None:
         tool.terminate()
-        output = tool.communicate()[0].decode(errors="replace")
+        tool.wait()
+        reader.join()
+        output = printed.decode(errors="replace")
     json.dump({"programs": programs, "maps": maps, "output": output}, sys.stdout)
 
 

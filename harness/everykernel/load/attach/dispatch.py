@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.load.attach import cgroup, freplace, many, multi, net, outcome, perf, route, tracing, traffic, uprobe
 from everykernel.load.attach.outcome import Link, NotAttached, needs
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from everykernel.object.sections import SectionRule
 
 
-def attach(program: ProgramSpec, fd: int, target: str, places: Places) -> Link:
+def attach(program: ProgramSpec, fd: int, target: str, places: Places, rule: Optional[SectionRule] = None) -> Link:
     """Attach a loaded program to ``target``, to what its section names, or to what stands for that by default.
+
+    ``rule`` says how, as the row of another section (a contract's attach point).
 
     By default: cgroup programs to a fresh cgroup with the calling process in it, XDP, tcx, tc/ingress and tc/egress
     programs to the loopback interface, programs of a network namespace to the caller's, perf event programs to the
@@ -32,10 +34,10 @@ def attach(program: ProgramSpec, fd: int, target: str, places: Places) -> Link:
 
     Raises NotAttached, with status ``skipped`` for programs that attach only to what a caller names.
     """
-    rule = program.rule
+    target = target or ("" if rule is not None else program.target)
+    rule = rule or program.rule
     if rule is None:
         raise NotAttached(f"section {program.section!r} stands for no program type", code="object-unsupported")
-    target = target or program.target
     how = _WAYS.get(rule.how)
     if how is not None:
         if not target:

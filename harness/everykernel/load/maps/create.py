@@ -53,6 +53,9 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
         map_.spec = replace(map_.spec, value_size=size)
         record["note"] = ", ".join(filter(None, (note, f"value_size was 0: {size}, the deepest stack of this kernel")))
     spec = map_.spec
+    if spec.reuse:
+        pins.replace(map_)
+        return
     if spec.pinning and pins.reuse(map_):
         return
     if spec.type == _ARENA and len(spec.content) > entries * system.page_size:
@@ -66,7 +69,7 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
             inner = _create(system, _typed(held, f"{map_.name}.inner", btf_fd, rules), rules)
         attributes = _typed(spec, map_.name, btf_fd, rules)
         map_.fd = _create(map_.system, attributes._replace(inner_fd=max(inner, 0)), rules)
-        if spec.type == _ARENA:
+        if spec.type == _ARENA and rules.maps_arenas:
             map_.memory = system.map(map_.fd, entries * system.page_size)
             map_.memory[: len(spec.content)] = spec.content
     except MapRefused as e:

@@ -6,6 +6,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel import wire
@@ -73,6 +74,19 @@ class Map:
 
     def __repr__(self) -> str:
         return f"<Map {self.name}: {self.record['type']}, {self.record['status']}>"
+
+    def become(self, fd: int, type_: int, key_size: int, value_size: int, entries: int, flags: int) -> None:
+        """Be a map that is in the kernel already, of whatever shape; the object's types stay only if they fit."""
+        same = (key_size, value_size) == (self.spec.key_size, self.spec.value_size)
+        self.spec = replace(
+            self.spec, type=type_, key_size=key_size, value_size=value_size, max_entries=entries, flags=flags,
+            key_type=self.spec.key_type if same else 0, value_type=self.spec.value_type if same else 0,
+        )  # fmt: skip
+        self.fd = fd
+        self.cpus = len(self.system.cpus()) if type_ in PER_CPU else 0
+        record = self.record
+        record["type"], record["max_entries"] = type_name(type_), entries
+        record["key_size"], record["value_size"] = key_size, value_size
 
     def lookup(self, key: Any) -> Any:
         """Return the value at a key, None where there is none; of a per-CPU map the list of values, one a CPU."""

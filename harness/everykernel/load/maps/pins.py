@@ -1,4 +1,6 @@
-"""Maps pinned by name: reused where a pin of the same shape is there, pinned where it is not (libbpf's PIN_BY_NAME).
+"""Pinned maps: reused where a pin of the same shape is there, pinned where it is not (libbpf's PIN_BY_NAME, pin paths).
+
+A map that a tool puts in the place of a declared one (bpf_map__reuse_fd) may have any shape.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from everykernel.load.maps.map import Map
     from everykernel.load.system.door import System
 
+HELD = "fd:"  # of `MapSpec.reuse`: a map that this process holds
 ROOT = "/sys/fs/bpf"  # libbpf's default pin_root_path
 
 
@@ -34,21 +37,48 @@ def reuse(map_: Map) -> bool:
         _refuse(map_, e.errno or 0, f"its pin {_text(path)} cannot be opened")
         return True
     found = _shape(map_.system, fd)
-    spec, record = map_.spec, map_.record
-    wanted = (spec.type, record["key_size"], record["value_size"], record["max_entries"], spec.flags)
+    wanted = _wanted(map_)
     if found != wanted:
         map_.system.close(fd)
         _refuse(map_, errno.EINVAL, f"its pin {_text(path)} is a map of another shape: {found} instead of {wanted}")
         return True
     map_.fd = fd
-    record["note"] = f"reused from {_text(path)}"
+    map_.record["note"] = f"reused from {_text(path)}"
     return True
 
 
+def replace(map_: Map) -> None:
+    """Take a pinned map for a declared one, with its type and sizes, as bpf_map__reuse_fd does."""
+    if map_.spec.reuse.startswith(HELD):
+        _share(map_, int(map_.spec.reuse[len(HELD) :]))
+        return
+    path = text(map_.spec.reuse)
+    try:
+        fd = map_.system.bpf(abi.OBJ_GET, abi.pin(path, 0))
+    except OSError as e:
+        _refuse(map_, e.errno or 0, f"the map {_text(path)} that it is to be cannot be opened")
+        return
+    map_.become(fd, *_shape(map_.system, fd))
+    map_.record["note"] = f"reused from {_text(path)}, as the contract says"
+
+
+def _share(map_: Map, held: int) -> None:
+    """Take the map of an object that was loaded before; one of another shape is a refusal, as a pin's is."""
+    found, wanted = _shape(map_.system, held), _wanted(map_)
+    if found != wanted:
+        _refuse(map_, errno.EINVAL, f"an object before has it in another shape: {found} instead of {wanted}")
+        return
+    map_.fd = map_.system.duplicate(held)
+    map_.record["note"] = "shared with an object before"
+
+
 def pin(map_: Map) -> None:
-    """Pin a map that was created."""
+    """Pin a map that was created, its folders made where they are missing, as tools that name a path do it."""
     path = _path(map_)
     try:
+        folder = _text(path).rpartition("/")[0]
+        if map_.spec.pin:
+            map_.system.make_folders(folder)
         map_.system.bpf(abi.OBJ_PIN, abi.pin(path, map_.fd))
     except OSError as e:
         _refuse(map_, e.errno or 0, f"it cannot be pinned at {_text(path)}")
@@ -58,11 +88,17 @@ def pin(map_: Map) -> None:
 
 def _path(map_: Map) -> bytearray:
     name = map_.name.replace(".", "_")  # bpffs takes no dots
-    return text(f"{ROOT}/{name}")
+    return text(map_.spec.pin or f"{ROOT}/{name}")
 
 
 def _text(path: bytearray) -> str:
     return path[:-1].decode("utf-8", "replace")
+
+
+def _wanted(map_: Map) -> tuple[int, int, int, int, int]:
+    """Return the shape that a map is to have."""
+    spec, record = map_.spec, map_.record
+    return spec.type, record["key_size"], record["value_size"], record["max_entries"], spec.flags
 
 
 def _shape(system: System, fd: int) -> tuple[int, int, int, int, int]:

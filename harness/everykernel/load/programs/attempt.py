@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Optional, Union
 
 from everykernel import wire
 from everykernel.btf import Btf, sanitise
+from everykernel.core import POISONED
 from everykernel.load.attach import freplace
 from everykernel.load.attach.outcome import NotAttached
 from everykernel.load.kernel.kconfig import kernel_version
@@ -17,6 +18,7 @@ from everykernel.load.kernel.program import verified_instructions
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.loaded import LoadedObject, Program
 from everykernel.load.programs import contexts, instructions, loading, reasons, tables, verifier
+from everykernel.load.programs.kept import Kept
 from everykernel.load.programs.link import link
 from everykernel.load.programs.relocate import decides
 from everykernel.load.system.errnos import error_name
@@ -62,6 +64,7 @@ class Attempts:
         rules: Rules,
     ) -> None:
         self.rules = rules
+        self.kept = Kept(spec.btf, rules, kernel.probes)
         self.spec = spec
         self.kernel = kernel
         self.relocated = relocated
@@ -86,6 +89,9 @@ class Attempts:
         """Load one program; return its record and its descriptor, -1 if it was refused."""
         record = _record(spec)
         fd = -1
+        if spec.rule is None and self.rules.skips_unknown and lacks is None:
+            _verdict(record, wire.SKIPPED, "", f"section {spec.section!r} stands for no program type: it is left out")
+            return record, fd
         parts = self.relocated.parts.get(spec.name)
         if parts is None and lacks is None:
             stage = self.relocated.stage["programs"]
@@ -109,12 +115,19 @@ class Attempts:
         """Return why a program need not be tried: an unknown section, a map or extern that is not there."""
         if spec.rule is None:
             return Reason("object-unsupported", f"section {spec.section!r} stands for no program type")
+        if self.spec.byteorder != self.kernel.system.byteorder:
+            here = self.kernel.system.byteorder
+            return Reason("object-unsupported", f"it is {self.spec.byteorder}-endian, this machine {here}-endian")
         if spec.function in self.operations and spec.rule.type == "struct_ops":
             record = self.operations[spec.function][0].record
             if record["status"] == wire.FAILED:
                 return Reason(record["code"], f"it needs {record['message']}")
-        elif spec.rule.type == "struct_ops":
+        elif spec.rule.type == "struct_ops" and not self.rules.asks_anyway:
             return Reason("attach-target-missing", "no operations struct of the object holds it", "EINVAL")
+        lost = [function.name for function in parts[1:] if function.name in self._lost(spec)]
+        if lost:
+            what = f"function {lost[0]!r} is called, and its first instruction is poisoned"
+            return Reason("object-unsupported", what)
         for function in parts:
             for reference in function.references:
                 if reference.kind in (MAP, DATA):
@@ -123,9 +136,16 @@ class Attempts:
                         return Reason(record["code"], f"it needs {record['message']}")
                 elif reference.kind in (EXTERN, EXTERN_CALL):
                     found = self.externs.resolved[reference.name]
-                    if found.code:
+                    if found.code and (found.kind != "symbol" or reference.kind == EXTERN_CALL):
                         return Reason(found.code, found.message)
         return None
+
+    def _lost(self, spec: ProgramSpec) -> set[str]:
+        """Return the functions that the loader forgets, as their first instructions are poisoned."""
+        relocated = self.relocated.programs.get(spec.name)
+        if self.rules.keeps_symbols or relocated is None:
+            return set()
+        return {a.function.name for a in relocated.applied if not a.insn and a.fixup.outcome == POISONED}
 
     def _attempt(self, spec: ProgramSpec, parts: list[Function], record: wire.ProgramRecord) -> int:
         target, missing = self._target(spec)
@@ -133,6 +153,11 @@ class Attempts:
         if spec.rule is not None and spec.rule.type == "struct_ops" and isinstance(found, Operations):
             target = loading.Target(found.type_id, found.btf_fd, found.indexes.get(spec.function))
         made: dict[str, int] = {}
+        types = self.kept.refused(f.func_info.type_id for f in parts if f.func_info is not None)
+        if types is not None:
+            self._refuse(record, types)
+            record["errno"] = types.errno
+            return -1
         if missing is None:
             made, missing = tables.create(self.kernel, self.spec.tables, parts)
         if missing is not None:
@@ -148,6 +173,8 @@ class Attempts:
             self.externs.resolved,
             self.spec.byteorder,
         )
+        if len(parts) > 1 and spec.function in self._lost(spec):
+            linked = linked._replace(func_info=linked.func_info[8:])  # its own record is the first
         record["insns"] = len(linked.code) // 8
         rule = spec.rule
         expected = not (rule and rule.expected_optional) or self.kernel.probes.expected_attach_type()
@@ -172,8 +199,8 @@ class Attempts:
 
     def _target(self, spec: ProgramSpec) -> tuple[loading.Target, Optional[Reason]]:
         """Return what a program attaches to by BTF, or why there is nothing."""
-        if not replaces(spec):
-            return loading.find_target(spec, spec.target, self.kernel, modules=self.rules.externs.modules)
+        if not replaces(spec) or self.rules.asks_anyway:
+            return loading.find_target(spec, spec.target, self.kernel, self.rules)
         try:
             fd, function = freplace.place(self.kernel.system, spec.target, self.object.programs)
         except NotAttached as e:

@@ -13,11 +13,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import SizeUnknown
+from everykernel.errors import UsageError
 from everykernel.load.maps.values import encode_value
 from everykernel.load.maps.variables import places
 from everykernel.load.rules.named import DEFAULT
-from everykernel.object.contract import Contract, MapTerms, known
-from everykernel.object.maps import MAP_TYPE, MAP_TYPES
+from everykernel.object import strict
+from everykernel.object.contract import Contract
+from everykernel.object.map_terms import MapTerms
+from everykernel.object.maps import MAP_TYPE, MAP_TYPES, MAPS_OF_MAPS
+from everykernel.object.sections import SectionRule, by_stem
+from everykernel.object.spec import MapSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,10 +30,11 @@ if TYPE_CHECKING:
     from everykernel.btf import Btf
     from everykernel.load.rules.rules import Rules
     from everykernel.load.system.door import System
-    from everykernel.object import MapSpec, ObjectSpec, ProgramSpec
+    from everykernel.object import ObjectSpec, ProgramSpec
 
 
 _NOTHING = Contract()
+_SIZES = ("max_entries", "key_size", "value_size")
 
 
 class Decided(NamedTuple):
@@ -68,7 +74,8 @@ def decide(
     notes += [f"map {name!r} is left out, as the contract says" for name in sorted(left_out)]
     idle = {f for o in spec.struct_ops if o.name in left_out for _, f in o.programs}
     idle -= {f for o in spec.struct_ops if o.name not in left_out for _, f in o.programs}
-    programs = [_program(p, contract, optional=p.name in grouped or p.function in idle) for p in spec.programs]
+    optional = {p.name for p in spec.programs if p.name in grouped or p.function in idle}
+    programs = [_program(p, contract, notes, spec.name, optional=p.name in optional) for p in spec.programs]
     if wanted is None:
         chosen = [p for p in programs if p.name not in grouped and p.name not in contract.skip]
     else:
@@ -100,23 +107,53 @@ def _check(spec: ObjectSpec, contract: Contract, wanted: Optional[Sequence[str]]
         "skip": contract.skip,
         "may_fail": contract.may_fail,
         "targets": contract.targets,
+        "types": contract.types,
+        "attach_types": contract.attach_types,
+        "attach": contract.attach,
         "variants": contract.grouped,
     }
     for key, names in named.items():
         for name in names:
-            known(name, programs, f"{spec.name}: {key}", "program")
+            strict.known(name, programs, f"{spec.name}: {key}", "program")
     for name, terms in contract.maps.items():
         others = () if terms.create else (*spec.data, *(o.name for o in spec.struct_ops))
-        known(name, (*spec.maps, *others), f"{spec.name}: maps", "map")
+        strict.known(name, (*spec.maps, *others), f"{spec.name}: maps", "map")
     for name in contract.kconfig:
         settings = [e.name for e in spec.externs.values() if e.section == ".kconfig"]
-        known(name, settings, f"{spec.name}: kconfig", "setting")
+        strict.known(name, settings, f"{spec.name}: kconfig", "setting")
 
 
-def _program(program: ProgramSpec, contract: Contract, *, optional: bool) -> ProgramSpec:
+def _program(program: ProgramSpec, contract: Contract, notes: list[str], where: str, *, optional: bool) -> ProgramSpec:
     target = contract.targets.get(program.name, program.target)
     decides = program.autoload and not optional and program.name not in contract.may_fail
-    return replace(program, target=target, autoload=decides)
+    rule = _rule(program, contract, notes)
+    places = tuple((by_stem(word), at) for word, at in contract.attach.get(program.name, ()))
+    for place, at in places:
+        if rule is None or place.type != rule.type:
+            kind = rule.type if rule is not None else "of no type"
+            told = f"attaches {place.type} programs, and program {program.name!r} is {kind}"
+            remedy = f'types = {{ {program.name} = "{place.type}" }}'
+            raise UsageError(f"{place.stem!r} {told}", where=f"{where}: attach", remedy=remedy)
+        notes.append(f"program {program.name!r} attaches to {place.stem}:{at}, as the contract says")
+    return replace(program, target=target, autoload=decides, rule=rule, attach=places)
+
+
+def _rule(program: ProgramSpec, contract: Contract, notes: list[str]) -> Optional[SectionRule]:
+    """Return what a program is loaded as.
+
+    Another type takes all that its section says but the expected attach type (bpf_program__set_type drops the section's
+    definition): it may not sleep, and has no target in the kernel's BTF.
+    """
+    rule, type_ = program.rule, contract.types.get(program.name)
+    if type_ is not None and (rule is None or rule.type != type_):
+        notes.append(f"program {program.name!r}: type {rule.type if rule else 'none'} -> {type_}, as the contract says")
+        rule = SectionRule(type_, type_, rule.attach_type if rule else "")
+    attach_type = contract.attach_types.get(program.name)
+    if attach_type is not None and rule is not None:
+        told = f"attach type {rule.attach_type or 'none'} -> {attach_type}, as the contract says"
+        notes.append(f"program {program.name!r}: {told}")
+        rule = rule._replace(attach_type=attach_type)
+    return rule
 
 
 def _map(
@@ -124,11 +161,31 @@ def _map(
 ) -> MapSpec:
     if terms is None:
         return spec
+    made = _shaped(spec, terms, notes, system, rules)
+    if terms.inner is not None:
+        if made.type not in MAPS_OF_MAPS:
+            told = f"map {spec.name!r} is of type {MAP_TYPES[made.type]}, which holds no maps"
+            raise UsageError(told, where=f"maps.{spec.name}: inner", remedy='type = "hash_of_maps" or "array_of_maps"')
+        inner = _shaped(MapSpec(f"{spec.name}.inner", 0), terms.inner, notes, system, rules)
+        made = replace(made, inner=inner, value_size=4)
+    if terms.pin is not None:
+        notes.append(
+            f"map {spec.name!r}: {f'pinned at {terms.pin}' if terms.pin else 'not pinned'}, as the contract says"
+        )
+        made = replace(made, pin=terms.pin, pinning=int(bool(terms.pin)))
+    if not (_fits(btf, made.key_type, made.key_size) and _fits(btf, made.value_type, made.value_size)):
+        made = replace(made, key_type=0, value_type=0)  # the kernel would refuse the types, libbpf drops them then
+    return replace(made, reuse=terms.reuse or spec.reuse)
+
+
+def _shaped(spec: MapSpec, terms: MapTerms, notes: list[str], system: System, rules: Rules) -> MapSpec:
+    """Return a map with the type, sizes and flags that are decided about it."""
     pid_max = int(system.read("/proc/sys/kernel/pid_max")) if terms.max_entries == "pid_max" else 0
     entries = terms.entries(len(system.cpus()), system.page_size, pid_max)
     changes = {"max_entries": entries, "key_size": terms.key_size, "value_size": terms.value_size}
+    changes = {**changes, "flags": terms.flags, "extra": terms.extra}
     changes = {key: value for key, value in changes.items() if value is not None}
-    for key in [key for key in changes if key not in rules.settable]:
+    for key in [key for key in _SIZES if key in changes and key not in rules.settable]:
         notes.append(f"map {spec.name!r}: {key} is not set: {rules.name} has no way to")
         del changes[key]
     for key, value in changes.items():
@@ -137,10 +194,7 @@ def _map(
     if terms.type is not None:
         notes.append(f"map {spec.name!r}: type {MAP_TYPES[spec.type]} -> {terms.type}, as the contract says")
         changes["type"] = MAP_TYPE[terms.type]
-    made = replace(spec, **changes)  # type: ignore[arg-type]
-    if not (_fits(btf, made.key_type, made.key_size) and _fits(btf, made.value_type, made.value_size)):
-        made = replace(made, key_type=0, value_type=0)  # the kernel would refuse the types, libbpf drops them then
-    return made
+    return replace(spec, **changes)  # type: ignore[arg-type]
 
 
 def _fits(btf: Optional[Btf], type_id: int, size: int) -> bool:
@@ -157,7 +211,7 @@ def _values(spec: ObjectSpec, values: Mapping[str, object], notes: list[str]) ->
     found: dict[str, bytes] = {}
     variables = places(spec) if values else {}
     for name, value in values.items():
-        known(name, variables, f"{spec.name}: globals", "variable")
+        strict.known(name, variables, f"{spec.name}: globals", "variable")
         assert spec.btf is not None
         place = variables[name]
         section = spec.data.get(place.section)

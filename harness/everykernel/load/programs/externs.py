@@ -10,10 +10,10 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, SizeUnknown, kinds
-from everykernel.btf.edit import Editor
 from everykernel.btf.index import essential
 from everykernel.core import compat
 from everykernel.core.refusal import Refused
@@ -34,7 +34,6 @@ _NO_CONFIG = (
     "there is no configuration of this kernel to look into, neither /boot/config-{} nor /proc/config.gz "
     "[state the setting in the case's contract: kconfig]"
 )
-_GLOBAL = 1  # index of btf.kinds.LINKAGES
 
 
 class Resolution:
@@ -69,7 +68,9 @@ class Resolution:
         symbols = sorted(e.name for e in spec.externs.values() if e.section == ".ksyms")
         self.order = [e.name for e in spec.externs.values() if e.section != ".ksyms"] + symbols
         for extern in spec.externs.values():
-            if extern.section == ".kconfig" and spec.btf is not None:
+            if not extern.section:
+                self.resolved[extern.name] = _undefined(extern)
+            elif extern.section == ".kconfig" and spec.btf is not None:
                 self._kconfig(extern, spec.btf, data)
             else:
                 found = self._symbol(extern, spec.btf, kernel)
@@ -77,6 +78,14 @@ class Resolution:
                     found = found._replace(slot=self.order.index(extern.name), instead=rules.kfunc_poison)
                 self.resolved[extern.name] = found
         self.kconfig = bytes(data)
+        if rules.together:
+            self._judge_together()
+
+    def _judge_together(self) -> None:
+        """Fail every setting for the first that is missing."""
+        missing = next((self.resolved[name] for name in self.places if self.resolved[name].code), None)
+        if missing is not None:
+            self.resolved.update(dict.fromkeys(self.places, missing))
 
     def place_kconfig(self, fd: int) -> None:
         """Put the descriptor of the .kconfig map into the externs that live there."""
@@ -98,6 +107,11 @@ class Resolution:
         align = min(8, size & -size) if size else 1
         data += bytes(-len(data) % align)
         self.places[extern.name] = len(data)
+        unfit = self._rules.unfit(btf, extern)
+        if unfit:
+            data += bytes(size)
+            self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=unfit)
+            return
         text = self._setting(extern.name)
         if text is None and extern.name.startswith("CONFIG_") and not self._config:
             data += bytes(size)
@@ -105,11 +119,11 @@ class Resolution:
             # weak or not: libbpf's bpf_object__read_kconfig_file
             self.resolved[extern.name] = Resolved("missing", code="kconfig-missing", message=message, errno="EINVAL")
             return
-        if text is None and not extern.weak:
+        if text is None and (self._rules.together or not extern.weak):
             data += bytes(size)
             why = "the kernel's configuration does not have it"
             errno = "ESRCH" if extern.name.startswith("CONFIG_") else "EINVAL"
-            self.resolved[extern.name] = _missing(extern, "kconfig-missing", why, errno)
+            self.resolved[extern.name] = _missing(replace(extern, weak=False), "kconfig-missing", why, errno)
             return
         try:
             data += setting_bytes(btf, type_id, size, text)
@@ -150,6 +164,8 @@ class Resolution:
             return _missing(extern, "ksym-missing", "the kernel's BTF has no such variable")
         btf, number, descriptor = found_at
         difference = _difference(local, extern, btf, number)
+        if difference and self._rules.variable_mismatch_missing:
+            return _missing(extern, "ksym-missing", difference)
         if difference:
             # weak or not: libbpf's bpf_object__resolve_ksym_var_btf_id makes no difference here
             message = f"extern {extern.name!r}: {difference}"
@@ -234,46 +250,7 @@ def _missing(extern: Extern, code: str, why: str, errno: str = "EINVAL") -> Reso
     return Resolved("missing", code="" if extern.weak else code, message=message, errno="" if extern.weak else errno)
 
 
-def for_kernel(btf: Btf, places: Mapping[str, int], size: int) -> Btf:
-    """Return an object's BTF in which externs are what the kernel takes; the same BTF if there are none.
-
-    The kernel knows neither extern variables nor functions in a datasec. libbpf puts dummy variables there; here
-    ``.ksyms`` becomes a union of ints with the externs' names, which no kernel refuses and nothing refers to.
-    """
-    secs = {name: btf.find(name, "datasec") for name in (".kconfig", ".ksyms")}
-    if not any(secs.values()):
-        return btf
-    editor = Editor(btf)
-    words = editor.words
-    integer = editor.add_int("int", 4)
-    if secs[".kconfig"]:
-        variables = btf.type(secs[".kconfig"]).variables  # type: ignore[union-attr]
-        editor.set_section(secs[".kconfig"], size, {v.type: places.get(btf.type(v.type).name, 0) for v in variables})
-        for variable in variables:
-            editor.set_linkage(variable.type, _GLOBAL)
-    if secs[".ksyms"]:
-        at = editor.at(secs[".ksyms"])
-        count = words[at + 1] & 0xFFFFFF
-        words[at] = editor.string("_ksyms")
-        words[at + 1], words[at + 2] = kinds.UNION << 24 | count, 4
-        for item in range(at + 3, at + 3 + 3 * count, 3):
-            _make_known(editor, btf, words[item], integer)
-            words[item : item + 3] = type(words)("I", (words[editor.at(words[item])], integer, 0))
-    return Btf.parse(editor.image(), name=btf.name, pointer_size=btf.pointer_size)
-
-
-def _make_known(editor: Editor, btf: Btf, number: int, integer: int) -> None:
-    """Turn an extern variable or function into a global one that the kernel takes."""
-    words = editor.words
-    found = btf.type(number)
-    editor.set_linkage(number, _GLOBAL)
-    if isinstance(found, kinds.Var):
-        try:
-            btf.size_of(found.type)
-        except SizeUnknown:
-            words[editor.at(number) + 2] = integer
-    elif isinstance(found, kinds.Func):
-        at = editor.at(found.type)
-        for item in range(at + 3, at + 3 + 2 * (words[at + 1] & 0xFFFFFF), 2):
-            if words[item + 1] and not words[item]:
-                words[item] = editor.string("arg")  # the kernel wants names for a function's parameters
+def _undefined(extern: Extern) -> Resolved:
+    """What nothing defines can be no function; where its address is taken, the number in the instruction is left."""
+    message = f"symbol {extern.name!r}: nothing in the object defines it"
+    return Resolved("symbol", code="object-unsupported", message=message)

@@ -19,6 +19,7 @@ from everykernel.object.sections import MANY_FUNCTIONS, PROGRAM_TYPE
 if TYPE_CHECKING:
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.programs.link import Linked
+    from everykernel.load.rules.rules import Rules
     from everykernel.load.system.door import System
     from everykernel.object import ProgramSpec
 
@@ -57,14 +58,14 @@ class Target(NamedTuple):
 
 
 def find_target(
-    program: ProgramSpec, target: str, kernel: KernelTypes, *, modules: bool = True
+    program: ProgramSpec, target: str, kernel: KernelTypes, rules: Rules
 ) -> tuple[Target, Optional[Reason]]:
-    """Return the BTF type that a program attaches to, or why there is none; ``modules``: whether it may be of one."""
-    rule = program.rule
+    """Return the BTF type that a program attaches to, or why there is none."""
+    rule, modules = program.rule, rules.externs.modules
     assert rule is not None
     if rule.attach_type in MANY_FUNCTIONS:
         return _module_of(program, target, kernel)
-    if not rule.btf:
+    if not rule.btf or (rule.attach_type or rule.type) in rules.no_targets or (not target and rules.asks_anyway):
         return Target(), None
     if not target:
         return Target(), Reason("attach-target-missing", "its section names no target", "EINVAL")
@@ -73,9 +74,13 @@ def find_target(
     prefix, kind, what = _TARGETS.get(rule.attach_type, ("", "func", "function"))
     module, colon, function = target.partition(":") if modules else (target, "", "")
     if not colon or module == "vmlinux":
-        number = kernel.vmlinux.find(prefix + (function or target), kind)
-        if number is not None:
-            return Target(number), None
+        name = prefix + (function or target)
+        numbers = kernel.vmlinux.find_all(name, (kind,))
+        if len(numbers) > 1 and rules.one_target:
+            why = f"{program.section}: this kernel's BTF has {len(numbers)} of {name}, any of which it may be"
+            return Target(), Reason("attach-target-missing", why)
+        if numbers:
+            return Target(numbers[0]), None
     wanted = kinds.KIND_NUMBERS[kind]
     for btf in kernel.target.modules if modules else ():
         if colon and btf.name != module:

@@ -14,7 +14,8 @@ from everykernel.load.kernel.helpers import HELPERS
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
 from everykernel.load.kernel.types import find_type
-from everykernel.object.contract import Variant, known
+from everykernel.object import strict
+from everykernel.object.contract import Variant
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.sections import PROGRAM_TYPE
 
@@ -41,7 +42,7 @@ def lacking(variant: Variant, program: Optional[ProgramSpec], kernel: KernelType
 def _lacks(key: str, name: str, program: Optional[ProgramSpec], kernel: KernelTypes) -> Optional[Reason]:
     if key == "helper":
         short = name[4:] if name.startswith("bpf_") else name
-        known(short, HELPERS, "needs", "helper")
+        strict.known(short, HELPERS, "needs", "helper")
         type_ = program.rule.type if program is not None and program.rule is not None else "kprobe"
         number = PROGRAM_TYPE["kprobe" if type_ in _TRACED else type_]
         helper = HELPERS.index(short)
@@ -55,12 +56,12 @@ def _lacks(key: str, name: str, program: Optional[ProgramSpec], kernel: KernelTy
         there = kernel.system.exists(f"{perf.tracefs(kernel.system)}/events/{name.replace(':', '/')}/id")
         return None if there else Reason("attach-target-missing", f"this kernel has no tracepoint {name}")
     if key == "map_type":
-        known(name, MAP_TYPE, "needs", "map type")
+        strict.known(name, MAP_TYPE, "needs", "map type")
         number = MAP_TYPE[name]
         text = f"this kernel does not know map type {name}{since('map', number)}"
         return None if kernel.probes.map_type(number) else Reason("map-type-unsupported", text)
     if key == "program_type":
-        known(name, PROGRAM_TYPE, "needs", "program type")
+        strict.known(name, PROGRAM_TYPE, "needs", "program type")
         number = PROGRAM_TYPE[name]
         text = f"this kernel does not know program type {name}{since('program', number)}"
         return None if kernel.probes.program_type(number) else Reason("program-type-unsupported", text)
@@ -70,7 +71,7 @@ def _lacks(key: str, name: str, program: Optional[ProgramSpec], kernel: KernelTy
 def _lacks_type(text: str, kernel: KernelTypes) -> Optional[Reason]:
     """``text`` is a type of the kernel's BTF with its kind first: ``func vfs_read``, ``struct bpf_ringbuf``."""
     kind, _, name = text.partition(" ")
-    known(kind, [k for k in kinds.KIND_NUMBERS if k != "void"], "needs: btf", "kind of type")
+    strict.known(kind, [k for k in kinds.KIND_NUMBERS if k != "void"], "needs: btf", "kind of type")
     if kernel.vmlinux is None:
         return Reason("btf-missing", f"this kernel has no BTF to look for {text}")
     if find_type(kernel, name.strip(), kind) is None:

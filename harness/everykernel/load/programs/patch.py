@@ -43,9 +43,9 @@ class Resolved(NamedTuple):
     """What one extern came to.
 
     ``kind``: ``kconfig`` (at ``offset`` of the .kconfig map, whose descriptor is ``value``), ``address``, ``btf`` (a
-    variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array) or ``missing`` (``slot``: its
-    number among the externs, ``instead``: what is called in its place, 0: by that number). ``btf_fd`` is the descriptor
-    of the module's BTF that an id is of (0: the kernel's).
+    variable's BTF id), ``kfunc`` (a function's BTF id, ``slot`` in the descriptor array), ``symbol`` (nothing defines
+    it: it stays) or ``missing`` (``slot``: its number among the externs, ``instead``: what is called in its place, 0:
+    by that number). ``btf_fd`` is the descriptor of the module's BTF that an id is of (0: the kernel's).
     ``errno`` is libbpf's answer to one that has a reason ``code``.
     """
 
@@ -66,6 +66,8 @@ class Resolved(NamedTuple):
             writer.source(code, at, PSEUDO_KFUNC_CALL if found else 0)
             writer.set(code, at + 4, 4, self.value if found else self.instead or POISON_KFUNC + self.slot)
             writer.set(code, at + 2, 2, self.slot if found else 0)
+            return
+        if self.kind == "symbol":
             return
         low, high, register = self.value & 0xFFFFFFFF, self.value >> 32, 0
         if self.kind == "kconfig":

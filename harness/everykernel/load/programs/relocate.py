@@ -68,7 +68,7 @@ def relocate(
             message = f"it has {number} CO-RE records, and {rejected or 'the kernel has no BTF'}"
         else:
             found = all_ or (
-                core.relocate_program(spec, program, session) if session else core.RelocatedProgram({}, [], None)
+                core.relocate_program(spec, program, session, parts) if session else core.RelocatedProgram({}, [], None)
             )
             for applied in found.applied:
                 relocations.setdefault((applied.function.section, applied.fixup.index), applied.describe())

@@ -183,7 +183,8 @@ def _maps(tried: Tried) -> Optional[Refusal]:
     for found in tried.attempts.object.maps.values():
         record = found.record
         if record["status"] == wire.FAILED:
-            return Refusal(record["code"], record["errno"] or "EINVAL", record["message"])
+            errno = record["errno"] or ("EINVAL" if tried.rules.answers else "")
+            return Refusal(record["code"], errno, record["message"])
     return None
 
 
@@ -209,11 +210,12 @@ def _programs(tried: Tried) -> Optional[Refusal]:
     """Each program, in the object's order; once more where its instructions are others beside the others'."""
     attempts, together = tried.attempts, tried.together
     for program in tried.programs:
-        if replaces(program) and not tried.rules.extensions:
+        skipped = program.rule is None and tried.rules.skips_unknown
+        if skipped or (replaces(program) and not tried.rules.extensions):
             continue
         record = attempts.object.programs[program.name].record
-        errno = record["errno"] or attempts.answers.get(program.name, "EINVAL")
-        if replaces(program) and program.section.endswith(program.target):
+        errno = record["errno"] or _by_itself(tried, attempts, program)
+        if replaces(program) and program.section.endswith(program.target) and not tried.rules.asks_anyway:
             why = "libbpf replaces no function of a program of the same object"
             return Refusal("attach-target-missing", "EINVAL", f"program {program.name!r}: {why}")
         beside = ""
@@ -223,6 +225,11 @@ def _programs(tried: Tried) -> Optional[Refusal]:
         if record["status"] != wire.PASSED:
             return Refusal(record["code"], errno, f"program {program.name!r}: {beside}{record['message']}")
     return None
+
+
+def _by_itself(tried: Tried, attempts: Attempts, program: ProgramSpec) -> str:
+    """Return the errno with which the loader refuses a program of which the kernel was not asked, "" for none."""
+    return attempts.answers.get(program.name, "EINVAL") if tried.rules.answers else ""
 
 
 def _differs(tried: Tried, program: ProgramSpec, together: RelocatedProgram) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from everykernel.load.rules import aya, ebpf_go, libbpf
 from everykernel.load.rules.rules import Rules
-from everykernel.object.contract import known
+from everykernel.object.strict import known
 
 RULES: dict[str, Rules] = {rules.name: rules for rules in (libbpf.RULES, ebpf_go.RULES, aya.RULES)}
 NAMES = tuple(RULES)

@@ -54,21 +54,23 @@ class ExternRules:
         settings: the settings that are no ``CONFIG_`` ones and known.
         unfit: returns why a setting's type cannot hold it, "" if it can, given the object's BTF and the extern; what
             is beyond this, every loader asks of the value.
+        together: whether a setting that is missing, weak or not, fails every program that reads any.
         flavours: whether ``___x`` at the end of a kernel function's name is left out when it is looked for.
         mismatch_missing: whether a weak kernel function of another prototype counts as missing; an error if not.
+        variable_mismatch_missing: whether a weak kernel variable of another type counts as missing; an error if not.
         kfunc_poison: what is called in place of a weak kernel function that is missing; 0: what tells by its number
             which one that was.
         modules: whether kernel functions, variables and targets are looked for in modules.
-        used_only: whether only the externs that programs use have to be there.
     """
 
     settings: frozenset[str] = frozenset({"LINUX_KERNEL_VERSION", "LINUX_HAS_SYSCALL_WRAPPER", "LINUX_HAS_BPF_COOKIE"})
     unfit: Callable[[Btf, Extern], str] = lambda btf, extern: ""
+    together: bool = False
     flavours: bool = True
     mismatch_missing: bool = True
+    variable_mismatch_missing: bool = False
     kfunc_poison: int = 0
     modules: bool = True
-    used_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,11 @@ class Rules:
         functions: returns the names by which a kprobe's function is looked for, in order, given the name that the
             section has and the prefix of the architecture's system calls (``__x64_``).
         foreign_order: whether an object of the other byte order opens, and only its programs are refused.
-        targets: the attach types that find what they attach to by BTF, beyond the section table's; those in
-            ``no_targets`` do not, though the table says so.
+        no_targets: the attach types that are loaded without what they attach to, though the section table says that
+            it is a type of the kernel's BTF.
+        asks_anyway: whether the kernel is asked about a program whose section names no target, or that is part of no
+            operations struct.
+        one_target: whether a target of which the kernel has several is refused.
         first: the steps of those in ``whole`` that are taken before any program is tried: what they refuse, no program
             survives.
         settable: the sizes of a map that a tool can set before it is created.
@@ -99,8 +104,10 @@ class Rules:
         remembers: whether the programs of an object share one memory of candidates.
         answers: whether the loader has an errno for what it refuses by itself.
         skips_unknown: whether programs of unknown sections are left out of the object as a whole.
-        btf_by_part: whether the kernel gets BTF made for each map and program, not the object's own.
-        btf_kept: kinds of BTF that are handed over though the kernel does not know them.
+        kept_kinds: features of BTF (`btf.sanitise`) that are handed over though the kernel does not know them: what
+            uses them is refused.
+        maps_arenas: whether an arena is mapped into memory when it is created, before programs use it.
+        keeps_symbols: whether a function whose first instruction is poisoned is still found by those that call it.
     """
 
     name: str
@@ -111,6 +118,8 @@ class Rules:
     functions: Callable[[str, str], tuple[str, ...]] = lambda name, prefix: (name,)
     foreign_order: bool = False
     no_targets: frozenset[str] = frozenset()
+    asks_anyway: bool = False
+    one_target: bool = False
     first: tuple[str, ...] = ()
     settable: frozenset[str] = frozenset({"max_entries", "key_size", "value_size"})
     untyped: frozenset[int] = UNTYPED
@@ -122,5 +131,6 @@ class Rules:
     remembers: bool = True
     answers: bool = True
     skips_unknown: bool = False
-    btf_by_part: bool = False
-    btf_kept: frozenset[str] = frozenset()
+    kept_kinds: frozenset[str] = frozenset()
+    maps_arenas: bool = True
+    keeps_symbols: bool = True

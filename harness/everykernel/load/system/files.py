@@ -59,6 +59,10 @@ class Files:
         """Make a folder."""
         os.mkdir(path)  # noqa: PTH102
 
+    def make_folders(self, path: str) -> None:
+        """Make a folder, and those that it is in, where they are missing."""
+        os.makedirs(path, exist_ok=True)  # noqa: PTH103
+
     def remove_folder(self, path: str) -> None:
         """Remove an empty folder."""
         os.rmdir(path)  # noqa: PTH106

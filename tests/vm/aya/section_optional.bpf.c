@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* A question mark is part of the name. */
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+SEC("?xdp") int one(void *ctx) { return 2; }
+
+char _license[] SEC("license") = "GPL";
