@@ -357,3 +357,14 @@ def test_names_are_shown_and_not_obeyed(
     shown = re.sub(r"\x1b\[[0-9;]*m|\n *", "", said.out + said.err)
     assert "a[/x][blink]b[link=c]" in shown
     assert "\\u202e" in shown
+
+
+def test_view_writes_one_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """A page of one BTF, or of two side by side, is written whole; without a place for it nothing is done."""
+    assert cli.main(["btf", "view", "old.btf", "--html", "one.html"]) == 0
+    assert cli.main(["btf", "view", "old.btf", "new.btf", "--html", "two.html"]) == 0
+    assert re.search(r"two.html: \d+ bytes", capsys.readouterr().err)
+    assert "<title>BTF of old.btf</title>" in Path("one.html").read_text()
+    assert "<title>BTF of old.btf and new.btf</title>" in Path("two.html").read_text()
+    assert cli.main(["btf", "view", "old.btf"]) == 2
+    assert "Missing option '--html'" in capsys.readouterr().err

@@ -90,7 +90,7 @@ def compare(old: Btf, new: Btf, name: str) -> list[Change]:
     for each in wanted:
         before, after = old.find(bare, each), new.find(bare, each)
         if before is not None and after is not None:
-            changes.extend(_changes(old, before, new, after))
+            changes.extend(between(old, before, new, after))
         elif before is not None and not (each in ("enum", "enum64") and _either_enum(new, bare)):
             changes.append(Change(title(old, before), "", "gone", title(old, before), ""))
         elif after is not None and not (each in ("enum", "enum64") and _either_enum(old, bare)):
@@ -125,7 +125,8 @@ def _size(btf: Btf, number: int) -> Optional[int]:
         return None
 
 
-def _changes(old: Btf, before: int, new: Btf, after: int) -> Iterator[Change]:
+def between(old: Btf, before: int, new: Btf, after: int) -> Iterator[Change]:
+    """Yield what changed from one type (a struct, union, enum, typedef or func) to another of its kind."""
     name = title(new, after)
     one, two = old.type(before), new.type(after)
     if isinstance(one, kinds.Struct) and isinstance(two, kinds.Struct):

@@ -5,7 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from everykernel.btf import kinds
 from everykernel.btf.naming import printable, title
@@ -33,6 +33,37 @@ def layout(btf: Btf, type_id: int) -> str:
     return "\n".join(_Renderer(btf).definition(type_id))
 
 
+class Row(NamedTuple):
+    """One line of a struct's or union's layout.
+
+    Attributes:
+        what: ``member``, ``open`` and ``close`` of an anonymous struct or union, ``hole``, or ``padding`` at the end.
+        depth: of anonymous structs in one another, 1 for what is in none.
+        text: the declaration in C without its end; "" of holes.
+        path: the names that lead to it, ``a.b`` where an anonymous struct's member has a name; "" of holes.
+        at: its place in the outermost struct, in bits.
+        bits: its width; 0 where it is not known (a flexible array).
+        bitfield: whether it is one.
+        type: the member's type id, 0 of holes.
+    """
+
+    what: str
+    depth: int
+    text: str
+    path: str
+    at: int
+    bits: int
+    bitfield: bool = False
+    type: int = 0
+
+
+def rows(btf: Btf, type_id: int) -> Iterator[Row]:
+    """Yield the layout of a struct or union, members of anonymous ones in it included."""
+    found = btf.type(type_id)
+    if isinstance(found, kinds.Struct):
+        yield from _Renderer(btf).rows(found, 0, 1, "")
+
+
 class _Renderer:
     """One rendering; ``left`` bounds what a hostile BTF can make of it."""
 
@@ -47,7 +78,7 @@ class _Renderer:
         found = self.btf.type(type_id)
         if isinstance(found, kinds.Struct):
             yield _note(f"{title(self.btf, type_id)} {{", f"size {found.size}")
-            yield from self._members(found, 0, 1)
+            yield from map(_line, self.rows(found, 0, 1, ""))
             yield "};"
         elif isinstance(found, kinds.Enum):
             sign = "signed" if found.signed else "unsigned"
@@ -79,17 +110,19 @@ class _Renderer:
         else:
             yield f"{self.declare(type_id)};"
 
-    def _members(self, found: kinds.Struct, start: int, depth: int) -> Iterator[str]:
-        """Yield the lines of a struct's members; ``start`` is the bit where the struct starts in the outermost one."""
-        pad = "    " * depth
+    def rows(self, found: kinds.Struct, start: int, depth: int, path: str) -> Iterator[Row]:
+        """Yield a struct's layout; ``start`` is the bit where it starts in the outermost one, ``path`` leads to it."""
         end = start  # the bit after the last member so far
         for member in found.members:
+            self.left -= 1
             at = start + member.bit_offset
             if found.kind == "struct" and at > end:
-                yield from _hole(pad, at - end)
+                yield Row("hole", depth, "", "", end, at - end)
             number = self.btf.resolve(member.type)
             inner = self.btf.type(number)
             bits = self._width(member)
+            name = printable(member.name)
+            whole = f"{path}.{name}".strip(".") if name else path
             if (
                 isinstance(inner, kinds.Struct)
                 and not inner.name
@@ -97,20 +130,18 @@ class _Renderer:
                 and depth < _MAX_DEPTH
                 and self.left > 0
             ):
-                yield f"{pad}{inner.kind} {{"
-                yield from self._members(inner, at, depth + 1)
-                yield _note(
-                    f"{pad}}}{' ' if member.name else ''}{printable(member.name)};", f"{at // 8:5} {inner.size:5}"
-                )
-            elif member.bit_size:
-                text = f"{pad}{self.declare(member.type, printable(member.name))}:{member.bit_size};"
-                yield _note(text, f"{at // 8:5}:{at % 8} {member.bit_size} bit{'s' if member.bit_size > 1 else ''}")
+                yield Row("open", depth, f"{inner.kind} {{", whole, at, 8 * inner.size, type=number)
+                yield from self.rows(inner, at, depth + 1, whole)
+                yield Row("close", depth, f"}} {name}".rstrip(), whole, at, 8 * inner.size, type=number)
             else:
-                yield _note(f"{pad}{self.declare(member.type, printable(member.name))};", f"{at // 8:5} {bits // 8:5}")
+                text = self.declare(member.type, name)
+                if member.bit_size:
+                    text += f":{member.bit_size}"
+                yield Row("member", depth, text, whole, at, bits, bool(member.bit_size), member.type)
             end = max(end, at + bits)
         rest = start + 8 * found.size - end
         if found.kind == "struct" and rest > 0 and found.members:
-            yield from _hole(pad, rest, "padding")
+            yield Row("padding", depth, "", "", end, rest)
 
     def _width(self, member: kinds.Member) -> int:
         """Return a member's width in bits; 0 where it is not known (a flexible array, a broken type)."""
@@ -163,11 +194,22 @@ def _attribute(found: kinds.Modifier | kinds.DeclTag, word: str) -> str:
     return f"__attribute__(({name}))" if found.attribute else f'__attribute__(({word}("{name}")))'
 
 
-def _hole(pad: str, bits: int, word: str = "hole") -> Iterator[str]:
-    if bits % 8:
-        yield f"{pad}/* {word}: {bits} bit{'s' if bits > 1 else ''} */"
-    else:
-        yield f"{pad}/* {word}: {bits // 8} byte{'s' if bits > 8 else ''} */"
+def _line(row: Row) -> str:
+    """Return a row of a layout as a line of C with its place in a comment."""
+    pad, place = "    " * row.depth, f"{row.at // 8:5}"
+    if row.what in ("hole", "padding"):
+        return f"{pad}/* {row.what}: {_amount(row.bits)} */"
+    if row.what == "open":
+        return pad + row.text
+    if row.bitfield:
+        return _note(f"{pad}{row.text};", f"{place}:{row.at % 8} {row.bits} bit{'s' if row.bits > 1 else ''}")
+    return _note(f"{pad}{row.text};", f"{place} {row.bits // 8:5}")
+
+
+def _amount(bits: int) -> str:
+    """Return a width in words: whole bytes, else bits."""
+    number, word = (bits, "bit") if bits % 8 else (bits // 8, "byte")
+    return f"{number} {word}{'s' if number > 1 else ''}"
 
 
 def _note(text: str, note: str) -> str:

@@ -93,6 +93,27 @@ def find(source: str, name: str, base: str, module: str) -> None:
 
 
 @btf.command()
+@click.argument("source", metavar="FILE|KERNEL")
+@click.argument("other", metavar="[FILE|KERNEL]", required=False)
+@click.option("--html", type=click.Path(path_type=Path), required=True, help="Where to write the page.")
+def view(source: str, other: str | None, html: Path) -> None:
+    """Write one HTML file in which the types are looked up: layouts with holes, what uses what, and is used by what.
+
+    With two, the types of both stand side by side, and what moved, is gone or is new is marked. The page needs no
+    network and no server: a browser opens it from where it lies.
+
+    Example: everykernel btf view 5.10 6.12 --html btf.html
+    """
+    from everykernel.report.btfview.page import page
+
+    names = [source, other] if other else [source]
+    text = page([(name, read_btf(name)) for name in names])
+    with cache.write_atomically(html) as file:
+        file.write(text.encode())
+    say.talk(f"{html}: {len(text)} bytes")
+
+
+@btf.command()
 @click.argument("objects", metavar="OBJ...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--btf", "source", metavar="FILE|KERNEL", required=True, help="The kernel's BTF.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Where to write the result.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -12,7 +13,8 @@ from everykernel.cli import choices, say
 from everykernel.cli.misreads import Looking
 from everykernel.cli.sources import read_objects
 from everykernel.errors import CaseError
-from everykernel.object import ObjectSpec
+from everykernel.object import ObjectSpec, assembly
+from everykernel.object.spec import INSN
 
 _WIDE = 1000  # characters in a line where there is no terminal to wrap for
 
@@ -21,10 +23,17 @@ _WIDE = 1000  # characters in a line where there is no terminal to wrap for
 @click.argument("objects", metavar="OBJ...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @choices.btf_sources
 @click.option("--format", "form", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
-def relocate(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | None, form: str) -> int:
+@click.option("--source", "with_source", is_flag=True, help="Show instructions and C beside the relocations.")
+def relocate(
+    objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | None, form: str, with_source: bool
+) -> int:
     """Show what each CO-RE relocation of OBJ comes to in each kernel; nothing is booted.
 
     OBJ is a compiled object, or a file that holds some: a program, a library (FILE:NAME is one of them).
+
+    With --source, the object's instructions stand below the C that they came from, and below each that is relocated
+    what each kernel makes of it (--format jsonl: each relocation has its instruction and place in C).
+
     Exit code 1 if one fails (libbpf would refuse the program); one that is poisoned is shown, and fails only if the
     program reaches it.
     """
@@ -35,13 +44,19 @@ def relocate(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str |
         looking = {source.label: Looking(spec, source) for source in found}
         columns = {s.label: list(relocations(spec, core.Target(s.btf), looking[s.label])) for s in found}
         misreads = {label: one.misreads for label, one in looking.items()}
-        failed |= any(r["outcome"] == core.FAILED for rows in columns.values() for r in rows)
+        failed |= any(r.row["outcome"] == core.FAILED for rows in columns.values() for r in rows)
+        title = spec.name if len(specs) > 1 else ""
         if form == "jsonl":
             for label, rows in columns.items():
-                for row in rows:
-                    say.data({"object": spec.name, "btf": label, **row, **_misread(row, misreads[label])})
+                for one in rows:
+                    place = _place(spec, one) if with_source else {}
+                    say.data(
+                        {"object": spec.name, "btf": label, **one.row, **_misread(one.row, misreads[label]), **place}
+                    )
+        elif with_source:
+            _print_source(spec, columns, misreads, title)
         else:
-            _print(columns, misreads, spec.name if len(specs) > 1 else "")
+            _print({label: [one.row for one in rows] for label, rows in columns.items()}, misreads, title)
     return CaseError.exit_code if failed else 0
 
 
@@ -49,6 +64,50 @@ def _misread(row: wire.Relocation, misreads: list[wire.Misread]) -> dict[str, st
     """Return what a kernel has where a relocated access takes it for something else."""
     found = [m["kernel"] for m in misreads if row["kind"] == "byte_off" and m["access"] == row["access"]]
     return {"misread": found[0]} if found else {}
+
+
+def _place(spec: ObjectSpec, found: Found) -> dict[str, object]:
+    """Return where a relocation's instruction stands: its text before, and the line of C."""
+    from everykernel.report.listing import Sources
+
+    function, insn = found.applied.function, found.applied.insn
+    line = next(assembly.disassemble(function.code[insn * INSN :], spec.byteorder), None)
+    place = Sources(spec).at(function, insn)
+    return {
+        "text": line.text if line is not None else assembly.UNKNOWN,
+        "file": place.file if place is not None else "",
+        "line": place.line if place is not None else 0,
+        "source": place.source if place is not None else "",
+    }
+
+
+def _print_source(
+    spec: ObjectSpec, columns: dict[str, list[Found]], misreads: dict[str, list[wire.Misread]], title: str
+) -> None:
+    from everykernel.report import listing, screen
+    from everykernel.report import misreads as of_misreads
+    from everykernel.report.relocations import Answer, Ask
+
+    records: dict[tuple[str, int], listing.Record] = {}
+    by_place: dict[listing.Where, list[listing.Record]] = {}
+    for label, rows in columns.items():
+        for one in rows:
+            function, insn, fixup = one.applied
+            record = records.get((function.section, fixup.index))
+            if record is None:
+                record = listing.Record(Ask(fixup.kind, fixup.access), fixup.local)
+                records[function.section, fixup.index] = record
+                by_place.setdefault(listing.Where(function.name, insn), []).append(record)
+            record.answers[label] = Answer(fixup.outcome, fixup.target, fixup.mem_size, fixup.message)
+            if one.guarded:
+                record.guarded.add(label)
+    out = screen.Screen(soft_wrap=True)
+    if title:
+        out.print(screen.text(title, "bold underline"))
+    for line in listing.listing(spec, by_place, list(columns)):
+        out.print(line)
+    for told in of_misreads.of_object(misreads.items()):
+        out.print(screen.text(f"≠ {told}", "yellow"))
 
 
 def _print(columns: dict[str, list[wire.Relocation]], misreads: dict[str, list[wire.Misread]], title: str) -> None:
@@ -72,7 +131,15 @@ def _print(columns: dict[str, list[wire.Relocation]], misreads: dict[str, list[w
         out.print(screen.text(f"≠ {line}", "yellow"))
 
 
-def relocations(spec: ObjectSpec, target: core.Target, looking: Looking) -> Iterator[wire.Relocation]:
+class Found(NamedTuple):
+    """One relocation as it comes out for the first program of it; ``guarded``: no path of any program leads there."""
+
+    applied: core.Applied
+    row: wire.Relocation
+    guarded: bool
+
+
+def relocations(spec: ObjectSpec, target: core.Target, looking: Looking) -> Iterator[Found]:
     """Yield an object's relocations in the order of its records, as they come out for the first program of each.
 
     ``looking`` sees each program relocated.
@@ -80,11 +147,17 @@ def relocations(spec: ObjectSpec, target: core.Target, looking: Looking) -> Iter
     if spec.btf is None:
         return
     session = core.Session(spec.btf, target)
-    found: dict[tuple[str, int], wire.Relocation] = {}
+    found: dict[tuple[str, int], core.Applied] = {}
+    reached: set[tuple[str, int]] = set()
     for program in spec.programs:
         relocated = core.relocate_program(spec, program, session)
         looking.add(program, relocated)
+        dead = looking.dead(program, relocated)
         for applied in relocated.applied:
-            found.setdefault((applied.function.section, applied.fixup.index), applied.describe())
+            found.setdefault((applied.function.section, applied.fixup.index), applied)
+            if (applied.function.name, applied.insn) not in dead:
+                reached.add((applied.function.name, applied.insn))
     for section in spec.core_sections:
-        yield from (found[key] for key in sorted(key for key in found if key[0] == section))
+        for key in sorted(key for key in found if key[0] == section):
+            one = found[key]
+            yield Found(one, one.describe(), (one.function.name, one.insn) not in reached)

@@ -1,0 +1,58 @@
+"""The page: one HTML file without anything from elsewhere.
+
+The types travel as compressed JSON in a block that no browser runs, and reach the document as text alone; a policy in
+the head allows this file's own script and style, by their hashes, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from everykernel.btf import Btf
+from everykernel.escaping import printable
+from everykernel.report.btfview import compare, model
+
+_HERE = Path(__file__).parent
+
+
+def contents(kernels: Sequence[tuple[str, Btf]]) -> dict[str, Any]:
+    """Return what the page holds of one or two kernels, given by label and BTF."""
+    every = [model.entries(btf) for _, btf in kernels]
+    found: dict[str, Any] = {
+        "kernels": [printable(label) for label, _ in kernels],
+        "types": [[entry.data() for entry in entries] for entries in every],
+        "pairs": [],
+    }
+    if len(kernels) == 2:
+        (_, old), (_, new) = kernels
+        found["pairs"] = compare.pairs(old, every[0], new, every[1])
+    return found
+
+
+def page(kernels: Sequence[tuple[str, Btf]]) -> str:
+    """Return the HTML of one or two kernels."""
+    text = json.dumps(contents(kernels), separators=(",", ":"))
+    data = base64.b64encode(zlib.compress(text.encode("ascii"))).decode("ascii")
+    script, style = ((_HERE / name).read_text() for name in ("script.js", "style.css"))
+    parts = {
+        "TITLE": html.escape("BTF of " + " and ".join(printable(label) for label, _ in kernels)),
+        "STYLE-HASH": _hash(style),
+        "SCRIPT-HASH": _hash(script),
+        "STYLE": style,
+        "SCRIPT": script,
+        "DATA": data,
+    }
+    return re.sub("@([A-Z-]+)@", lambda name: parts[name[1]], (_HERE / "page.html").read_text())
+
+
+def _hash(text: str) -> str:
+    """Return the source of a policy that allows exactly this text (Content Security Policy, hash-source)."""
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") + "'"
