@@ -73,10 +73,10 @@ def step(text: str) -> None:
     print(f"==> {text}", flush=True)
 
 
-def run(*argv: str | Path, env: dict[str, str] | None = None) -> None:
+def run(*argv: str | Path, env: dict[str, str] | None = None, folder: Path = ROOT) -> None:
     """Run a command; raise BootstrapError where it fails."""
     words = [str(word) for word in argv]
-    code = subprocess.run(words, cwd=ROOT, env={**os.environ, **(env or {})}).returncode
+    code = subprocess.run(words, cwd=folder, env={**os.environ, **(env or {})}).returncode
     if code:
         raise BootstrapError(f"`{' '.join(words)}` ended with exit code {code}")
 
@@ -108,6 +108,19 @@ def install_packages() -> None:
     run(*root, *env, "apt-get", "install", "-q", "-y", "--no-install-recommends", *packages)
 
 
+def install_rust() -> None:
+    """Install the Rust that builds the adapter of aya, beside what is there: its rust-toolchain.toml says which.
+
+    Without rustup, the tests that need it fail, and say so.
+    """
+    rustup = shutil.which("rustup")
+    if rustup is None:
+        step("no rustup: the tests that build Rust programs will say what they need")
+        return
+    step("installing the Rust toolchain of the aya adapter, if it is not there")
+    run(rustup, "toolchain", "install", folder=ROOT / "harness/everykernel/loaders/aya")
+
+
 def make_venv() -> None:
     """Make .venv with the project (editable) and its development tools; again when pyproject.toml changed."""
     stamp = VENV / "bootstrap.stamp"
@@ -131,6 +144,8 @@ def main(arguments: list[str]) -> int:
     try:
         install_packages()
         make_venv()
+        if arguments:
+            install_rust()
     except BootstrapError as e:
         print(f"bootstrap: {e}", file=sys.stderr)
         return 4
