@@ -97,6 +97,13 @@ def test_one_block_a_cause() -> None:
     assert sum(line.startswith("  again: ") for line in every) == 10
 
 
+def test_what_to_do_is_not_cut_off() -> None:
+    """A sentence that is too long loses its middle, not the remedy in brackets behind it."""
+    why = f"the kernel refuses a ringbuf {'of so many entries ' * 12}[ebpf-go takes it: --rules ebpf-go]"
+    lines = shown([cell("a.o", "6.1", ("p", "map-create-failed", why))])
+    assert any(line.endswith("… [ebpf-go takes it: --rules ebpf-go] (1 cell)") for line in lines)
+
+
 def test_every_cell_is_named() -> None:
     """However many reasons of one kind there are, each cell that did not pass is under its cause."""
     results = [cell(f"object-{n}.o", "6.1", ("p", "kfunc-missing", f"no function 'f{n}'")) for n in range(30)]

@@ -24,6 +24,7 @@ _NAMED, _PROGRAMS = 40, 2  # rows and programs that are named in a line
 _LINES = 3  # of a log or console that are shown
 _LOOKED_AT = 100  # lines of a log from its end
 _TOLD = 36  # characters of what is said that a line has at least, where its like stands above
+_REMEDY = 3  # what part of a text that is cut its remedy may take
 _WIDTH = 100  # characters of a line, where nobody says how wide the screen is
 _KEPT = 1000  # characters of what is said that are compared
 
@@ -205,8 +206,12 @@ def shape(text: str) -> str:
 
 
 def _brief(text: str, most: int) -> str:
-    """Return a text in ``most`` characters at most: the whole is in results.json."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """Return a text in ``most`` characters at most, what to do in brackets at its end among them if that is short."""
+    if len(text) <= most:
+        return text
+    end = text[text.rfind(" [") :] if text.endswith("]") and " [" in text else ""
+    end = end if len(end) <= most // _REMEDY else ""
+    return f"{text[: most - 1 - len(end)]}…{end}"
 
 
 def _logs(result: CaseResult) -> dict[tuple[str, str], str]:
