@@ -19,7 +19,12 @@ from everykernel.images import agent
 def test_what_is_inside() -> None:
     """The travelling modules and pyelftools, with an entry for Python."""
     names = zipfile.ZipFile(io.BytesIO(images.agent_zipapp())).namelist()
-    assert {"__main__.py", "everykernel/wire.py", "everykernel/guest/agent.py", "elftools/elf/elffile.py"} <= set(names)
+    assert {
+        "__main__.py",
+        "everykernel/wire/__init__.py",
+        "everykernel/guest/agent.py",
+        "elftools/elf/elffile.py",
+    } <= set(names)
     assert not any(name.startswith(("everykernel/machine", "everykernel/kernels")) for name in names)
     assert not any("__pycache__" in name for name in names)
 

@@ -23,7 +23,7 @@ TRAVELLING = (
     "errors.py",
     "escaping.py",
     "reasons.py",
-    "wire.py",
+    "wire",
     "btf",
     "core",
     "guest",
