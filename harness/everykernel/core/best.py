@@ -12,10 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import kinds
-from everykernel.btf.index import essential
-from everykernel.btf.naming import title
 from everykernel.core import relokinds, values
-from everykernel.core.candidates import Candidate
+from everykernel.core.candidates import Candidate, stem_of
 from everykernel.core.fixup import FAILED, PATCHED, POISONED, Fixup
 from everykernel.core.match import Miss, match
 from everykernel.core.patch import Change, immediate, patch
@@ -82,15 +80,12 @@ def _candidates(session: Session, number: int) -> tuple[Candidate, ...]:
     target = session.target
     if target.vmlinux is None:
         raise Refused("there is no BTF to relocate against", "btf-missing", "ESRCH")
-    name = session.local.type(number).name
-    if not name:
-        why = f"a relocation needs a named type: {title(session.local, number)} cannot be searched for"
-        raise Refused(why, errno="EOPNOTSUPP")
-    found = session.named.get(name)
+    stem = stem_of(session.local, number)
+    found = session.named.get(stem)
     if found is None:
         types = (target.vmlinux, *target.modules)
-        found = tuple(Candidate(btf, n) for btf in types for n in btf.own_candidates(essential(name)))
-        session.named[name] = found
+        found = tuple(Candidate(btf, n) for btf in types for n in btf.own_candidates(stem))
+        session.named[stem] = found
     return found
 
 

@@ -59,11 +59,7 @@ class Target:
 
         ``modules``: whether modules are searched where vmlinux has none.
         """
-        name = local.type(number).name
-        if not name:
-            why = f"a relocation needs a named type: {title(local, number)} cannot be searched for"
-            raise Refused(why, errno="EOPNOTSUPP")
-        stem, kind = essential(name), local.kind(number)
+        stem, kind = stem_of(local, number), local.kind(number)
         found = self._found.get((stem, kind, modules))
         if found is None:
             found = _named(self.vmlinux, stem, kind) if self.vmlinux is not None else ()
@@ -71,6 +67,15 @@ class Target:
                 found = tuple(c for module in self.modules for c in _named(module, stem, kind))
             self._found[stem, kind, modules] = found
         return found
+
+
+def stem_of(local: Btf, number: int) -> str:
+    """Return the name by which a local type's candidates are found, less its flavour; raise Refused if it has none."""
+    name = local.type(number).name
+    if not name:
+        why = f"a relocation needs a named type: {title(local, number)} cannot be searched for"
+        raise Refused(why, errno="EOPNOTSUPP")
+    return essential(name)
 
 
 def _named(btf: Btf, name: str, kind: int) -> tuple[Candidate, ...]:

@@ -48,7 +48,7 @@ class Session:
         self.narrowed = False
         self._resolved: dict[tuple[int, str, int, tuple[Candidate, ...]], _Resolved] = {}
         self._titles: dict[int, str] = {}
-        self.named: dict[str, tuple[Candidate, ...]] = {}  # every type of a name (best.py)
+        self.named: dict[str, tuple[Candidate, ...]] = {}  # every type of a name, less its flavour (best.py)
         self._specs: dict[tuple[int, str, int], tuple[Optional[Spec], str, Optional[Refused]]] = {}
 
     def title(self, number: int) -> str:
