@@ -15,11 +15,15 @@ from everykernel.object.maps import MAP_TYPES
 from everykernel.object.sections import PROGRAM_TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from everykernel.load.system.door import System
+
+    _Describe = Callable[[int, int], Optional[wire.Appeared]]
 
 _LIMIT = 4096  # programs, and maps, that are kept account of
 # Offsets in struct bpf_prog_info and bpf_map_info (include/uapi/linux/bpf.h).
-_NAME_OF_PROGRAM, _RUNS, _VERIFIED, _NAME_OF_MAP = 64, 200, 216, 24
+_NAME_OF_PROGRAM, _RUNS, _NAME_OF_MAP = 64, 200, 24
 
 
 class Inventory:
@@ -57,13 +61,13 @@ class Inventory:
         one = self.programs.get(number)
         return (one["name"], one["type"]) if one is not None else ("", "")
 
-    def _describe(self, found: dict[int, wire.Appeared], number: int, opened: int, describe: object) -> None:
+    def _describe(self, found: dict[int, wire.Appeared], number: int, opened: int, describe: _Describe) -> None:
         try:
             fd = self._system.bpf(opened, abi.words(number, 0, 0))
         except OSError:  # freed meanwhile
             return
         try:
-            told = describe(number, fd)  # type: ignore[operator]
+            told = describe(number, fd)
             if told is not None:
                 found[number] = told
         finally:
@@ -78,7 +82,7 @@ class Inventory:
             "id": number,
             "name": _name(found, _NAME_OF_PROGRAM),
             "type": PROGRAM_TYPES[type_] if type_ < len(PROGRAM_TYPES) else str(type_),
-            "verified_insns": self._system.unpack("I", found, _VERIFIED)[0] if len(found) >= _VERIFIED + 4 else None,
+            "verified_insns": program.verified(self._system, found),
             "runs": self._system.unpack("Q", found, _RUNS)[0] if len(found) >= _RUNS + 8 else None,
             "left": True,
         }

@@ -22,7 +22,11 @@ _BTF_ID_AT, _VERIFIED_AT = 128, 216
 
 def verified_instructions(system: System, fd: int) -> Optional[int]:
     """Return how many instructions the verifier processed for a program, where the kernel tells (v5.16)."""
-    found = info(system, fd)
+    return verified(system, info(system, fd))
+
+
+def verified(system: System, found: bytes) -> Optional[int]:
+    """Return what `verified_instructions` does, of what `info` returned."""
     return system.unpack("I", found, _VERIFIED_AT)[0] if len(found) >= _VERIFIED_AT + 4 else None
 
 
