@@ -67,10 +67,11 @@ def exec_command(
     """
     board = Board()
     found = columns(choices.specs(kernel_list), progress=board)
-    files, program = _files(binary, whole, push, commands.variables(env))
+    environment = dict(commands.variables(env))
+    files, program = _files(binary, whole, push, environment)
     spec = MachineSpec(cpus=cpus, memory=memory if memory is not None else largest(2 * files.bytes))
     campaign = Campaign(found, machine.Machines(accel, timeout, board), width=1, board=board, timeout=timeout)
-    runner = _Runner(files, [program, *arguments], dict(commands.variables(env)), named=len(found) > 1)
+    runner = _Runner(files, [program, *arguments], environment, named=len(found) > 1)
     with closing(campaign):
         coming: dict[str, Future[Guest]] = {}
         codes = []
@@ -82,11 +83,10 @@ def exec_command(
     return max(codes)
 
 
-def _files(binary: str, whole: bool, pushed: tuple[str, ...], env: list[tuple[str, str]]) -> tuple[Tree, str]:
+def _files(binary: str, whole: bool, pushed: tuple[str, ...], env: dict[str, str]) -> tuple[Tree, str]:
     """Return what travels, and what the guest is to start."""
-    folders = dict(env).get("LD_LIBRARY_PATH", "")
     here = Path.cwd()
-    files = Tree(Libraries(folders=[part for part in folders.split(":") if part]), files=_FILES, size=_FOLDER)
+    files = Tree(Libraries.searched(env), files=_FILES, size=_FOLDER)
     if whole:
         files.add(here, str(here), remedy="--no-tree, and --push testdata:" + str(here / "testdata"))
     files.files, files.size = tree.FILES, tree.SIZE

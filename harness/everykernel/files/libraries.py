@@ -8,7 +8,7 @@ machine.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -66,6 +66,11 @@ class Libraries:
     root: Path = Path("/")
     folders: Sequence[str] = ()
     _cache: dict[str, list[str]] | None = field(default=None, repr=False)
+
+    @classmethod
+    def searched(cls, environment: Mapping[str, str]) -> Libraries:
+        """Return what finds the host's libraries for a program with an environment."""
+        return cls(folders=[part for part in environment.get("LD_LIBRARY_PATH", "").split(":") if part])
 
     def of(self, source: Path, path: str) -> list[Found]:
         """Return all that a program needs to start, its interpreter first; nothing for one that is static.

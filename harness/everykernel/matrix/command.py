@@ -61,8 +61,7 @@ class Command:
 
         Raises UsageError for what is not there, or is for another machine.
         """
-        path = dict(self.env).get("LD_LIBRARY_PATH", "")
-        found = Tree(Libraries(folders=[part for part in path.split(":") if part]))
+        found = Tree(Libraries.searched(dict(self.env)))
         for text in self.push:
             source, target = tree.parse(_for(text, arch), self.folder)
             found.add(source, target, remedy="push less")

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from everykernel.architectures import Architecture
 from everykernel.errors import EverykernelError
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix import footprint
@@ -54,7 +55,7 @@ class Sizing:
         here = footprint.available(_MEMINFO.read_text(encoding="ascii"))
         self.ceiling = ceiling if ceiling is not None else min(here, footprint.CEILING)
         self._why = "memory-ceiling" if ceiling is not None or here >= footprint.CEILING else "this host has no more"
-        self._needs: dict[tuple[str, str, str, int], int] = {}
+        self._needs: dict[tuple[str, str, str, str], int] = {}
         self._lock = threading.Lock()
 
     def grant(self, case: Case, column: Column) -> Granted:
@@ -93,18 +94,24 @@ class Sizing:
             result["message"] = f"{result.get('message', '')}; {limit}"
 
     def _need(self, case: Case, column: Column) -> int:
-        """Return what an object's maps take, worked out once for each object and number of CPUs."""
+        """Return what a case takes, worked out once for each object or command, architecture and number of CPUs."""
         assert column.resolved is not None
         try:
             arch = column.resolved.arch
-            if case.command is not None:
-                return 2 * case.command.tree(arch).bytes  # a guest's files take up to half its memory
-            key = (case.object_shown(arch), str(case.beside), str(case.contract), case.machine.cpus)
+            what = str(case.command or case.contract)
+            key = (case.object_shown(arch), str(case.beside), what, f"{arch.name} {case.machine.cpus}")
             with self._lock:
                 if key not in self._needs:
-                    objects = dict([case.object_data(arch)]) | case.beside_data(arch)
-                    contract, cpus = dict(case.contract), case.machine.cpus
-                    self._needs[key] = sum(footprint.need(d, n, contract, cpus) for n, d in objects.items())
+                    self._needs[key] = _need(case, arch)
                 return self._needs[key]
         except (EverykernelError, OSError):
             return 0  # the cell itself says so
+
+
+def _need(case: Case, arch: Architecture) -> int:
+    """Return the bytes that a case's objects take with their maps, or a command with its files."""
+    if case.command is not None:
+        return 2 * case.command.tree(arch).bytes  # a guest's files take up to half its memory
+    objects = dict([case.object_data(arch)]) | case.beside_data(arch)
+    contract, cpus = dict(case.contract), case.machine.cpus
+    return sum(footprint.need(data, name, contract, cpus) for name, data in objects.items())
