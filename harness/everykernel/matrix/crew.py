@@ -15,14 +15,15 @@ from everykernel.matrix.plan import Column
 from everykernel.matrix.records import LoaderRecord
 
 
-def wanted(cases: Sequence[Case], asked: str | None) -> list[Wanted]:
+def wanted(cases: Sequence[Case], asked: str | None, option: str = "--loader") -> list[Wanted]:
     """Return the loaders that a run needs: those of its command line, else those of its cases, else our own.
 
-    Raises UsageError for what is no loader.
+    Raises UsageError for what is no loader, and says that ``option`` named it.
     """
     if asked is not None:
-        return adapter.parse(asked)
-    return adapter.parse(",".join(dict.fromkeys(name for case in cases for name in case.loaders or (OWN,))) or OWN)
+        return adapter.parse(asked, option)
+    names = dict.fromkeys(name for case in cases for name in case.loaders or (OWN,))
+    return adapter.parse(",".join(names) or OWN, option)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,12 @@ class Crew:
 
 def fits(case: Case, column: Column) -> bool:
     """Return whether a case's loader runs on a kernel: adapters are programs for one architecture."""
-    return case.adapter is None or column.resolved is None or column.resolved.arch.name in ARCHES
+    return case.adapter is None or runs_on(column)
+
+
+def runs_on(column: Column) -> bool:
+    """Return whether adapters run on a kernel, as far as it is known."""
+    return column.resolved is None or column.resolved.arch.name in ARCHES
 
 
 def again(case: Case, option: str = "--loader") -> str:

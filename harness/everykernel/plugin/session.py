@@ -220,10 +220,9 @@ class KernelSession:
 
     def wanted(self, case: Case) -> list[Wanted]:
         """Return who is to load a case: the user's choice, else the case's own; raise UsageError for no loader."""
-        from everykernel.loaders.adapter import parse
-        from everykernel.loaders.names import OWN
+        from everykernel.matrix import crew
 
-        return parse(self.settings.loaders or ",".join(case.loaders) or OWN, "--kernel-loader")
+        return crew.wanted([case], self.settings.loaders or None, "--kernel-loader")
 
     def adapter(self, wanted: Wanted) -> Adapter | None:
         """Return a loader, ready, made once; None for our own."""
@@ -278,9 +277,9 @@ class KernelSession:
     def _misfit(self, spec: str) -> str:
         """Return why no adapter runs on a kernel, "" where they do."""
         from everykernel.loaders.names import ARCHES
+        from everykernel.matrix import crew
 
-        resolved = self.campaign.column(spec).resolved
-        fits = resolved is None or resolved.arch.name in ARCHES
+        fits = crew.runs_on(self.campaign.column(spec))
         return "" if fits else f"kernel {spec}: adapters of real loaders run on {', '.join(ARCHES)} alone"
 
     def _ended(self, item: CellItem, future: Future[CellReport]) -> None:
