@@ -25,7 +25,7 @@ _LINES = 3  # of a log or console that are shown
 _LOOKED_AT = 100  # lines of a log from its end
 _TOLD = 36  # characters of what is said that a line has at least, where its like stands above
 _REMEDY = 3  # what part of a text that is cut its remedy may take
-_WIDTH = 100  # characters of a line, where nobody says how wide the screen is
+WIDTH = 100  # characters of a line, where the screen is narrower, or nobody says how wide it is
 _KEPT = 1000  # characters of what is said that are compared
 
 # An errno that says no more than that the verifier had its reasons.
@@ -115,7 +115,7 @@ def find(results: Sequence[CaseResult], reports: Sequence[CellReport] = ()) -> l
 
 
 def lines(
-    found: Sequence[Cause], labels: Mapping[str, str], kernels: Sequence[str], width: int = _WIDTH
+    found: Sequence[Cause], labels: Mapping[str, str], kernels: Sequence[str], width: int = WIDTH
 ) -> list[list[str]]:
     """Return a block of printable lines for each cause, the first of which says most.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from everykernel import wire
 from everykernel.loaders.names import OWN
-from everykernel.machine.spec import MachineSpec
+from everykernel.matrix import footprint
 from everykernel.matrix.records import CaseResult
 from everykernel.report import causes
 
@@ -56,7 +56,8 @@ def _of_cell(result: CaseResult) -> Iterator[str]:
         if made.get("note"):
             yield from _worth(f"map {made.get('name')!r}: {made['note']}")
     granted, asked = result.get("granted", {}).get("memory", 0), result.get("machine", {}).get("memory")
-    usual = MachineSpec.memory if result.get("loader", OWN) == OWN else 2 * MachineSpec.memory  # footprint.LIBRARY
+    beside = 0 if result.get("loader", OWN) == OWN else footprint.LIBRARY
+    usual = footprint.fitting(beside, footprint.CEILING)
     told = any(re.search(rf"\b{granted}\b", note) for note in result.get("notes", []))  # by what chose the size
     if granted > (asked or usual) and not told:
         yield f"its guest was given {granted} MiB of memory"

@@ -28,7 +28,6 @@ _LEGEND = (
 )  # fmt: skip
 _NARROW, _WIDE = 24, 48  # characters of a row's name: less are shown where columns would not fit, never more
 _PADDING = 3  # between columns
-_SCREEN = 100  # characters of a line of the reasons, where the terminal is narrower or there is none
 
 
 def show(
@@ -62,7 +61,7 @@ def show_failures(
         _, names = _names(drawn, console.width)
         specs = [kernel["spec"] for kernel in drawn.kernels]
         why = causes.find(results, reports)
-        found = causes.lines(why, names, specs, max(_SCREEN, console.width))
+        found = causes.lines(why, names, specs, max(causes.WIDTH, console.width))
         if command := causes.again(why):
             found.append([f"again, one cell (-v shows how for each): {command}"])
     for number, (first, *rest) in enumerate(found):
