@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
 from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CaseResult, CellReport, LoaderRecord
+from everykernel.matrix.records import CaseResult, CellReport, KernelRecord, LoaderRecord, RunRecord
 from everykernel.matrix.results import Journal, identify
 from everykernel.matrix.sizing import Sizing
 from everykernel.report import disagreements, screen, terminal
@@ -129,18 +129,9 @@ def run(
     identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
     if found.records:
         identity["loaders"] = found.records
-    writers: list[Writer] = []
-    report = ReportFolder(folder, identity, known) if folder is not None else None
-    if report is not None:
-        writers.append(report.add)
-    journal = Journal(json_file, identity, known) if json_file is not None else None
-    if journal is not None:
-        writers.append(lambda cell: journal.add(cell["result"], cell["kernel"]))
-    ledger = Ledger(known, writers)
-    machines = machine.Machines(accel, timeout, board)
     campaign = Campaign(
         columns,
-        machines,
+        machine.Machines(accel, timeout, board),
         width=slots.cores(),
         slot=slots.slot,
         board=board,
@@ -148,23 +139,41 @@ def run(
         btf=supplies,
         sizing=sizing,
     )
-    cells = _Cells(campaign, ledger, btf)
+    with _recorded(json_file, folder, identity, known) as ledger:
+        cells = _Cells(campaign, ledger, btf)
+        try:
+            with closing(campaign):
+                cells.schedule(cases)
+                cells.watch(talk)
+        except KeyboardInterrupt as e:
+            cells.take(future for future in cells.futures if future.done())
+            raise KeyboardInterrupt(ledger.tally()) from e
+    _show(ledger, cells.reports(), campaign, verbose, found.records)
+    if missing := ledger.missing():
+        raise lost(missing)
+    return exit_code(ledger.results)
+
+
+@contextmanager
+def _recorded(
+    json_file: Path | None, folder: Path | None, identity: RunRecord, kernels: list[KernelRecord]
+) -> Iterator[Ledger]:
+    """Yield the ledger of a run, which writes what was asked for; in the end, files and report are closed."""
+    writers: list[Writer] = []
+    report = ReportFolder(folder, identity, kernels) if folder is not None else None
+    if report is not None:
+        writers.append(report.add)
+    journal = Journal(json_file, identity, kernels) if json_file is not None else None
+    if journal is not None:
+        writers.append(lambda cell: journal.add(cell["result"], cell["kernel"]))
+    ledger = Ledger(kernels, writers)
     try:
-        with closing(campaign):
-            cells.schedule(cases)
-            cells.watch(talk)
-    except KeyboardInterrupt as e:
-        cells.take(future for future in cells.futures if future.done())
-        raise KeyboardInterrupt(ledger.tally()) from e
+        yield ledger
     finally:
         if report is not None:
             report.close(ledger.results, ledger.kernels)
         if journal is not None:
             journal.close()
-    _show(ledger, cells.reports(), campaign, verbose, found.records)
-    if missing := ledger.missing():
-        raise lost(missing)
-    return exit_code(ledger.results)
 
 
 class _Cells:

@@ -62,74 +62,96 @@ class Settings:
 def add(parser: pytest.Parser) -> None:
     """Declare options and ini keys. No option has a default here, so that one that was given can be told."""
     group = parser.getgroup("everykernel", "tests on many kernels (everykernel)")
+    _add_guests(group)
+    _add_verdicts(group)
+    parser.addini("kernel_loader", "who loads cases and objects (--kernel-loader)", type="args", default=[])
+    parser.addini("kernel_rules", "the loader whose rules decide (--kernel-rules)", default="")
+    parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
+    parser.addini("kernel_objects", "globs of .bpf.o files to collect from test folders", type="args", default=[])
 
-    def option(name: str, **attributes: Any) -> None:
-        group.addoption(name, **attributes)
-        if old := _OLD.get(name):
-            destination = name.removeprefix("--").replace("-", "_")
-            group.addoption(old, **{**attributes, "dest": destination, "help": argparse.SUPPRESS})
 
-    option(
+def _option(group: pytest.OptionGroup, name: str, **attributes: Any) -> None:
+    """Declare an option, and the hidden one that it was called before."""
+    group.addoption(name, **attributes)
+    if old := _OLD.get(name):
+        destination = name.removeprefix("--").replace("-", "_")
+        group.addoption(old, **{**attributes, "dest": destination, "help": argparse.SUPPRESS})
+
+
+def _add_guests(group: pytest.OptionGroup) -> None:
+    """Declare which kernels there are, and what their guests are."""
+    _option(
+        group,
         "--kernels",
         metavar="LIST",
         help="kernels to test on, separated by commas: 5.10,6.1,6.12,6.1/i386 (also EVERYKERNEL_KERNELS)",
     )
-    option("--kernel-accel", choices=("auto", "kvm", "tcg"), help="accelerator of the guests (default: auto)")
-    option(
+    _option(group, "--kernel-accel", choices=("auto", "kvm", "tcg"), help="accelerator of the guests (default: auto)")
+    _option(
+        group,
         "--kernel-timeout",
         type=_seconds,
         metavar="SECONDS",
         help="how long a guest may take to answer a request that has no deadline of its own (default: 60)",
     )
-    option(
+    _option(
+        group,
+        "--kernel-memory",
+        type=_mebibytes,
+        metavar="MIB",
+        help="memory of each guest, where a case or a marker does not ask for some (default: what its maps take)",
+    )
+    _option(
+        group,
+        "--kernel-memory-ceiling",
+        type=_mebibytes,
+        metavar="MIB",
+        help="the largest guest where no memory is asked for (default: 4096, less where this host has less)",
+    )
+    _option(
+        group,
+        "--kernel-keep",
+        action="store_true",
+        help="open a shell in the guest of a failure, before it is thrown away",
+    )
+
+
+def _add_verdicts(group: pytest.OptionGroup) -> None:
+    """Declare what decides verdicts, and where they are told."""
+    _option(
+        group,
         "--kernel-btf",
         action="append",
         metavar="[SPEC=]PATH",
         help="BTF to relocate against on kernels that have none (on SPEC only: 6.1/i386=PATH): raw, in ELF, or "
         "a folder with RELEASE.btf or DISTRIBUTION/VERSION/ARCH/RELEASE.btf.tar.xz; may be repeated",
     )
-    option(
+    _option(
+        group,
         "--kernel-report",
         type=Path,
         metavar="DIR",
         help="write results.json, matrix.md, and console, verifier logs and relocations of each cell to DIR",
     )
-    option(
+    _option(
+        group,
         "--kernel-missing",
         choices=("fail", "skip"),
         help="what to do about a kernel that no source serves: stop before anything boots (default), or run the rest",
-    )
-    option(
-        "--kernel-memory",
-        type=_mebibytes,
-        metavar="MIB",
-        help="memory of each guest, where a case or a marker does not ask for some (default: what its maps take)",
-    )
-    option(
-        "--kernel-memory-ceiling",
-        type=_mebibytes,
-        metavar="MIB",
-        help="the largest guest where no memory is asked for (default: 4096, less where this host has less)",
-    )
-    option(
-        "--kernel-keep", action="store_true", help="open a shell in the guest of a failure, before it is thrown away"
     )
     group.addoption(
         "--kernel-strict-reads",
         action="store_true",
         help="fail what loads and reads other bytes than its author meant (≠)",
     )
-    option("--kernel-rules", choices=NAMES, help="the loader whose rules decide, where a case does not say")
-    option(
+    _option(group, "--kernel-rules", choices=NAMES, help="the loader whose rules decide, where a case does not say")
+    _option(
+        group,
         "--kernel-loader",
         metavar="LIST",
         help="who loads cases and objects, separated by commas: own (default), libbpf, ebpf-go, aya, or NAME=PATH of "
         "an adapter of your own; each has a fresh kernel for each",
     )
-    parser.addini("kernel_loader", "who loads cases and objects (--kernel-loader)", type="args", default=[])
-    parser.addini("kernel_rules", "the loader whose rules decide (--kernel-rules)", default="")
-    parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
-    parser.addini("kernel_objects", "globs of .bpf.o files to collect from test folders", type="args", default=[])
 
 
 def read(config: pytest.Config) -> Settings:
