@@ -144,3 +144,12 @@ class Writer:
                 words = [self.string(word) if isinstance(word, str) else word for word in record]
                 out += struct.pack(f"{self.order}{count}I", *words)
         return out
+
+
+def two_tasks() -> bytes:
+    """Return a BTF with two structs of one name, whose members change places: no record on them has one answer."""
+    w = Writer()
+    number = w.integer("int", signed=True)
+    w.struct("task", 8, [("pid", number, 0), ("state", number, 32)])
+    w.struct("task___x", 8, [("state", number, 0), ("pid", number, 32)])
+    return w.image()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests import elfwriter, holders
-from tests.btfwriter import Writer
+from tests.btfwriter import Writer, two_tasks
 
 from everykernel import cli
 from everykernel.btf import Btf
@@ -99,11 +99,7 @@ def test_objects_inside_a_program(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_refused_program_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     """Two candidates that conflict make libbpf refuse the object, and the command fail."""
-    w = Writer()
-    number = w.integer("int", signed=True)
-    w.struct("task", 8, [("pid", number, 0), ("state", number, 32)])
-    w.struct("task___x", 8, [("state", number, 0), ("pid", number, 32)])
-    Path("two.btf").write_bytes(w.image())
+    Path("two.btf").write_bytes(two_tasks())
     assert cli.main(["relocate", "prog.bpf.o", "--btf", "two.btf"]) == 1
     assert "failed: " in capsys.readouterr().out
     assert cli.main(["explain", "prog.bpf.o", "--btf", "two.btf"]) == 1

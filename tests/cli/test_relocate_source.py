@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests import elfwriter as e
-from tests.btfwriter import Writer
+from tests.btfwriter import Writer, two_tasks
 
 from everykernel import cli
 from everykernel.core import relokinds as rk
@@ -115,10 +115,6 @@ def test_hostile_lines_are_shown_escaped(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_refused_program_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     """Two candidates that conflict are said at the instruction."""
-    w = Writer()
-    number = w.integer("int", signed=True)
-    w.struct("task", 8, [("pid", number, 0), ("state", number, 32)])
-    w.struct("task___x", 8, [("state", number, 0), ("pid", number, 32)])
-    Path("two.btf").write_bytes(w.image())
+    Path("two.btf").write_bytes(two_tasks())
     assert cli.main(["relocate", "--source", "prog.bpf.o", "--btf", "two.btf"]) == 1
     assert any(line.startswith("two.btf: failed: ") for line in _printed(capsys))

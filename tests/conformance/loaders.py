@@ -33,6 +33,7 @@ from tests.conformance.verdicts import (
     Whole,
     agreement,
     our_answer,
+    paired,
 )
 
 from everykernel import kernels, wire
@@ -100,9 +101,7 @@ def compare(obj: Foreign, ours: Answer, theirs: Answer, tally: Tally, loader: st
     if not theirs.unopened and not ours.unopened:
         tally.cells += 1
         tally.foreign += not obj.own
-    for key in {**ours.programs, **theirs.programs}:
-        mine = ours.programs.get(key, Verdict(BY_LOADER, "", ours.unopened or "no such program"))
-        his = theirs.programs.get(key, Verdict(BY_LOADER, "", theirs.unopened or "no such program"))
+    for key, mine, his in paired(ours, theirs):
         reason = _left_out(loader, his.words) if not his.loaded and his.who == BY_LOADER else ""
         same = agreement(mine, his)
         if same:

@@ -31,6 +31,7 @@ from tests.conformance.verdicts import (
     Verdict,
     agreement,
     our_answer,
+    paired,
     parse,
     programs_with,
     whole_agreement,
@@ -122,9 +123,7 @@ def compare(obj: Foreign, ours: Answer, theirs: Answer, tally: Tally) -> None:
     if not theirs.unopened and not ours.unopened:
         tally.cells += 1
         tally.foreign += not obj.own
-    for key in {**ours.programs, **theirs.programs}:
-        mine = ours.programs.get(key, Verdict(BY_LOADER, "", ours.unopened or "no such program"))
-        his = theirs.programs.get(key, Verdict(BY_LOADER, "", theirs.unopened or "no such program"))
+    for key, mine, his in paired(ours, theirs):
         same = agreement(mine, his)
         if same:
             tally.pairs[same] += 1

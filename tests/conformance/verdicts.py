@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.conformance.foreign import Foreign
@@ -107,6 +107,14 @@ def whole_agreement(ours: Whole, theirs: Whole) -> str:
     if ours.errno != theirs.errno or (theirs.culprit and ours.culprit != theirs.culprit and not data):
         return ""
     return WHOLE_REFUSED if ours.errno else WHOLE_LOADED
+
+
+def paired(ours: Answer, theirs: Answer) -> Iterator[tuple[tuple[str, str], Verdict, Verdict]]:
+    """Yield each program that either loader knows, by name and section, with both verdicts."""
+    for key in {**ours.programs, **theirs.programs}:
+        mine = ours.programs.get(key, Verdict(BY_LOADER, "", ours.unopened or "no such program"))
+        his = theirs.programs.get(key, Verdict(BY_LOADER, "", theirs.unopened or "no such program"))
+        yield key, mine, his
 
 
 # ------------------------------------------------------------------------------------------------- the two answers

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.asking import result_of
 
 from everykernel import wire
 from everykernel.compile import Job, compile_one
@@ -49,12 +50,6 @@ def _load(guest: Guest, folder: Path, **contract: Any) -> wire.Loaded:
     return reply
 
 
-def _result(guest: Guest, loaded: wire.Loaded, program: str) -> int:
-    reply = guest.request(wire.TestRun(loaded.handle, program, data=bytes(64)))
-    assert isinstance(reply, wire.TestRan)
-    return reply.retval
-
-
 def test_what_one_object_writes_another_reads(fresh: Guest, folder: Path) -> None:
     """Maps of one name are one map in the kernel; variables are each object's own; a contract is for all."""
     loaded = _load(fresh, folder, globals={"step": 21})
@@ -64,7 +59,7 @@ def test_what_one_object_writes_another_reads(fresh: Guest, folder: Path) -> Non
         "shared with an object before",
     ]
     assert [p["name"] for p in loaded.load["programs"]] == ["writes", "reads"]
-    assert [_result(fresh, loaded, p) for p in ("writes", "writes", "reads")] == [21, 42, 42]
+    assert [result_of(fresh, loaded.handle, p) for p in ("writes", "writes", "reads")] == [21, 42, 42]
     values = fresh.request(wire.Globals(loaded.handle))
     assert isinstance(values, wire.Value)
     own = {name: value for name, value in values.value.items() if "ek_" not in name}  # of everykernel.h

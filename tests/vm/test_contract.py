@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.asking import result_of
 
 from everykernel import wire
 from everykernel.compile import Job, compile_one
@@ -49,9 +50,7 @@ class Tried:
         self.notes = "\n".join(self.load["notes"])
 
     def result(self, program: str) -> int:
-        reply = self.guest.request(wire.TestRun(self.handle, program, data=bytes(64)))
-        assert isinstance(reply, wire.TestRan)
-        return reply.retval
+        return result_of(self.guest, self.handle, program)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.asking import result_of
 
 from everykernel import wire
 from everykernel.compile import Job, compile_one
@@ -42,12 +43,6 @@ def _load(guest: Guest, data: bytes, *programs: str, **contract: Any) -> wire.Lo
     return reply
 
 
-def _result(guest: Guest, loaded: wire.Loaded, program: str) -> int:
-    reply = guest.request(wire.TestRun(loaded.handle, program, data=bytes(64)))
-    assert isinstance(reply, wire.TestRan)
-    return reply.retval
-
-
 def _check(guest: Guest, loaded: wire.Loaded, source: str) -> Any:
     reply = guest.request(wire.Check(loaded.handle, source, "check.py"))
     assert isinstance(reply, wire.Checked)
@@ -70,7 +65,7 @@ def test_an_inner_map_is_given(fresh: Guest, data: bytes) -> None:
     loaded = _load(fresh, data, "looks", maps={"outer": {"inner": INNER, "max_entries": 2}, "other": {"pin": False}})
     assert loaded.load["status"] == "passed", loaded.load["message"]
     assert _maps(fresh)["outer"] == [13, 4, 4, 2, 0]
-    assert _result(fresh, loaded, "looks") == 77
+    assert result_of(fresh, loaded.handle, "looks") == 77
     put = (
         "def check(obj):\n"
         "    import struct\n"
@@ -81,7 +76,7 @@ def test_an_inner_map_is_given(fresh: Guest, data: bytes) -> None:
         "    except OSError as e: return e.errno\n"
     )
     assert _check(fresh, loaded, put) == 22
-    assert _result(fresh, loaded, "looks") == 42
+    assert result_of(fresh, loaded.handle, "looks") == 42
 
 
 def test_flags_and_sizes_arrive_in_the_kernel(fresh: Guest, data: bytes) -> None:
@@ -107,7 +102,7 @@ def test_maps_are_pinned_and_reused(fresh: Guest, data: bytes) -> None:
     record = {m["name"]: m for m in other.load["maps"]}["other"]
     assert (record["type"], record["max_entries"]) == ("array", 1)
     assert record["note"] == f"reused from {PINNED}, as the contract says"
-    assert _result(fresh, other, "adds") == 41
+    assert result_of(fresh, other.handle, "adds") == 41
     rows = fresh.request(wire.MapOp(second.handle, "counts", "items"))
     assert isinstance(rows, wire.Value)
     assert rows.value == [[0, 41]]
@@ -140,7 +135,7 @@ def test_types_are_set(fresh: Guest, data: bytes) -> None:
     set_ = _load(fresh, data, "writes", "unnamed", maps=NEITHER, types={"writes": "sched_cls", "unnamed": "xdp"})
     assert set_.load["status"] == "passed", set_.load["message"]
     assert [p["type"] for p in set_.load["programs"]] == ["sched_cls", "xdp"]
-    assert (_result(fresh, set_, "writes"), _result(fresh, set_, "unnamed")) == (9, 6)
+    assert (result_of(fresh, set_.handle, "writes"), result_of(fresh, set_.handle, "unnamed")) == (9, 6)
 
 
 def test_an_attach_type_is_set(fresh: Guest, data: bytes) -> None:
