@@ -1,6 +1,7 @@
 """Run in a guest: what programs and maps are in the kernel, with a tool running (its argv follows) or as things stand.
 
-A tool is looked at once nothing has changed for a while, or, after ``--until TEXT``, once it has printed that.
+A tool is looked at once it sleeps and nothing has changed for a while, or, after ``--until TEXT``, once it has printed
+that.
 
 Prints JSON: programs as [name, type, tag, bytes after verification, instructions verified, target's BTF id], maps as
 [name, type, key size, value size, entries, flags, content of read-only data as hex]. The tag is the kernel's digest of
@@ -10,6 +11,7 @@ is used here.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -18,6 +20,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 PROGRAM, MAP = (11, 13), (12, 14)  # BPF_*_GET_NEXT_ID, BPF_*_GET_FD_BY_ID
@@ -41,7 +45,10 @@ def identifiers(commands: tuple[int, int]) -> list[int]:
 
 
 def info(commands: tuple[int, int], number: int) -> tuple[int, bytes]:
+    """Open a program or map by its number and ask for its facts; a probe's may be gone since it was listed: OSError."""
     fd = bpf(commands[1], bytearray(struct.pack("=III", number, 0, 0)))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), f"number {number} is gone")
     data = bytearray(232)
     buffer = (ctypes.c_char * len(data)).from_buffer(data)
     bpf(15, bytearray(struct.pack("=IIQ", fd, len(data), ctypes.addressof(buffer))))
@@ -72,8 +79,22 @@ def map_(number: int) -> list[Any]:
     return [name, type_, key, value, entries, flags, content]
 
 
+def held(describe: Callable[[int], list[Any]], numbers: Iterable[int]) -> list[list[Any]]:
+    """Describe what is still there of some programs or maps, sorted."""
+    found = []
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            found.append(describe(number))
+    return sorted(found)
+
+
 def seen() -> list[list[int]]:
     return [identifiers(PROGRAM), identifiers(MAP)]
+
+
+def asleep(pid: int) -> bool:
+    """Tell whether a process waits for something, as a tool does once it has loaded what it needs."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("S")
 
 
 def follow(tool: subprocess.Popen[bytes], output: bytearray) -> threading.Thread:
@@ -102,14 +123,14 @@ def main(argv: list[str]) -> None:
         now = seen()
         if until and until in printed:
             break
-        if until or now != last or now == before:
+        if until or now != last or now == before or not asleep(tool.pid):
             last, since = now, time.monotonic()
         elif time.monotonic() - since > 1.5:  # feature probes come and go; what stays is the tool's
             break
         time.sleep(0.1)
     found = seen()
-    programs = sorted(program(n) for n in found[0] if n not in before[0])
-    maps = sorted(map_(n) for n in found[1] if n not in before[1])
+    programs = held(program, (n for n in found[0] if n not in before[0]))
+    maps = held(map_, (n for n in found[1] if n not in before[1]))
     output = ""
     if tool is not None and reader is not None:
         tool.terminate()
