@@ -39,9 +39,11 @@ def bzimage(release: str, payload: bytes, *, wide: bool = True) -> bytes:
 
 
 @functools.cache
-def kernel_image(release: str, *, btf: bool = True) -> bytes:
+def kernel_image(release: str, *, btf: bool = True, wide: bool = True) -> bytes:
     """Return an image whose kernel is some bytes with or without BTF among them."""
-    return bzimage(release, lzma.compress(b"\x7fELF" + bytes(500) + (BTF if btf else b"") + bytes(100), preset=0))
+    return bzimage(
+        release, lzma.compress(b"\x7fELF" + bytes(500) + (BTF if btf else b"") + bytes(100), preset=0), wide=wide
+    )
 
 
 def deb(files: dict[str, bytes], *, compression: str = "xz", links: dict[str, str] | None = None) -> bytes:
@@ -74,9 +76,10 @@ def ar(members: dict[str, bytes]) -> bytes:
 
 
 @functools.cache
-def kernel_deb(release: str, *, btf: bool = True, modules: bool = True) -> bytes:
+def kernel_deb(release: str, *, btf: bool = True, modules: bool = True, wide: bool = True) -> bytes:
     """Return a package in the layout that Debian had up to 6.18."""
-    files = {f"./boot/vmlinuz-{release}": kernel_image(release, btf=btf), f"./boot/config-{release}": b"CONFIG_BPF=y\n"}
+    files = {f"./boot/vmlinuz-{release}": kernel_image(release, btf=btf, wide=wide)}
+    files |= {f"./boot/config-{release}": b"CONFIG_BPF=y\n"}
     if modules:
         files[f"./lib/modules/{release}/kernel/a.ko"] = b"a module"
         files[f"./lib/modules/{release}/modules.order"] = b"kernel/a.ko\n"

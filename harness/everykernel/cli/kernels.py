@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,14 @@ from everykernel import cache, kernels
 from everykernel.architectures import ARCHITECTURES
 from everykernel.cli import say
 from everykernel.cli.progress import shown
-from everykernel.errors import DownloadError, HarnessError, UnknownKernel
+from everykernel.errors import HarnessError, UnknownKernel
 from everykernel.escaping import printable
 from everykernel.kernels import store
-from everykernel.kernels.candidates import Candidate, upstream
 from everykernel.kernels.catalogue import Series
-from everykernel.kernels.debian import Archive
+from everykernel.kernels.packages import Candidate, upstream
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.resolver import Resolver
+from everykernel.kernels.spec import Spec
 from everykernel.report import screen
 
 _update = click.option("--update", is_flag=True, help="Ask the archive anew, however young the cached index is.")
@@ -43,6 +44,7 @@ class Row:
     version: str
     release: str
     flavours: tuple[str, ...]
+    source: str
     suite: str
     btf: bool | None
     cached: bool
@@ -63,7 +65,7 @@ class Row:
 def list_command(as_json: bool, update: bool) -> None:
     """List the series to be had, the newest kernel of each, and which are in the cache."""
     with shown(quiet=as_json) as progress:
-        rows = list_rows(Resolver(Archive(update=update), progress), progress)
+        rows = list_rows(kernels.resolver(progress, update=update), progress)
     if as_json:
         say.data([row.plain() for row in rows], indent=1)
     else:
@@ -74,16 +76,16 @@ def list_rows(resolver: Resolver, progress: Progress) -> list[Row]:
     """Return the rows of the list, by architecture, oldest series first; what nobody has any more is left out."""
     here = {one.folder: one for one in store.stored()}
     rows = []
-    for arch in ARCHITECTURES.values():
-        for name, series in resolver.series(arch).items():
-            try:
-                newest = resolver.newest(name, arch)
-            except DownloadError as e:
-                progress.note(f"{name} for {arch.name} is left out: {e}")
-                continue
+    for arch, source in itertools.product(ARCHITECTURES.values(), resolver.sources):
+        own = source.series(arch, progress)
+        for name, series in sorted(own.items(), key=lambda item: item[1].order):
+            offer = source.offer(name, arch, progress)
+            newest = resolver.choose(Spec(name, "series", name, arch=arch), source, offer.candidates)
             if newest is not None:
                 found = here.get(store.folder_of(newest))
-                rows.append(_row(newest, series, found, resolver.flavours(name, arch)))
+                rows.append(_row(newest, series, found, resolver.flavours(name, arch, source)))
+            elif offer.failures:
+                progress.note(f"{name} for {arch.name} is left out: {offer.failures[0]}")
     return rows
 
 
@@ -97,6 +99,7 @@ def _row(newest: Candidate, series: Series, found: store.Stored | None, flavours
         version=newest.version,
         release=newest.release,
         flavours=tuple(flavours),
+        source=newest.source,
         suite=newest.packages[0].suite,
         btf=bool(found.record["btf"]) if found else expected,
         cached=found is not None,

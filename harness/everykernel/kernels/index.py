@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from everykernel import cache, names
+from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels import bounded
 from everykernel.kernels.control import fields
 from everykernel.kernels.download import Downloader, Mismatch, NotThere, Unreachable, matches, shown
 from everykernel.kernels.mirror import Mirror
+from everykernel.kernels.packages import Package
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.release import Release, Stale
 from everykernel.kernels.trust import Trust
@@ -31,43 +32,8 @@ LIFETIME = 86400.0  # seconds for which a cached index is served without asking
 PATIENCE = 3600.0  # seconds for which a mirror that is out of step is left alone
 _FORMAT = 2  # of kernels.json and state.json
 _LARGEST = 512 << 20  # bytes of an index: Debian's largest, of sid, has some 60 MB
+Entry = Package
 _KERNEL_PACKAGE = rb"linux-(?:image|binary|modules|base)-\d[^\n]*(?<!-dbg)"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One package of a suite's index.
-
-    Attributes:
-        name, version, arch: as Debian writes them (``arch`` is the index's, also for packages of arch ``all``).
-        suite: the suite whose index lists it.
-        filename: its path below the archive's root.
-        size: bytes.
-        sha256: hex.
-        depends: its Depends field, "" if it has none.
-        signed: how the index is vouched for: ``gpgv`` or ``https``.
-
-    Raises:
-        DownloadError: a name, version or path that is none, from wherever it comes.
-    """
-
-    name: str
-    version: str
-    arch: str
-    suite: str
-    filename: str
-    size: int
-    sha256: str
-    depends: str = ""
-    signed: str = ""
-
-    def __post_init__(self) -> None:
-        where = f"index of {self.suite} for {self.arch}"
-        names.checked(self.name, "a package", where=where, error=DownloadError)
-        version = re.sub(r"^[0-9]+:", "", self.version)  # an epoch is in no path
-        names.checked(version, "a version", where=where, error=DownloadError)
-        for part in self.filename.split("/"):
-            names.checked(part, "a part of a package's path", where=where, error=DownloadError)
 
 
 @dataclass(frozen=True)
