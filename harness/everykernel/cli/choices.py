@@ -127,7 +127,8 @@ def loaders(command: Command) -> Command:
 
 def specs(text: str) -> list[str]:
     """Return the kernel specs in a list separated by commas; raise UsageError if there are none."""
-    found = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    named = [part.strip() for part in text.split(",") if part.strip()]
+    found = settings.expanded(named, settings.read(Path.cwd()))
     if not found:
         raise UsageError("no kernels were named", where="--kernels", remedy="--kernels 5.10,6.1,6.12")
     return found

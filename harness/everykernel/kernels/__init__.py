@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from everykernel import settings
 from everykernel.errors import UsageError
 from everykernel.kernels import catalogue, local
 from everykernel.kernels.debian import Archive
@@ -57,7 +58,7 @@ def resolver(
 ) -> Resolver:
     """Return what finds the meaning of specs; arguments as of `resolve`."""
     return Resolver(
-        sources if sources is not None else table.usual(update=update),
+        sources if sources is not None else table.usual(settings.read(Path.cwd()).get("sources", ()), update=update),
         progress or SILENT,
         lambda name: table.make(name, update=update),
     )

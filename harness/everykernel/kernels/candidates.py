@@ -2,7 +2,8 @@
 
 Debian has had three layouts. Up to 6.18 ``linux-image-R`` holds all; 6.19 to 7.1 have a ``linux-binary-R`` with the
 image alone, since the packages with modules and configuration are not in the signed index; from 7.2 on there are
-``linux-binary-R``, ``linux-modules-R`` and ``linux-base-R`` (``linux-image-R`` only depends on them).
+``linux-binary-R``, ``linux-modules-R`` and ``linux-base-R`` (``linux-image-R`` only depends on them). Ubuntu has
+``linux-image-R`` and the same image unsigned, ``linux-image-unsigned-R``; all else is in ``linux-modules-R``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from everykernel.architectures import Architecture
 from everykernel.kernels.packages import Candidate, Package, parsed
 
-_NAME = re.compile(r"linux-(image|binary|modules|base)-(\d.*)")
+_NAME = re.compile(r"linux-(image|image-unsigned|binary|modules|base)-(\d.*)")
 _ABI = re.compile(r"(\d+\.\d+)\.\d.*")  # 6.1.0-56, 6.12.117+deb13: what a package that only depends (6.1) is not
 
 
@@ -46,7 +47,9 @@ def _chosen(packages: dict[str, Package]) -> tuple[Package, ...]:
     """Return the packages that hold a kernel's files, the one with the image first; () if none holds the image."""
     binary = packages.get("binary")
     if binary is None:
-        image = packages.get("image")
-        return (image,) if image is not None and "linux-binary-" not in image.depends else ()
+        image = packages.get("image-unsigned", packages.get("image"))
+        if image is None or "linux-binary-" in image.depends:
+            return ()
+        return (image, *(packages[kind] for kind in ("modules",) if kind in packages))
     rest = [packages[kind] for kind in ("modules", "base") if kind in packages]
     return (binary, *(entry for entry in rest if entry.version == binary.version))

@@ -22,6 +22,7 @@ from everykernel.kernels.progress import SILENT, Progress, Task
 
 TRIES = 3  # for one file, each going on where the one before it broke off
 SMALL = 8 << 20  # bytes that `Downloader.get` takes: Debian's largest InRelease, of sid, has some 200 KB
+UNLISTED = 4 << 30  # bytes of a file whose size no index gives: a kernel's package with debug information has 1 GB
 READ_TIMEOUT, CONNECT_TIMEOUT = 30.0, 15.0  # seconds
 _T = TypeVar("_T")
 
@@ -126,6 +127,34 @@ class Downloader:
                         return path
                     part.unlink()
             raise _mismatch(url, "SHA-256")
+
+    def unlisted(
+        self, url: str, path: Path, *, sha256: str = "", description: str = "", progress: Progress = SILENT
+    ) -> Path:
+        """Download what no index gives the size of to ``path``; return ``path``.
+
+        Raises as `file` does, and Mismatch where ``sha256`` is given and is another's.
+        """
+        with cache.lock(f"downloads/{path.parent.name}/{path.name}"), cache.explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{path.name}.part")
+            with progress.task(description or path.name, None) as task:
+
+                def once() -> None:
+                    with self._open(url, start=0) as response, part.open("wb") as file:
+                        for chunk in response.iter_raw():
+                            file.write(chunk)
+                            task.advance(len(chunk))
+                            if file.tell() > UNLISTED:
+                                raise DownloadError(f"has more than {UNLISTED >> 30} GiB", where=shown(url))
+
+                try:
+                    self._trying(url, once)
+                    if sha256 and not matches(part, sha256, part.stat().st_size):
+                        raise _mismatch(url, "SHA-256")
+                    return part.replace(path)
+                finally:
+                    part.unlink(missing_ok=True)
 
     def _into(self, part: Path, url: str, size: int, meter: _Meter) -> None:
         """Append to ``part`` what it lacks of ``url``."""

@@ -33,7 +33,7 @@ PATIENCE = 3600.0  # seconds for which a mirror that is out of step is left alon
 _FORMAT = 2  # of kernels.json and state.json
 _LARGEST = 512 << 20  # bytes of an index: Debian's largest, of sid, has some 60 MB
 Entry = Package
-_KERNEL_PACKAGE = rb"linux-(?:image|binary|modules|base)-\d[^\n]*(?<!-dbg)"
+_KERNEL_PACKAGE = rb"linux-(?:image|image-unsigned|binary|modules|base)-\d[^\n]*(?<!-dbg)"
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ class Indexes:
         downloader: how to download.
         update: ask even where a cached index is less than a day old.
         frozen: suites that Debian has ended, and the day of their last index.
+        prefix: what stands before a suite's name in the cache, "" for Debian.
     """
 
     mirror: Mirror
@@ -120,6 +121,7 @@ class Indexes:
     downloader: Downloader
     update: bool = False
     frozen: Mapping[str, datetime.date] = field(default_factory=dict)
+    prefix: str = ""
 
     def get(self, suite: str, arch: str, progress: Progress = SILENT) -> Index:
         """Return the index of a suite.
@@ -131,7 +133,7 @@ class Indexes:
             NotThere: neither mirror nor archive server has the suite, and it is not cached.
             DownloadError: it cannot be had, is not signed as it must be, or is an old one or another suite's.
         """
-        folder = cache.entry("indexes", f"{suite}_{arch}")
+        folder = cache.entry("indexes", f"{self.prefix}{suite}_{arch}")
         with cache.lock(f"indexes/{folder.name}"):
             cached = _read(folder, suite, arch)
             if cached is not None and self._current(cached):

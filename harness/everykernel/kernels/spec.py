@@ -4,6 +4,7 @@ SERIES|VERSION[-btf|-nobtf][+FLAVOUR][/ARCH]   6.1   6.1.192   6.1+generic   6.1
 SERIES..SERIES[+FLAVOUR][/ARCH]                5.10..6.12
 lts|latest[+FLAVOUR][/ARCH]
 SOURCE:REST[+FLAVOUR][/ARCH]                   debian:6.1   debian:6.1.0-56-cloud-amd64   rocky:9   rocky9
+URL|FILE                                       ./linux-image-6.8.deb   https://host/linux.deb
 PATH                                           ./bzImage   ~/linux   /boot/vmlinuz-6.1
 """
 
@@ -22,6 +23,7 @@ from everykernel.kernels import catalogue
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.packages import upstream
 from everykernel.kernels.sources import table
+from everykernel.kernels.sources.file import READERS
 
 Kind = Literal["series", "version", "range", "lts", "latest", "named", "path"]
 _TAIL = r"(?:\+(?P<flavour>[a-z0-9][a-z0-9.-]*))?(?:/(?P<arch>[A-Za-z0-9_]+))?"
@@ -120,6 +122,8 @@ def _looks_like_path(text: str) -> bool:
 
 
 def _parse(text: str) -> Spec:
+    if re.match(r"https?://", text) or (text.endswith(tuple(READERS)) and _exists(expand(text))):
+        return Spec(text, "named", os.fspath(expand(text)) if _looks_like_path(text) else text, source="file")
     if _looks_like_path(text):
         return Spec(text, "path", text, arch=None)
     for kind, pattern in _PATTERNS:

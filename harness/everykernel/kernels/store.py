@@ -179,6 +179,10 @@ def _damage(found: Stored) -> str:
 def _install(candidate: Candidate, source: Source, folder: Path, progress: Progress) -> None:
     """Download and unpack a kernel into ``folder``, whose lock the caller holds."""
     packages = [source.fetch(package, progress) for package in candidate.packages]
+    told = (
+        replace(one, sha256=one.sha256 or _digest(path)) for one, path in zip(candidate.packages, packages, strict=True)
+    )
+    candidate = replace(candidate, packages=tuple(told))
     try:
         with cache.make_folder(folder) as target:
             files = _unpack_all(candidate, source, packages, target, progress)
@@ -195,6 +199,11 @@ def _install(candidate: Candidate, source: Source, folder: Path, progress: Progr
     finally:
         for path in packages:  # all that we want of it is unpacked, or it is not what it should be
             path.unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unpack_all(

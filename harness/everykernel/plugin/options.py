@@ -172,7 +172,7 @@ def read(config: pytest.Config) -> Settings:
     if listed is None:
         listed = os.environ.get("EVERYKERNEL_KERNELS") or ",".join(project.get("kernels") or config.getini("kernels"))
     return Settings(
-        specs=tuple(dict.fromkeys(part.strip() for part in listed.split(",") if part.strip())),
+        specs=tuple(settings.expanded((part.strip() for part in listed.split(",") if part.strip()), project)),
         accel=chosen("accel", "auto"),
         timeout=chosen("timeout", 60.0),
         btf=tuple(chosen("btf", ())),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from everykernel.architectures import Architecture
 from everykernel.errors import DownloadError
-from everykernel.kernels import candidates, deb
+from everykernel.kernels import candidates, deb, mirror
 from everykernel.kernels.catalogue import Series
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.packages import Candidate, Layout, Offer, Package, fitting, series_in
@@ -22,6 +22,7 @@ class Debian:
     """An archive in Debian's format as a source (`protocol.Source`)."""
 
     name = "debian"
+    setting = mirror.SETTING
     layout = Layout(
         no_modules="no modules: Debian's signed index has no linux-modules-{release}",
         no_config="no build configuration: none of the packages in Debian's signed index holds it",
@@ -65,7 +66,11 @@ class Debian:
 
     def fetch(self, package: Package, progress: Progress) -> Path:
         """Return the package's file, by the SHA-256 of the signed index."""
-        return self.archive.fetch(package, progress)
+        try:
+            return self.archive.fetch(package, progress)
+        except DownloadError as e:
+            self._ours(e)
+            raise
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a .deb."""
@@ -95,10 +100,18 @@ class Debian:
 
     def _ask(self, suite: str, arch: Architecture, progress: Progress) -> list[Candidate] | DownloadError:
         """Return what one suite offers, or why it cannot be told."""
-        flavours = {*arch.flavours, *self.archive.catalogue.flavours.get(arch.name, {}).values()}
         try:
             entries = self.archive.kernels(suite, arch.debian, progress)
         except DownloadError as e:
-            self.archive.left_out(suite, arch.debian, e, progress)
+            self.archive.left_out(suite, arch.debian, self._ours(e), progress)
             return e
-        return candidates.group(entries, arch, sorted(flavours), self.name)
+        return candidates.group(entries, arch, self._flavours(arch), self.name)
+
+    def _flavours(self, arch: Architecture) -> Sequence[str]:
+        """Return all flavours that are looked for."""
+        return sorted({*arch.flavours, *self.archive.catalogue.flavours.get(arch.name, {}).values()})
+
+    def _ours(self, error: DownloadError) -> DownloadError:
+        """Return an error of the archive's, whose remedy names this source's setting."""
+        error.remedy = error.remedy.replace(mirror.SETTING, self.setting)
+        return error

@@ -7,18 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 
 from everykernel.errors import UsageError
 from everykernel.kernels.debian import Archive
+from everykernel.kernels.sources import ubuntu
 from everykernel.kernels.sources.debian import Debian
+from everykernel.kernels.sources.file import File
+from everykernel.kernels.sources.mainline import Mainline
 from everykernel.kernels.sources.protocol import Source
 
 SETTING = "EVERYKERNEL_SOURCES"
 # A distribution's own long-term kernels before upstream builds. Those whose version does not say what is in them
 # (RHEL's 4.18) are asked by their name only, unless the user lists them.
-USUAL = ("debian",)
+USUAL = ("debian", "ubuntu", "mainline")
 _MAKERS: dict[str, Callable[[bool], Source]] = {
     "debian": lambda update: Debian(Archive(update=update)),
+    "ubuntu": lambda update: ubuntu.Ubuntu(ubuntu.archive(update)),
+    "mainline": lambda update: Mainline(),
+    "file": lambda update: File(),
 }
 NAMES = tuple(_MAKERS)
-SLASHED = ("oci",)  # those in whose names of kernels slashes stand
+SLASHED = ("oci", "file")  # those in whose names of kernels slashes stand
 
 
 def make(name: str, *, update: bool = False) -> Source:
