@@ -77,10 +77,10 @@ def _switch(value: Any, _: Path) -> bool:
     return value
 
 
-def _sets(value: Any, folder: Path) -> dict[str, list[str]]:
-    """Return named lists of kernels; a plain list is the one that is called ``default``."""
+def _sets(value: Any, folder: Path) -> list[str] | dict[str, list[str]]:
+    """Return a list of kernels, or named lists of them."""
     if not isinstance(value, dict):
-        return {"default": _texts(value, folder)}
+        return _texts(value, folder)
     if not all(name.isidentifier() for name in value):
         raise ValueError(value)
     return {name: _texts(listed, folder) for name, listed in value.items()}
@@ -113,7 +113,7 @@ KEYS: dict[str, Key] = {
 def read(start: Path) -> dict[str, Any]:
     """Return the settings of the project that a folder belongs to, by key; empty where there are none.
 
-    ``kernels`` is the list called ``default``, ``kernel-sets`` are all of them by name.
+    Where ``kernels`` is a table, its lists are ``kernel-sets``, and the one called ``default`` is ``kernels``.
 
     The file is the nearest pyproject.toml, from ``start`` upward, that has the table. Raises UsageError for one that is
     no TOML, and for what is wrong in the table.
@@ -148,7 +148,7 @@ def _read(table: Any, path: Path) -> dict[str, Any]:
             found[name] = KEYS[name].read(value, path.parent)
         except ValueError:
             raise UsageError(f"{name} = {value!r} is not {KEYS[name].what}", where=where) from None
-    if "kernels" in found:
+    if isinstance(found.get("kernels"), dict):
         sets = found.pop("kernels")
         found |= {"kernel-sets": sets} | ({"kernels": sets["default"]} if "default" in sets else {})
     return found

@@ -95,6 +95,7 @@ class Server:
         asked: the path and Range header of each request, in order.
         break_after: paths at which it breaks off once, after so many bytes.
         status: paths that it answers with another status.
+        redirects: paths that it sends elsewhere.
         lengths: whether it says how long its answers are; else they end with the connection.
     """
 
@@ -102,6 +103,7 @@ class Server:
     asked: list[tuple[str, str]] = field(default_factory=list)
     break_after: dict[str, int] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
     lengths: bool = True
     url: str = ""
@@ -142,6 +144,12 @@ class Server:
         path = request.path
         wanted = request.headers.get("Range", "")
         self.asked.append((path, wanted))
+        if path in self.redirects:
+            request.send_response(302)
+            request.send_header("Location", self.redirects[path])
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
         data = self.files.get(path)
         status = self.status.get(path, 200 if data is not None else 404)
         if status != 200 or data is None:

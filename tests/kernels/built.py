@@ -22,7 +22,7 @@ from everykernel.kernels.debian import Archive
 SOURCE = "linux-source-6.1"
 VERSION = {"VERSION": "6", "PATCHLEVEL": "8", "SUBLEVEL": "12"}
 RELEASE = "6.8.12-060812-generic"  # as Ubuntu's mainline builds are called
-ENABLED = """
+_ENABLED = """
 64BIT SMP PRINTK TTY SERIAL_8250 SERIAL_8250_CONSOLE BLK_DEV_INITRD RD_GZIP RD_XZ RD_ZSTD RD_LZ4 BINFMT_ELF
 BINFMT_SCRIPT PROC_FS PROC_SYSCTL SYSFS DEVTMPFS TMPFS SHMEM PCI ACPI VIRTIO_MENU VIRTIO_PCI VIRTIO_CONSOLE HW_RANDOM
 HW_RANDOM_VIRTIO NET UNIX INET BPF BPF_SYSCALL BPF_JIT PERF_EVENTS KPROBES UPROBES FTRACE FUNCTION_TRACER
@@ -30,7 +30,7 @@ KPROBE_EVENTS UPROBE_EVENTS DEBUG_KERNEL DEBUG_FS SECURITY SECURITYFS CGROUPS CG
 SIGNALFD POSIX_TIMERS MULTIUSER FILE_LOCKING ADVISE_SYSCALLS MEMBARRIER RSEQ AIO KALLSYMS KALLSYMS_ALL
 HIGH_RES_TIMERS HYPERVISOR_GUEST PARAVIRT KVM_GUEST IKCONFIG IKCONFIG_PROC INOTIFY_USER SYSVIPC POSIX_MQUEUE
 NAMESPACES MODULES UNIX98_PTYS KERNEL_XZ DEVMEM RTC_CLASS
-""".split()
+"""
 
 
 def build(folder: Path) -> Path:
@@ -67,7 +67,7 @@ def _source(package: Path, work: Path) -> Path:
 
 def _configure(top: Path) -> None:
     _make(top, "tinyconfig")
-    lines = [f"CONFIG_{name}=y" for name in ENABLED]
+    lines = [f"CONFIG_{name}=y" for name in _ENABLED.split()]
     lines += ["# CONFIG_KERNEL_GZIP is not set", "# CONFIG_EXPERT is not set", "# CONFIG_EMBEDDED is not set"]
     lines += [f'CONFIG_LOCALVERSION="{RELEASE.removeprefix("6.8.12")}"', "# CONFIG_LOCALVERSION_AUTO is not set"]
     with (top / ".config").open("a") as file:
@@ -80,4 +80,4 @@ def _make(top: Path, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    print(build(Path(sys.argv[1])))
+    sys.stdout.write(f"{build(Path(sys.argv[1]))}\n")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from everykernel import cache, kernels
+from everykernel import cache, kernels, settings
 from everykernel.architectures import ARCHITECTURES
-from everykernel.cli import say
+from everykernel.cli import choices, say
 from everykernel.cli.progress import shown
-from everykernel.errors import HarnessError, UnknownKernel
+from everykernel.errors import HarnessError, UnknownKernel, UsageError
 from everykernel.escaping import printable
-from everykernel.kernels import store
+from everykernel.kernels import lock, store
 from everykernel.kernels.catalogue import Series
 from everykernel.kernels.packages import Candidate, upstream
 from everykernel.kernels.progress import Progress
@@ -137,6 +139,27 @@ def fetch_command(specs: tuple[str, ...], update: bool) -> None:
             say.out(printable(f"{kernel.spec}: {kernel.release} ({kernel.source}, signed: {kernel.signed}, {has})"))
             for note in kernel.notes:
                 say.talk(f"  {note}")
+
+
+@kernels_group.command("lock")
+@click.option("--kernels", "listed", default="", help="Kernels, separated by commas. [default: the project's]")
+def lock_command(listed: str) -> None:
+    """Write everykernel.lock: exactly which kernels these are, for every later run to take."""
+    project = settings.read(Path.cwd())
+    specs = choices.specs(listed or ",".join(project.get("kernels", ())))
+    made = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    rows = []
+    with shown() as progress:
+        resolver = kernels.resolver(progress, ignore_lock=True)
+        for spec in specs:
+            for resolved in resolver.resolve(kernels.parse(spec)):
+                kernel = resolved.fetch(progress)
+                stored = store.at(kernel)
+                if stored is None:
+                    raise UsageError("a path cannot be locked: its file may change", where=spec)
+                rows.append((spec, kernel, stored))
+    lock.write(Path(lock.FILENAME), made, rows)
+    say.out(f"{lock.FILENAME}: {len(rows)} kernels")
 
 
 @kernels_group.command("path")

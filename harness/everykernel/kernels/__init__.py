@@ -7,12 +7,13 @@ the files here, and `btf` reads the BTF out of a kernel's image without booting 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from everykernel import settings
 from everykernel.errors import UsageError
-from everykernel.kernels import catalogue, local
+from everykernel.kernels import catalogue, local, lock
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.kernels.progress import SILENT, Progress
@@ -54,13 +55,19 @@ def resolve(
 
 
 def resolver(
-    progress: Progress | None = None, *, sources: Sequence[Source] | None = None, update: bool = False
+    progress: Progress | None = None,
+    *,
+    sources: Sequence[Source] | None = None,
+    update: bool = False,
+    ignore_lock: bool = False,
 ) -> Resolver:
-    """Return what finds the meaning of specs; arguments as of `resolve`."""
+    """Return what finds the meaning of specs; arguments as of `resolve`, and whether the project's lock counts."""
     return Resolver(
         sources if sources is not None else table.usual(settings.read(Path.cwd()).get("sources", ()), update=update),
         progress or SILENT,
         lambda name: table.make(name, update=update),
+        lock.find(Path.cwd()) if not ignore_lock else None,
+        os.environ.get(lock.SETTING, "") not in ("", "0") and not ignore_lock,
     )
 
 

@@ -53,6 +53,7 @@ class Catalogue:
         rolling: by architecture, suites in which further series may appear.
         flavours: by architecture, our short names for Debian's flavours.
         series: by name, oldest first.
+        snapshot: URL of the service that has the archive as it was at a time, "" if there is none.
     """
 
     mirror: str
@@ -63,6 +64,7 @@ class Catalogue:
     flavours: Mapping[str, Mapping[str, str]]
     series: Mapping[str, Series]
     frozen: Mapping[str, datetime.date] = field(default_factory=dict)
+    snapshot: str = ""
 
 
 def order(series: str) -> tuple[int, ...]:
@@ -87,6 +89,7 @@ def load(path: Path | None = None, distribution: str = "debian") -> Catalogue:
             rolling=servers.get("rolling", {}),
             flavours=top.get("flavours", {}),
             frozen=servers.get("frozen", {}),
+            snapshot=servers.get("snapshot", ""),
             series={row.name: row for row in sorted(rows, key=lambda row: row.order)},
         )
     except (OSError, KeyError, TypeError, ValueError) as e:

@@ -10,8 +10,9 @@ from everykernel import cache
 from everykernel.architectures import ARCHITECTURES, DEFAULT, Architecture
 from everykernel.errors import DownloadError, UnknownKernel
 from everykernel.kernels import local, store
+from everykernel.kernels import lock as locks
 from everykernel.kernels.catalogue import Series, order
-from everykernel.kernels.model import Kernel, ResolvedKernel
+from everykernel.kernels.model import Fetcher, Kernel, ResolvedKernel
 from everykernel.kernels.packages import Candidate, fitting, series_in
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.sources import table
@@ -27,11 +28,15 @@ class Resolver:
         sources: where kernels come from, in the order in which they are asked.
         progress: where downloads of indexes are shown.
         make: returns a source that a spec names and that is not among ``sources``.
+        lock: what specs mean, where it knows them.
+        locked: refuse what the lock does not know, and look for nothing newer.
     """
 
     sources: Sequence[Source]
     progress: Progress = SILENT
     make: Callable[[str], Source] = table.make
+    lock: locks.Lock | None = None
+    locked: bool = False
     _made: dict[str, Source] = field(default_factory=dict, init=False, repr=False)
 
     def resolve(self, specs: Sequence[Spec]) -> list[ResolvedKernel]:
@@ -53,6 +58,15 @@ class Resolver:
     def _resolve(self, spec: Spec) -> list[ResolvedKernel]:
         if spec.kind == "path":
             return [local.resolve(spec)]
+        if held := self.lock.meant(spec.text) if self.lock is not None else []:
+            return [self._held(one) for one in held]
+        if self.locked:
+            raise UnknownKernel(
+                f"is not in {locks.FILENAME}",
+                spec=spec.text,
+                where=spec.text,
+                remedy="everykernel kernels lock adds it",
+            )
         if spec.btf:
             raise self._unknown(spec, "twins with and without BTF, built from source, are not to be had")
         if spec.kind == "named":
@@ -156,10 +170,30 @@ class Resolver:
             kernel = store.fetch(chosen, source, resolved.spec, progress)
             return replace(kernel, notes=(*kernel.notes, *notes))
 
+        return self._ready(spec.text, chosen, fetcher)
+
+    def _held(self, held: locks.Held) -> ResolvedKernel:
+        """Return a kernel of the lock; a newer one is noted."""
+        lock, source = self.lock, self.source(held.candidate.source)
+        assert lock is not None, "it holds this kernel"
+        if not self.locked and held.candidate.series:
+            offered = source.offer(held.candidate.series, held.candidate.arch, self.progress).candidates
+            if (later := locks.newer(held, offered)) is not None:
+                self.progress.note(
+                    f"{held.spec}: {later.version} is there, {lock.path.name} has {held.candidate.version}"
+                )
+
+        def fetcher(resolved: ResolvedKernel, progress: Progress) -> Kernel:
+            return lock.fetch(held, source, resolved.spec, progress)
+
+        return self._ready(held.spec, held.candidate, fetcher)
+
+    @staticmethod
+    def _ready(spec: str, chosen: Candidate, fetcher: Fetcher) -> ResolvedKernel:
         folder = store.folder_of(chosen)
         cache.hold(folder)  # it is about to be used: no kernel that is made ready before it may push it out
         return ResolvedKernel(
-            spec=spec.text,
+            spec=spec,
             arch=chosen.arch,
             series=chosen.series,
             version=chosen.version,

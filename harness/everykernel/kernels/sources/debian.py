@@ -15,6 +15,7 @@ from everykernel.kernels.catalogue import Series
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.packages import Candidate, Layout, Offer, Package, fitting, series_in
 from everykernel.kernels.progress import Progress
+from everykernel.kernels.sources import listing
 from everykernel.kernels.sources.protocol import Members
 
 
@@ -67,10 +68,17 @@ class Debian:
     def fetch(self, package: Package, progress: Progress) -> Path:
         """Return the package's file, by the SHA-256 of the signed index."""
         try:
+            if package.base:
+                return listing.fetch(self.archive.downloader, package, progress)
             return self.archive.fetch(package, progress)
         except DownloadError as e:
             self._ours(e)
             raise
+
+    def snapshot(self, time: str) -> str:
+        """Return the URL of the snapshot service."""
+        base = self.archive.catalogue.snapshot
+        return f"{base}/{time}" if base else ""
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a .deb."""

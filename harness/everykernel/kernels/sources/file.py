@@ -85,6 +85,10 @@ class File:
             raise DownloadError("is not the file that it was", where=str(source), remedy="run the same again")
         return target
 
+    def snapshot(self, time: str) -> str:
+        """Return none."""
+        return ""
+
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a package, by the reader for its name."""
         return _reader(path.name)(path, largest=largest)

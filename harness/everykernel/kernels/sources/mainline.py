@@ -67,6 +67,10 @@ class Mainline:
         """Return the package's file, by the SHA-256 of CHECKSUMS."""
         return listing.fetch(self._downloader, package, progress)
 
+    def snapshot(self, time: str) -> str:
+        """Return none."""
+        return ""
+
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a .deb."""
         return deb.unpack(path, largest=largest)

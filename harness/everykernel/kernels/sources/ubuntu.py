@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from everykernel.architectures import Architecture
 from everykernel.errors import DownloadError
@@ -69,12 +68,6 @@ class Ubuntu(Debian):
 
     def _flavours(self, arch: Architecture) -> Sequence[str]:
         return ("generic", "lowlatency", "kvm", "aws", "azure", "gcp", "oracle", "ibm")
-
-    def fetch(self, package: Package, progress: Progress) -> Path:
-        """Return the package's file, by the signed index's SHA-256, or by HTTPS where only the pool has it."""
-        if package.sha256 and not package.base:
-            return super().fetch(package, progress)
-        return listing.fetch(self.archive.downloader, package, progress)
 
     def _pool(self, pool: str, arch: Architecture) -> list[Package]:
         """Return the packages that a folder of the pool has: no index vouches for them, so HTTPS has to."""
