@@ -65,6 +65,12 @@ def vm(session: nox.Session) -> None:
 
 
 @nox.session
+def kernel68(session: nox.Session) -> None:
+    """Build a small kernel that says 6.8, for the test of kernels that Debian never had (some minutes)."""
+    _python(session, "-m", "tests.kernels.built")
+
+
+@nox.session
 def runners(session: nox.Session) -> None:
     """Run test binaries and tools of Go and Rust in guests (needs go, cargo and its musl target)."""
     _python(session, "-m", "pytest", "-m", "toolchains", "tests/vm", *session.posargs)

@@ -189,10 +189,10 @@ class TestTrust(Trust):
     def complete(self) -> bool:
         return True
 
-    def _checked(self, data: bytes, where: str) -> bytes:
+    def _checked(self, data: bytes, where: str) -> tuple[bytes, str]:
         from everykernel.kernels.trust import _unchecked
 
-        return _unchecked(data)
+        return _unchecked(data), ""
 
 
 @dataclass

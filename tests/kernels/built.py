@@ -1,7 +1,7 @@
 """A kernel that no distribution has: 6.8 by its number, built small from Debian's source of another series.
 
-``python -m tests.kernels.built FOLDER`` (``nox -s kernel68``) leaves ``FOLDER/vmlinuz`` and ``FOLDER/config``. It takes
-some minutes of two processors, and needs gcc, make, flex, bison, bc and libelf's headers.
+``python -m tests.kernels.built`` (``nox -s kernel68``) leaves ``built/6.8/vmlinuz`` and ``config`` in the cache. It
+takes some minutes of two processors, and needs gcc, make, flex, bison, bc and libelf's headers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from everykernel import cache
 from everykernel.kernels import deb
 from everykernel.kernels.debian import Archive
 
@@ -31,6 +32,11 @@ SIGNALFD POSIX_TIMERS MULTIUSER FILE_LOCKING ADVISE_SYSCALLS MEMBARRIER RSEQ AIO
 HIGH_RES_TIMERS HYPERVISOR_GUEST PARAVIRT KVM_GUEST IKCONFIG IKCONFIG_PROC INOTIFY_USER SYSVIPC POSIX_MQUEUE
 NAMESPACES MODULES UNIX98_PTYS KERNEL_XZ DEVMEM RTC_CLASS
 """
+
+
+def place() -> Path:
+    """Return where the kernel is kept, whether it is there or not."""
+    return cache.folder("built") / "6.8"
 
 
 def build(folder: Path) -> Path:
@@ -80,4 +86,4 @@ def _make(top: Path, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{build(Path(sys.argv[1]))}\n")
+    sys.stdout.write(f"{build(place())}\n")

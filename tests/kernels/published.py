@@ -18,10 +18,11 @@ def run(*argv: str | Path, folder: Path | None = None) -> bytes:
 
 @dataclass(frozen=True)
 class Signer:
-    """A key of the test's own: gpg's home, and its public half, armoured."""
+    """A key of the test's own: gpg's home, its public half (armoured), and its fingerprint."""
 
     home: Path
     public: Path
+    fingerprint: str = ""
 
     @classmethod
     def make(cls, home: Path, name: str) -> Signer:
@@ -30,7 +31,8 @@ class Signer:
         run(*gpg, "--quick-generate-key", f"{name} <{name}@example.org>", "ed25519", "sign", "never")
         public = home / f"{name}.asc"
         public.write_bytes(run(*gpg, "--armor", "--export"))
-        return cls(home, public)
+        listed = run(*gpg, "--list-keys", "--with-colons").decode().splitlines()
+        return cls(home, public, next(line.split(":")[9] for line in listed if line.startswith("fpr:")))
 
     def clearsign(self, path: Path, target: Path) -> None:
         run("gpg", "--homedir", self.home, "--batch", "--yes", "--clearsign", "-o", target, path)

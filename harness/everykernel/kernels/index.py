@@ -48,6 +48,7 @@ class Index:
         checked: when it was last known to be current, in seconds since the epoch.
         sha256: of its Packages.xz.
         date: when the archive wrote it, in seconds since the epoch; 0.0 if that is not known.
+        key: fingerprint of the key that signed it, "" if that is not known.
     """
 
     suite: str
@@ -58,6 +59,7 @@ class Index:
     checked: float
     sha256: str
     date: float = 0.0
+    key: str = ""
 
     def packages(self, name: str) -> list[Entry]:
         """Return the entries of one package, all versions."""
@@ -97,6 +99,7 @@ class Index:
                     sha256=stanza["sha256"].lower(),
                     depends=stanza.get("depends", ""),
                     signed=self.signed,
+                    key=self.key,
                 )
             except (KeyError, ValueError) as e:
                 text_ = f"the entry of {stanza['package']!r} cannot be read: {e!r}"
@@ -172,7 +175,7 @@ class Indexes:
         return young and not self.update and cached.base in self.mirror.bases(cached.suite)
 
     def _renew(self, folder: Path, suite: str, arch: str, cached: Index | None, progress: Progress) -> Index:
-        base, release = self._release(suite)
+        base, release, key = self._release(suite)
         path = f"main/binary-{arch}/Packages.xz"
         if path not in release.files:
             raise NotThere(f"has no packages for {arch}", where=suite)
@@ -187,15 +190,15 @@ class Indexes:
                 (folder / "kernels.json").unlink(missing_ok=True)
             description = f"index of {suite} for {arch}"
             self._packages(base, suite, path, packages, sha256, size, description, progress)
-        index = Index(suite, arch, folder, base, self.trust.name, time.time(), sha256, release.date.timestamp())
+        index = Index(suite, arch, folder, base, self.trust.name, time.time(), sha256, release.date.timestamp(), key)
         state = {"format": _FORMAT, "base": base, "signed": index.signed, "checked": index.checked}
-        state |= {"sha256": sha256, "size": size, "date": index.date}
+        state |= {"sha256": sha256, "size": size, "date": index.date, "key": key}
         cache.write(folder / "state.json", json.dumps(state).encode())
         cache.touch(folder)
         return index
 
-    def _release(self, suite: str) -> tuple[str, Release]:
-        """Return the base URL that has the suite, and what its InRelease says, checked."""
+    def _release(self, suite: str) -> tuple[str, Release, str]:
+        """Return the base URL that has the suite, what its InRelease says, checked, and who signed it."""
         missing: NotThere | None = None
         for base in self.mirror.bases(suite):
             url = f"{self._secured(base)}/dists/{suite}/InRelease"
@@ -204,10 +207,11 @@ class Indexes:
             except NotThere as e:
                 missing = missing or e
                 continue
-            release = Release.read(self.trust.signed_text(data, shown(url)), shown(url))
+            text, key = self.trust.signed(data, shown(url))
+            release = Release.read(text, shown(url))
             now = datetime.datetime.now(datetime.UTC)
             release.check(suite, shown(url), frozen=self.frozen.get(suite), now=now)
-            return base, release
+            return base, release, key
         raise NotThere(
             "neither the mirror nor Debian's archive server has this suite",
             where=missing.where if missing else suite,
@@ -277,6 +281,7 @@ def _read(folder: Path, suite: str, arch: str) -> Index | None:
         if state["format"] != _FORMAT or (folder / "Packages.xz").stat().st_size != state["size"]:
             return None
         checked, date = float(state["checked"]), float(state.get("date", 0.0))
-        return Index(suite, arch, folder, state["base"], state["signed"], checked, state["sha256"], date)
+        key = str(state.get("key", ""))
+        return Index(suite, arch, folder, state["base"], state["signed"], checked, state["sha256"], date, key)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -61,7 +61,13 @@ class Trust:
         return "gpgv" if self.complete else "https"
 
     def signed_text(self, data: bytes, where: str) -> bytes:
-        """Return the text of a clear-signed file that its signature covers, after checking it.
+        """Return the text of a clear-signed file that its signature covers; as `signed`, without the signer."""
+        return self.signed(data, where)[0]
+
+    def signed(self, data: bytes, where: str) -> tuple[bytes, str]:
+        """Return the text of a clear-signed file that its signature covers, after checking it, and who signed.
+
+        That is the key's fingerprint (hex), "" where nothing was checked.
 
         Without gpgv and keyring the signature goes unchecked: the caller must have come by HTTPS.
 
@@ -71,9 +77,9 @@ class Trust:
         if not data.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----"):
             remedy = "a portal or proxy may have answered in the mirror's place; look at what it sends"
             raise DownloadError("not a signed index", where=where, remedy=remedy)
-        return self._checked(data, where) if self.complete else _unchecked(data)
+        return self._checked(data, where) if self.complete else (_unchecked(data), "")
 
-    def _checked(self, data: bytes, where: str) -> bytes:
+    def _checked(self, data: bytes, where: str) -> tuple[bytes, str]:
         assert self.gpgv is not None
         with tempfile.TemporaryDirectory(prefix="everykernel-") as folder:
             signed, text = Path(folder, "InRelease"), Path(folder, "text")
@@ -86,7 +92,8 @@ class Trust:
             status = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("[GNUPG:] ")]
             good = "GOODSIG" in status or "EXPKEYSIG" in status  # keys of releases long gone have expired
             if good and "VALIDSIG" in status and "BADSIG" not in status and text.is_file():
-                return text.read_bytes()
+                valid = next(line.split() for line in done.stdout.splitlines() if " VALIDSIG " in line)
+                return text.read_bytes(), valid[-1]
             if "NO_PUBKEY" in status and "BADSIG" not in status:
                 raise DownloadError(f"signed by a key that {self.owner} does not have", where=where, remedy=self.update)
             raise DownloadError(
