@@ -23,7 +23,7 @@ from everykernel.kernels.progress import SILENT, Progress, Task
 TRIES = 3  # for one file, each going on where the one before it broke off
 SMALL = 8 << 20  # bytes that `Downloader.get` takes: Debian's largest InRelease, of sid, has some 200 KB
 UNLISTED = 4 << 30  # bytes of a file whose size no index gives: a kernel's package with debug information has 1 GB
-READ_TIMEOUT, CONNECT_TIMEOUT = 30.0, 15.0  # seconds
+READ_TIMEOUT, CONNECT_TIMEOUT = 30.0, 8.0  # seconds
 _T = TypeVar("_T")
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Downloader:
         self.https_only = https_only
         self._proxy = proxy
         self._opened: httpx.Client | None = None
+        self._away: dict[str, Exception] = {}  # hosts that no connection came to, and why
         self._lock = threading.Lock()
 
     def _client(self) -> httpx.Client:
@@ -208,10 +209,14 @@ class Downloader:
 
         if self.https_only and not url.startswith("https:"):
             raise DownloadError("plain HTTP, where HTTPS is required", where=shown(url))
+        host = url.split("/")[2] if url.count("/") > 1 else url
+        if host in self._away:
+            raise _unreachable(url, self._away[host])
         for attempt in range(TRIES):
             try:
                 return action()
-            except httpx.ConnectError as e:  # no use in asking again at once
+            except (httpx.ConnectError, httpx.ConnectTimeout) as e:  # no use in asking again, for any of its files
+                self._away[host] = e
                 raise _unreachable(url, e) from e
             except (httpx.HTTPError, httpx.InvalidURL) as e:
                 if attempt == TRIES - 1 or isinstance(e, httpx.UnsupportedProtocol | httpx.InvalidURL):

@@ -24,6 +24,7 @@ class Debian:
 
     name = "debian"
     setting = mirror.SETTING
+    quiet: tuple[type[DownloadError], ...] = ()  # what the resolver notes once, not each suite
     layout = Layout(
         no_modules="no modules: Debian's signed index has no linux-modules-{release}",
         no_config="no build configuration: none of the packages in Debian's signed index holds it",
@@ -72,7 +73,7 @@ class Debian:
                 return listing.fetch(self.archive.downloader, package, progress)
             return self.archive.fetch(package, progress)
         except DownloadError as e:
-            self._ours(e)
+            listing.ours(e, self.setting)
             raise
 
     def snapshot(self, time: str) -> str:
@@ -111,15 +112,12 @@ class Debian:
         try:
             entries = self.archive.kernels(suite, arch.debian, progress)
         except DownloadError as e:
-            self.archive.left_out(suite, arch.debian, self._ours(e), progress)
+            listing.ours(e, self.setting)
+            if not isinstance(e, self.quiet):
+                self.archive.left_out(suite, arch.debian, e, progress)
             return e
         return candidates.group(entries, arch, self._flavours(arch), self.name)
 
     def _flavours(self, arch: Architecture) -> Sequence[str]:
         """Return all flavours that are looked for."""
         return sorted({*arch.flavours, *self.archive.catalogue.flavours.get(arch.name, {}).values()})
-
-    def _ours(self, error: DownloadError) -> DownloadError:
-        """Return an error of the archive's, whose remedy names this source's setting."""
-        error.remedy = error.remedy.replace(mirror.SETTING, self.setting)
-        return error

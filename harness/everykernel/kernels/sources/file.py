@@ -47,6 +47,7 @@ class File:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except DownloadError as e:
+            e.remedy = "look at the URL, the network and the proxy settings"
             return Offer((), (e,))
         except OSError as e:
             raise UnknownKernel(e.strerror or str(e), spec=wanted, where=wanted, remedy="look at the path") from e

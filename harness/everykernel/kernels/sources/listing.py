@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from everykernel import cache
-from everykernel.errors import UsageError
+from everykernel.errors import DownloadError, UsageError
+from everykernel.kernels import mirror
 from everykernel.kernels.download import Downloader
 from everykernel.kernels.packages import Package
 from everykernel.kernels.progress import Progress
@@ -24,6 +25,12 @@ def setting(environ: Mapping[str, str], name: str, usual: str) -> str:
     if not re.match(r"https?://[^/]", url):
         raise UsageError(f"{url!r} is not a mirror", where=name, remedy=f"give a URL, like {usual}")
     return url
+
+
+def ours(error: DownloadError, name: str) -> DownloadError:
+    """Return an error of the downloader's, whose remedy now names a source's own setting."""
+    error.remedy = error.remedy.replace(mirror.SETTING, name)
+    return error
 
 
 def vouched(url: str) -> str:

@@ -52,7 +52,7 @@ class Mainline:
                 if found := self._built(version, arch):
                     return Offer(found)
         except DownloadError as e:
-            return Offer((), (e,))
+            return Offer((), (listing.ours(e, SETTING),))
         return Offer()
 
     def flavours(self, arch: Architecture) -> Sequence[str]:
@@ -65,7 +65,11 @@ class Mainline:
 
     def fetch(self, package: Package, progress: Progress) -> Path:
         """Return the package's file, by the SHA-256 of CHECKSUMS."""
-        return listing.fetch(self._downloader, package, progress)
+        try:
+            return listing.fetch(self._downloader, package, progress)
+        except DownloadError as e:
+            listing.ours(e, SETTING)
+            raise
 
     def snapshot(self, time: str) -> str:
         """Return none."""

@@ -11,7 +11,7 @@ from everykernel.architectures import Architecture
 from everykernel.errors import DownloadError
 from everykernel.kernels import candidates, catalogue
 from everykernel.kernels.debian import Archive
-from everykernel.kernels.download import NotThere
+from everykernel.kernels.download import NotThere, Unreachable
 from everykernel.kernels.mirror import Mirror
 from everykernel.kernels.packages import Layout, Offer, Package, fitting, series_in
 from everykernel.kernels.progress import Progress
@@ -48,6 +48,7 @@ class Ubuntu(Debian):
     name = "ubuntu"
     layout = Layout()
     setting = SETTING
+    quiet = (Unreachable,)
 
     def offer(self, wanted: str, arch: Architecture, progress: Progress, *, thorough: bool = False) -> Offer:
         """Return the kernels that the index has, or (where thorough) that only the pool has any more."""
@@ -58,7 +59,7 @@ class Ubuntu(Debian):
         try:
             packages = [one for pool in _POOLS for one in self._pool(pool, arch)]
         except DownloadError as e:
-            return Offer((), (self._ours(e),))
+            return Offer((), (listing.ours(e, SETTING),))
         grouped = candidates.group(packages, arch, self._flavours(arch), self.name)
         return Offer(fitting(grouped, wanted))
 
