@@ -13,10 +13,11 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from tests.conformance import foreign, loaders, loading, made, relocating
+from tests.conformance import foreign, gomodules, loaders, loading, made, relocating
 
 from everykernel import folders
 from everykernel.kernels.debian import Archive
@@ -50,6 +51,12 @@ def compiled(source: Path, folder: Path, target: str) -> foreign.Foreign:
     return foreign.Foreign(f"{source.parent.name}/{source.name}", out.read_bytes(), own=True)
 
 
+def more_for_loaders(folder: Path, known: Sequence[foreign.Foreign]) -> list[foreign.Foreign]:
+    """Return what real loaders are asked about beside ``known``: the probes of rules, and what Go modules carry."""
+    have = {one.data for one in known}
+    return [*sources(folder, RULES), *(one for one in gomodules.collect() if one.data not in have)]
+
+
 def main(words: list[str]) -> int:
     """Run the comparisons and print them; return the exit code."""
     parts = [words.pop(0)] if words and words[0] in PARTS else ["relocate", "load"]
@@ -80,10 +87,10 @@ def main(words: list[str]) -> int:
                 short = relocating.shortfalls(tallies) if whole else ()
                 well &= relocating.report(tallies, [o.name for o in objects], short, console)
             elif part == "loaders":
-                probes = [] if arguments.objects else sources(folder, RULES)
-                compared = loaders.run([*objects, *probes], specs, loaders.choose(arguments.loader), console)
+                asked = objects if arguments.objects else [*objects, *more_for_loaders(folder, objects)]
+                compared = loaders.run(asked, specs, loaders.choose(arguments.loader), console)
                 short = loaders.shortfalls(compared, foreign.ENOUGH) if whole else ()
-                well &= loading.report(compared, [*objects, *probes], short, console, loaders.TABLE)
+                well &= loading.report(compared, asked, short, console, loaders.TABLE)
             else:
                 found = loading.run(objects, specs, folder, console)
                 short = loading.shortfalls(found) if whole else ()
