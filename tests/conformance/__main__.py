@@ -1,10 +1,11 @@
 """Compare with libbpf on many objects and kernels: ``python -m tests.conformance [relocate | load] [OBJECT…]``.
 
 ``relocate`` compares relocated instructions on the host, ``load`` verdicts in guests; without either word, both are.
-``loaders`` compares, in guests, our loader by the rules of each real loader with that loader itself (``--loader``).
-Without objects: those of foreign packages and our own cases. Prints what was compared, what was left out and why, and
-every difference; the exit code is 1 if there is one that is not explained, if something was left out for a reason that
-left_out.py does not know, or if too little of the default objects was compared.
+``loaders`` compares, in guests, our loader by the rules of each real loader with that loader itself (``--loader``);
+``reversals`` tells whether that notices each of these rules when it is turned into libbpf's. Without objects: those of
+foreign packages and our own cases. Prints what was compared, what was left out and why, and every difference; the exit
+code is 1 if there is one that is not explained, if something was left out for a reason that left_out.py does not know,
+if too little of the default objects was compared, or if a reversal went unnoticed.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from tests.conformance import foreign, gomodules, loaders, loading, made, relocating
+from tests.conformance import foreign, gomodules, loaders, loading, made, relocating, reversing
 
 from everykernel import folders
 from everykernel.kernels.debian import Archive
 from everykernel.loaders.names import REAL
 
-PARTS = {"relocate": relocating.KERNELS, "load": loading.KERNELS, "loaders": loaders.KERNELS}
+PARTS = {
+    "relocate": relocating.KERNELS,
+    "load": loading.KERNELS,
+    "loaders": loaders.KERNELS,
+    "reversals": reversing.KERNELS,
+}
 
 SOURCES = Path(__file__).with_name("sources")  # CO-RE records of every kind
 PROGRAMS = Path(__file__).with_name("programs")  # programs, maps and externs of every kind
@@ -61,7 +67,7 @@ def main(words: list[str]) -> int:
     """Run the comparisons and print them; return the exit code."""
     parts = [words.pop(0)] if words and words[0] in PARTS else ["relocate", "load"]
     parser = argparse.ArgumentParser(
-        prog="python -m tests.conformance [relocate | load | loaders]", description=__doc__
+        prog="python -m tests.conformance [relocate | load | loaders | reversals]", description=__doc__
     )
     parser.add_argument("objects", nargs="*", type=Path, help="compiled objects (default: foreign ones and our cases)")
     parser.add_argument("--kernels", help=f"default: {PARTS}")
@@ -91,6 +97,9 @@ def main(words: list[str]) -> int:
                 compared = loaders.run(asked, specs, loaders.choose(arguments.loader), console)
                 short = loaders.shortfalls(compared, foreign.ENOUGH) if whole else ()
                 well &= loading.report(compared, asked, short, console, loaders.TABLE)
+            elif part == "reversals":
+                asked = objects if arguments.objects else [*sources(folder, RULES), *own_objects(folder)]
+                well &= reversing.run(asked, specs, loaders.choose(arguments.loader or "ebpf-go,aya"), console)
             else:
                 found = loading.run(objects, specs, folder, console)
                 short = loading.shortfalls(found) if whole else ()
