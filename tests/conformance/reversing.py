@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 from tests.conformance import loaders
+from tests.conformance.differences import short
 from tests.conformance.foreign import Foreign
 from tests.conformance.loading import Tally, machine_for
 from tests.conformance.reversals import AS_IT_IS, reversals
@@ -92,7 +93,7 @@ def _batch(
 def _differs(obj: Foreign, ours: Answer, theirs: Answer, loader: str) -> set[str]:
     tally = Tally(loader, "")
     loaders.compare(obj, ours, theirs, tally, loader)
-    return {difference.program for difference in tally.differences}
+    return {f"{difference.program}: ours {short(difference.ours)}" for difference in tally.differences}
 
 
 def _ours(
