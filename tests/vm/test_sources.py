@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from everykernel import cache, kernels
+from everykernel.errors import BootFailed
 from everykernel.kernels import store
+from everykernel.kernels.model import Kernel
+from everykernel.machine import Machines
 
 from ..kernels import built
 from ..kernels.archive import Server
@@ -69,3 +73,19 @@ def test_as_typed(
         if one.record["package"].startswith("linux-image-own") or one.record["release"] == built.RELEASE:
             store.remove(one)
     result.assert_outcomes(passed=3)
+
+
+def test_what_boots_is_not_what_the_image_says(machines: Machines, columns: dict[str, Kernel], tmp_path: Path) -> None:
+    """An image whose header names another release than the kernel in it is no kernel to test on."""
+    true = columns["6.12"]
+    data = true.image.read_bytes()
+    claimed = true.release.replace("6.12.", "6.88.", 1)
+    at = data.index(true.release.encode(), 0, 64 << 10)
+    image = tmp_path / "vmlinuz"
+    image.write_bytes(data[:at] + claimed.encode() + data[at + len(claimed) :])
+    (tmp_path / "lib/modules").mkdir(parents=True)
+    assert true.modules is not None
+    (tmp_path / "lib/modules" / claimed).symlink_to(true.modules)
+    kernel = kernels.resolve(str(image))[0].fetch()
+    with pytest.raises(BootFailed, match=f"its image says that it is {re.escape(claimed)}, and what boots is "):
+        machines.start(kernel).facts  # noqa: B018 - booted when it is first asked
