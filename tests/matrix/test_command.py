@@ -130,12 +130,16 @@ def test_a_case(tmp_path: Path) -> None:
     """A case.toml names the command, what it needs and how it ends; what does not go together is an error."""
     path = tmp_path / "x" / "case.toml"
     path.parent.mkdir()
-    path.write_text('command = "./tool --all"\npush = ["d"]\nexit = 2\nstdout = "ok"\nenv = { A = "b" }\n')
+    path.write_text(
+        'command = "./tool --all"\npush = ["d"]\nexit = 2\nstdout = "ok"\nenv = { A = "b" }\n'
+        'sysroot = "r"\nheaders = true\n'
+    )
     found = case.read(path).command
-    assert found == command.Command(("./tool", "--all"), ("d",), 2, "ok", "", (("A", "b"),), path.parent)
+    assert found == command.Command(("./tool", "--all"), ("d",), 2, "ok", "", (("A", "b"),), path.parent, "r", True)
     for text, message in (
         ('command = "a"\nobject = "x.o"', "has both a command and object"),
         ('object = "x.o"\nexit = 1', "has exit, and no command"),
+        ('object = "x.o"\nheaders = true', "has headers, and no command"),
         ('command = ""', "names no program"),
         ('command = "a \'b"', "cannot be read: no closing quotation"),
         ('command = "a"\nstdout = "("', "is no regular expression"),
@@ -162,3 +166,5 @@ def test_what_travels(tmp_path: Path) -> None:
     (tmp_path / "arm").write_bytes(elf)
     with pytest.raises(UsageError, match="is a program for EM_AARCH64, and the kernel is x86_64"):
         command.parse(["./arm"], folder=tmp_path).tree(X86)
+    with pytest.raises(UsageError, match=rf"sysroot {tmp_path}/none/x86_64: there is no such folder"):
+        command.parse(["./tool"], folder=tmp_path, sysroot="none/{arch}").tree(X86)

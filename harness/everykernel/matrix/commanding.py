@@ -14,6 +14,7 @@ from everykernel import wire
 from everykernel.errors import GuestLost, UsageError
 from everykernel.files.push import push
 from everykernel.files.tree import HOME
+from everykernel.kernels import headers
 from everykernel.machine import Guest
 from everykernel.matrix import records
 from everykernel.matrix.cell import Drive
@@ -67,6 +68,8 @@ def run(guest: Guest, command: Command, timeout: float, stdin: bytes = b"") -> w
     """
     arch = guest.kernel.arch
     files = command.tree(arch)
+    if command.headers:
+        files.add(headers.fetch(guest.kernel), "/")
     push(guest, files)
     request = wire.Command(
         command.started(arch), timeout, stdin=stdin, env=dict(command.env), cwd=HOME, binds=list(files.binds)
