@@ -141,6 +141,7 @@ def conformance(session: nox.Session) -> None:
     _python(session, "-m", "tests.conformance", *session.posargs)
     if not session.posargs:
         _python(session, "-m", "tests.conformance", "loaders")
+        _python(session, "-m", "tests.conformance", "reversals")
         _python(session, "-m", "tests.conformance.misreads")
 
 

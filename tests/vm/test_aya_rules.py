@@ -1,7 +1,7 @@
 """aya's rules, one a probe: our own loader with them decides as aya itself, in the same guest.
 
-Each probe of `aya/` holds one rule and says it in its first comment. The table has what aya makes of each program, and
-what our loader makes of it by libbpf's rules, so that a rule which decides nothing would be noticed.
+Each probe of conformance/rules/aya holds one rule and says it in its first comment. The table has what aya makes of
+each program, and what our loader makes of it by libbpf's rules, so that a rule which decides nothing would be noticed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from everykernel.loaders import adapter, contract, drive
 from everykernel.machine import Machines
 from everykernel.machine.spec import MachineSpec
 
-PROBES = Path(__file__).with_name("aya")
+PROBES = Path(__file__).parents[1] / "conformance" / "rules" / "aya"
 KERNELS = ("5.10", "6.12")
 
 LOADED, REFUSED = "loaded", "refused"
