@@ -5,7 +5,6 @@ Those that bring a compiler along are in test_tracers.py.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from typing import Any
 
 import pytest
 from tests.i386_btf import FOLDER
-from tests.vm.tools import packages
+from tests.vm.tools import packages, running
+from tests.vm.tools.running import out, verdict
 
 from everykernel import folders
 from everykernel.architectures import ARCHITECTURES
@@ -34,7 +34,7 @@ _BPFTOOL = ("bpftool", "libc6", "libelf1", "zlib1g", "libcap2")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a root of packages and two objects for each architecture."""
+    """A folder with a root of packages and three objects for each architecture."""
     made = tmp_path_factory.mktemp("debian")
     archive = debian.Archive()
     packages.unpack(archive, made / "x86_64", (*_BPFTOOL, "libbpf-tools"))
@@ -49,25 +49,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, command: str, kernels: tuple[str, ...], *more: str) -> dict[str, Any]:
-    """Run a command on kernels as a user does; return the results by kernel."""
-    argv = [sys.executable, "-m", "everykernel", "run", "--cmd", command, "--kernels", ",".join(kernels)]
-    argv += ["--sysroot", "{arch}", "--json", "out.json", *more]
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    return {r["kernel"]: r for r in json.loads((folder / "out.json").read_text())["results"]}
+    return running.run(folder, command, kernels, "--sysroot", "{arch}", *more)
 
 
 def _object(name: str) -> tuple[str, str]:
     return "--push", f"{{arch}}/{name}.bpf.o:object.bpf.o"
-
-
-def out(result: dict[str, Any]) -> str:
-    """Return what a command wrote, of much the beginning."""
-    return str(result["stages"]["run"]["command"]["stdout"]["first"])
-
-
-def verdict(result: dict[str, Any]) -> tuple[str, str, str]:
-    return result["outcome"], result["stage"], result["code"]
 
 
 def test_bpftool_loads_and_shows(folder: Path) -> None:
@@ -147,6 +133,27 @@ def test_a_static_tool_of_32_bits(folder: Path) -> None:
         assert (made["command"], made["name"], made["type"], made["errno"]) == ("MAP_CREATE", "bare", "array", None)
         assert (made["key_size"], made["value_size"], made["max_entries"]) == (4, 8, 3)
         assert [m["name"] for m in result["stages"]["run"]["command"]["maps"]] == ["bare"]
+
+
+def test_a_dynamic_tool_of_32_bits_on_a_kernel_of_64(folder: Path) -> None:
+    """It finds its interpreter and libraries, and its calls are seen."""
+    pushed = ("--sysroot", "i386", "--push", "i386/socket_filter.bpf.o:object.bpf.o")
+    [result] = running.run(folder, LOAD.replace("{arch}", "i386"), ("6.1",), *pushed).values()
+    assert verdict(result) == ("passed", "", ""), result["message"]
+    assert [p["name"] for p in result["stages"]["load"]["programs"]] == ["up_to_mark"]
+
+
+def test_headers_travel(folder: Path) -> None:
+    """Those of the kernel itself are found where what compiles looks for them."""
+    (folder / "look").write_text(
+        "#!/bin/sh -e\ncd /lib/modules/$(uname -r)\n"
+        "grep -h 'define CONFIG_DEBUG_INFO_BTF ' build/include/generated/autoconf.h\n"
+        "grep -h '^struct task_struct {' source/include/linux/sched.h\n"
+    )
+    (folder / "look").chmod(0o755)
+    [result] = running.run(folder, "./look", ("6.12",), "--headers").values()
+    assert verdict(result) == ("passed", "", ""), result["message"]
+    assert out(result) == "#define CONFIG_DEBUG_INFO_BTF 1\nstruct task_struct {\n"
 
 
 def test_a_tool_that_only_the_host_has(folder: Path) -> None:

@@ -5,7 +5,6 @@ They compile in the guest. With LLVM they take 200 to 260 MB, so their guests ha
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import subprocess
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.vm.tools import packages
+from tests.vm.tools import packages, running
+from tests.vm.tools.running import out, verdict
 
 from everykernel.kernels import debian
 
@@ -49,20 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, command: str, kernels: tuple[str, ...], *more: str) -> dict[str, Any]:
-    """Run a command on kernels as a user does; return the results by kernel."""
-    argv = [sys.executable, "-m", "everykernel", "run", "--cmd", command, "--kernels", ",".join(kernels)]
-    argv += ["--sysroot", "root", "--deadline", "300", "--json", "out.json", *more]
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    return {r["kernel"]: r for r in json.loads((folder / "out.json").read_text())["results"]}
-
-
-def out(result: dict[str, Any]) -> str:
-    return str(result["stages"]["run"]["command"]["stdout"]["first"])
-
-
-def verdict(result: dict[str, Any]) -> tuple[str, str, str]:
-    return result["outcome"], result["stage"], result["code"]
+    return running.run(folder, command, kernels, "--sysroot", "root", "--deadline", "300", *more)
 
 
 BPFTRACE = "root/usr/bin/bpftrace opens.bt -c '/bin/cat /proc/uptime'"
