@@ -30,7 +30,9 @@ PROBED: dict[str, tuple[str, str]] = {
     "core_guarded": ("one=loaded", "one=loaded"),
     "core_matches": ("not opened", "one=loaded"),
     "core_missing_size": ("one=refused two=refused", "one=loaded two=loaded"),
+    "core_module": ("one=EACCES", "one=loaded"),
     "core_resized": ("one=refused two=refused", "one=EINVAL two=loaded"),
+    "exception": ("throws=EINVAL", "throws=loaded"),
     "function_static": ("helped=loaded one=loaded", "not opened"),
     "hook_of_groups": ("one=loaded", "one=loaded"),
     "kfunc_missing": ("one=refused two=refused", "one=refused two=loaded"),
@@ -60,10 +62,13 @@ PROBED: dict[str, tuple[str, str]] = {
     "section_unknown": ("not opened", "one=loaded two=loaded"),
     "section_wrong": ("not opened", "one=refused"),
     "setting": ("one=refused two=refused", "one=loaded two=loaded"),
+    "target_qualified": ("one=refused", "one=loaded"),
     "text_gap": ("not opened", "one=loaded"),
     "variables_named": ("one=loaded", "not opened"),
 }
 OLD: dict[str, tuple[str, str]] = {
+    "core_module": ("one=EACCES", "one=EACCES"),
+    "exception": ("throws=refused", "throws=refused"),
     "hook_of_groups": ("one=EINVAL", "one=EINVAL"),
     "ksym_weak": ("one=loaded", "one=loaded"),
     "map_extra": ("not opened", "one=refused"),

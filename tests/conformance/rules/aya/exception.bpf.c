@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* A program that names the function which catches its exceptions. */
+/* A program that names the function which catches its exceptions, which nothing links to it. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -10,7 +10,7 @@ __attribute__((noinline)) int caught(__u64 cookie)
 	return 0;
 }
 
-SEC("tc")
+SEC("classifier")
 __attribute__((btf_decl_tag("exception_callback:caught")))
 int throws(struct __sk_buff *ctx)
 {
