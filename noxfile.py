@@ -54,7 +54,7 @@ def vm(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-m",
-        "vm and not toolchains",
+        "vm and not toolchains and not tracers",
         "tests",
         "-n",
         "2",
@@ -74,6 +74,12 @@ def kernel68(session: nox.Session) -> None:
 def runners(session: nox.Session) -> None:
     """Run test binaries and tools of Go and Rust in guests (needs go, cargo and its musl target)."""
     _python(session, "-m", "pytest", "-m", "toolchains", "tests/vm", *session.posargs)
+
+
+@nox.session
+def tracers(session: nox.Session) -> None:
+    """Run Debian's bpftrace and BCC in guests of 1 GiB, to which 200 MB of LLVM travel."""
+    _python(session, "-m", "pytest", "-m", "tracers", "tests/vm", *session.posargs)
 
 
 @nox.session

@@ -99,8 +99,8 @@ def main(words: list[str]) -> int:
                 short = loaders.shortfalls(compared, foreign.ENOUGH) if whole else ()
                 well &= loading.report(compared, asked, short, console, loaders.TABLE)
             elif part == "reversals":
-                probes = [] if arguments.objects else more_for_loaders(folder, objects)
-                asked = [*probes, *objects[::-1]]  # what is made to tell comes first
+                probes = [] if arguments.objects else sources(folder, *sorted(RULES.iterdir()))
+                asked = [*probes, *(one for one in objects[::-1] if one.own or arguments.objects)]
                 well &= reversing.run(asked, specs, loaders.choose(arguments.loader or "ebpf-go,aya"), console)
             else:
                 found = loading.run(objects, specs, folder, console)

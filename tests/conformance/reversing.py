@@ -29,7 +29,7 @@ from everykernel.loaders.adapter import Adapter
 from everykernel.machine import Machines, slots
 from everykernel.machine.spec import MachineSpec
 
-KERNELS = "5.10,6.1,6.12"  # one that lacks much, one whose BTF has functions twice, and one that has much
+KERNELS = "6.12,5.10,6.1"  # one that has much, one that lacks it, and one whose BTF has functions twice
 _AT_ONCE = 12  # objects that one guest loads, by each reversal
 _PATIENCE = 1800.0  # seconds for them
 _FOLDER = "/tmp/reversals"
