@@ -83,11 +83,12 @@ class Entry:
             and fnmatch.fnmatchcase(difference.object, self.object)
             and fnmatch.fnmatchcase(difference.program, self.program)
             and difference.spec in self.kernels
-            and (_short(difference.ours), _short(difference.theirs)) == (self.ours, self.theirs)
+            and (short(difference.ours), short(difference.theirs)) == (self.ours, self.theirs)
         )
 
 
-def _short(verdict: Verdict | Whole | Relocated) -> str:
+def short(verdict: Verdict | Whole | Relocated) -> str:
+    """Return a verdict as the table has it: ``loaded``, ``kernel EINVAL``, ``loader``, an errno of the whole."""
     if isinstance(verdict, Relocated):
         return "refused" if verdict.refused else "relocated"
     if isinstance(verdict, Whole):

@@ -72,6 +72,32 @@ def test_a_program_that_one_refuses_is_told_with_who_takes_it() -> None:
     assert disagreements.summary(found).endswith("by 0 known rules; 1 not explained")
 
 
+def whole(loader: str, programs: dict[str, Any], message: str) -> CaseResult:
+    """A cell of tool.o on 6.1 with what its loader says of the object as a whole: "" for taken."""
+    made = result(loader, programs)
+    status = wire.FAILED if message else wire.PASSED
+    code = "loader-refused" if message else ""
+    made["stages"]["load"]["whole"] = {
+        "loader": loader, "status": status, "code": code, "errno": None, "message": message
+    }  # fmt: skip
+    return made
+
+
+def test_an_object_that_loads_only_program_by_program_is_told() -> None:
+    """Once, of the loader that takes each program and not all together; a program that is refused is told alone."""
+    taken = {"a": "", "b": ""}
+    both = [whole("own", taken, ""), whole("ebpf-go", taken, "no map of that name can be pinned")]
+    [refusal] = found = disagreements.find(both)
+    assert (refusal.program, refusal.loader, set(refusal.takes)) == (disagreements.TOGETHER, "ebpf-go", {"own"})
+    assert disagreements.lines(found, {}, ["6.1"])[0][0] == (
+        "not explained: ebpf-go refuses all programs together of tool.o on 6.1, own take it"
+    )
+    assert disagreements.summary(found).startswith("0 refusals of programs and 1 of an object")
+    [program] = disagreements.find([both[0], whole("ebpf-go", {"a": "", "b": "EACCES"}, "b: EACCES")])
+    assert program.program == "b"
+    assert disagreements.find([both[1], whole("own", taken, "neither")]) == []
+
+
 def test_an_object_that_is_not_opened_is_one_disagreement() -> None:
     """Not one for each of its programs, and explained by the section that it is refused for."""
     found = disagreements.find(

@@ -39,7 +39,7 @@ class Reading:
         any_section: whether functions of every section are linked to what calls them, not those of .text only.
         undefined: whether an object opens that refers to what nothing defines.
         aliases: whether each of several names of one function is a program; the last of the symbol table is, if not.
-        optional_structs: whether operations structs of ``?`` sections are taken.
+        structs: the sections whose variables are operations structs.
         optional: whether ``?`` before a section's name says that its programs need not load.
         no_license: what an object without a license has.
         checks: raise ObjectUnsupported or ObjectMalformed for what the loader refuses when it opens the object.
@@ -54,7 +54,7 @@ class Reading:
     any_section: bool = False
     undefined: bool = False
     aliases: bool = True
-    optional_structs: bool = True
+    structs: frozenset[str] = frozenset({".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"})
     optional: bool = True
     no_license: str = ""
     checks: tuple[Check, ...] = ()

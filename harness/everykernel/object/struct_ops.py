@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from everykernel.object.reading import Reading
     from everykernel.object.spec import Function
 
-_SECTIONS = (".struct_ops", ".struct_ops.link")
-
 
 def declared(
     container: elf.Elf, ids: dict[str, int], btf: Btf, code: list[Function], name: str, reading: Reading
@@ -32,9 +30,9 @@ def declared(
     found = []
     places = {(f.section, f.start): f.name for f in code}
     for section in container.sections:
-        plain = section.name[1:] if section.name.startswith("?") else section.name
-        if plain not in _SECTIONS or not section.size or (plain != section.name and not reading.optional_structs):
+        if section.name not in reading.structs or not section.size:
             continue
+        plain = section.name.removeprefix("?")
         where = f"{name}: {section.name}"
         if section.name not in ids:
             raise ObjectMalformed("has no BTF that describes it", where=where)

@@ -1,7 +1,8 @@
 """Where the loaders of a run disagree: who refuses what another takes, why, and by which known rule.
 
-An object that a loader does not open is one disagreement, not one for each of its programs. A verdict that a guest or
-the harness broke is none, and disagrees with nothing.
+An object that a loader does not open is one disagreement, not one for each of its programs; one that it does not load
+as a whole is one of its own only where it takes each of the programs. A verdict that a guest or the harness broke is
+none, and disagrees with nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from everykernel.matrix.records import CaseResult
 from everykernel.report import blocks, columns
 
 WHOLE = ""  # in the place of a program's name: the object does not even open
+TOGETHER = "(whole)"  # likewise: its programs are taken one by one, and not all at once
 NO_PROGRAM = "no such program"
+_OBJECT = {WHOLE: "the object", TOGETHER: "all programs together"}
 _LOG = 3  # last lines of a verifier's log that count as what is said
 _NAMED, _SAID = 6, 200  # rows that a line names, characters of what is said
 _UNEXPLAINED = 20  # refusals without a known rule that are shown whole
@@ -32,7 +35,7 @@ class Refusal:
     Attributes:
         row: the case or object.
         kernel: the spec.
-        program: its name, `WHOLE` for the object.
+        program: its name, `WHOLE` or `TOGETHER` for the object.
         loader: who refuses.
         takes: who takes it.
         says: all that is said of it; the first line is for people.
@@ -50,10 +53,11 @@ class Refusal:
 
 @dataclass
 class _Verdicts:
-    """What one loader made of an object: what it says of each program, "" where it takes it."""
+    """What one loader made of an object: what it says of each program and of the whole, "" where it takes it."""
 
     unopened: str = ""
     programs: dict[str, str] = field(default_factory=dict)
+    whole: str | None = None  # None: it does not say
 
     @property
     def taken(self) -> set[str]:
@@ -90,6 +94,10 @@ def _refusals(row: str, kernel: str, verdicts: Mapping[str, _Verdicts]) -> Itera
         for name, one in opened.items():
             if takes and name not in takes:
                 yield refusal(program, name, takes, one.programs.get(program, NO_PROGRAM))
+    together = frozenset(name for name, one in opened.items() if one.whole == "" and one.taken)
+    for name, one in opened.items():
+        if one.whole and together and one.taken == set(one.programs):
+            yield refusal(TOGETHER, name, together, one.whole)
 
 
 # -------------------------------------------------------------------------------------------------- from the records
@@ -105,13 +113,20 @@ def _verdicts(result: CaseResult) -> _Verdicts:
     if not programs and failed is not None:
         return _Verdicts(_says(failed.get("code", ""), failed.get("message", "")))
     refused = {p.get("name", ""): p for p in relocate.get("programs", []) if p.get("status") == wire.FAILED}
-    found = _Verdicts()
+    found = _Verdicts(whole=_of_whole(load))
     for program in programs:
         name = program.get("name", "")
         told = refused.get(name, program) if program.get("status") == wire.NOT_REACHED else program
         taken = program.get("status") == wire.PASSED
         found.programs[name] = "" if taken else _of_program(told, load.get("maps", []))
     return found
+
+
+def _of_whole(load: wire.Stage) -> str | None:
+    whole = load.get("whole")
+    if not whole:
+        return None
+    return "" if whole["status"] == wire.PASSED else _says(whole["code"], f"{whole['errno'] or ''} {whole['message']}")
 
 
 def _of_program(program: wire.ProgramRecord, maps: Sequence[wire.MapRecord]) -> str:
@@ -157,7 +172,7 @@ def lines(found: Sequence[Refusal], labels: Mapping[str, str], kernels: Sequence
         shown.append([blocks.short(line) for line in (head, f"  {_count(group, labels, kernels)}", f"  {kind.why}")])
     unexplained = [refusal for refusal in found if refusal.kind is None]
     for refusal in unexplained[:_UNEXPLAINED]:
-        what = f"program {refusal.program}" if refusal.program else "the object"
+        what = f"program {refusal.program}" if _of_a_program(refusal) else _OBJECT[refusal.program]
         where = f"{labels.get(refusal.row, refusal.row)} on {refusal.kernel}"
         head = f"not explained: {refusal.loader} refuses {what} of {where}, {', '.join(sorted(refusal.takes))} take it"
         said = [f"  {line[:_SAID]}" for line in refusal.says.splitlines()]
@@ -173,15 +188,19 @@ def summary(found: Sequence[Refusal]) -> str:
         return "the loaders agree: whatever one takes, all take"
     kinds = {refusal.kind.name for refusal in found if refusal.kind is not None}
     unexplained = sum(refusal.kind is None for refusal in found)
-    programs = sum(bool(refusal.program) for refusal in found)
+    programs = sum(map(_of_a_program, found))
     objects = len(found) - programs
     refused = f"{programs} refusals of programs" if programs != 1 else "1 refusal of a program"
     told = f"{refused} and {f'{objects} of objects' if objects != 1 else '1 of an object'} that another loader takes"
     return f"{told}, by {len(kinds)} known rule{'' if len(kinds) == 1 else 's'}; {unexplained} not explained"
 
 
+def _of_a_program(refusal: Refusal) -> bool:
+    return refusal.program not in _OBJECT
+
+
 def _count(group: Sequence[Refusal], labels: Mapping[str, str], kernels: Sequence[str]) -> str:
-    programs = {(refusal.row, refusal.program) for refusal in group if refusal.program}
+    programs = {(refusal.row, refusal.program) for refusal in group if _of_a_program(refusal)}
     rows = dict.fromkeys(labels.get(refusal.row, refusal.row) for refusal in group)
     specs = ", ".join(columns.ranges(list(dict.fromkeys(refusal.kernel for refusal in group)), kernels))
     what = f"{len(programs)} program{'' if len(programs) == 1 else 's'} of " if programs else ""

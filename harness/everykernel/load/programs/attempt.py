@@ -119,9 +119,10 @@ class Attempts:
             here = self.kernel.system.byteorder
             return Reason("object-unsupported", f"it is {self.spec.byteorder}-endian, this machine {here}-endian")
         if spec.function in self.operations and spec.rule.type == "struct_ops":
-            record = self.operations[spec.function][0].record
-            if record["status"] == wire.FAILED:
-                return Reason(record["code"], f"it needs {record['message']}")
+            made, operations = self.operations[spec.function]
+            needed = self.rules.structs_first or isinstance(operations, Reason)
+            if needed and made.record["status"] == wire.FAILED:
+                return Reason(made.record["code"], f"it needs {made.record['message']}")
         elif spec.rule.type == "struct_ops" and not self.rules.asks_anyway:
             return Reason("attach-target-missing", "no operations struct of the object holds it", "EINVAL")
         lost = [function.name for function in parts[1:] if function.name in self._lost(spec)]

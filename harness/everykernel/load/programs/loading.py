@@ -72,7 +72,7 @@ def find_target(
     if kernel.vmlinux is None:
         return Target(), Reason("btf-missing", f"{program.section}: its target {NEEDS_OWN_BTF}", "ESRCH")
     prefix, kind, what = _TARGETS.get(rule.attach_type, ("", "func", "function"))
-    module, colon, function = target.partition(":") if modules else (target, "", "")
+    module, colon, function = target.partition(":") if rules.qualified else (target, "", "")
     if not colon or module == "vmlinux":
         name = prefix + (function or target)
         numbers = kernel.vmlinux.find_all(name, (kind,))

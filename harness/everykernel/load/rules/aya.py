@@ -120,6 +120,7 @@ RULES = Rules(
         exceptions=False,
         any_section=True,
         optional=False,
+        structs=frozenset(),
         no_license="GPL",
         checks=aya_opening.checks(match),
     ),
@@ -143,4 +144,5 @@ RULES = Rules(
     extensions=False,
     remembers=False,
     answers=False,
+    qualified=False,
 )

@@ -90,6 +90,7 @@ class Rules:
             it is a type of the kernel's BTF.
         asks_anyway: whether the kernel is asked about a program whose section names no target, or that is part of no
             operations struct.
+        qualified: whether a target may say which module it is in (``MODULE:FUNCTION``).
         one_target: whether a target of which the kernel has several is refused.
         first: the steps of those in ``whole`` that are taken before any program is tried: what they refuse, no program
             survives.
@@ -106,6 +107,7 @@ class Rules:
         skips_unknown: whether programs of unknown sections are left out of the object as a whole.
         kept_kinds: features of BTF (`btf.sanitise`) that are handed over though the kernel does not know them: what
             uses them is refused.
+        structs_first: whether the programs of an operations struct need the map that it becomes.
         maps_arenas: whether an arena is mapped into memory when it is created, before programs use it.
         keeps_symbols: whether a function whose first instruction is poisoned is still found by those that call it.
     """
@@ -119,6 +121,7 @@ class Rules:
     foreign_order: bool = False
     no_targets: frozenset[str] = frozenset()
     asks_anyway: bool = False
+    qualified: bool = True
     one_target: bool = False
     first: tuple[str, ...] = ()
     settable: frozenset[str] = frozenset({"max_entries", "key_size", "value_size"})
@@ -132,5 +135,6 @@ class Rules:
     answers: bool = True
     skips_unknown: bool = False
     kept_kinds: frozenset[str] = frozenset()
+    structs_first: bool = True
     maps_arenas: bool = True
     keeps_symbols: bool = True
