@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import os
+import hashlib
+import json
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from .published import Signer, run
 
 _SPEC = """\
 Name: {name}
@@ -29,48 +29,14 @@ cp -a {tree}/. %{{buildroot}}/
 """
 
 
-def run(*argv: str | Path, folder: Path | None = None, env: Mapping[str, str] | None = None) -> bytes:
-    """Run a tool, which has to be there, and to succeed."""
-    words = [str(word) for word in argv]
-    done = subprocess.run(words, cwd=folder, env={**os.environ, **(env or {})}, capture_output=True, check=False)
-    assert not done.returncode, f"{' '.join(words)}: {done.stderr.decode(errors='replace')[-2000:]}"
-    return done.stdout
-
-
-@dataclass(frozen=True)
-class Key:
-    """A signing key of its own: its gpg home, and the file with its public half."""
-
-    home: Path
-    public: Path
-
-    def sign(self, file: Path, *, armour: bool = False) -> bytes:
-        """Return a detached signature of a file."""
-        form = ["--armor"] if armour else []
-        return run("gpg", "--batch", "--homedir", self.home, *form, "--output", "-", "--detach-sign", file)
-
-
-@functools.cache
-def key(name: str = "vendor") -> Key:
-    """A key made for this run of the tests, and kept until it ends."""
-    home = Path(tempfile.mkdtemp(prefix="everykernel-key-"))
-    gpg = ("gpg", "--batch", "--quiet", "--homedir", home, "--passphrase", "", "--pinentry-mode", "loopback")
-    run(*gpg, "--quick-generate-key", f"{name} <{name}@example.org>", "rsa2048", "sign", "never")
-    public = home / "public.asc"
-    public.write_bytes(run(*gpg, "--armor", "--export"))
-    return Key(home, public)
-
-
-def forget_keys() -> None:
-    """End the agents of all keys, and delete them."""
-    for home in Path(tempfile.gettempdir()).glob("everykernel-key-*"):
-        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
-        shutil.rmtree(home, ignore_errors=True)
-    key.cache_clear()
+def detach(key: Signer, file: Path, suffix: str, *form: str) -> None:
+    """Write a detached signature of a file beside it."""
+    target = file.with_name(f"{file.name}{suffix}")
+    run("gpg", "--homedir", key.home, "--batch", "--yes", *form, "--output", target, "--detach-sign", file)
 
 
 def lay(folder: Path, files: Mapping[str, bytes | Path]) -> Path:
-    """Write files below a folder; those that are paths already are hard-linked."""
+    """Write files below a folder; those that are paths already are copied."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +54,7 @@ def rpm(
     release: str,
     files: Mapping[str, bytes | Path],
     *,
-    key: Key | None = None,
+    key: Signer | None = None,
     payload: str = "w1.zstdio",
     arch: str = "x86_64",
     ghosts: Sequence[str] = (),
@@ -106,21 +72,23 @@ def rpm(
         run("rpmbuild", "-bb", "--quiet", "--target", arch, *flags, spec)
     path = folder / f"{name}-{version}-{release}.{arch}.rpm"
     if key is not None:
-        signing = ("--define", f"_gpg_path {key.home}", "--define", "_gpg_name vendor", "--define", "__gpg /usr/bin/gpg")
-        run("rpmsign", "--addsign", *signing, path, env={"GNUPGHOME": str(key.home)})
+        defines = [f"_gpg_path {key.home}", f"_gpg_name {key.fingerprint}", "__gpg /usr/bin/gpg"]
+        run("rpmsign", *(word for define in defines for word in ("--define", define)), "--addsign", path)
     return path
 
 
-def repository(folder: Path, *, key: Key | None = None, compression: str = "gz") -> Path:
+def repository(folder: Path, *, key: Signer | None = None, compression: str = "gz") -> Path:
     """Make a folder of RPM packages a repository, by createrepo_c, its repomd.xml signed; return ``folder``."""
-    run("createrepo_c", "--quiet", "--no-database", f"--general-compress-type={compression}", folder)
+    run("createrepo_c", "--quiet", "--update", "--no-database", f"--general-compress-type={compression}", folder)
     repomd = folder / "repodata" / "repomd.xml"
     if key is not None:
-        (repomd.parent / "repomd.xml.asc").write_bytes(key.sign(repomd, armour=True))
+        detach(key, repomd, ".asc", "--armor")
     return folder
 
 
-def pacman(folder: Path, name: str, version: str, files: Mapping[str, bytes | Path], *, key: Key | None = None) -> Path:
+def pacman(
+    folder: Path, name: str, version: str, files: Mapping[str, bytes | Path], *, key: Signer | None = None
+) -> Path:
     """Return a package as makepkg packs them (bsdtar and zstd), with its signature beside it."""
     path = folder / f"{name}-{version}-x86_64.pkg.tar.zst"
     with tempfile.TemporaryDirectory(prefix="everykernel-pacman-") as top:
@@ -129,15 +97,14 @@ def pacman(folder: Path, name: str, version: str, files: Mapping[str, bytes | Pa
         names = sorted(path.name for path in tree.iterdir())
         run("bsdtar", "--zstd", "--no-fflags", "-cf", path, *names, folder=tree)
     if key is not None:
-        path.with_name(f"{path.name}.sig").write_bytes(key.sign(path))
+        detach(key, path, ".sig")
     return path
 
 
-def image(folder: Path, layers: Sequence[Mapping[str, bytes | Path]], *, arch: str = "amd64", name: str = "one") -> Path:
+def image(
+    folder: Path, layers: Sequence[Mapping[str, bytes | Path]], *, arch: str = "amd64", name: str = "one"
+) -> Path:
     """Return an OCI layout with an image of these layers, made by skopeo from a Docker archive of plain tar files."""
-    import hashlib
-    import json
-
     with tempfile.TemporaryDirectory(prefix="everykernel-image-") as top:
         tars, digests = [], []
         for number, files in enumerate(layers):

@@ -45,23 +45,24 @@ class Reference:
             raise UsageError("is no image's name", where=text, remedy=remedy)
         return cls(match["host"], match["name"], match["digest"] or match["tag"] or "latest")
 
+    def url(self, *, insecure: bool = False) -> str:
+        """Return the repository's URL; by plain HTTP where ``insecure``, as to a registry on this machine."""
+        return f"{'http' if insecure else 'https'}://{self.host}/v2/{self.name}"
+
 
 class Registry:
     """One repository of a registry; a store of images, as `oci.Store` has it. Safe to use from several threads.
 
     Args:
-        reference: names the registry and the repository.
+        url: the repository's, as `Reference.url` has it.
         downloader: how to download.
         progress: where downloads are shown.
-        insecure: speak plain HTTP, as to a registry on this machine.
     """
 
-    def __init__(
-        self, reference: Reference, downloader: Downloader, progress: Progress = SILENT, *, insecure: bool = False
-    ) -> None:
-        self.name = f"{reference.host}/{reference.name}"
-        self._base = f"{'http' if insecure else 'https'}://{reference.host}/v2/{reference.name}"
-        self._scope = f"repository:{reference.name}:pull"
+    def __init__(self, url: str, downloader: Downloader, progress: Progress = SILENT) -> None:
+        self._base = url
+        self.name = url.partition("://")[2].replace("/v2/", "/", 1)
+        self._scope = f"repository:{url.partition('/v2/')[2]}:pull"
         self._downloader, self._progress = downloader, progress
         self._token = ""
         self._lock = threading.Lock()
@@ -89,15 +90,6 @@ class Registry:
             )
 
         return self._allowed(get)
-
-    def tags(self) -> list[str]:
-        """Return the repository's tags that the registry lists at once; raise DownloadError if it cannot be asked."""
-        url = f"{self._base}/tags/list"
-        try:
-            found = json.loads(self._allowed(lambda headers: self._downloader.get(url, headers=headers)))["tags"]
-            return [str(tag) for tag in found or ()]
-        except (ValueError, KeyError, TypeError, RecursionError) as e:
-            raise DownloadError("its list of tags cannot be read", where=self.name) from e
 
     def _allowed(self, ask: Callable[[dict[str, str]], _T]) -> _T:
         """Return what the registry gives; where it asks who we are, with a token for anybody."""

@@ -57,6 +57,17 @@ def check(signed: bytes | Path, signature: bytes, keys: Sequence[Path], where: s
     return _signer(done.stdout, where)
 
 
+def any_of(signed: bytes, signatures: Sequence[bytes], keys: Sequence[Path], where: str) -> str:
+    """Return who made the first good one of several signatures, as `check` does; none at all is not good."""
+    failure = DownloadError("is not signed", where=where, remedy="do not use this mirror")
+    for one in signatures:
+        try:
+            return check(signed, one, keys, where)
+        except DownloadError as e:
+            failure = e
+    raise failure
+
+
 def _signer(status: str, where: str) -> str:
     """Return who signed, by the lines of gpgv's status; some files are signed by several keys, of which we have one."""
     rows = [line.split()[1:] for line in status.splitlines() if line.startswith("[GNUPG:] ")]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels.download import matches
 from everykernel.kernels.formats.oci import LARGEST_MANIFEST, Descriptor
@@ -41,6 +43,13 @@ class Layout:
         if not matches(path, descriptor.sha256, descriptor.size):
             raise DownloadError("is not there, or not what its digest promises", where=str(path))
         return path
+
+    def copy(self, descriptor: Descriptor) -> Path:
+        """Return a copy of a blob in the cache; raises as `blob` does."""
+        target = cache.entry("packages", f"{descriptor.sha256[:12]}-layer")
+        with cache.explained(target):
+            shutil.copyfile(self.blob(descriptor), target)
+        return target
 
     def _path(self, sha256: str) -> Path:
         return self._folder / "blobs" / "sha256" / sha256

@@ -1,4 +1,4 @@
-"""Images of the Open Container Initiative: manifests by digest, and the files that their layers make together.
+"""Images of the Open Container Initiative: manifests by digest, and the layers that they name.
 
 Sources: OCI image-spec v1.1 (image-index.md, manifest.md, layer.md, image-layout.md); Docker's manifest v2, schema 2,
 differs in the names of its types alone. Where the blobs are is not known here: a registry, or a folder.
@@ -11,7 +11,7 @@ import io
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -19,10 +19,12 @@ from typing import IO, Any, Protocol
 from everykernel.errors import DownloadError
 from everykernel.kernels.bounded import Stream
 from everykernel.kernels.formats import tar
-from everykernel.kernels.formats.members import LARGEST, Malformed, Members, explained
+from everykernel.kernels.formats.members import LARGEST, Members, explained
 
 LARGEST_MANIFEST = 4 << 20  # bytes that every registry takes (OCI distribution-spec v1.1, "Pushing manifests")
 _LAYERS = 1_000  # of an image: those that hold kernels have a handful
+_MAGICS = {b"\x28\xb5\x2f\xfd": "zst", b"\x1f\x8b": "gz"}  # of layers; one that begins otherwise is not compressed
+_WHITEOUT = ".wh."  # OCI image-spec layer.md, "Whiteouts"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
@@ -30,9 +32,8 @@ MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.dock
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a manifest says of a blob: its type, its SHA-256 (hex) and its size in bytes."""
+    """What a manifest says of a blob: its SHA-256 (hex) and its size in bytes."""
 
-    type: str
     sha256: str
     size: int
 
@@ -116,60 +117,25 @@ def _rows(manifest: dict[str, Any], name: str, where: str) -> list[dict[str, Any
 
 
 def _descriptor(row: dict[str, Any], where: str) -> Descriptor:
-    kind, digest, size = row.get("mediaType"), row.get("digest"), row.get("size")
-    if not isinstance(kind, str) or not isinstance(size, int) or size < 0:
-        raise DownloadError("its manifest has an entry without type or size", where=where)
+    digest, size = row.get("digest"), row.get("size")
+    if not isinstance(size, int) or size < 0:
+        raise DownloadError("its manifest has an entry without size", where=where)
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise DownloadError("its manifest has an entry without a SHA-256", where=where)
-    return Descriptor(kind, digest.removeprefix("sha256:"), size)
+    return Descriptor(digest.removeprefix("sha256:"), size)
 
 
-def unpack(layers: Sequence[tuple[Path, Descriptor]], *, largest: int = LARGEST) -> Members:
-    """Yield each file that an image's layers make together, once, with its content: an upper layer's hides a lower's.
+def unpack(path: Path, *, largest: int = LARGEST) -> Members:
+    """Yield each member of a layer with its content (None unless it is a regular file); not what hides a lower layer's.
 
-    Read the content before asking for the next. Names are relative.
-
-    Args:
-        layers: each layer's file and what it is, the lowest first.
-        largest: bytes that each may unpack to.
+    Read the content before asking for the next member. Names are relative.
 
     Raises:
-        DownloadError: a layer is damaged or too large, of an unknown type, or has a name that leads elsewhere.
+        DownloadError: the layer is damaged, holds more than ``largest`` bytes, or a name that leads elsewhere.
     """
-    seen: set[str] = set()
-    for path, layer in reversed(layers):
-        hidden: set[str] = set()
-        with explained(path), path.open("rb") as file:
-            stream = _plain(file, layer, largest)
-            for member, content in tar.members(stream, path, kind=tar.PaxMember):
-                whiteout = _whiteout(member.name)
-                if whiteout is not None:
-                    hidden.add(whiteout)
-                elif not seen.intersection(_chain(member.name)):
-                    hidden |= {member.name} if not member.isdir() else set()
-                    yield member, content
-        seen |= hidden
-
-
-def _plain(file: IO[bytes], layer: Descriptor, largest: int) -> IO[bytes]:
-    """Return a layer's tar stream, unpacked by the end of its type's name (``…tar+zstd``, ``…tar.gzip``)."""
-    kinds = {"tar": "", "gzip": "gz", "zstd": "zst"}
-    kind = kinds.get(re.split(r"[.+]", layer.type)[-1])
-    if kind is None:
-        raise Malformed(f"it is of the unknown type {layer.type!r}")
-    return io.BufferedReader(Stream(file.read, kind, largest), 1 << 20) if kind else file
-
-
-def _whiteout(name: str) -> str | None:
-    """Return what a member hides of the layers below (OCI image-spec layer.md, "Whiteouts"), None if it is a file."""
-    folder, base = posixpath.split(name)
-    if base == ".wh..wh..opq":
-        return f"{folder}/"
-    return posixpath.join(folder, base[4:]) if base.startswith(".wh.") else None
-
-
-def _chain(name: str) -> Iterator[str]:
-    """Yield a name and, with a slash for what is opaque and without, all folders above it."""
-    yield name
-    while name := posixpath.dirname(name):
-        yield from (name, f"{name}/")
+    with explained(path), path.open("rb") as file:
+        kind = next((kind for magic, kind in _MAGICS.items() if file.peek(4).startswith(magic)), None)
+        stream: IO[bytes] = io.BufferedReader(Stream(file.read, kind, largest), 1 << 20) if kind else file
+        for member, content in tar.members(stream, path, kind=tar.PaxMember):
+            if not posixpath.basename(member.name).startswith(_WHITEOUT):
+                yield member, content
