@@ -13,7 +13,7 @@ import pytest
 
 from everykernel import kernels
 from everykernel.errors import DownloadError, EverykernelError, UnknownKernel, UsageError
-from everykernel.kernels import Kernel
+from everykernel.kernels import Kernel, store
 from everykernel.kernels.sources.arch import Arch
 from everykernel.kernels.sources.file import File
 from everykernel.kernels.sources.oci import INSECURE, Oci
@@ -366,6 +366,7 @@ def test_an_image_of_a_registry(registry: str, tmp_path: Path, cache_root: Path)
         fetch(f"oci:{registry}/team/kernels:6.7", source)
     with pytest.raises(UsageError, match="is no image's name"):
         fetch("oci:kernels", source)
+    store.release_all()
     shutil.rmtree(cache_root / "kernels")
     layer = max(tmp_path.glob("registry/**/blobs/sha256/*/*/data"), key=lambda path: path.stat().st_size)
     layer.write_bytes(bytes(layer.stat().st_size))
