@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _REFERS = frozenset({
     kinds.PTR, kinds.TYPEDEF, kinds.VOLATILE, kinds.CONST, kinds.RESTRICT, kinds.TYPE_TAG, kinds.FUNC, kinds.FUNC_PROTO,
+    kinds.VAR, kinds.DECL_TAG,
 })  # fmt: skip
-_ITEM_WORDS = {kinds.STRUCT: 3, kinds.UNION: 3, kinds.ENUM: 2, kinds.ENUM64: 3, kinds.FUNC_PROTO: 2}
+_ITEM_WORDS = {kinds.STRUCT: 3, kinds.UNION: 3, kinds.ENUM: 2, kinds.ENUM64: 3, kinds.FUNC_PROTO: 2, kinds.DATASEC: 3}
 
 
 class Subset:
