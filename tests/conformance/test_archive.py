@@ -65,7 +65,7 @@ def test_libbpf_makes_the_same_of_six_kernels(tools: list[Path], tmp_path: Path)
         files["whole"].write_bytes(raw)
         files["ours"].write_bytes(found.data)
         assert len(found.data) * 50 < len(raw)
-        asked = [BPFTOOL, "gen", "min_core_btf", files["whole"], files["theirs"], *tools]
+        asked = [BPFTOOL, "gen", "min_core_btf", str(files["whole"]), str(files["theirs"]), *map(str, tools)]
         subprocess.run(asked, check=True, capture_output=True)
         for path in tools:
             apart = _numbered(path)
@@ -94,6 +94,6 @@ def test_generated_objects_relocate_alike(seed: int) -> None:
         for index, record in enumerate(program.records):
             insn = program.code[record.insn_off : record.insn_off + 16]
             whole, cut = (core.compute(record, index, s.local, s.target, insn, s) for s in sessions)
-            assert whole.outcome == cut.outcome, record
+            assert whole.outcome == cut.outcome, (record, whole.message, cut.message)
             if record.kind != relokinds.TYPE_ID_TARGET:
                 assert (whole.target, whole.insn) == (cut.target, cut.insn), record

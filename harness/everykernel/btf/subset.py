@@ -52,7 +52,7 @@ class Subset:
             if isinstance(found, kinds.Array):
                 self._index(found.index)
                 number = found.type
-            elif isinstance(found, (kinds.Typedef, kinds.Modifier)):
+            elif isinstance(found, (kinds.Typedef, kinds.Modifier, kinds.Var, kinds.DeclTag)):
                 number = found.type
             else:
                 return
