@@ -60,6 +60,10 @@ NEEDS = (
     Need("/sbin/depmod", "kmod", "kmod", "kmod"),  # the benchmark's peer calls it
     Need("/usr/sbin/bpftool", "bpftool", "bpftool", "bpf"),  # the reference for what an archive of BTF holds
     Need("gpgv", "gpgv", "gnupg2", "gnupg"),
+    Need("gpg", "gpg", "gnupg2", "gnupg"),  # tests sign archives of their own
+    Need("apt-ftparchive", "apt-utils", "apt-utils", "apt"),
+    Need("flex", "flex", "flex", "flex"),  # nox -s kernel68
+    Need("bison", "bison", "bison", "bison"),
     Need(KEYRING, "debian-archive-keyring", "debian-keyring", "debian-archive-keyring"),
 )  # fmt: skip
 OPTIONAL = {"gpgv", KEYRING}  # without them the archive is asked over HTTPS

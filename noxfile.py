@@ -54,7 +54,7 @@ def vm(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-m",
-        "vm and not toolchains",
+        "vm and not toolchains and not tracers",
         "tests",
         "-n",
         "2",
@@ -65,9 +65,21 @@ def vm(session: nox.Session) -> None:
 
 
 @nox.session
+def kernel68(session: nox.Session) -> None:
+    """Build a small kernel that says 6.8, for the test of kernels that Debian never had (some minutes)."""
+    _python(session, "-m", "tests.kernels.built")
+
+
+@nox.session
 def runners(session: nox.Session) -> None:
     """Run test binaries and tools of Go and Rust in guests (needs go, cargo and its musl target)."""
     _python(session, "-m", "pytest", "-m", "toolchains", "tests/vm", *session.posargs)
+
+
+@nox.session
+def tracers(session: nox.Session) -> None:
+    """Run Debian's bpftrace and BCC in guests of 1 GiB, to which 200 MB of LLVM travel."""
+    _python(session, "-m", "pytest", "-m", "tracers", "tests/vm", *session.posargs)
 
 
 @nox.session

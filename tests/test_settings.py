@@ -35,6 +35,7 @@ def test_every_key(tmp_path: Path) -> None:
         "strict-reads = true",
         'rules = "ebpf-go"',
         'loader = "own, libbpf"',
+        'sources = ["ubuntu"]',
     )
     assert settings.read(tmp_path / "sub" / "folder") == {
         "kernels": ["5.10", "6.1"],
@@ -49,6 +50,7 @@ def test_every_key(tmp_path: Path) -> None:
         "strict-reads": True,
         "rules": "ebpf-go",
         "loader": ["own", "libbpf"],
+        "sources": ["ubuntu"],
     }
     assert settings.read(tmp_path).keys() == settings.KEYS.keys()
 
@@ -66,8 +68,8 @@ def test_the_nearest_that_has_the_table(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("kernel = '6.1'", "unknown key 'kernel' [did you mean 'kernels'?]"),
-        ("kernels = 6.1", "kernels = 6.1 is not a list of kernels, or text with commas"),
-        ("kernels = ['']", "kernels = [''] is not a list of kernels, or text with commas"),
+        ("kernels = 6.1", "kernels = 6.1 is not a list of kernels, text with commas, or a table of named lists"),
+        ("kernels = ['']", "kernels = [''] is not a list of kernels, text with commas, or a table of named lists"),
         ("accel = 'hvf'", "accel = 'hvf' is not one of auto, kvm, tcg"),
         ("accel = []", "accel = [] is not one of auto, kvm, tcg"),
         ("timeout = true", "timeout = True is not a number of seconds"),
@@ -96,3 +98,12 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     path.write_text("[")
     with pytest.raises(UsageError, match=r"pyproject.toml: is not TOML: "):
         settings.read(tmp_path)
+
+
+def test_named_sets_of_kernels(tmp_path: Path) -> None:
+    """A table of lists gives names that stand for kernels; the list called default is the project's own."""
+    text = '[tool.everykernel.kernels]\nci = ["5.10", "6.8"]\ndefault = ["6.1"]\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    project = settings.read(tmp_path)
+    assert project["kernels"] == ["6.1"]
+    assert settings.expanded(["6.12", "ci", "5.10"], project) == ["6.12", "5.10", "6.8"]

@@ -37,6 +37,7 @@ PRUNED_FOLDERS = (
     "snapshots",
     "images",
     "btf",
+    "headers",
     "loaders",
 )  # indexes are small, and needed offline
 _STAMP = ".last-used"

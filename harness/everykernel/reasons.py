@@ -186,6 +186,12 @@ _TABLE = (
         "push what is missing, or build it for the guest's architecture",
     ),
     Reason(
+        "kernel-headers-missing",
+        "run",
+        "a command compiles against the kernel's headers, as BCC does, and they are not in the guest",
+        "--headers (headers = true in a case) pushes those of Debian's kernels; others to /lib/modules/RELEASE/build",
+    ),
+    Reason(
         "command-processes",
         "run",
         "a command had more processes and threads at once than one may have, and was ended",

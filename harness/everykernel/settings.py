@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,15 @@ def _switch(value: Any, _: Path) -> bool:
     return value
 
 
+def _sets(value: Any, folder: Path) -> list[str] | dict[str, list[str]]:
+    """Return a list of kernels, or named lists of them."""
+    if not isinstance(value, dict):
+        return _texts(value, folder)
+    if not all(name.isidentifier() for name in value):
+        raise ValueError(value)
+    return {name: _texts(listed, folder) for name, listed in value.items()}
+
+
 def _path(value: Any, folder: Path) -> Path:
     if not isinstance(value, str) or not value:
         raise ValueError(value)
@@ -85,7 +94,8 @@ def _path(value: Any, folder: Path) -> Path:
 
 MEMORY = range(256, 65537)  # MiB
 KEYS: dict[str, Key] = {
-    "kernels": Key("a list of kernels, or text with commas", _texts),
+    "kernels": Key("a list of kernels, text with commas, or a table of named lists", _sets),
+    "sources": Key("a list of sources of kernels", _texts),
     "objects": Key("a list of globs", _texts),
     "accel": _choice("auto", "kvm", "tcg"),
     "timeout": Key("a number of seconds", _seconds),
@@ -102,6 +112,8 @@ KEYS: dict[str, Key] = {
 
 def read(start: Path) -> dict[str, Any]:
     """Return the settings of the project that a folder belongs to, by key; empty where there are none.
+
+    Where ``kernels`` is a table, its lists are ``kernel-sets``, and the one called ``default`` is ``kernels``.
 
     The file is the nearest pyproject.toml, from ``start`` upward, that has the table. Raises UsageError for one that is
     no TOML, and for what is wrong in the table.
@@ -136,4 +148,13 @@ def _read(table: Any, path: Path) -> dict[str, Any]:
             found[name] = KEYS[name].read(value, path.parent)
         except ValueError:
             raise UsageError(f"{name} = {value!r} is not {KEYS[name].what}", where=where) from None
+    if isinstance(found.get("kernels"), dict):
+        sets = found.pop("kernels")
+        found |= {"kernel-sets": sets} | ({"kernels": sets["default"]} if "default" in sets else {})
     return found
+
+
+def expanded(specs: Iterable[str], project: Mapping[str, Any]) -> list[str]:
+    """Return kernels, each name of a set among them replaced by what is in the set; each once."""
+    sets = project.get("kernel-sets", {})
+    return list(dict.fromkeys(one for spec in specs for one in sets.get(spec, [spec])))

@@ -27,8 +27,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyArchiv
         def archive(update: bool = False) -> debian.Archive:
             return tiny.archive(update=update)
 
-        monkeypatch.setattr("everykernel.kernels.Archive", archive)
-        monkeypatch.setattr("everykernel.cli.kernels.Archive", archive)
+        monkeypatch.setattr("everykernel.kernels.sources.table.Archive", archive)
+        monkeypatch.setenv("EVERYKERNEL_SOURCES", "debian")
         yield tiny
     store.release_all()
 

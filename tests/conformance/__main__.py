@@ -33,7 +33,7 @@ PARTS = {
 
 SOURCES = Path(__file__).with_name("sources")  # CO-RE records of every kind
 PROGRAMS = Path(__file__).with_name("programs")  # programs, maps and externs of every kind
-RULES = Path(__file__).with_name("rules")  # objects that hold one rule each in which a loader differs from libbpf
+RULES = Path(__file__).with_name("rules")  # a folder for each loader that differs from libbpf, an object for each rule
 WHOLES = Path(__file__).with_name("wholes")  # objects that libbpf takes as a whole, or not, each for a reason
 
 
@@ -53,6 +53,7 @@ def compiled(source: Path, folder: Path, target: str) -> foreign.Foreign:
     """Return a C source, compiled in ``folder``."""
     out = folder / f"{source.parent.name}-{source.with_suffix(f'.{target}.o').name}"
     flags = ["-target", target, "-g", "-O2", "-I/usr/include/x86_64-linux-gnu"]
+    flags += ["-mcpu=v3"] if source.parent.parent == RULES else []
     subprocess.run(["clang-19", *flags, "-c", str(source), "-o", str(out)], check=True)
     return foreign.Foreign(f"{source.parent.name}/{source.name}", out.read_bytes(), own=True)
 
@@ -60,7 +61,7 @@ def compiled(source: Path, folder: Path, target: str) -> foreign.Foreign:
 def more_for_loaders(folder: Path, known: Sequence[foreign.Foreign]) -> list[foreign.Foreign]:
     """Return what real loaders are asked about beside ``known``: the probes of rules, and what Go modules carry."""
     have = {one.data for one in known}
-    return [*sources(folder, RULES), *(one for one in gomodules.collect() if one.data not in have)]
+    return [*sources(folder, *sorted(RULES.iterdir())), *(one for one in gomodules.collect() if one.data not in have)]
 
 
 def main(words: list[str]) -> int:
@@ -98,8 +99,8 @@ def main(words: list[str]) -> int:
                 short = loaders.shortfalls(compared, foreign.ENOUGH) if whole else ()
                 well &= loading.report(compared, asked, short, console, loaders.TABLE)
             elif part == "reversals":
-                probes = [] if arguments.objects else more_for_loaders(folder, objects)
-                asked = [*probes, *objects[::-1]]  # what is made to tell comes first
+                probes = [] if arguments.objects else sources(folder, *sorted(RULES.iterdir()))
+                asked = [*probes, *(one for one in objects[::-1] if one.own or arguments.objects)]
                 well &= reversing.run(asked, specs, loaders.choose(arguments.loader or "ebpf-go,aya"), console)
             else:
                 found = loading.run(objects, specs, folder, console)

@@ -102,7 +102,7 @@ def test_rpath_is_handed_down_and_runpath_is_not(root: Path) -> None:
     handed = write(root / "handed", needed=("liba.so",), rpath="/opt", interpreter=INTERPRETER)
     assert found(root, handed)[1:] == ["/opt/liba.so", "/opt/libb.so"]
     kept = write(root / "kept", needed=("liba.so",), runpath="/opt", interpreter=INTERPRETER)
-    with pytest.raises(UsageError, match=r"kept: needs the library libb\.so \(of /opt/liba\.so\), which is not here"):
+    with pytest.raises(UsageError, match=r"kept: needs the library libb\.so \(of /opt/liba\.so\), which is not in /"):
         found(root, kept)
     assert found(root, kept, folders=("/opt",))[1:] == ["/opt/liba.so", "/opt/libb.so"]  # LD_LIBRARY_PATH
 
@@ -113,14 +113,14 @@ def test_a_missing_library(root: Path) -> None:
     with pytest.raises(UsageError) as caught:
         found(root, program)
     assert str(caught.value).startswith(
-        f"{program}: needs the library libgone.so.1, which is not here [looked in /opt/x, the cache of ld.so, /lib/x86"
+        f"{program}: needs the library libgone.so.1, which is not in {root} [looked in /opt/x, the cache of ld.so, "
     )
 
 
 def test_a_missing_interpreter(tmp_path: Path) -> None:
     """A program whose loader is not here says so."""
     program = write(tmp_path / "tool", interpreter="/lib/ld-musl-x86_64.so.1", needed=("libc.so",))
-    with pytest.raises(UsageError, match=r"needs the interpreter /lib/ld-musl-x86_64\.so\.1, which is not here"):
+    with pytest.raises(UsageError, match=r"needs the interpreter /lib/ld-musl-x86_64\.so\.1, which is not in /"):
         found(tmp_path, program)
     write(tmp_path / "lib/ld-musl-x86_64.so.1")
     assert found(tmp_path, program) == ["/lib/ld-musl-x86_64.so.1"]  # which is the C library too
@@ -163,3 +163,26 @@ def test_it_is_what_the_loader_says(program: str) -> None:
     wanted = {Path(line.split("=>")[1].split()[0]).resolve() for line in listed.splitlines() if "=>" in line}
     assert wanted
     assert wanted <= {file.source.resolve() for file in Libraries().of(path, str(path))}
+
+
+def test_links_of_a_root_stay_in_it(root: Path) -> None:
+    """An absolute link of a root, and one that climbs above it, mean what they mean to who has it as root."""
+    (root / "usr/lib").mkdir(parents=True)
+    (root / "lib/x86_64-linux-gnu").rename(root / "usr/lib/x86_64-linux-gnu")
+    (root / "lib").rmdir()
+    (root / "lib").symlink_to("usr/lib")
+    (root / INTERPRETER[1:]).rename(root / "usr/lib/ld.so")
+    (root / INTERPRETER[1:]).symlink_to("/lib/ld.so")
+    (root / "usr/lib/x86_64-linux-gnu/libz.so.1").symlink_to("../../../../../../lib/libz.so.1.2")
+    write(root / "usr/lib/libz.so.1.2")
+    program = write(root / "tool", needed=("libz.so.1", "libc.so.6"), interpreter=INTERPRETER)
+    wanted = {
+        INTERPRETER: root / "usr/lib/ld.so",
+        "/lib/x86_64-linux-gnu/libz.so.1": root / "usr/lib/libz.so.1.2",
+        "/lib/x86_64-linux-gnu/libc.so.6": root / "usr/lib/x86_64-linux-gnu/libc.so.6",
+    }
+    assert {file.path: file.source for file in Libraries(root).of(program, "/root/tool")} == wanted
+    (root / "lib64/ld-linux-x86-64.so.2").unlink()
+    (root / "lib64/ld-linux-x86-64.so.2").symlink_to("ld-linux-x86-64.so.2")  # a link to itself
+    with pytest.raises(UsageError, match=rf"needs the interpreter {INTERPRETER}, which is not in {root} \[.*--sysroot"):
+        Libraries(root).of(program, "/root/tool")

@@ -39,9 +39,11 @@ def bzimage(release: str, payload: bytes, *, wide: bool = True) -> bytes:
 
 
 @functools.cache
-def kernel_image(release: str, *, btf: bool = True) -> bytes:
+def kernel_image(release: str, *, btf: bool = True, wide: bool = True) -> bytes:
     """Return an image whose kernel is some bytes with or without BTF among them."""
-    return bzimage(release, lzma.compress(b"\x7fELF" + bytes(500) + (BTF if btf else b"") + bytes(100), preset=0))
+    return bzimage(
+        release, lzma.compress(b"\x7fELF" + bytes(500) + (BTF if btf else b"") + bytes(100), preset=0), wide=wide
+    )
 
 
 def deb(files: dict[str, bytes], *, compression: str = "xz", links: dict[str, str] | None = None) -> bytes:
@@ -74,9 +76,10 @@ def ar(members: dict[str, bytes]) -> bytes:
 
 
 @functools.cache
-def kernel_deb(release: str, *, btf: bool = True, modules: bool = True) -> bytes:
+def kernel_deb(release: str, *, btf: bool = True, modules: bool = True, wide: bool = True) -> bytes:
     """Return a package in the layout that Debian had up to 6.18."""
-    files = {f"./boot/vmlinuz-{release}": kernel_image(release, btf=btf), f"./boot/config-{release}": b"CONFIG_BPF=y\n"}
+    files = {f"./boot/vmlinuz-{release}": kernel_image(release, btf=btf, wide=wide)}
+    files |= {f"./boot/config-{release}": b"CONFIG_BPF=y\n"}
     if modules:
         files[f"./lib/modules/{release}/kernel/a.ko"] = b"a module"
         files[f"./lib/modules/{release}/modules.order"] = b"kernel/a.ko\n"
@@ -92,6 +95,7 @@ class Server:
         asked: the path and Range header of each request, in order.
         break_after: paths at which it breaks off once, after so many bytes.
         status: paths that it answers with another status.
+        redirects: paths that it sends elsewhere.
         lengths: whether it says how long its answers are; else they end with the connection.
     """
 
@@ -99,6 +103,7 @@ class Server:
     asked: list[tuple[str, str]] = field(default_factory=list)
     break_after: dict[str, int] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
     lengths: bool = True
     url: str = ""
@@ -139,6 +144,12 @@ class Server:
         path = request.path
         wanted = request.headers.get("Range", "")
         self.asked.append((path, wanted))
+        if path in self.redirects:
+            request.send_response(302)
+            request.send_header("Location", self.redirects[path])
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
         data = self.files.get(path)
         status = self.status.get(path, 200 if data is not None else 404)
         if status != 200 or data is None:
@@ -178,10 +189,10 @@ class TestTrust(Trust):
     def complete(self) -> bool:
         return True
 
-    def _checked(self, data: bytes, where: str) -> bytes:
+    def _checked(self, data: bytes, where: str) -> tuple[bytes, str]:
         from everykernel.kernels.trust import _unchecked
 
-        return _unchecked(data)
+        return _unchecked(data), ""
 
 
 @dataclass

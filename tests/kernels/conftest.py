@@ -44,7 +44,7 @@ def publish_all(tiny: TinyArchive) -> None:
     tiny.add("stable-security", "linux-image-6.1-cloud-amd64", "6.1.192-2", b"it only depends")
     tiny.add("stable", "linux-image-6.1.0-50-cloud-amd64", "6.1.176-1", kernel_deb("6.1.0-50-cloud-amd64"))
     release = "6.1.0-54-686-pae"
-    tiny.add("stable", f"linux-image-{release}", "6.1.190-1", kernel_deb(release, btf=False), arch="i386")
+    tiny.add("stable", f"linux-image-{release}", "6.1.190-1", kernel_deb(release, btf=False, wide=False), arch="i386")
     tiny.add("stable-security", "hello", "1", b"", arch="i386")
     tiny.add(
         "other",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from everykernel.architectures import ARCHITECTURES
-from everykernel.kernels import candidates
+from everykernel.kernels import candidates, packages
 from everykernel.kernels.index import Entry
 
 X86_64, I386 = ARCHITECTURES["x86_64"], ARCHITECTURES["i386"]
@@ -86,4 +86,4 @@ def test_i386_flavours_begin_with_a_digit() -> None:
 )
 def test_upstream_versions(version: str, upstream: str) -> None:
     """An exact version in a spec is what upstream calls it."""
-    assert candidates.upstream(version) == upstream
+    assert packages.upstream(version) == upstream

@@ -32,7 +32,19 @@ I386 = ARCHITECTURES["i386"]
         ("5.10..6.12/i386", Spec("5.10..6.12/i386", "range", "5.10", until="6.12", arch=I386)),
         ("lts", Spec("lts", "lts", "lts")),
         ("latest+generic", Spec("latest+generic", "latest", "latest", flavour="generic")),
-        ("debian:6.1.0-56-cloud-amd64", Spec("debian:6.1.0-56-cloud-amd64", "debian", "6.1.0-56-cloud-amd64")),
+        (
+            "debian:6.1.0-56-cloud-amd64",
+            Spec("debian:6.1.0-56-cloud-amd64", "named", "6.1.0-56-cloud-amd64", source="debian"),
+        ),
+        (
+            "debian:6.1+generic/i386",
+            Spec("debian:6.1+generic/i386", "named", "6.1", flavour="generic", arch=I386, source="debian"),
+        ),
+        ("debian6.1", Spec("debian6.1", "named", "6.1", source="debian")),
+        (
+            "debian:6.12.117+deb13-amd64",
+            Spec("debian:6.12.117+deb13-amd64", "named", "6.12.117+deb13-amd64", source="debian"),
+        ),
         ("./bzImage", Spec("./bzImage", "path", "./bzImage", arch=None)),
         ("/boot/vmlinuz", Spec("/boot/vmlinuz", "path", "/boot/vmlinuz", arch=None)),
         ("~/linux", Spec("~/linux", "path", "~/linux", arch=None)),

@@ -87,6 +87,61 @@ def test_how_it_ends(answer: dict[str, Any], wanted: dict[str, Any], code: str, 
     assert result["stages"]["relocate"]["status"] == "skipped"
 
 
+BCC = b"""modprobe: FATAL: Module kheaders not found
+Unable to find kernel headers. Try rebuilding kernel with CONFIG_IKHEADERS=m (module)
+Traceback (most recent call last):
+Exception: Failed to compile BPF module <text>
+"""
+LIBBPF = b"libbpf: Error loading vmlinux BTF: -3\nfailed to load BPF object: -3\n"
+BPFTRACE = b"stdin:1:45-67: ERROR: Unknown struct/union: 'struct tusk'\nkprobe:f { ... }\n      ~~~~~~~\n"
+TYPES = b"""/bpftrace/include/clang_workarounds.h:14:10: fatal error: 'linux/types.h' file not found
+stdin:1:1-9: ERROR: Unknown struct/union: 'struct path'
+"""
+PROBE = b"stdin:1:1-9: WARNING: not traceable\ncannot attach kprobe, probe entry may not exist\nERROR: attaching\n"
+PYTHON = b"Traceback (most recent call last):\nModuleNotFoundError: No module named 'bcc'\n\n"
+CTYPES = b"OSError: libbcc.so.0: cannot open shared object file: No such file or directory\nException: no\n"
+LOADER = b"tool: error while loading shared libraries: libx.so.1: cannot open shared object file\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "said"),
+    [
+        (BCC, "kernel-headers-missing", "Unable to find kernel headers. Try rebuilding kernel with CONFIG_IKHEADERS=m"),
+        (LIBBPF, "btf-missing", "libbpf: Error loading vmlinux BTF: -3 [push a BTF of this kernel"),
+        (b"libbpf: failed to find valid kernel BTF\n" + BCC, "kernel-headers-missing", "Unable to find"),
+        (BPFTRACE, "command-failed", "stdin:1:45-67: ERROR: Unknown struct/union: 'struct tusk' [give it a BTF"),
+        (TYPES, "kernel-headers-missing", "/bpftrace/include/clang_workarounds.h:14:10: fatal error: 'linux/types.h'"),
+        (PROBE, "attach-target-missing", "cannot attach kprobe, probe entry may not exist"),
+        (PYTHON, "command-not-started", "ModuleNotFoundError: No module named 'bcc' [push what is missing (--push)"),
+        (CTYPES, "command-not-started", "OSError: libbcc.so.0: cannot open shared object file"),
+        (LOADER, "command-not-started", "tool: error while loading shared libraries: libx.so.1"),
+        (b"ERROR: 3 of 4\nit failed\n", "command-failed", "it failed"),
+    ],
+)
+def test_what_a_tool_says(written: bytes, code: str, said: str) -> None:
+    """Its reason is told, not its last line, on whichever stream it was; a tool that ends as wanted has none."""
+    for stream in ("stdout", "stderr"):
+        result = run(told(code=1, **{stream: {**NOTHING, "first": written}}))
+        assert (result["stage"], result["code"]) == ("run", code)
+        assert result["message"].startswith(f"tool ended with exit code 1: {said}")
+    assert run(told(stderr={**NOTHING, "first": written}))["outcome"] == "passed"
+
+
+def test_what_the_kernel_refused_says_more_than_the_tool() -> None:
+    """Where a call of its own is to blame, that is the reason."""
+    result = run(told(code=1, calls=[REFUSED], blamed=0, stderr={**NOTHING, "first": LIBBPF}))
+    assert (result["stage"], result["code"]) == ("load", "verifier-rejected")
+
+
+def test_a_program_that_only_this_host_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The message of a name that the guest does not know says where this host has it."""
+    (tmp_path / "tool").write_text("")
+    (tmp_path / "tool").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = run(told(end="not-started", message="tool: ENOENT"))
+    assert result["message"] == f"tool: ENOENT [to push this host's, name it by its path: {tmp_path}/tool]"
+
+
 def test_a_refused_program_fails_the_load_stage() -> None:
     """The stage has the call's reason and log, and the run is not reached; what it wrote is kept all the same."""
     result = run(told(code=1, calls=[MAP, REFUSED], blamed=1))
@@ -130,12 +185,16 @@ def test_a_case(tmp_path: Path) -> None:
     """A case.toml names the command, what it needs and how it ends; what does not go together is an error."""
     path = tmp_path / "x" / "case.toml"
     path.parent.mkdir()
-    path.write_text('command = "./tool --all"\npush = ["d"]\nexit = 2\nstdout = "ok"\nenv = { A = "b" }\n')
+    path.write_text(
+        'command = "./tool --all"\npush = ["d"]\nexit = 2\nstdout = "ok"\nenv = { A = "b" }\n'
+        'sysroot = "r"\nheaders = true\n'
+    )
     found = case.read(path).command
-    assert found == command.Command(("./tool", "--all"), ("d",), 2, "ok", "", (("A", "b"),), path.parent)
+    assert found == command.Command(("./tool", "--all"), ("d",), 2, "ok", "", (("A", "b"),), path.parent, "r", True)
     for text, message in (
         ('command = "a"\nobject = "x.o"', "has both a command and object"),
         ('object = "x.o"\nexit = 1', "has exit, and no command"),
+        ('object = "x.o"\nheaders = true', "has headers, and no command"),
         ('command = ""', "names no program"),
         ('command = "a \'b"', "cannot be read: no closing quotation"),
         ('command = "a"\nstdout = "("', "is no regular expression"),
@@ -162,3 +221,5 @@ def test_what_travels(tmp_path: Path) -> None:
     (tmp_path / "arm").write_bytes(elf)
     with pytest.raises(UsageError, match="is a program for EM_AARCH64, and the kernel is x86_64"):
         command.parse(["./arm"], folder=tmp_path).tree(X86)
+    with pytest.raises(UsageError, match=rf"sysroot {tmp_path}/none/x86_64: there is no such folder"):
+        command.parse(["./tool"], folder=tmp_path, sysroot="none/{arch}").tree(X86)

@@ -1,7 +1,7 @@
 """aya's rules, one a probe: our own loader with them decides as aya itself, in the same guest.
 
-Each probe of `aya/` holds one rule and says it in its first comment. The table has what aya makes of each program, and
-what our loader makes of it by libbpf's rules, so that a rule which decides nothing would be noticed.
+Each probe of conformance/rules/aya holds one rule and says it in its first comment. The table has what aya makes of
+each program, and what our loader makes of it by libbpf's rules, so that a rule which decides nothing would be noticed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from everykernel.loaders import adapter, contract, drive
 from everykernel.machine import Machines
 from everykernel.machine.spec import MachineSpec
 
-PROBES = Path(__file__).with_name("aya")
+PROBES = Path(__file__).parents[1] / "conformance" / "rules" / "aya"
 KERNELS = ("5.10", "6.12")
 
 LOADED, REFUSED = "loaded", "refused"
@@ -30,7 +30,9 @@ PROBED: dict[str, tuple[str, str]] = {
     "core_guarded": ("one=loaded", "one=loaded"),
     "core_matches": ("not opened", "one=loaded"),
     "core_missing_size": ("one=refused two=refused", "one=loaded two=loaded"),
+    "core_module": ("one=EACCES", "one=loaded"),
     "core_resized": ("one=refused two=refused", "one=EINVAL two=loaded"),
+    "exception": ("throws=EINVAL", "throws=loaded"),
     "function_static": ("helped=loaded one=loaded", "not opened"),
     "hook_of_groups": ("one=loaded", "one=loaded"),
     "kfunc_missing": ("one=refused two=refused", "one=refused two=loaded"),
@@ -60,10 +62,13 @@ PROBED: dict[str, tuple[str, str]] = {
     "section_unknown": ("not opened", "one=loaded two=loaded"),
     "section_wrong": ("not opened", "one=refused"),
     "setting": ("one=refused two=refused", "one=loaded two=loaded"),
+    "target_qualified": ("one=refused", "one=loaded"),
     "text_gap": ("not opened", "one=loaded"),
     "variables_named": ("one=loaded", "not opened"),
 }
 OLD: dict[str, tuple[str, str]] = {
+    "core_module": ("one=EACCES", "one=EACCES"),
+    "exception": ("throws=refused", "throws=refused"),
     "hook_of_groups": ("one=EINVAL", "one=EINVAL"),
     "ksym_weak": ("one=loaded", "one=loaded"),
     "map_extra": ("not opened", "one=refused"),

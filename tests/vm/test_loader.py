@@ -187,6 +187,16 @@ def test_nothing_stays_behind(machines: Machines, linux: Kernel, compiled: Compi
             loaded.ask(wire.Detach)
 
 
+def test_types_that_others_have_loaded(machines: Machines, columns: dict[str, Kernel], compiled: Compiled) -> None:
+    """Are no module's, nor in the way of looking for those, on a kernel whose BTFs have no names (before 5.11)."""
+    script = "from everykernel import load; print([btf.name for btf in load.kernel_btf().target.modules])"
+    with machines.start(columns["5.10"]) as guest:
+        Loaded(guest, "features.bpf.o", compiled("features", "x86_64"))
+        agent = {"PYTHONPATH": "/everykernel/everykernel-agent.pyz"}
+        told = guest.run(["python3", "-c", script], env=agent, timeout=60)
+        assert (told.code, told.stdout, told.stderr) == (0, b"[]\n", b"")
+
+
 def test_unreadable_objects(machines: Machines, linux: Kernel, compiled: Compiled) -> None:
     """An object that cannot be read fails its relocate stage, and the guest goes on."""
     with machines.start(linux) as guest:

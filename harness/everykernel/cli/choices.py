@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 from everykernel import settings
 from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
+from everykernel.kernels import lock
 from everykernel.load.rules import named
 
 Command = Callable[..., Any]
@@ -41,7 +43,14 @@ _KEYS = {"--kernels-missing": "missing"}  # options that are called otherwise th
 
 
 def kernels(command: Command) -> Command:
-    """Add ``--kernels`` and ``--kernels-missing``."""
+    """Add ``--kernels``, ``--kernels-missing`` and ``--locked``."""
+    command = click.option(
+        "--locked",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda context, option, given: os.environ.update({lock.SETTING: "1"} if given else {}),
+        help="Take no kernel that everykernel.lock does not name.",
+    )(command)
     command = click.option(
         "--kernels-missing",
         type=click.Choice(["fail", "skip"]),
@@ -127,7 +136,8 @@ def loaders(command: Command) -> Command:
 
 def specs(text: str) -> list[str]:
     """Return the kernel specs in a list separated by commas; raise UsageError if there are none."""
-    found = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    named = [part.strip() for part in text.split(",") if part.strip()]
+    found = settings.expanded(named, settings.read(Path.cwd()))
     if not found:
         raise UsageError("no kernels were named", where="--kernels", remedy="--kernels 5.10,6.1,6.12")
     return found
@@ -142,7 +152,7 @@ def given(*without: str) -> str:
     words: list[str] = []
     for option in context.command.params:
         name = option.name or ""
-        if name in without or not isinstance(option, click.Option):
+        if name in without or name not in context.params or not isinstance(option, click.Option):
             continue
         if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
             continue

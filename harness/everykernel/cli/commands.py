@@ -15,7 +15,7 @@ from everykernel.matrix import command as parsing
 from everykernel.matrix import plan
 from everykernel.matrix.case import Case
 
-OPTIONS = ("cmd", "push", "exit_code", "stdout", "stderr", "env", "deadline")
+OPTIONS = ("cmd", "push", "sysroot", "headers", "exit_code", "stdout", "stderr", "env", "deadline")
 """The names of their parameters."""
 _DEADLINE = 60.0
 
@@ -26,6 +26,8 @@ def options(command: Wrapped) -> Wrapped:
         (
             click.option("--cmd", metavar="COMMAND", help="A program of your own, with arguments, run in the guest."),
             pushed("With --cmd: what the command needs beside its program and that program's libraries."),
+            sysroot("With --cmd: the root in which interpreters and libraries are looked for."),
+            click.option("--headers", is_flag=True, help="With --cmd: push the kernel's headers, as BCC needs them."),
             click.option(
                 "--exit", "exit_code", type=click.IntRange(0, 255), default=0, show_default=True, metavar="CODE",
                 help="With --cmd: the exit code that is wanted.",
@@ -47,6 +49,12 @@ def pushed(text: str) -> Wrapped:
     """Return the option ``--push``."""
     what = f"{text} A file or a folder; without GUEST_PATH it keeps its relative path, below /root. May be repeated."
     return click.option("--push", multiple=True, metavar="FILE[:GUEST_PATH]", help=what)
+
+
+def sysroot(text: str) -> Wrapped:
+    """Return the option ``--sysroot``."""
+    what = f"{text} A folder, such as unpacked packages; {{arch}} in it is the kernel's. [default: this host's own]"
+    return click.option("--sysroot", default="", metavar="DIR", help=what)
 
 
 def environment(text: str) -> Wrapped:
@@ -71,6 +79,8 @@ def cases(
     *,
     cmd: str | None,
     push: tuple[str, ...],
+    sysroot: str,
+    headers: bool,
     exit_code: int,
     stdout: str,
     stderr: str,
@@ -83,6 +93,8 @@ def cases(
         command = parsing.parse(
             parsing.words(cmd, "--cmd"),
             push=push,
+            sysroot=sysroot,
+            headers=headers,
             exit_code=exit_code,
             stdout=stdout,
             stderr=stderr,
@@ -92,7 +104,7 @@ def cases(
         return [*found, case_.of_command(command, deadline)]
     if not found:
         raise UsageError("nothing is to be run", remedy="name an object, a case.toml or a folder of cases, or --cmd")
-    if push or env or stdout or stderr or exit_code:
+    if push or sysroot or headers or env or stdout or stderr or exit_code:
         raise UsageError("options of a command, and no command", where="run", remedy="--cmd './mytool --self-test'")
     return found
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from everykernel import cache, kernels
+from everykernel import cache, kernels, settings
 from everykernel.architectures import ARCHITECTURES
-from everykernel.cli import say
+from everykernel.cli import choices, say
 from everykernel.cli.progress import shown
-from everykernel.errors import DownloadError, HarnessError, UnknownKernel
+from everykernel.errors import HarnessError, UnknownKernel, UsageError
 from everykernel.escaping import printable
-from everykernel.kernels import store
-from everykernel.kernels.candidates import Candidate, upstream
+from everykernel.kernels import lock, store
 from everykernel.kernels.catalogue import Series
-from everykernel.kernels.debian import Archive
+from everykernel.kernels.packages import Candidate, upstream
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.resolver import Resolver
+from everykernel.kernels.spec import Spec
 from everykernel.report import screen
 
 _update = click.option("--update", is_flag=True, help="Ask the archive anew, however young the cached index is.")
@@ -43,6 +46,7 @@ class Row:
     version: str
     release: str
     flavours: tuple[str, ...]
+    source: str
     suite: str
     btf: bool | None
     cached: bool
@@ -63,7 +67,7 @@ class Row:
 def list_command(as_json: bool, update: bool) -> None:
     """List the series to be had, the newest kernel of each, and which are in the cache."""
     with shown(quiet=as_json) as progress:
-        rows = list_rows(Resolver(Archive(update=update), progress), progress)
+        rows = list_rows(kernels.resolver(progress, update=update), progress)
     if as_json:
         say.data([row.plain() for row in rows], indent=1)
     else:
@@ -74,16 +78,16 @@ def list_rows(resolver: Resolver, progress: Progress) -> list[Row]:
     """Return the rows of the list, by architecture, oldest series first; what nobody has any more is left out."""
     here = {one.folder: one for one in store.stored()}
     rows = []
-    for arch in ARCHITECTURES.values():
-        for name, series in resolver.series(arch).items():
-            try:
-                newest = resolver.newest(name, arch)
-            except DownloadError as e:
-                progress.note(f"{name} for {arch.name} is left out: {e}")
-                continue
+    for arch, source in itertools.product(ARCHITECTURES.values(), resolver.sources):
+        own = source.series(arch, progress)
+        for name, series in sorted(own.items(), key=lambda item: item[1].order):
+            offer = source.offer(name, arch, progress)
+            newest = resolver.choose(Spec(name, "series", name, arch=arch), source, offer.candidates)
             if newest is not None:
                 found = here.get(store.folder_of(newest))
-                rows.append(_row(newest, series, found, resolver.flavours(name, arch)))
+                rows.append(_row(newest, series, found, resolver.flavours(name, arch, source)))
+            elif offer.failures:
+                progress.note(f"{name} for {arch.name} is left out: {offer.failures[0]}")
     return rows
 
 
@@ -97,6 +101,7 @@ def _row(newest: Candidate, series: Series, found: store.Stored | None, flavours
         version=newest.version,
         release=newest.release,
         flavours=tuple(flavours),
+        source=newest.source,
         suite=newest.packages[0].suite,
         btf=bool(found.record["btf"]) if found else expected,
         cached=found is not None,
@@ -134,6 +139,27 @@ def fetch_command(specs: tuple[str, ...], update: bool) -> None:
             say.out(printable(f"{kernel.spec}: {kernel.release} ({kernel.source}, signed: {kernel.signed}, {has})"))
             for note in kernel.notes:
                 say.talk(f"  {note}")
+
+
+@kernels_group.command("lock")
+@click.option("--kernels", "listed", default="", help="Kernels, separated by commas. [default: the project's]")
+def lock_command(listed: str) -> None:
+    """Write everykernel.lock: exactly which kernels these are, for every later run to take."""
+    project = settings.read(Path.cwd())
+    specs = choices.specs(listed or ",".join(project.get("kernels", ())))
+    made = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    rows = []
+    with shown() as progress:
+        resolver = kernels.resolver(progress, ignore_lock=True)
+        for spec in specs:
+            for resolved in resolver.resolve(kernels.parse(spec)):
+                kernel = resolved.fetch(progress)
+                stored = store.at(kernel)
+                if stored is None:
+                    raise UsageError("a path cannot be locked: its file may change", where=spec)
+                rows.append((spec, kernel, stored))
+    lock.write(Path(lock.FILENAME), made, rows)
+    say.out(f"{lock.FILENAME}: {len(rows)} kernels")
 
 
 @kernels_group.command("path")

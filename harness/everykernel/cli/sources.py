@@ -125,8 +125,9 @@ def _of_module(path: Path, base: Btf | None) -> Btf:
 def _of_kernels(name: str) -> Iterator[Source]:
     from everykernel import kernels
     from everykernel.cli.progress import shown
+    from everykernel.kernels.sources import table
 
-    if not name[:1].isdigit() and name not in ("lts", "latest") and not name.startswith("debian:"):
+    if not name[:1].isdigit() and name not in ("lts", "latest") and name.partition(":")[0] not in table.NAMES:
         raise UsageError("there is no such file, nor such a kernel", where=name)
     with shown() as progress:
         for resolved in kernels.resolve([name], progress):

@@ -17,6 +17,7 @@ from everykernel.files import elf, ldcache
 from everykernel.files.elf import Needs
 
 _LIMIT = 500  # libraries of one program
+_LINKS = 40  # symbolic links on the way to a file: as many as Linux follows (MAXSYMLINKS)
 _CPU_FEATURES = "glibc-hwcaps"
 
 
@@ -59,7 +60,7 @@ class Libraries:
     """Finds what programs need.
 
     Args:
-        root: the folder that absolute paths are below; the host's own by default.
+        root: the folder that absolute paths are below, those of links too; the host's own by default.
         folders: LD_LIBRARY_PATH of the program's environment.
     """
 
@@ -68,9 +69,10 @@ class Libraries:
     _cache: dict[str, list[str]] | None = field(default=None, repr=False)
 
     @classmethod
-    def searched(cls, environment: Mapping[str, str]) -> Libraries:
-        """Return what finds the host's libraries for a program with an environment."""
-        return cls(folders=[part for part in environment.get("LD_LIBRARY_PATH", "").split(":") if part])
+    def searched(cls, environment: Mapping[str, str], root: Path | None = None) -> Libraries:
+        """Return what finds the libraries of a root, the host's where it is None, for a program with an environment."""
+        folders = [part for part in environment.get("LD_LIBRARY_PATH", "").split(":") if part]
+        return cls(root or Path("/"), folders)
 
     def of(self, source: Path, path: str) -> list[Found]:
         """Return all that a program needs to start, its interpreter first; nothing for one that is static.
@@ -89,8 +91,8 @@ class Libraries:
             interpreter = self._below(needs.interpreter)
             if not interpreter.is_file():
                 raise UsageError(
-                    f"needs the interpreter {needs.interpreter}, which is not here", where=str(source),
-                    remedy="build it static, or for this host",
+                    f"needs the interpreter {needs.interpreter}, which is not {self._here}", where=str(source),
+                    remedy="build it static, or for this host; or name a root that has it (--sysroot)",
                 )  # fmt: skip
             found[needs.interpreter] = Found(interpreter, needs.interpreter)
         if "musl" not in needs.interpreter:
@@ -137,7 +139,13 @@ class Libraries:
         top = one
         while top.parent is not None:
             top = top.parent
-        raise UsageError(f"needs the library {name}{by}, which is not here", where=str(top.source), remedy=where)
+        raise UsageError(
+            f"needs the library {name}{by}, which is not {self._here}", where=str(top.source), remedy=where
+        )
+
+    @property
+    def _here(self) -> str:
+        return "here" if self.root == Path("/") else f"in {self.root}"
 
     def _in(self, folder: str, origin: _Object, name: str) -> Found:
         if "$" in folder:
@@ -145,7 +153,7 @@ class Libraries:
         return Found(self._below(f"{folder}/{name}"), f"{folder}/{name}")
 
     def _below(self, path: str) -> Path:
-        return self.root / path.lstrip("/")
+        return _within(self.root, path)
 
     def _cached(self, name: str) -> list[str]:
         if self._cache is None:
@@ -158,6 +166,26 @@ class Libraries:
             return False
         its = elf.needs(path)
         return (its.machine, its.bits) == (needs.machine, needs.bits)
+
+
+def _within(root: Path, path: str) -> Path:
+    """Return the file that a path means where ``root`` is the root: no link, and no ``..``, leads out of it."""
+    here, links = root, 0
+    waiting = path.split("/")[::-1]
+    while waiting:
+        part = waiting.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            here = here.parent if here != root else root
+        elif (here / part).is_symlink() and links < _LINKS:
+            links += 1
+            target = str((here / part).readlink())
+            here = root if target.startswith("/") else here
+            waiting += target.split("/")[::-1]
+        else:
+            here /= part
+    return here
 
 
 def _expand(text: str, origin: _Object) -> Found:

@@ -95,6 +95,6 @@ def _own(btf: Btf) -> Iterator[str]:
 
 
 def _path(kernel: Kernel) -> Path:
-    if kernel.source.startswith("debian:"):
+    if not kernel.source.startswith("path:"):
         return kernel.image.with_name("module-types.json")
     return cache.folder("btf") / f"{kernel.digest}.module-types.json"

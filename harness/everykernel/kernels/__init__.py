@@ -7,15 +7,20 @@ the files here, and `btf` reads the BTF out of a kernel's image without booting 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from everykernel import settings
 from everykernel.errors import UsageError
-from everykernel.kernels import catalogue, local
+from everykernel.kernels import catalogue, local, lock
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.resolver import Resolver
+from everykernel.kernels.sources import table
+from everykernel.kernels.sources.debian import Debian
+from everykernel.kernels.sources.protocol import Source
 from everykernel.kernels.spec import Spec, parse
 
 __all__ = ["Kernel", "Progress", "ResolvedKernel", "Spec", "btf", "btf_path", "parse", "resolve", "series"]
@@ -26,6 +31,7 @@ def resolve(
     progress: Progress | None = None,
     *,
     archive: Archive | None = None,
+    sources: Sequence[Source] | None = None,
     update: bool = False,
 ) -> list[ResolvedKernel]:
     """Return what the specs mean, in order, each once; ranges and ``lts`` give several. Boots nothing.
@@ -33,7 +39,8 @@ def resolve(
     Args:
         texts: specs, or comma lists of them.
         progress: where downloads of indexes are shown.
-        archive: where kernels come from; None is Debian's archive as this host sees it.
+        archive: Debian's, as the one source.
+        sources: where kernels come from, in order; None is what the environment, the project or the usual order says.
         update: ask for indexes anew even where a cached one is less than a day old.
 
     Raises:
@@ -42,13 +49,32 @@ def resolve(
         DownloadError: an index cannot be had, and nothing in the cache serves instead.
     """
     specs = parse(texts)
-    return Resolver(archive or Archive(update=update), progress or SILENT).resolve(specs)
+    if archive is not None:
+        sources = [Debian(archive)]
+    return resolver(progress, sources=sources, update=update).resolve(specs)
+
+
+def resolver(
+    progress: Progress | None = None,
+    *,
+    sources: Sequence[Source] | None = None,
+    update: bool = False,
+    ignore_lock: bool = False,
+) -> Resolver:
+    """Return what finds the meaning of specs; arguments as of `resolve`, and whether the project's lock counts."""
+    return Resolver(
+        sources if sources is not None else table.usual(settings.read(Path.cwd()).get("sources", ()), update=update),
+        progress or SILENT,
+        lambda name: table.make(name, update=update),
+        lock.find(Path.cwd()) if not ignore_lock else None,
+        os.environ.get(lock.SETTING, "") not in ("", "0") and not ignore_lock,
+    )
 
 
 def btf_path(kernel: Kernel) -> Path | None:
     """Return the file with the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
     beside = kernel.image.with_name("vmlinux.btf")
-    if kernel.source.startswith("debian:"):
+    if not kernel.source.startswith("path:"):
         return beside if beside.exists() else None
     with contextlib.suppress(UsageError):  # an image that cannot be decompressed may boot all the same
         return local.btf_path(kernel)

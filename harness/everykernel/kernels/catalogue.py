@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from everykernel import folders
 from everykernel.errors import HarnessError
@@ -52,6 +53,7 @@ class Catalogue:
         rolling: by architecture, suites in which further series may appear.
         flavours: by architecture, our short names for Debian's flavours.
         series: by name, oldest first.
+        snapshot: URL of the service that has the archive as it was at a time, "" if there is none.
     """
 
     mirror: str
@@ -62,6 +64,7 @@ class Catalogue:
     flavours: Mapping[str, Mapping[str, str]]
     series: Mapping[str, Series]
     frozen: Mapping[str, datetime.date] = field(default_factory=dict)
+    snapshot: str = ""
 
 
 def order(series: str) -> tuple[int, ...]:
@@ -70,34 +73,43 @@ def order(series: str) -> tuple[int, ...]:
 
 
 @functools.cache
-def load(path: Path | None = None) -> Catalogue:
-    """Return the catalogue; raise HarnessError if the file is not what it should be."""
+def load(path: Path | None = None, distribution: str = "debian") -> Catalogue:
+    """Return the catalogue of an archive in Debian's format; raise HarnessError if it is not what it should be."""
     path = path or folders.data("kernels") / "catalogue.toml"
     try:
         raw = tomllib.loads(path.read_text())
-        debian = raw["debian"]
-        rows = [
-            Series(
-                name=row["name"],
-                suites=tuple(row["suites"]),
-                more=tuple(row.get("more", ())),
-                architectures=tuple(row["architectures"]),
-                btf=tuple(row.get("btf", ())),
-                lts=bool(row.get("lts", False)),
-                notes=tuple(row.get("notes", ())),
-            )
-            for row in raw["series"]
-        ]
+        servers = raw[distribution]
+        top = raw if distribution == "debian" else servers
+        rows = [_series(row) for row in top["series"]]
         return Catalogue(
-            mirror=debian["mirror"],
-            security=debian["security"],
-            archive=debian["archive"],
-            codenames=tuple(debian["codenames"]),
-            rolling=debian["rolling"],
-            flavours=raw.get("flavours", {}),
-            frozen=debian.get("frozen", {}),
+            mirror=servers["mirror"],
+            security=servers["security"],
+            archive=servers["archive"],
+            codenames=tuple(servers["codenames"]),
+            rolling=servers.get("rolling", {}),
+            flavours=top.get("flavours", {}),
+            frozen=servers.get("frozen", {}),
+            snapshot=servers.get("snapshot", ""),
             series={row.name: row for row in sorted(rows, key=lambda row: row.order)},
         )
     except (OSError, KeyError, TypeError, ValueError) as e:
         remedy = "install everykernel again"
         raise HarnessError(f"the catalogue of kernels cannot be read: {e!r}", where=str(path), remedy=remedy) from e
+
+
+def servers(name: str) -> Mapping[str, Any]:
+    """Return the catalogue's table of a source that is no archive in Debian's format."""
+    found: Mapping[str, Any] = tomllib.loads((folders.data("kernels") / "catalogue.toml").read_text())[name]
+    return found
+
+
+def _series(row: Mapping[str, Any]) -> Series:
+    return Series(
+        name=row["name"],
+        suites=tuple(row["suites"]),
+        more=tuple(row.get("more", ())),
+        architectures=tuple(row["architectures"]),
+        btf=tuple(row.get("btf", ())),
+        lts=bool(row.get("lts", False)),
+        notes=tuple(row.get("notes", ())),
+    )

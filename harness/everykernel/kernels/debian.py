@@ -30,6 +30,7 @@ class Archive:
         mirror: where to ask; None finds out (`everykernel.kernels.mirror`).
         trust: how to check signatures; None takes what the host has.
         update: ask for indexes anew even where a cached one is less than a day old.
+        prefix: what stands before a suite's name in the cache, "" for Debian.
     """
 
     def __init__(
@@ -40,12 +41,13 @@ class Archive:
         trust: Trust | None = None,
         update: bool = False,
         environ: Mapping[str, str] = os.environ,
+        prefix: str = "",
     ) -> None:
         self.catalogue = catalogue or catalogues.load()
         self.mirror = mirror or mirrors.choose(self.catalogue, environ=environ)
         self.trust = trust or Trust.of_host()
         self.downloader = Downloader(https_only=not self.trust.complete, proxy=self.mirror.proxy)
-        self._indexes = Indexes(self.mirror, self.trust, self.downloader, update, self.catalogue.frozen)
+        self._indexes = Indexes(self.mirror, self.trust, self.downloader, update, self.catalogue.frozen, prefix)
         self._seen: dict[tuple[str, str], Index] = {}
         self._failed: dict[tuple[str, str], DownloadError] = {}
         self._said: set[tuple[str, str]] = set()

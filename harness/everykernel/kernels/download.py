@@ -22,7 +22,8 @@ from everykernel.kernels.progress import SILENT, Progress, Task
 
 TRIES = 3  # for one file, each going on where the one before it broke off
 SMALL = 8 << 20  # bytes that `Downloader.get` takes: Debian's largest InRelease, of sid, has some 200 KB
-READ_TIMEOUT, CONNECT_TIMEOUT = 30.0, 15.0  # seconds
+UNLISTED = 4 << 30  # bytes of a file whose size no index gives: a kernel's package with debug information has 1 GB
+READ_TIMEOUT, CONNECT_TIMEOUT = 30.0, 8.0  # seconds
 _T = TypeVar("_T")
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Downloader:
         self.https_only = https_only
         self._proxy = proxy
         self._opened: httpx.Client | None = None
+        self._away: dict[str, Exception] = {}  # hosts that no connection came to, and why
         self._lock = threading.Lock()
 
     def _client(self) -> httpx.Client:
@@ -127,6 +129,34 @@ class Downloader:
                     part.unlink()
             raise _mismatch(url, "SHA-256")
 
+    def unlisted(
+        self, url: str, path: Path, *, sha256: str = "", description: str = "", progress: Progress = SILENT
+    ) -> Path:
+        """Download what no index gives the size of to ``path``; return ``path``.
+
+        Raises as `file` does, and Mismatch where ``sha256`` is given and is another's.
+        """
+        with cache.lock(f"downloads/{path.parent.name}/{path.name}"), cache.explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{path.name}.part")
+            with progress.task(description or path.name, None) as task:
+
+                def once() -> None:
+                    with self._open(url, start=0) as response, part.open("wb") as file:
+                        for chunk in response.iter_raw():
+                            file.write(chunk)
+                            task.advance(len(chunk))
+                            if file.tell() > UNLISTED:
+                                raise DownloadError(f"has more than {UNLISTED >> 30} GiB", where=shown(url))
+
+                try:
+                    self._trying(url, once)
+                    if sha256 and not matches(part, sha256, part.stat().st_size):
+                        raise _mismatch(url, "SHA-256")
+                    return part.replace(path)
+                finally:
+                    part.unlink(missing_ok=True)
+
     def _into(self, part: Path, url: str, size: int, meter: _Meter) -> None:
         """Append to ``part`` what it lacks of ``url``."""
         import httpx
@@ -179,10 +209,14 @@ class Downloader:
 
         if self.https_only and not url.startswith("https:"):
             raise DownloadError("plain HTTP, where HTTPS is required", where=shown(url))
+        host = url.split("/")[2] if url.count("/") > 1 else url
+        if host in self._away:
+            raise _unreachable(url, self._away[host])
         for attempt in range(TRIES):
             try:
                 return action()
-            except httpx.ConnectError as e:  # no use in asking again at once
+            except (httpx.ConnectError, httpx.ConnectTimeout) as e:  # no use in asking again, for any of its files
+                self._away[host] = e
                 raise _unreachable(url, e) from e
             except (httpx.HTTPError, httpx.InvalidURL) as e:
                 if attempt == TRIES - 1 or isinstance(e, httpx.UnsupportedProtocol | httpx.InvalidURL):

@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from everykernel import cache, names
+from everykernel import cache
 from everykernel.errors import DownloadError
 from everykernel.kernels import bounded
 from everykernel.kernels.control import fields
 from everykernel.kernels.download import Downloader, Mismatch, NotThere, Unreachable, matches, shown
 from everykernel.kernels.mirror import Mirror
+from everykernel.kernels.packages import Package
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.release import Release, Stale
 from everykernel.kernels.trust import Trust
@@ -31,43 +32,8 @@ LIFETIME = 86400.0  # seconds for which a cached index is served without asking
 PATIENCE = 3600.0  # seconds for which a mirror that is out of step is left alone
 _FORMAT = 2  # of kernels.json and state.json
 _LARGEST = 512 << 20  # bytes of an index: Debian's largest, of sid, has some 60 MB
-_KERNEL_PACKAGE = rb"linux-(?:image|binary|modules|base)-\d[^\n]*(?<!-dbg)"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One package of a suite's index.
-
-    Attributes:
-        name, version, arch: as Debian writes them (``arch`` is the index's, also for packages of arch ``all``).
-        suite: the suite whose index lists it.
-        filename: its path below the archive's root.
-        size: bytes.
-        sha256: hex.
-        depends: its Depends field, "" if it has none.
-        signed: how the index is vouched for: ``gpgv`` or ``https``.
-
-    Raises:
-        DownloadError: a name, version or path that is none, from wherever it comes.
-    """
-
-    name: str
-    version: str
-    arch: str
-    suite: str
-    filename: str
-    size: int
-    sha256: str
-    depends: str = ""
-    signed: str = ""
-
-    def __post_init__(self) -> None:
-        where = f"index of {self.suite} for {self.arch}"
-        names.checked(self.name, "a package", where=where, error=DownloadError)
-        version = re.sub(r"^[0-9]+:", "", self.version)  # an epoch is in no path
-        names.checked(version, "a version", where=where, error=DownloadError)
-        for part in self.filename.split("/"):
-            names.checked(part, "a part of a package's path", where=where, error=DownloadError)
+Entry = Package
+_KERNEL_PACKAGE = rb"linux-(?:image|image-unsigned|binary|modules|base)-\d[^\n]*(?<!-dbg)"
 
 
 @dataclass(frozen=True)
@@ -82,6 +48,7 @@ class Index:
         checked: when it was last known to be current, in seconds since the epoch.
         sha256: of its Packages.xz.
         date: when the archive wrote it, in seconds since the epoch; 0.0 if that is not known.
+        key: fingerprint of the key that signed it, "" if that is not known.
     """
 
     suite: str
@@ -92,6 +59,7 @@ class Index:
     checked: float
     sha256: str
     date: float = 0.0
+    key: str = ""
 
     def packages(self, name: str) -> list[Entry]:
         """Return the entries of one package, all versions."""
@@ -131,6 +99,7 @@ class Index:
                     sha256=stanza["sha256"].lower(),
                     depends=stanza.get("depends", ""),
                     signed=self.signed,
+                    key=self.key,
                 )
             except (KeyError, ValueError) as e:
                 text_ = f"the entry of {stanza['package']!r} cannot be read: {e!r}"
@@ -147,6 +116,7 @@ class Indexes:
         downloader: how to download.
         update: ask even where a cached index is less than a day old.
         frozen: suites that Debian has ended, and the day of their last index.
+        prefix: what stands before a suite's name in the cache, "" for Debian.
     """
 
     mirror: Mirror
@@ -154,6 +124,7 @@ class Indexes:
     downloader: Downloader
     update: bool = False
     frozen: Mapping[str, datetime.date] = field(default_factory=dict)
+    prefix: str = ""
 
     def get(self, suite: str, arch: str, progress: Progress = SILENT) -> Index:
         """Return the index of a suite.
@@ -165,7 +136,7 @@ class Indexes:
             NotThere: neither mirror nor archive server has the suite, and it is not cached.
             DownloadError: it cannot be had, is not signed as it must be, or is an old one or another suite's.
         """
-        folder = cache.entry("indexes", f"{suite}_{arch}")
+        folder = cache.entry("indexes", f"{self.prefix}{suite}_{arch}")
         with cache.lock(f"indexes/{folder.name}"):
             cached = _read(folder, suite, arch)
             if cached is not None and self._current(cached):
@@ -204,7 +175,7 @@ class Indexes:
         return young and not self.update and cached.base in self.mirror.bases(cached.suite)
 
     def _renew(self, folder: Path, suite: str, arch: str, cached: Index | None, progress: Progress) -> Index:
-        base, release = self._release(suite)
+        base, release, key = self._release(suite)
         path = f"main/binary-{arch}/Packages.xz"
         if path not in release.files:
             raise NotThere(f"has no packages for {arch}", where=suite)
@@ -219,15 +190,15 @@ class Indexes:
                 (folder / "kernels.json").unlink(missing_ok=True)
             description = f"index of {suite} for {arch}"
             self._packages(base, suite, path, packages, sha256, size, description, progress)
-        index = Index(suite, arch, folder, base, self.trust.name, time.time(), sha256, release.date.timestamp())
+        index = Index(suite, arch, folder, base, self.trust.name, time.time(), sha256, release.date.timestamp(), key)
         state = {"format": _FORMAT, "base": base, "signed": index.signed, "checked": index.checked}
-        state |= {"sha256": sha256, "size": size, "date": index.date}
+        state |= {"sha256": sha256, "size": size, "date": index.date, "key": key}
         cache.write(folder / "state.json", json.dumps(state).encode())
         cache.touch(folder)
         return index
 
-    def _release(self, suite: str) -> tuple[str, Release]:
-        """Return the base URL that has the suite, and what its InRelease says, checked."""
+    def _release(self, suite: str) -> tuple[str, Release, str]:
+        """Return the base URL that has the suite, what its InRelease says, checked, and who signed it."""
         missing: NotThere | None = None
         for base in self.mirror.bases(suite):
             url = f"{self._secured(base)}/dists/{suite}/InRelease"
@@ -236,10 +207,11 @@ class Indexes:
             except NotThere as e:
                 missing = missing or e
                 continue
-            release = Release.read(self.trust.signed_text(data, shown(url)), shown(url))
+            text, key = self.trust.signed(data, shown(url))
+            release = Release.read(text, shown(url))
             now = datetime.datetime.now(datetime.UTC)
             release.check(suite, shown(url), frozen=self.frozen.get(suite), now=now)
-            return base, release
+            return base, release, key
         raise NotThere(
             "neither the mirror nor Debian's archive server has this suite",
             where=missing.where if missing else suite,
@@ -309,6 +281,7 @@ def _read(folder: Path, suite: str, arch: str) -> Index | None:
         if state["format"] != _FORMAT or (folder / "Packages.xz").stat().st_size != state["size"]:
             return None
         checked, date = float(state["checked"]), float(state.get("date", 0.0))
-        return Index(suite, arch, folder, state["base"], state["signed"], checked, state["sha256"], date)
+        key = str(state.get("key", ""))
+        return Index(suite, arch, folder, state["base"], state["signed"], checked, state["sha256"], date, key)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -22,7 +22,7 @@ class Kernel:
         modules: the folder ``lib/modules/<release>``, or None where there are none (``notes`` says why).
         config: the build configuration, or None.
         sha256: of the package that it came from (hex), of the image for a path.
-        source: ``debian:<suite>`` or ``path:<path>``.
+        source: ``<source>:<suite>`` (``debian:bookworm``) or ``path:<path>``.
         signed: how the source is vouched for: ``gpgv``, ``https`` or ``none``.
         notes: what a reader of the results should know, one line each.
         version: the package's version (``6.1.192-1``), the release for a path.

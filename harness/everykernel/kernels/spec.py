@@ -3,7 +3,8 @@
 SERIES|VERSION[-btf|-nobtf][+FLAVOUR][/ARCH]   6.1   6.1.192   6.1+generic   6.1-nobtf   6.1/i386
 SERIES..SERIES[+FLAVOUR][/ARCH]                5.10..6.12
 lts|latest[+FLAVOUR][/ARCH]
-debian:PACKAGE[/ARCH]                          debian:6.1.0-56-cloud-amd64
+SOURCE:REST[+FLAVOUR][/ARCH]                   debian:6.1   debian:6.1.0-56-cloud-amd64   rocky:9   rocky9
+URL|FILE                                       ./linux-image-6.8.deb   https://host/linux.deb
 PATH                                           ./bzImage   ~/linux   /boot/vmlinuz-6.1
 """
 
@@ -20,8 +21,11 @@ from everykernel.architectures import ARCHITECTURES, DEFAULT, Architecture
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels import catalogue
 from everykernel.kernels.model import Kernel
+from everykernel.kernels.packages import upstream
+from everykernel.kernels.sources import table
+from everykernel.kernels.sources.file import READERS
 
-Kind = Literal["series", "version", "range", "lts", "latest", "debian", "path"]
+Kind = Literal["series", "version", "range", "lts", "latest", "named", "path"]
 _TAIL = r"(?:\+(?P<flavour>[a-z0-9][a-z0-9.-]*))?(?:/(?P<arch>[A-Za-z0-9_]+))?"
 _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("version", re.compile(rf"(?P<value>\d+\.\d+\.\d+)(?:-(?P<btf>btf|nobtf))?{_TAIL}")),
@@ -29,8 +33,10 @@ _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("range", re.compile(rf"(?P<value>\d+\.\d+)\.\.(?P<until>\d+\.\d+){_TAIL}")),
     ("lts", re.compile(rf"(?P<value>lts){_TAIL}")),
     ("latest", re.compile(rf"(?P<value>latest){_TAIL}")),
-    ("debian", re.compile(r"debian:(?P<value>[a-z0-9][a-z0-9.+~-]+)(?:/(?P<arch>[A-Za-z0-9_]+))?")),
 )
+_NAMED = re.compile(r"(?P<source>[a-z][a-z-]*)(?::(?P<rest>\S+)|(?P<number>\d\S*))")
+_NUMBER = re.compile(rf"(?P<value>\d+(?:\.\d+)?){_TAIL}")
+_WHOLE = re.compile(r"(?P<value>\S+?)(?:/(?P<arch>[A-Za-z0-9_]+))?")
 PATH_HINT = "or give a path to a bzImage or a kernel build directory, like ./bzImage"
 
 
@@ -41,11 +47,12 @@ class Spec:
     Attributes:
         text: as the user gave it.
         kind: what it names.
-        value: the series, version, package or path; the first series of a range.
+        value: the series, version or path; the first series of a range; what stands after a source's name.
         until: the last series of a range, else "".
         btf: ``btf`` or ``nobtf`` for a twin built from source, else "".
         flavour: what stands after ``+``, else "".
         arch: what stands after ``/``; for a path, None (its image tells).
+        source: the source that it names, "" for any.
     """
 
     text: str
@@ -55,16 +62,17 @@ class Spec:
     btf: str = ""
     flavour: str = ""
     arch: Architecture | None = DEFAULT
+    source: str = ""
 
     def matches(self, kernel: Kernel) -> bool:
         """Tell whether a kernel of the cache is (one of those) meant: a series means all of its kernels."""
         if self.arch is None or kernel.arch != self.arch or (self.flavour and not _of_flavour(kernel, self.flavour)):
             return False
-        if self.kind == "debian":
-            return re.sub(r"^linux-(image|binary)-", "", self.value) == kernel.release
-        if self.kind == "version":
-            return kernel.version.startswith(f"{self.value}-")
-        return self.kind == "series" and kernel.series == self.value
+        if self.kind not in ("series", "version", "named"):
+            return False
+        ours = self.kind != "named" or kernel.source.startswith(f"{self.source}:")
+        name = re.sub(r"^linux-(image|binary)-", "", self.value)
+        return ours and (kernel.release == name or kernel.series == name or upstream(kernel.version) == name)
 
     def named(self, series: str) -> str:
         """Return the spec of one series of a range (``5.10..6.12/i386`` gives ``5.10/i386``)."""
@@ -114,6 +122,8 @@ def _looks_like_path(text: str) -> bool:
 
 
 def _parse(text: str) -> Spec:
+    if re.match(r"https?://", text) or (text.endswith(tuple(READERS)) and _exists(expand(text))):
+        return Spec(text, "named", os.fspath(expand(text)) if _looks_like_path(text) else text, source="file")
     if _looks_like_path(text):
         return Spec(text, "path", text, arch=None)
     for kind, pattern in _PATTERNS:
@@ -131,11 +141,32 @@ def _parse(text: str) -> Spec:
             )
     if _exists(Path(text)):
         return Spec(text, "path", text, arch=None)
+    match = _NAMED.fullmatch(text)
+    if match and match["source"] in table.NAMES:
+        return _named(text, match["source"], match["rest"] or match["number"])
     raise UnknownKernel(
         "is not a kernel spec",
         spec=text,
         where=text,
         remedy=f"write a series like 6.1, a version like 6.1.192, a range like 5.10..6.12, lts or latest, {PATH_HINT}",
+    )
+
+
+def _named(text: str, source: str, rest: str) -> Spec:
+    """Return the spec of what a source calls ``rest``: a flavour stands only behind a number, a package has its own."""
+    match = _NUMBER.fullmatch(rest) or _WHOLE.fullmatch(rest)
+    assert match is not None, "it has no spaces"
+    found = match.groupdict(default="")
+    known = {name for row in ARCHITECTURES.values() for name in (row.name, row.debian)}
+    if source in table.SLASHED and found["arch"] not in known:
+        found |= {"value": rest, "arch": ""}
+    return Spec(
+        text=text,
+        kind="named",
+        value=found["value"],
+        flavour=found.get("flavour", ""),
+        arch=_architecture(found["arch"], text),
+        source=source,
     )
 
 

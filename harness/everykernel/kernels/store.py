@@ -13,12 +13,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,10 @@ from everykernel import cache, names
 from everykernel.architectures import ARCHITECTURES
 from everykernel.errors import DownloadError, UsageError
 from everykernel.kernels import image
-from everykernel.kernels.candidates import Candidate
-from everykernel.kernels.debian import Archive, unpack
-from everykernel.kernels.index import Entry
 from everykernel.kernels.model import Kernel
+from everykernel.kernels.packages import Candidate, Layout, Package, series_in
 from everykernel.kernels.progress import Progress
+from everykernel.kernels.sources.protocol import Source
 
 _FORMAT = 1  # of kernel.json: a record of another format is as good as none
 _LARGEST = 4 << 30  # bytes that a kernel's package unpacks to: one with all its modules has half a GB
@@ -74,14 +74,30 @@ class Stored:
 
 def folder_of(candidate: Candidate) -> Path:
     """Return the folder that a kernel has in the cache, whether it is there or not."""
-    return cache.entry("kernels", f"{candidate.arch.name}-{candidate.release}_{candidate.version}")
+    own = "" if candidate.source == "debian" else f"{candidate.source}-"  # two distributions may share a release
+    release = candidate.release or candidate.packages[0].name
+    return cache.entry("kernels", f"{candidate.arch.name}-{own}{release}_{candidate.version.replace(':', '+')}")
 
 
 def candidate(one: Stored) -> Candidate:
     """Return a kernel of the cache as the candidate that it came from, though the index may have moved on."""
     record = one.record
-    packages = tuple(Entry(**row) for row in record["packages"])
-    return Candidate(ARCHITECTURES[record["arch"]], record["release"], record["series"], record["flavour"], packages)
+    packages = tuple(Package(**row) for row in record["packages"])
+    source = record["source"].partition(":")[0]
+    return Candidate(
+        ARCHITECTURES[record["arch"]], record["release"], record["series"], record["flavour"], packages, source
+    )
+
+
+def at(kernel: Kernel) -> Stored | None:
+    """Return a fetched kernel's record, None for one that is not in the cache."""
+    return _load(kernel.image.parent)
+
+
+def digests(candidate: Candidate) -> list[str]:
+    """Return the SHA-256 of the packages that a kernel of the cache was made from."""
+    found = _load(folder_of(candidate))
+    return [row["sha256"] for row in found.record["packages"]] if found is not None else []
 
 
 def stored() -> list[Stored]:
@@ -90,7 +106,7 @@ def stored() -> list[Stored]:
     return [one for one in found if one is not None]
 
 
-def fetch(candidate: Candidate, archive: Archive, spec: str, progress: Progress) -> Kernel:
+def fetch(candidate: Candidate, source: Source, spec: str, progress: Progress) -> Kernel:
     """Return a kernel with its files in the cache, downloading and unpacking it if it is not there whole.
 
     Until this process ends, `everykernel.cache.prune` leaves the kernel alone.
@@ -110,7 +126,7 @@ def fetch(candidate: Candidate, archive: Archive, spec: str, progress: Progress)
             with contextlib.suppress(filelock.Timeout), cache.lock(f"kernels/{folder.name}", timeout=_PATIENCE):
                 found = _load(folder)
                 if found is None or _damage(found):
-                    _again(candidate, archive, folder, damage, progress)
+                    _again(candidate, source, folder, damage, progress)
                     made = True
             kernel, _ = _whole(folder, spec)
     if made:
@@ -132,10 +148,10 @@ def _whole(folder: Path, spec: str) -> tuple[Kernel | None, str]:
     return None, damage
 
 
-def _again(candidate: Candidate, archive: Archive, folder: Path, damage: str, progress: Progress) -> None:
+def _again(candidate: Candidate, source: Source, folder: Path, damage: str, progress: Progress) -> None:
     """Install a kernel; where it takes the place of a damaged one, an error names the damage too."""
     try:
-        _install(candidate, archive, folder, progress)
+        _install(candidate, source, folder, progress)
     except DownloadError as e:
         if not damage:
             raise
@@ -171,37 +187,78 @@ def _damage(found: Stored) -> str:
     return ""
 
 
-def _install(candidate: Candidate, archive: Archive, folder: Path, progress: Progress) -> None:
+def _install(candidate: Candidate, source: Source, folder: Path, progress: Progress) -> None:
     """Download and unpack a kernel into ``folder``, whose lock the caller holds."""
-    debs = [archive.fetch(entry, progress) for entry in candidate.packages]
-    with cache.make_folder(folder) as target:
-        files: dict[str, int] = {}
-        with progress.task(f"unpacking {candidate.release}", None) as task:
-            for deb in debs:
-                for name, size in _unpack(deb, candidate.release, target):
-                    files[name] = size
-                    task.advance(size)
-        if "vmlinuz" not in files:
-            raise DownloadError(f"holds no kernel image for {candidate.release}", where=candidate.packages[0].name)
-        found, notes = _btf(target / "vmlinuz")
-        if found is not None:
-            files["vmlinux.btf"] = (target / "vmlinux.btf").write_bytes(found)
-        record = _record(candidate, files, notes)
-        for name in ("vmlinuz", "config"):
-            if name in files:
-                record["digests"][name] = hashlib.sha256((target / name).read_bytes()).hexdigest()
-        (target / "kernel.json").write_text(json.dumps(record, indent=1))
-    for deb in debs:  # all that we want of it is unpacked
-        deb.unlink(missing_ok=True)
+    packages = [source.fetch(package, progress) for package in candidate.packages]
+    told = (
+        replace(one, sha256=one.sha256 or _digest(path)) for one, path in zip(candidate.packages, packages, strict=True)
+    )
+    candidate = replace(candidate, packages=tuple(told))
+    try:
+        with cache.make_folder(folder) as target:
+            files = _unpack_all(candidate, source, packages, target, progress)
+            seen = _seen(candidate, target, files)
+            found, notes = _btf(target / "vmlinuz")
+            if found is not None:
+                files["vmlinux.btf"] = (target / "vmlinux.btf").write_bytes(found)
+            record = _record(replace(candidate, release=seen.release, series=series_in(seen.release)), files, notes)
+            record["notes"] += _lacking(source.layout, record)
+            for name in ("vmlinuz", "config"):
+                if name in files:
+                    record["digests"][name] = hashlib.sha256((target / name).read_bytes()).hexdigest()
+            (target / "kernel.json").write_text(json.dumps(record, indent=1))
+    finally:
+        for path in packages:  # all that we want of it is unpacked, or it is not what it should be
+            path.unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unpack_all(
+    candidate: Candidate, source: Source, packages: list[Path], target: Path, progress: Progress
+) -> dict[str, int]:
+    """Unpack a kernel's packages; return the size of each of its files by name."""
+    files: dict[str, int] = {}
+    with progress.task(f"unpacking {candidate.release or candidate.packages[0].name}", None) as task:
+        for path in packages:
+            for name, size in _unpack(path, source, candidate.release, target):
+                files[name] = size
+                task.advance(size)
+    return files
+
+
+def _seen(candidate: Candidate, target: Path, files: dict[str, int]) -> image.Image:
+    """Return what a kernel's image says that it is; raise DownloadError if that is not what its source says."""
+    where = candidate.packages[0].name
+    if "vmlinuz" not in files:
+        named = f" for {candidate.release}" if candidate.release else ""
+        raise DownloadError(f"holds no kernel image{named}", where=where)
+    try:
+        seen = image.inspect((target / "vmlinuz").read_bytes(), where)
+    except UsageError as e:
+        raise DownloadError(f"its kernel image cannot be read: {e.message}", where=where, remedy=e.remedy) from e
+    if seen.uname != candidate.arch.uname:
+        raise DownloadError(f"holds a kernel for {seen.uname}, not for {candidate.arch.uname}", where=where)
+    if seen.release != (candidate.release or seen.release) or series_in(seen.release) != (
+        candidate.series or series_in(seen.release)
+    ):
+        claimed = candidate.release or candidate.series
+        raise DownloadError(f"claims to be {claimed}, and its image is {seen.release}", where=where)
+    return seen
+
+
+def _lacking(layout: Layout, record: dict[str, Any]) -> list[str]:
+    """Return the notes on what a kernel's packages do not have."""
+    told = [] if record["modules"] else [layout.no_modules]
+    told += [] if "config" in record["files"] else [layout.no_config]
+    return [text.format(release=record["release"]) for text in told]
 
 
 def _record(candidate: Candidate, files: dict[str, int], notes: list[str]) -> dict[str, Any]:
     first = candidate.packages[0]
-    modules = any(name.startswith("lib/modules/") for name in files)
-    if not modules:
-        notes.append(f"no modules: Debian's signed index has no linux-modules-{candidate.release}")
-    if "config" not in files:
-        notes.append("no build configuration: none of the packages in Debian's signed index holds it")
     return {
         "format": _FORMAT,
         "arch": candidate.arch.name,
@@ -211,35 +268,32 @@ def _record(candidate: Candidate, files: dict[str, int], notes: list[str]) -> di
         "flavour": candidate.flavour,
         "package": first.name,
         "sha256": first.sha256,
-        "packages": [asdict(entry) for entry in candidate.packages],
-        "source": f"debian:{first.suite}",
+        "packages": [asdict(package) for package in candidate.packages],
+        "source": candidate.origin,
         "signed": first.signed,
         "notes": notes,
-        "modules": modules,
+        "modules": any(name.startswith("lib/modules/") for name in files),
         "btf": "vmlinux.btf" in files,
         "files": files,
         "digests": {},
     }
 
 
-def _unpack(deb: Path, release: str, target: Path) -> Iterator[tuple[str, int]]:
+def _unpack(path: Path, source: Source, release: str, target: Path) -> Iterator[tuple[str, int]]:
     """Unpack what belongs to a kernel; yield the name below ``target`` and the size of each file."""
-    plainly = {f"boot/vmlinuz-{release}": "vmlinuz", f"boot/config-{release}": "config"}
-    plainly |= {f"usr/lib/modules/{release}/{name}": name for name in ("vmlinuz", "config")}
-    for member, content in unpack(deb, largest=_LARGEST):
-        plain = member.name.removeprefix("usr/")
-        name = plainly.get(member.name) or (plain if plain.startswith(f"lib/modules/{release}/") else "")
-        if content is None or not name or name.endswith("/System.map"):
+    for member, content in source.unpack(path, largest=_LARGEST):
+        name = source.layout.place(member.name, release)
+        if content is None or not name:
             continue
         for part in name.split("/"):
-            names.checked(part, "a file of a kernel", where=str(deb), error=DownloadError)
-        path = target / name
+            names.checked(part, "a file of a kernel", where=str(path), error=DownloadError)
+        unpacked = target / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
+            unpacked.parent.mkdir(parents=True, exist_ok=True)
+            with unpacked.open("wb") as file:
                 shutil.copyfileobj(content, file, 1 << 20)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as e:
-            raise DownloadError(f"not a sound package: {name} is a file and a folder", where=str(deb)) from e
+            raise DownloadError(f"not a sound package: {name} is a file and a folder", where=str(path)) from e
         yield name, member.size
 
 
@@ -254,8 +308,10 @@ def _btf(vmlinuz: Path) -> tuple[bytes | None, list[str]]:
 def superseded(kernels: list[Stored]) -> list[Stored]:
     """Return those of the kernels that are not the newest of their series, architecture and flavour."""
     newest: dict[tuple[str, ...], Stored] = {}
-    for one in sorted(kernels, key=lambda one: candidate(one).order):
-        newest[tuple(one.record[key] for key in ("series", "arch", "flavour"))] = one
+    by_source = sorted(kernels, key=lambda one: candidate(one).source)
+    for _, ours in itertools.groupby(by_source, key=lambda one: candidate(one).source):
+        for one in sorted(ours, key=lambda one: candidate(one).order):
+            newest[(candidate(one).source, *(one.record[key] for key in ("series", "arch", "flavour")))] = one
     return [one for one in kernels if one not in newest.values()]
 
 

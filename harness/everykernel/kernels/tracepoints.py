@@ -21,7 +21,7 @@ _FORMAT = 1  # of the file: one of another format is as good as none
 
 def path(kernel: Kernel) -> Path:
     """Return where a kernel's tracepoints are kept, whether they are or not."""
-    if kernel.source.startswith("debian:"):
+    if not kernel.source.startswith("path:"):
         return kernel.image.with_name("tracepoints.json")
     return cache.folder("tracepoints") / f"{kernel.digest}.json"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from everykernel import folders
 from everykernel.errors import DownloadError
 
 _KEYRING_FOLDERS = (Path("/usr/share/keyrings"), Path("/usr/share/debian-keyring"), Path("/etc/apt/trusted.gpg.d"))
@@ -26,17 +28,27 @@ class Trust:
 
     Attributes:
         gpgv: the program, None if the host has none.
-        keyrings: Debian's keyrings, empty if the host has none.
+        keyrings: the distribution's keyrings, empty if the host has none; those called ``.asc`` are armoured.
+        owner: whose they are.
+        update: how to have newer ones.
     """
 
     gpgv: str | None
     keyrings: tuple[Path, ...]
+    owner: str = "this host's Debian keyring"
+    update: str = "update the package debian-archive-keyring"
 
     @classmethod
     def of_host(cls) -> Trust:
         """Return what this host has."""
         found = [folder / name for folder in _KEYRING_FOLDERS for name in _KEYRING_NAMES]
         return cls(shutil.which("gpgv"), tuple(path for path in found if path.is_file()))
+
+    @classmethod
+    def of_vendor(cls, name: str) -> Trust:
+        """Return the means to check what a vendor signed, by the public keys that we bring (kernels/keys)."""
+        keys = folders.data("kernels") / "keys" / f"{name}.asc"
+        return cls(shutil.which("gpgv"), (keys,), f"our copy of {name}'s keys", "update everykernel, if the key is new")
 
     @property
     def complete(self) -> bool:
@@ -49,7 +61,13 @@ class Trust:
         return "gpgv" if self.complete else "https"
 
     def signed_text(self, data: bytes, where: str) -> bytes:
-        """Return the text of a clear-signed file that its signature covers, after checking it.
+        """Return the text of a clear-signed file that its signature covers; as `signed`, without the signer."""
+        return self.signed(data, where)[0]
+
+    def signed(self, data: bytes, where: str) -> tuple[bytes, str]:
+        """Return the text of a clear-signed file that its signature covers, after checking it, and who signed.
+
+        That is the key's fingerprint (hex), "" where nothing was checked.
 
         Without gpgv and keyring the signature goes unchecked: the caller must have come by HTTPS.
 
@@ -59,14 +77,14 @@ class Trust:
         if not data.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----"):
             remedy = "a portal or proxy may have answered in the mirror's place; look at what it sends"
             raise DownloadError("not a signed index", where=where, remedy=remedy)
-        return self._checked(data, where) if self.complete else _unchecked(data)
+        return self._checked(data, where) if self.complete else (_unchecked(data), "")
 
-    def _checked(self, data: bytes, where: str) -> bytes:
+    def _checked(self, data: bytes, where: str) -> tuple[bytes, str]:
         assert self.gpgv is not None
         with tempfile.TemporaryDirectory(prefix="everykernel-") as folder:
             signed, text = Path(folder, "InRelease"), Path(folder, "text")
             signed.write_bytes(data)
-            keyrings = [f"--keyring={path}" for path in self.keyrings]
+            keyrings = [f"--keyring={_plain(path, Path(folder))}" for path in self.keyrings]
             argv = [self.gpgv, "--status-fd=1", *keyrings, f"--output={text}", str(signed)]
             done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
             # One good signature by a key that we hold is enough: suites carry one of each release's keys. gpgv's exit
@@ -74,18 +92,26 @@ class Trust:
             status = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("[GNUPG:] ")]
             good = "GOODSIG" in status or "EXPKEYSIG" in status  # keys of releases long gone have expired
             if good and "VALIDSIG" in status and "BADSIG" not in status and text.is_file():
-                return text.read_bytes()
+                valid = next(line.split() for line in done.stdout.splitlines() if " VALIDSIG " in line)
+                return text.read_bytes(), valid[-1]
             if "NO_PUBKEY" in status and "BADSIG" not in status:
-                raise DownloadError(
-                    "signed by a key that this host's Debian keyring does not have",
-                    where=where,
-                    remedy="update the package debian-archive-keyring",
-                )
+                raise DownloadError(f"signed by a key that {self.owner} does not have", where=where, remedy=self.update)
             raise DownloadError(
                 "the signature is not good: " + _reason(done.stderr),
                 where=where,
                 remedy="do not use this mirror; set EVERYKERNEL_DEBIAN_MIRROR to another",
             )
+
+
+def _plain(keyring: Path, folder: Path) -> Path:
+    """Return a keyring as gpgv reads it: without its armour (RFC 4880, section 6.2)."""
+    if keyring.suffix != ".asc":
+        return keyring
+    _, _, rest = keyring.read_text().partition("\n\n")
+    lines = rest.partition("\n-----END")[0].split("\n")
+    plain = folder / f"{keyring.stem}.gpg"
+    plain.write_bytes(base64.b64decode("".join(line for line in lines if not line.startswith("="))))
+    return plain
 
 
 def _reason(stderr: str) -> str:

@@ -224,4 +224,9 @@ class Maker:
             raise BootFailed(message, console=text, where=self._where) from e
         if not isinstance(ready, wire.Facts):  # no object was in this guest: the agent is ours
             raise HarnessError(f"the agent does not start: {ready.message}\n{ready.trace}", where=self._where)
+        claimed = self.plan.kernel.release
+        if ready.release != claimed:
+            text = console.tail(qemu.console())
+            message = f"its image says that it is {claimed}, and what boots is {ready.release}"
+            raise BootFailed(message, console=text, where=self._where)
         return ready

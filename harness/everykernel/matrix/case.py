@@ -34,7 +34,8 @@ FILENAME = "case.toml"
 
 _CASE_KEYS = (
     "object", "objects", "description", "trigger", "check", "attach", "timeout", "btf", "machine", "expect", "contract",
-    "strict-reads", "rules", "loaders", "command", "push", "exit", "stdout", "stderr", "env",
+    "strict-reads", "rules", "loaders", "command", "push", "sysroot", "headers", "exit", "stdout",
+    "stderr", "env",
 )  # fmt: skip
 _OF_OBJECTS = {  # which no command has
     "object", "objects", "trigger", "check", "attach", "btf", "contract", "rules", "loaders",
@@ -249,7 +250,7 @@ def of_command(command: Command, timeout: float) -> Case:
 def _command(table: Mapping[str, Any], folder: Path, where: str) -> Command | None:
     """Return the command of a case, None where it has an object."""
     if "command" not in table:
-        if odd := sorted({"push", "exit", "stdout", "stderr", "env"} & set(table)):
+        if odd := sorted({"push", "sysroot", "headers", "exit", "stdout", "stderr", "env"} & set(table)):
             raise UsageError(f"has {odd[0]}, and no command", where=where, remedy='command = "./mytool --self-test"')
         return None
     given = table["command"]
@@ -261,6 +262,8 @@ def _command(table: Mapping[str, Any], folder: Path, where: str) -> Command | No
     return parsing.parse(
         words,
         push=_strings(table, "push", where),
+        sysroot=_value(table, "sysroot", str, where),
+        headers=_value(table, "headers", bool, where, False),
         exit_code=_value(table, "exit", int, where, 0),
         stdout=_value(table, "stdout", str, where),
         stderr=_value(table, "stderr", str, where),

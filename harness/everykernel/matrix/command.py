@@ -26,6 +26,8 @@ class Command:
         stdout, stderr: regular expressions that are to be found in what it writes, "" for none.
         env: more of its environment, pairs of name and value.
         folder: where relative paths of this host start.
+        sysroot: the root in which its interpreter and libraries are looked for, "" for the host's own.
+        headers: whether the kernel's own headers travel too.
     """
 
     argv: tuple[str, ...]
@@ -35,6 +37,8 @@ class Command:
     stderr: str = ""
     env: tuple[tuple[str, str], ...] = ()
     folder: Path = field(default_factory=Path)
+    sysroot: str = ""
+    headers: bool = False
 
     @property
     def shown(self) -> str:
@@ -61,7 +65,7 @@ class Command:
 
         Raises UsageError for what is not there, or is for another machine.
         """
-        found = Tree(Libraries.searched(dict(self.env)))
+        found = Tree(Libraries.searched(dict(self.env), self._root(arch)))
         for text in self.push:
             source, target = tree.parse(_for(text, arch), self.folder)
             found.add(source, target, remedy="push less")
@@ -72,6 +76,14 @@ class Command:
         elif "/" in self.argv[0] and not self._is_there(found, arch):
             raise UsageError("there is no such program, here or pushed", where=_for(self.argv[0], arch))
         return found
+
+    def _root(self, arch: Architecture) -> Path | None:
+        if not self.sysroot:
+            return None
+        root = self.folder / _for(self.sysroot, arch)
+        if not root.is_dir():
+            raise UsageError("there is no such folder", where=f"sysroot {root}")
+        return root
 
     def _is_there(self, found: Tree, arch: Architecture) -> bool:
         """Return whether a program that is no file of the host's may be in the guest."""
@@ -102,6 +114,8 @@ def parse(
     stderr: str = "",
     env: Sequence[tuple[str, str]] = (),
     folder: Path | None = None,
+    sysroot: str = "",
+    headers: bool = False,
     where: str = "command",
 ) -> Command:
     """Return the command that a case or the command line asks for; raise UsageError for one that makes no sense."""
@@ -114,7 +128,7 @@ def parse(
             raise UsageError(f"{name} = {pattern!r} is no regular expression: {e}", where=where) from e
     if not 0 <= exit_code <= 255:
         raise UsageError(f"exit = {exit_code} is no exit code", where=where, remedy="0 to 255")
-    return Command(tuple(words), tuple(push), exit_code, stdout, stderr, tuple(env), folder or Path())
+    return Command(tuple(words), tuple(push), exit_code, stdout, stderr, tuple(env), folder or Path(), sysroot, headers)
 
 
 def words(text: str, where: str) -> list[str]:

@@ -7,6 +7,7 @@ or map, the load stage says so, with the reasons that our own loader gives.
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 from typing import Any
 
@@ -14,8 +15,9 @@ from everykernel import wire
 from everykernel.errors import GuestLost, UsageError
 from everykernel.files.push import push
 from everykernel.files.tree import HOME
+from everykernel.kernels import headers
 from everykernel.machine import Guest
-from everykernel.matrix import records
+from everykernel.matrix import records, said
 from everykernel.matrix.cell import Drive
 from everykernel.matrix.command import Command
 from everykernel.matrix.records import CommandRecord, OutputRecord
@@ -67,6 +69,8 @@ def run(guest: Guest, command: Command, timeout: float, stdin: bytes = b"") -> w
     """
     arch = guest.kernel.arch
     files = command.tree(arch)
+    if command.headers:
+        files.add(headers.fetch(guest.kernel), "/")
     push(guest, files)
     request = wire.Command(
         command.started(arch), timeout, stdin=stdin, env=dict(command.env), cwd=HOME, binds=list(files.binds)
@@ -81,7 +85,7 @@ def verdict(command: Command, told: wire.Commanded) -> tuple[str, str]:
     """Return reason code and message of how a command ended, both empty where that is what is wanted."""
     name = command.argv[0]
     if told.end == wire.NOT_STARTED:
-        return "command-not-started", told.message
+        return "command-not-started", f"{told.message}{_by_its_path(name)}"
     if told.end == wire.DEADLINE:
         return "timeout", f"{name} did not end within its {told.seconds:.3g} s"
     if told.end == wire.PROCESSES:
@@ -93,6 +97,10 @@ def verdict(command: Command, told: wire.Commanded) -> tuple[str, str]:
         return "command-crashed", f"{name} was ended by {by}{_last(told)}"
     if told.code != command.exit:
         wanted = f" ({command.exit} is wanted)" if command.exit else ""
+        known = said.explain(f"{text(told.stderr)}\n{text(told.stdout)}") if told.blamed is None else None
+        if known is not None:
+            code, line, remedy = known
+            return code, f"{name} ended with exit code {told.code}{wanted}: {line}{f' [{remedy}]' if remedy else ''}"
         return "command-failed", f"{name} ended with exit code {told.code}{wanted}{_last(told)}"
     for stream, pattern, written in (("stdout", command.stdout, told.stdout), ("stderr", command.stderr, told.stderr)):
         if pattern and not re.search(pattern, text(written), re.MULTILINE):
@@ -230,6 +238,12 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _by_its_path(name: str) -> str:
+    """Return what to do about a program that the guest lacks and this host has."""
+    here = shutil.which(name) if "/" not in name else None
+    return f" [to push this host's, name it by its path: {here}]" if here else ""
 
 
 def _last(told: wire.Commanded) -> str:

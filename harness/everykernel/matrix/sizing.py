@@ -8,6 +8,7 @@ from pathlib import Path
 
 from everykernel.architectures import Architecture
 from everykernel.errors import EverykernelError
+from everykernel.kernels import headers
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix import footprint
 from everykernel.matrix.case import Case
@@ -111,7 +112,8 @@ class Sizing:
 def _need(case: Case, arch: Architecture) -> int:
     """Return the bytes that a case's objects take with their maps, or a command with its files."""
     if case.command is not None:
-        return 2 * case.command.tree(arch).bytes  # a guest's files take up to half its memory
+        size = case.command.tree(arch).bytes + (headers.SIZE if case.command.headers else 0)
+        return 2 * size  # a guest's files take up to half its memory
     objects = dict([case.object_data(arch)]) | case.beside_data(arch)
     contract, cpus = dict(case.contract), case.machine.cpus
     return sum(footprint.need(data, name, contract, cpus) for name, data in objects.items())

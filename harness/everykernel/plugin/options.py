@@ -12,6 +12,7 @@ import pytest
 
 from everykernel import settings
 from everykernel.errors import UsageError
+from everykernel.kernels import lock
 from everykernel.load.rules.named import NAMES
 
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
@@ -85,6 +86,12 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         "--kernels",
         metavar="LIST",
         help="kernels to test on, separated by commas: 5.10,6.1,6.12,6.1/i386 (also EVERYKERNEL_KERNELS)",
+    )
+    _option(
+        group,
+        "--kernel-locked",
+        action="store_true",
+        help="take no kernel that everykernel.lock does not name (also EVERYKERNEL_LOCKED)",
     )
     _option(group, "--kernel-accel", choices=("auto", "kvm", "tcg"), help="accelerator of the guests (default: auto)")
     _option(
@@ -168,11 +175,13 @@ def read(config: pytest.Config) -> Settings:
         given = config.getoption(f"kernel_{key.replace('-', '_')}")
         return given if given is not None else project.get(key, default)
 
+    if config.getoption("kernel_locked"):
+        os.environ[lock.SETTING] = "1"  # for workers too
     listed = config.getoption("--kernels")
     if listed is None:
         listed = os.environ.get("EVERYKERNEL_KERNELS") or ",".join(project.get("kernels") or config.getini("kernels"))
     return Settings(
-        specs=tuple(dict.fromkeys(part.strip() for part in listed.split(",") if part.strip())),
+        specs=tuple(settings.expanded((part.strip() for part in listed.split(",") if part.strip()), project)),
         accel=chosen("accel", "auto"),
         timeout=chosen("timeout", 60.0),
         btf=tuple(chosen("btf", ())),

@@ -80,6 +80,8 @@ class KernelUnderTest:
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         push: Sequence[str | Path] = (),
+        sysroot: str | Path = "",
+        headers: bool = False,
         check: bool = False,
         exit: int = 0,
         stdout: str = "",
@@ -94,6 +96,8 @@ class KernelUnderTest:
             env: more of its environment.
             timeout: seconds after which it is ended (default: --kernel-timeout).
             push: what it needs besides, each ``FILE[:GUEST_PATH]``.
+            sysroot: the root in which interpreters and libraries are looked for, the host's own by default.
+            headers: whether the kernel's own headers travel too, as BCC needs them.
             check: raise if it does not end as the following say.
             exit: the exit code that is wanted.
             stdout, stderr: regular expressions that are to be found in what it writes.
@@ -107,6 +111,8 @@ class KernelUnderTest:
         command = parsing.parse(
             words,
             push=[self._found(str(text)) for text in push],
+            sysroot=str((self.folder / sysroot).absolute()) if sysroot else "",
+            headers=headers,
             exit_code=exit,
             stdout=stdout,
             stderr=stderr,

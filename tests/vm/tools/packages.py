@@ -1,9 +1,11 @@
-"""Files of Debian packages that a program needs to run in a guest: its libraries, found by what they say they are."""
+"""Debian packages for guests: unpacked in a folder, or the libraries in them, found by what they say they are."""
 
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
@@ -21,6 +23,22 @@ def files(archive: debian.Archive, package: str, suite: str = "trixie") -> Itera
             data = content.read()
             if data.startswith(b"\x7fELF"):
                 yield member.name, data
+
+
+def unpack(archive: debian.Archive, folder: Path, names: Iterable[str], arch: str = "amd64") -> Path:
+    """Unpack packages of bookworm, whose C library every host has that we run on; return the folder."""
+    for name in names:
+        entry = archive.newest(("bookworm", "bookworm-security"), name, arch)
+        for member, content in debian.unpack(archive.fetch(entry)):
+            path = folder / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if member.issym():
+                path.symlink_to(member.linkname)
+            elif content is not None:
+                with path.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+                path.chmod(member.mode)
+    return folder
 
 
 def with_libraries(archive: debian.Archive, programs: Iterable[bytes], packages: Iterable[str]) -> dict[str, bytes]:

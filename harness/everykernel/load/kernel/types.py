@@ -5,6 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, kinds
@@ -85,7 +86,7 @@ class _Modules:
             except OSError:
                 continue  # unloaded meanwhile
             name, in_kernel, size = self._describe(fd)
-            if not in_kernel or name == "vmlinux":
+            if not in_kernel or name == "vmlinux":  # what tools have loaded
                 self._system.close(fd)
                 continue
             self.descriptors[name] = fd
@@ -108,10 +109,18 @@ class _Modules:
             found.append(number)
 
     def _describe(self, fd: int) -> tuple[str, bool, int]:
-        """Return name, whether the kernel's own, and size of a BTF (struct bpf_btf_info)."""
+        """Return name, whether the kernel's own, and size of a BTF (struct bpf_btf_info).
+
+        Before v5.11 the struct has no names, and modules no BTF: all that is there is what tools have loaded.
+        """
         name = bytearray(64)
         info = Block("QIIQII", 0, 0, 0, name, len(name), 0)
-        self._system.bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, info, 32))
+        try:
+            self._system.bpf(abi.OBJ_GET_INFO_BY_FD, abi.info(fd, info, 32))
+        except OSError as e:
+            if e.errno != errno.E2BIG:
+                raise
+            return "", False, 0
         _, size, _, _, _, in_kernel = info.fields
         return bytes(name).split(b"\0", 1)[0].decode(), bool(in_kernel), size
 

@@ -1,0 +1,116 @@
+"""Ubuntu's builds of upstream's kernels: folders ``vX.Y.Z/ARCH`` with packages and their CHECKSUMS (kernel.ubuntu.com).
+
+Many builds fail: the newest version of a series may have no packages for an architecture, and then one before it has.
+CHECKSUMS is signed by a key that no distribution ships, so HTTPS vouches for it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from everykernel.architectures import Architecture
+from everykernel.errors import DownloadError
+from everykernel.kernels import candidates, catalogue, deb
+from everykernel.kernels.catalogue import Series, order
+from everykernel.kernels.download import Downloader, NotThere
+from everykernel.kernels.packages import Candidate, Layout, Offer, Package, series_in
+from everykernel.kernels.progress import Progress
+from everykernel.kernels.sources import listing
+from everykernel.kernels.sources.protocol import Members
+
+SETTING = "EVERYKERNEL_MAINLINE_MIRROR"
+_BACK = 10  # versions of a series that are looked at for one that was built
+_SUM = re.compile(r"([0-9a-f]{64}) [ *](linux-[a-z-]+-\d[^_/]*)_([^_/]+)_([a-z0-9]+)\.deb")
+
+
+class Mainline:
+    """The builds as a source (`protocol.Source`)."""
+
+    name = "mainline"
+    layout = Layout()
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        servers = catalogue.servers("mainline")
+        self._mirror = listing.setting(environ, SETTING, servers["mirror"])
+        self._named, self._lts = servers["series"], servers["lts"]
+        self._downloader = Downloader()
+        self._versions: Sequence[str] | DownloadError | None = None
+
+    def series(self, arch: Architecture, progress: Progress) -> Mapping[str, Series]:
+        """Return the series that the catalogue wants from here, without asking."""
+        rows = (Series(name, (), architectures=("x86_64",), lts=name in self._lts) for name in self._named)
+        return {row.name: row for row in rows if arch.name in row.architectures}
+
+    def offer(self, wanted: str, arch: Architecture, progress: Progress, *, thorough: bool = False) -> Offer:
+        """Return the newest build of a series, or that of a version."""
+        try:
+            versions = [one for one in self._all() if wanted in (one, series_in(one))]
+            for version in sorted(versions, key=order, reverse=True)[:_BACK]:
+                if found := self._built(version, arch):
+                    return Offer(found)
+        except DownloadError as e:
+            return Offer((), (listing.ours(e, SETTING),))
+        return Offer()
+
+    def flavours(self, arch: Architecture) -> Sequence[str]:
+        """Return the one that every version has."""
+        return ("generic",)
+
+    def flavour(self, arch: Architecture, name: str) -> str:
+        """Return the name itself."""
+        return name
+
+    def fetch(self, package: Package, progress: Progress) -> Path:
+        """Return the package's file, by the SHA-256 of CHECKSUMS."""
+        try:
+            return listing.fetch(self._downloader, package, progress)
+        except DownloadError as e:
+            listing.ours(e, SETTING)
+            raise
+
+    def snapshot(self, time: str) -> str:
+        """Return none."""
+        return ""
+
+    def unpack(self, path: Path, *, largest: int) -> Members:
+        """Yield the members of a .deb."""
+        return deb.unpack(path, largest=largest)
+
+    def _all(self) -> Sequence[str]:
+        """Return all versions that there are, asked for once, whatever comes of it."""
+        if self._versions is None:
+            try:
+                names = listing.names(self._downloader.get(f"{self._mirror}/"))
+                self._versions = [name[1:] for name in names if re.fullmatch(r"v\d+\.\d+(\.\d+)?", name)]
+            except DownloadError as e:
+                self._versions = e
+        if isinstance(self._versions, DownloadError):
+            raise self._versions
+        return self._versions
+
+    def _built(self, version: str, arch: Architecture) -> list[Candidate]:
+        """Return the kernels of one version for an architecture, none where its build failed."""
+        base = f"{self._mirror}/v{version}/{arch.debian}"
+        try:
+            sums = self._downloader.get(f"{base}/CHECKSUMS").decode("ascii", "replace")
+        except NotThere:
+            return []
+        packages = [
+            Package(
+                name=match[2],
+                version=match[3],
+                arch=arch.debian,
+                suite=f"v{version}",
+                filename=match[0].split()[1].removeprefix("*"),
+                size=0,
+                sha256=match[1],
+                signed=listing.vouched(base),
+                base=base,
+            )
+            for match in map(_SUM.fullmatch, sums.splitlines())
+            if match and match[4] == arch.debian
+        ]
+        return candidates.group(packages, arch, ("generic", "lowlatency"), self.name)

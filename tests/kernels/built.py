@@ -1,0 +1,89 @@
+"""A kernel that no distribution has: 6.8 by its number, built small from Debian's source of another series.
+
+``python -m tests.kernels.built`` (``nox -s kernel68``) leaves ``built/6.8/vmlinuz`` and ``config`` in the cache. It
+takes some minutes of two processors, and needs gcc, make, flex, bison, bc and libelf's headers.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from everykernel import cache
+from everykernel.kernels import deb
+from everykernel.kernels.debian import Archive
+
+SOURCE = "linux-source-6.1"
+VERSION = {"VERSION": "6", "PATCHLEVEL": "8", "SUBLEVEL": "12"}
+RELEASE = "6.8.12-060812-generic"  # as Ubuntu's mainline builds are called
+_ENABLED = """
+64BIT SMP PRINTK TTY SERIAL_8250 SERIAL_8250_CONSOLE BLK_DEV_INITRD RD_GZIP RD_XZ RD_ZSTD RD_LZ4 BINFMT_ELF
+BINFMT_SCRIPT PROC_FS PROC_SYSCTL SYSFS DEVTMPFS TMPFS SHMEM PCI ACPI VIRTIO_MENU VIRTIO_PCI VIRTIO_CONSOLE HW_RANDOM
+HW_RANDOM_VIRTIO NET UNIX INET BPF BPF_SYSCALL BPF_JIT PERF_EVENTS KPROBES UPROBES FTRACE FUNCTION_TRACER
+KPROBE_EVENTS UPROBE_EVENTS DEBUG_KERNEL DEBUG_FS SECURITY SECURITYFS CGROUPS CGROUP_BPF FUTEX EPOLL EVENTFD TIMERFD
+SIGNALFD POSIX_TIMERS MULTIUSER FILE_LOCKING ADVISE_SYSCALLS MEMBARRIER RSEQ AIO KALLSYMS KALLSYMS_ALL
+HIGH_RES_TIMERS HYPERVISOR_GUEST PARAVIRT KVM_GUEST IKCONFIG IKCONFIG_PROC INOTIFY_USER SYSVIPC POSIX_MQUEUE
+NAMESPACES MODULES UNIX98_PTYS KERNEL_XZ DEVMEM RTC_CLASS
+"""
+
+
+def place() -> Path:
+    """Return where the kernel is kept, whether it is there or not."""
+    return cache.folder("built") / "6.8"
+
+
+def build(folder: Path) -> Path:
+    """Build the kernel in ``folder``, where it is not there yet; return the path of its image."""
+    image = folder / "vmlinuz"
+    if image.exists():
+        return image
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = Archive()
+    package = archive.fetch(archive.newest(["bookworm-security", "bookworm"], SOURCE, "amd64"))
+    with tempfile.TemporaryDirectory(prefix="everykernel-", dir=folder) as work:
+        top = _source(package, Path(work))
+        _configure(top)
+        _make(top, "bzImage", f"-j{os.cpu_count()}")
+        shutil.copy(top / ".config", folder / "config")
+        shutil.copy(top / "arch/x86/boot/bzImage", folder / "vmlinuz.new")
+    return (folder / "vmlinuz.new").rename(image)
+
+
+def _source(package: Path, work: Path) -> Path:
+    """Unpack the kernel's source, its version set; return its folder."""
+    for member, content in deb.unpack(package):
+        if content is not None and member.name.endswith(".tar.xz"):
+            with lzma.open(content) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
+                tar.extractall(work, filter="data")
+    (top,) = work.iterdir()
+    makefile = top / "Makefile"
+    text = makefile.read_text()
+    for name, value in VERSION.items():
+        text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, count=1, flags=re.MULTILINE)
+    makefile.write_text(text)
+    return top
+
+
+def _configure(top: Path) -> None:
+    _make(top, "tinyconfig")
+    lines = [f"CONFIG_{name}=y" for name in _ENABLED.split()]
+    lines += ["# CONFIG_KERNEL_GZIP is not set", "# CONFIG_EXPERT is not set", "# CONFIG_EMBEDDED is not set"]
+    lines += [f'CONFIG_LOCALVERSION="{RELEASE.removeprefix("6.8.12")}"', "# CONFIG_LOCALVERSION_AUTO is not set"]
+    with (top / ".config").open("a") as file:
+        file.write("\n".join(lines) + "\n")
+    _make(top, "olddefconfig")
+
+
+def _make(top: Path, *arguments: str) -> None:
+    subprocess.run(["make", "-s", "-C", str(top), *arguments], check=True, stdin=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{build(place())}\n")
