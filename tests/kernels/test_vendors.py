@@ -75,7 +75,7 @@ def top(made: Path, tmp_path: Path, server: Server) -> Path:
 
 def rpms(server: Server, key: Path, signed: str = "packages", **row: object) -> Rpm:
     """The distribution, with the public key of a file."""
-    release = {"name": "9", "repositories": ["9"], "image": ["kernel-core"], "signed": signed, "keys": [key.stem]}
+    release: dict[str, object] = {"name": "9", "repositories": ["9"], "image": ["kernel-core"], "signed": signed, "keys": [key.stem]}
     release |= {"rest": ["kernel-modules-core", "kernel-modules"], "series": ["5.14"]} | row
     table = {"mirror": server.url, "release": [release]}
     return Rpm("rocky", table, key.parent, {})
@@ -105,8 +105,8 @@ def test_a_superseded_package_is_where_old_ones_go(top: Path, tmp_path: Path, se
     """What the repository no longer has, its vault has, for who asks for exactly that."""
     for path in [path for path in server.files if OLD[1] in path]:
         del server.files[path]
-    for path in top.glob(f"*{OLD[1]}*"):
-        path.unlink()
+    for package in top.glob(f"*{OLD[1]}*"):
+        package.unlink()
     vault = tmp_path / "vault"
     vault.mkdir()
     kernel_rpms(vault, OLD, signer)

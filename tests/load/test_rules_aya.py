@@ -15,7 +15,7 @@ from everykernel.object import read
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.spec import MapSpec
 
-PROBES = Path(__file__).parents[1] / "vm" / "aya"
+PROBES = Path(__file__).parents[1] / "conformance" / "rules" / "aya"
 MACHINE = Machine(cpus=3, page_size=4096)
 
 

@@ -16,7 +16,7 @@ from everykernel.object import read
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.spec import MapSpec
 
-PROBES = Path(__file__).parents[1] / "conformance" / "rules"
+PROBES = Path(__file__).parents[1] / "conformance" / "rules" / "ebpf_go"
 MACHINE = Machine(cpus=3, page_size=4096)
 
 

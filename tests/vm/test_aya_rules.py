@@ -62,6 +62,7 @@ PROBED: dict[str, tuple[str, str]] = {
     "section_unknown": ("not opened", "one=loaded two=loaded"),
     "section_wrong": ("not opened", "one=refused"),
     "setting": ("one=refused two=refused", "one=loaded two=loaded"),
+    "structs": ("one=loaded", "one=loaded"),
     "target_qualified": ("one=refused", "one=loaded"),
     "text_gap": ("not opened", "one=loaded"),
     "variables_named": ("one=loaded", "not opened"),

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _REFERS = frozenset({
     kinds.PTR, kinds.TYPEDEF, kinds.VOLATILE, kinds.CONST, kinds.RESTRICT, kinds.TYPE_TAG, kinds.FUNC, kinds.FUNC_PROTO,
+    kinds.VAR, kinds.DECL_TAG,
 })  # fmt: skip
-_ITEM_WORDS = {kinds.STRUCT: 3, kinds.UNION: 3, kinds.ENUM: 2, kinds.ENUM64: 3, kinds.FUNC_PROTO: 2}
+_ITEM_WORDS = {kinds.STRUCT: 3, kinds.UNION: 3, kinds.ENUM: 2, kinds.ENUM64: 3, kinds.FUNC_PROTO: 2, kinds.DATASEC: 3}
 
 
 class Subset:
@@ -51,7 +52,7 @@ class Subset:
             if isinstance(found, kinds.Array):
                 self._index(found.index)
                 number = found.type
-            elif isinstance(found, (kinds.Typedef, kinds.Modifier)):
+            elif isinstance(found, (kinds.Typedef, kinds.Modifier, kinds.Var, kinds.DeclTag)):
                 number = found.type
             else:
                 return

@@ -11,10 +11,13 @@ from everykernel import cache, core
 from everykernel.btf import Btf, diff, kinds, render
 from everykernel.btf.naming import title
 from everykernel.btf.subset import Subset
-from everykernel.cli import say
-from everykernel.cli.sources import one, read_btf, read_object
+from everykernel.cli import choices, say
+from everykernel.cli.sources import one, read_btf, read_object, read_objects
 from everykernel.core import needed
 from everykernel.errors import UsageError
+from everykernel.kernels.supplied import Supply
+from everykernel.matrix.supply import check
+from everykernel.object import ObjectSpec
 from everykernel.report import screen
 
 _NAMED = ("struct", "union", "enum", "enum64", "typedef", "func", "int", "float", "fwd", "var", "datasec")
@@ -124,16 +127,54 @@ def minimise(objects: tuple[Path, ...], source: str, output: Path) -> None:
     kernel has no BTF of its own.
     """
     types = read_btf(source)
-    subset, target = Subset(types), core.Target(types)
-    for path in objects:
-        spec = read_object(path)
-        if spec.btf is not None:
-            records = (record for function in spec.functions.values() for _, record in function.core)
-            needed.keep(records, spec.btf, target, subset)
-    data = subset.image()
+    data = _minimised([read_object(path) for path in objects], types)
     with cache.write_atomically(output) as file:
         file.write(data)
     say.talk(f"{output}: {len(data)} bytes of {len(types.raw)}")
+
+
+@btf.command()
+@click.argument("objects", metavar="OBJ...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@choices.kernels
+@click.option("--btf", "supplies", metavar="[SPEC=]PATH", multiple=True, help="BTF of kernels that have none.")
+@click.option("--out", "output", metavar="DIR", type=click.Path(path_type=Path), required=True, help="The tree's top.")
+@click.option("--tar-xz", is_flag=True, help="Pack each as UNAME.btf.tar.xz, as the public archive does.")
+def archive(
+    objects: tuple[Path, ...],
+    kernel_list: str,
+    kernels_missing: str,
+    supplies: tuple[str, ...],
+    output: Path,
+    tar_xz: bool,
+) -> None:
+    """Write the BTFs that a tool has to ship for kernels without: of each kernel, what OBJ... need.
+
+    They stand in the layout of the public BTF archive, DIR/DISTRIBUTION/VERSION/ARCH/UNAME.btf, which --btf DIR reads.
+    OBJ is an object, or a program that holds some. What a kernel lacks in its image comes from --btf, as in `run`.
+
+    Example: everykernel btf archive mytool --kernels 5.10,6.1/i386 --btf btfhub-archive --out btf
+    """
+    from everykernel.cli import archive as writing
+
+    specs = [spec for path in objects for spec in read_objects(path)]
+    chosen = writing.resolved(choices.specs(kernel_list), skip=kernels_missing == "skip")
+    given = [Supply.parse(text) for text in supplies]
+    check(given, [kernel.spec for kernel in chosen])
+    for kernel in chosen:
+        types = writing.whole(kernel, given)
+        data = _minimised(specs, types)
+        path = writing.write(output, kernel, data, packed=tar_xz)
+        say.talk(f"{path}: {len(data)} bytes of {len(types.raw)}")
+
+
+def _minimised(specs: Iterable[ObjectSpec], types: Btf) -> bytes:
+    """Return what of a kernel's BTF the records of objects need."""
+    subset, target = Subset(types), core.Target(types)
+    for spec in specs:
+        if spec.btf is not None:
+            records = (record for function in spec.functions.values() for _, record in function.core)
+            needed.keep(records, spec.btf, target, subset)
+    return subset.image()
 
 
 def _all(types: Btf) -> Iterator[str]:

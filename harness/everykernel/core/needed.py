@@ -43,6 +43,8 @@ def keep(records: Iterable[CoreRecord], local: Btf, target: Target, subset: Subs
                 continue
             if isinstance(found, Spec):
                 _keep_path(found, subset)
+            elif record.kind in relokinds.TYPE_BASED:
+                subset.deep(candidate.number)  # part of it, kept for another record, may match where the whole does not
 
 
 def _keep_path(path: Spec, subset: Subset) -> None:

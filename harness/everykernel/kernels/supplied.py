@@ -18,10 +18,9 @@ from everykernel import names
 from everykernel.architectures import Architecture
 from everykernel.btf import image
 from everykernel.errors import BtfMalformed, GuestLost, UsageError
-from everykernel.kernels import bounded
+from everykernel.kernels import bounded, btfhub
 from everykernel.kernels.formats.tar import Member
 
-SUFFIXES = (".btf", ".btf.tar.xz")
 _FORMS = "give raw BTF, an ELF file with .BTF, or a folder with RELEASE.btf or RELEASE.btf.tar.xz"
 _LIMIT = 1 << 30  # bytes of a file: BTF has some 10 MB, a vmlinux with debug information that holds it half a GB
 
@@ -107,7 +106,7 @@ def candidates(folder: Path, release: str, arch: Architecture, distribution: str
     The folders of the archive are distribution, version and architecture, by our, Debian's or the kernel's own name.
     """
     names.checked(release, "a kernel's release", where=str(folder), error=GuestLost)  # as the guest's facts have it
-    files = [release + suffix for suffix in SUFFIXES]
+    files = [release + suffix for suffix in btfhub.SUFFIXES]
     arches = dict.fromkeys((arch.name, arch.debian, arch.uname))
     flat = [folder / name for name in files]
     flat += [folder / part / name for part in arches for name in files]

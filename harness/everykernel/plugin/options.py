@@ -12,7 +12,6 @@ import pytest
 
 from everykernel import settings
 from everykernel.errors import UsageError
-from everykernel.kernels import lock
 from everykernel.load.rules.named import NAMES
 
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
@@ -176,6 +175,8 @@ def read(config: pytest.Config) -> Settings:
         return given if given is not None else project.get(key, default)
 
     if config.getoption("kernel_locked"):
+        from everykernel.kernels import lock  # kernels are for whoever names one
+
         os.environ[lock.SETTING] = "1"  # for workers too
     listed = config.getoption("--kernels")
     if listed is None:
