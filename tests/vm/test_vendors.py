@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,7 +76,7 @@ def arch(linux: Kernel, folder: Path, server: Server, signer: Signer) -> tuple[s
 
 
 def image(linux: Kernel, folder: Path, server: Server, signer: Signer) -> tuple[str, Source]:
-    made = files(linux, ".xz", lambda data: lzma.compress(data, preset=0, check=lzma.CHECK_CRC32))
+    made = files(linux, ".gz", lambda data: gzip.compress(data, 1))
     layout = vendors.image(folder / "layout", [{"boot/vmlinuz": linux.image, **made}])
     return f"oci:{layout}:one", Oci({})
 
