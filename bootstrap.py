@@ -62,6 +62,12 @@ NEEDS = (
     Need("gpgv", "gpgv", "gnupg2", "gnupg"),
     Need("gpg", "gpg", "gnupg2", "gnupg"),  # tests sign archives of their own
     Need("apt-ftparchive", "apt-utils", "apt-utils", "apt"),
+    Need("rpmbuild", "rpm", "rpm-build", "rpm-tools"),  # tests make repositories of RPM packages
+    Need("rpmsign", "rpm", "rpm-sign", "rpm-tools"),
+    Need("createrepo_c", "createrepo-c", "createrepo_c", "createrepo_c"),
+    Need("bsdtar", "libarchive-tools", "bsdtar", "libarchive"),  # tests make packages of pacman's as makepkg does
+    Need("skopeo", "skopeo", "skopeo", "skopeo"),  # tests make images, and a registry with them
+    Need("docker-registry", "docker-registry", "docker-distribution", "docker-registry"),
     Need("flex", "flex", "flex", "flex"),  # nox -s kernel68
     Need("bison", "bison", "bison", "bison"),
     Need(KEYRING, "debian-archive-keyring", "debian-keyring", "debian-archive-keyring"),

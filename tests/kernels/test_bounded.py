@@ -177,7 +177,7 @@ def test_members_that_would_be_read_into_memory_are_refused(kind: bytes, said: s
 
 def test_a_package_of_too_many_members_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that is nothing but names ends, too."""
-    monkeypatch.setattr("everykernel.kernels.deb.MEMBERS", 10)
+    monkeypatch.setattr("everykernel.kernels.formats.members.MEMBERS", 10)
     path = tmp_path / "x.deb"
     path.write_bytes(deb({f"a{number}": b"" for number in range(11)}))
     with pytest.raises(DownloadError, match="it holds more than 10 members"):

@@ -164,7 +164,7 @@ def test_a_full_disk_is_a_cache_error(server: Server, tmp_path: Path, monkeypatc
     """A disk that fills up while a file comes is reported as such, with what helps."""
     server.files["/f"] = DATA
 
-    def full(self: Downloader, part: Path, url: str, size: int, task: object) -> None:
+    def full(self: Downloader, part: Path, *_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part))
 
     monkeypatch.setattr(Downloader, "_into", full)

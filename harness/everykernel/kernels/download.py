@@ -11,8 +11,9 @@ import io
 import ssl
 import threading
 import time
+import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,6 +25,7 @@ TRIES = 3  # for one file, each going on where the one before it broke off
 SMALL = 8 << 20  # bytes that `Downloader.get` takes: Debian's largest InRelease, of sid, has some 200 KB
 UNLISTED = 4 << 30  # bytes of a file whose size no index gives: a kernel's package with debug information has 1 GB
 READ_TIMEOUT, CONNECT_TIMEOUT = 30.0, 8.0  # seconds
+NOTHING: Mapping[str, str] = types.MappingProxyType({})
 _T = TypeVar("_T")
 
 if TYPE_CHECKING:
@@ -36,6 +38,12 @@ class NotThere(DownloadError):
 
 class Unreachable(DownloadError):
     """The server could not be reached, or broke off again and again."""
+
+
+class Unauthorised(DownloadError):
+    """The server wants to know who asks (401); ``challenge`` is its WWW-Authenticate, "" if it gave none."""
+
+    challenge = ""
 
 
 class Mismatch(DownloadError):
@@ -78,10 +86,16 @@ class Downloader:
                 self._opened.close()
                 self._opened = None
 
-    def get(self, url: str) -> bytes:
+    def get(self, url: str, *, headers: Mapping[str, str] = NOTHING, query: Mapping[str, str] = NOTHING) -> bytes:
         """Return a small file's bytes, at most `SMALL`.
 
+        Args:
+            url: its address.
+            headers: further headers of the request; a redirect to another server gets no Authorization (httpx).
+            query: what is asked, added to the address.
+
         Raises:
+            Unauthorised: the server wants to know who asks.
             NotThere: the server does not have it.
             Unreachable: the server cannot be reached.
             DownloadError: it refused for another reason, or the file is not small.
@@ -89,7 +103,7 @@ class Downloader:
 
         def once() -> bytes:
             data = bytearray()
-            with self._open(url, start=0) as response:
+            with self._open(url, start=0, headers=headers, query=query) as response:
                 for chunk in response.iter_raw():
                     data += chunk
                     if len(data) > SMALL:
@@ -107,6 +121,7 @@ class Downloader:
         size: int,
         description: str = "",
         progress: Progress = SILENT,
+        headers: Mapping[str, str] = NOTHING,
     ) -> Path:
         """Download ``url`` to ``path``, unless a file of that SHA-256 is there already; return ``path``.
 
@@ -122,7 +137,7 @@ class Downloader:
             with progress.task(description or path.name, size) as task:
                 meter = _Meter(task)
                 for _ in range(2 if part.exists() else 1):  # what was left may be no beginning of this file
-                    self._trying(url, lambda: self._into(part, url, size, meter))
+                    self._trying(url, lambda: self._into(part, url, size, meter, headers))
                     if matches(part, sha256, size):
                         part.replace(path)
                         return path
@@ -157,7 +172,7 @@ class Downloader:
                 finally:
                     part.unlink(missing_ok=True)
 
-    def _into(self, part: Path, url: str, size: int, meter: _Meter) -> None:
+    def _into(self, part: Path, url: str, size: int, meter: _Meter, headers: Mapping[str, str]) -> None:
         """Append to ``part`` what it lacks of ``url``."""
         import httpx
 
@@ -167,7 +182,7 @@ class Downloader:
                 return
             part.unlink()
             have = 0
-        with self._open(url, start=have) as response, part.open("ab") as file:
+        with self._open(url, start=have, headers=headers) as response, part.open("ab") as file:
             total = _total(response)
             if total is not None and total != size:
                 part.unlink()
@@ -185,16 +200,23 @@ class Downloader:
             raise httpx.ReadError(f"only {part.stat().st_size} of {size} bytes came")
 
     @contextlib.contextmanager
-    def _open(self, url: str, start: int) -> Iterator[httpx.Response]:
+    def _open(
+        self, url: str, start: int, headers: Mapping[str, str] = NOTHING, query: Mapping[str, str] = NOTHING
+    ) -> Iterator[httpx.Response]:
         """Yield the response to a GET of ``url`` from byte ``start`` on, its status checked."""
         import httpx
 
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        with self._client().stream("GET", url, headers=headers) as response:
+        ours = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        asked = httpx.URL(url).copy_merge_params(query) if query else url
+        with self._client().stream("GET", asked, headers={**headers, **ours}) as response:
             if self.https_only and response.url.scheme != "https":
                 raise DownloadError("plain HTTP, where HTTPS is required", where=shown(str(response.url)))
             if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
                 raise NotThere(f"not there (HTTP {response.status_code})", where=shown(url))
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                error = Unauthorised("wants to know who asks (HTTP 401)", where=shown(url))
+                error.challenge = response.headers.get("WWW-Authenticate", "")
+                raise error
             if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
                 raise httpx.ReadError(f"HTTP {response.status_code}")
             if start and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:

@@ -12,6 +12,7 @@ from everykernel import names
 from everykernel.architectures import Architecture
 from everykernel.errors import DownloadError
 from everykernel.kernels.control import Version
+from everykernel.kernels.formats.evr import Evr
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Candidate:
     @property
     def order(self) -> Any:
         """The version as its distribution compares them; to be compared within one source."""
-        return parsed(self.version)
+        foreign = self.packages[0].filename.endswith((".rpm", ".pkg.tar.zst", ".pkg.tar.xz"))
+        return Evr(self.version) if foreign else parsed(self.version)
 
     @property
     def origin(self) -> str:

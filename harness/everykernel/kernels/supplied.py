@@ -19,7 +19,7 @@ from everykernel.architectures import Architecture
 from everykernel.btf import image
 from everykernel.errors import BtfMalformed, GuestLost, UsageError
 from everykernel.kernels import bounded, btfhub
-from everykernel.kernels.deb import Member
+from everykernel.kernels.formats.tar import Member
 
 _FORMS = "give raw BTF, an ELF file with .BTF, or a folder with RELEASE.btf or RELEASE.btf.tar.xz"
 _LIMIT = 1 << 30  # bytes of a file: BTF has some 10 MB, a vmlinux with debug information that holds it half a GB

@@ -16,12 +16,21 @@ from everykernel.errors import DownloadError, UnknownKernel, UsageError
 from everykernel.kernels import deb
 from everykernel.kernels.catalogue import Series
 from everykernel.kernels.download import Downloader
+from everykernel.kernels.formats import oci, pacman, rpm
 from everykernel.kernels.packages import Candidate, Layout, Offer, Package
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.sources import listing
 from everykernel.kernels.sources.protocol import Members
 
-READERS: Mapping[str, Callable[..., Members]] = {".deb": deb.unpack}  # by how a package's name ends
+READERS: Mapping[str, Callable[..., Members]] = {
+    ".deb": deb.unpack,
+    ".rpm": rpm.unpack,
+    ".pkg.tar.zst": pacman.unpack,
+    ".pkg.tar.xz": pacman.unpack,
+    ".tar": oci.unpack,
+    ".tar.gz": oci.unpack,
+    ".tar.zst": oci.unpack,
+}  # by how a package's name ends
 
 
 class File:
