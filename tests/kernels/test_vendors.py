@@ -75,7 +75,13 @@ def top(made: Path, tmp_path: Path, server: Server) -> Path:
 
 def rpms(server: Server, key: Path, signed: str = "packages", **row: object) -> Rpm:
     """The distribution, with the public key of a file."""
-    release: dict[str, object] = {"name": "9", "repositories": ["9"], "image": ["kernel-core"], "signed": signed, "keys": [key.stem]}
+    release: dict[str, object] = {
+        "name": "9",
+        "repositories": ["9"],
+        "image": ["kernel-core"],
+        "signed": signed,
+        "keys": [key.stem],
+    }
     release |= {"rest": ["kernel-modules-core", "kernel-modules"], "series": ["5.14"]} | row
     table = {"mirror": server.url, "release": [release]}
     return Rpm("rocky", table, key.parent, {})
