@@ -225,7 +225,7 @@ def _reference(
         return Reference(index, DATA, target.name, symbol.value)
     if target.name == ARENA_SECTION and layout.arena:
         return Reference(index, DATA, layout.arena, symbol.value)
-    raise ObjectUnsupported(f"refers to section {target.name!r}, which no loader gives to programs", where=where)
+    raise ObjectUnsupported(f"refers to section {target.name!r}, whose content no program gets", where=where)
 
 
 def _table(layout: Layout, symbol: elf.Symbol, target: elf.Section, where: str) -> str:

@@ -150,7 +150,7 @@ def test_what_is_no_repomd(data: bytes) -> None:
 )
 def test_versions_in_rpms_order(ordered: list[str]) -> None:
     """As rpm's own rpmvercmp orders them; zeros in front and separators do not count."""
-    assert sorted([*ordered[1::2], *ordered[::2]], key=Evr) == ordered
+    assert sorted({*ordered}, key=Evr) == ordered
     assert Evr("1.01-1") == Evr("1_1-1")
 
 

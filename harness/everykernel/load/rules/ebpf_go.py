@@ -106,6 +106,7 @@ RULES = Rules(
         match=match,
         static_functions=True,
         static_maps=True,  # one that nothing refers to: else ebpf_go_opening.py
+        variables=ebpf_go_opening.holds_variables,
         any_section=True,
         exceptions=False,
         undefined=True,

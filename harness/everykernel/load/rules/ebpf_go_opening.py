@@ -27,6 +27,11 @@ _LENGTHS = 8  # offset in .BTF.ext of where information on functions starts, its
 _MAPS, _LINKED, _UNLINKED = ".maps", ".struct_ops.link", ".struct_ops"
 
 
+def holds_variables(name: str, size: int) -> bool:
+    """Whether a section becomes a map: of some bytes, by its name."""
+    return size > 0 and _holds_data(name)
+
+
 def _holds_data(name: str) -> bool:
     """Whether a section holds global variables (isDataSection)."""
     return name == ".bss" or name.startswith((".data", ".rodata"))
