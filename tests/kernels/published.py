@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ class Signer:
     @classmethod
     def make(cls, home: Path, name: str) -> Signer:
         home.mkdir(mode=0o700, parents=True)
+        atexit.register(run, "gpgconf", "--homedir", home, "--kill", "all")  # gpg starts an agent, which would stay
         gpg = ["gpg", "--homedir", str(home), "--batch", "--passphrase", ""]
         run(*gpg, "--quick-generate-key", f"{name} <{name}@example.org>", "ed25519", "sign", "never")
         public = home / f"{name}.asc"

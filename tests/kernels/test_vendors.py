@@ -29,10 +29,8 @@ RELEASE = "5.14.0-503.11.1.el9_5.x86_64"
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
-    with_home = Signer.make(tmp_path_factory.mktemp("gpg") / "ours", "ours")
-    yield with_home
-    run("gpgconf", "--homedir", with_home.home, "--kill", "all")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return Signer.make(tmp_path_factory.mktemp("gpg") / "ours", "ours")
 
 
 def fetch(spec: str, *sources: Source) -> Kernel:

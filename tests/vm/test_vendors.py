@@ -20,7 +20,7 @@ from everykernel.machine import Machines
 
 from ..kernels import vendors
 from ..kernels.archive import Server
-from ..kernels.published import Signer, run, serve
+from ..kernels.published import Signer, serve
 from ..kernels.test_vendors import rpms
 
 pytestmark = pytest.mark.vm
@@ -29,10 +29,8 @@ FOLDERS = ("drivers/virtio", "drivers/char", "drivers/block", "net/9p", "fs/9p")
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
-    signer = Signer.make(tmp_path_factory.mktemp("gpg") / "ours", "ours")
-    yield signer
-    run("gpgconf", "--homedir", signer.home, "--kill", "all")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return Signer.make(tmp_path_factory.mktemp("gpg") / "ours", "ours")
 
 
 @pytest.fixture

@@ -7,18 +7,15 @@ signs for no other.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from everykernel.errors import DownloadError, HarnessError, ToolMissing
+from everykernel.errors import DownloadError, ToolMissing
+from everykernel.kernels import armour
 
-_BLOCK = re.compile(rb"-----BEGIN PGP [A-Z ]+-----\r?\n(.*?)-----END PGP", re.DOTALL)
 _LARGEST = 1 << 20  # bytes of a signature: one has some 600, those after quantum computers some 5,000
 
 
@@ -47,7 +44,7 @@ def check(signed: bytes | Path, signature: bytes, keys: Sequence[Path], where: s
         raise DownloadError(f"a signature of {len(signature)} bytes", where=where)
     with tempfile.TemporaryDirectory(prefix="everykernel-") as name:
         folder = Path(name)
-        (folder / "keys").write_bytes(b"".join(plain(path.read_bytes(), str(path)) for path in keys))
+        (folder / "keys").write_bytes(b"".join(armour.plain(path.read_bytes(), str(path)) for path in keys))
         (folder / "signature").write_bytes(signature)
         if isinstance(signed, bytes):
             (folder / "signed").write_bytes(signed)
@@ -82,21 +79,3 @@ def _signer(status: str, where: str) -> str:
             text, where=where, remedy="do not use this mirror; or update everykernel, if the key is new"
         )
     raise DownloadError("the signature is none, or not good", where=where)
-
-
-def plain(keys: bytes, where: str) -> bytes:
-    """Return armoured OpenPGP data as it is without its armour (RFC 4880, section 6.2); plain data as it is."""
-    blocks = _BLOCK.findall(keys)
-    if not blocks:
-        return keys
-    try:
-        return b"".join(base64.b64decode(_body(block)) for block in blocks)
-    except binascii.Error as e:
-        raise HarnessError(f"not a sound file of keys: {e}", where=where, remedy="install everykernel again") from e
-
-
-def _body(block: bytes) -> bytes:
-    """Return the base64 text of an armoured block: what stands behind its headers, up to its checksum."""
-    lines = block.replace(b"\r\n", b"\n").split(b"\n")
-    start = lines.index(b"") if b"" in lines else 0
-    return b"".join(line for line in lines[start:] if not line.startswith(b"="))

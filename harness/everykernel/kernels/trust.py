@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from everykernel import folders
 from everykernel.errors import DownloadError
+from everykernel.kernels import armour
 
 _KEYRING_FOLDERS = (Path("/usr/share/keyrings"), Path("/usr/share/debian-keyring"), Path("/etc/apt/trusted.gpg.d"))
 # debian-archive-removed-keys holds the keys of releases that only the archive server still has.
@@ -84,8 +84,9 @@ class Trust:
         with tempfile.TemporaryDirectory(prefix="everykernel-") as folder:
             signed, text = Path(folder, "InRelease"), Path(folder, "text")
             signed.write_bytes(data)
-            keyrings = [f"--keyring={_plain(path, Path(folder))}" for path in self.keyrings]
-            argv = [self.gpgv, "--status-fd=1", *keyrings, f"--output={text}", str(signed)]
+            keys = Path(folder, "keys")
+            keys.write_bytes(b"".join(armour.plain(path.read_bytes(), str(path)) for path in self.keyrings))
+            argv = [self.gpgv, "--status-fd=1", f"--keyring={keys}", f"--output={text}", str(signed)]
             done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
             # One good signature by a key that we hold is enough: suites carry one of each release's keys. gpgv's exit
             # code is 2 when any of them is unknown, so its status lines decide.
@@ -101,17 +102,6 @@ class Trust:
                 where=where,
                 remedy="do not use this mirror; set EVERYKERNEL_DEBIAN_MIRROR to another",
             )
-
-
-def _plain(keyring: Path, folder: Path) -> Path:
-    """Return a keyring as gpgv reads it: without its armour (RFC 4880, section 6.2)."""
-    if keyring.suffix != ".asc":
-        return keyring
-    _, _, rest = keyring.read_text().partition("\n\n")
-    lines = rest.partition("\n-----END")[0].split("\n")
-    plain = folder / f"{keyring.stem}.gpg"
-    plain.write_bytes(base64.b64decode("".join(line for line in lines if not line.startswith("="))))
-    return plain
 
 
 def _reason(stderr: str) -> str:
