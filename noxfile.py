@@ -105,6 +105,12 @@ def support(session: nox.Session) -> None:
 
 
 @nox.session
+def features(session: nox.Session) -> None:
+    """Write docs/kernel-features.md from what each kernel of the catalogue answers in a guest."""
+    _python(session, "-m", "tests.features")
+
+
+@nox.session
 def layouts(session: nox.Session) -> None:
     """Run the matrix on kernels from each package layout of the archive."""
     cases(session)
