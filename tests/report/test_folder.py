@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from everykernel import cli
 from everykernel.matrix import records
 from everykernel.matrix.ledger import Ledger
 from everykernel.matrix.records import CellReport
 from everykernel.matrix.results import identify
 from everykernel.report.folder import ReportFolder
+from everykernel.report.views import VIEWS
 
 NAMES = ["..", ".", "", "/etc/passwd", "../" * 40 + "x", "a\0b", "\x1b[2J\n", "\u202e", "\udcff", "con."]
 NAMES += ["x/" * 160 + "y.bpf.o"]
@@ -67,3 +69,17 @@ def test_evidence_that_cannot_be_written(tmp_path: Path) -> None:
     assert (kept["outcome"], kept["code"], kept["evidence"]) == ("error", "harness-error", None)
     assert kept["message"].startswith("its result could not be written: ")
     assert (cell["result"]["outcome"], cell["result"]["message"]) == ("error", kept["message"])
+
+
+def test_views_are_written_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`report render` writes the same views as the run did, from its results alone, into a folder that it makes."""
+    folder = ReportFolder(tmp_path / "out", identify("tcg"), [])
+    cell = report("tool.bpf.o")
+    folder.add(cell)
+    folder.close([cell["result"]], [{"spec": "6.1"}])
+    assert cli.main(["report", "render", str(tmp_path / "out"), "-o", str(tmp_path / "site" / "a")]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "site" / "a" / view.name) for view in VIEWS]
+    for view in VIEWS:
+        assert (tmp_path / "site" / "a" / view.name).read_bytes() == (tmp_path / "out" / view.name).read_bytes()
+    assert cli.main(["report", "render", str(tmp_path / "out"), "-o", str(tmp_path / "out" / "results.json")]) == 4
+    assert "matrix.md: cannot be written" in capsys.readouterr().err

@@ -34,7 +34,7 @@ _COMMANDS = {
     "explain": _Entry("everykernel.cli.explain:explain", "Say in words what does not fit a kernel, and what would."),
     "extract": _Entry("everykernel.cli.extract:extract", "Write out the objects inside a program or library."),
     "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF, compare two, cut one down."),
-    "report": _Entry("everykernel.cli.report:report", "Show a results file."),
+    "report": _Entry("everykernel.cli.report:report", "Show results, write their views."),
     "library": _Entry("everykernel.cli.library:library", "Write the loader, as a Python library, into one file."),
     "compile": _Entry("everykernel.cli.compile:compile_command", "Compile the cases' BPF programs."),
     "doctor": _Entry("everykernel.cli.doctor:doctor", "Say what is present, what is missing, and what to do about it."),

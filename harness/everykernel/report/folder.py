@@ -1,4 +1,4 @@
-"""The report folder of a run: results.json after every cell, each cell's evidence, and matrix.md at the end."""
+"""The report folder of a run: results.json after every cell, each cell's evidence, and every view at the end."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from everykernel.errors import HarnessError
 from everykernel.matrix import records
-from everykernel.matrix.records import CaseResult, CellReport, KernelRecord, RunRecord
-from everykernel.matrix.results import Journal
-from everykernel.report import evidence, markdown
+from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRecord, RunRecord
+from everykernel.matrix.results import Journal, Results, read
+from everykernel.report import evidence
+from everykernel.report.views import VIEWS
 
 RESULTS = "results.json"
-MATRIX = "matrix.md"
 
 
 class ReportFolder:
@@ -46,11 +46,34 @@ class ReportFolder:
         self._journal.add(result, report["kernel"])
 
     def close(self, results: list[CaseResult], kernels: list[KernelRecord]) -> None:
-        """Write matrix.md and close."""
+        """Write every view, of the results in this order, and close."""
         self._journal.close()
-        path = self.folder / MATRIX
+        write({"schema": SCHEMA, "run": self._run, "results": results, "kernels": kernels}, self.folder)
+
+
+def results_in(path: Path) -> Path:
+    """Return the results file that a path names: itself, or the one in that folder."""
+    return path / RESULTS if path.is_dir() else path
+
+
+def render(path: Path, folder: Path) -> list[Path]:
+    """Write every view of a results file into a folder; return their paths.
+
+    Raises UsageError where the file holds no results, HarnessError where a view cannot be written.
+    """
+    return write(read(path), folder)
+
+
+def write(results: Results, folder: Path) -> list[Path]:
+    """Write every view of results into a folder, which is made; return their paths.
+
+    Raises HarnessError where one cannot be written.
+    """
+    paths = [folder / view.name for view in VIEWS]
+    for view, path in zip(VIEWS, paths):
         try:
-            text = markdown.render(results, kernels, self._run)
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(view.render(results), encoding="utf-8", errors="backslashreplace")
         except OSError as e:
             raise HarnessError(f"cannot be written: {e.strerror}", where=str(path)) from e
+    return paths

@@ -1,4 +1,4 @@
-"""``everykernel report``: show a results file."""
+"""``everykernel report show``: a results file on the terminal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from everykernel.matrix import results
 from everykernel.report import disagreements as disagreement
 from everykernel.report import markdown, terminal
+from everykernel.report.folder import results_in
 from everykernel.report.screen import Screen
 
 
@@ -17,9 +18,9 @@ from everykernel.report.screen import Screen
 @click.option("--format", "form", type=click.Choice(["terminal", "markdown"]), default="terminal", show_default=True)
 @click.option("--disagreements", is_flag=True, help="Show where loaders disagree, and by which known rule, instead.")
 @click.option("-v", "--verbose", count=True, help="Show logs whole (-vv).")
-def report(file: Path, form: str, disagreements: bool, verbose: int) -> int:
+def show(file: Path, form: str, disagreements: bool, verbose: int) -> int:
     """Show the results in FILE (results.json, or the folder that holds one) as a matrix."""
-    found = results.read(file / "results.json" if file.is_dir() else file)
+    found = results.read(results_in(file))
     if disagreements:
         refusals = disagreement.find(found["results"])
         specs = [kernel["spec"] for kernel in found["kernels"]]
