@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -58,14 +59,15 @@ def page(results: Results, files: Files | None = None) -> str:
     files = files or Files()
     run = results.get("run", {})
     drawn = columns.grid(results["results"], results["kernels"], run.get("loaders", []))
+    drawn = replace(drawn, rows=tuple(sorted(drawn.rows)))
     shown = heads(drawn.kernels)
-    shared, names = labelling.labels(drawn.rows, _WIDE) if drawn.rows else ("", {})
+    shared, names = _labels(drawn.rows)
     table = rows.rows(drawn, shown, names)
     links = _Links(addresses([row.name for row in table]), addresses([head.name for head in shown]), names)
-    why, more = reasons.find(results["results"], names, [head.name for head in shown], files)
+    specs = [name for number, (_, of) in enumerate(_runs(shown)) for name in ([""] * bool(number) + [h.name for h in of])]
+    why, more = reasons.find(results["results"], names, specs, files)
     style = (_HERE / "style.css").read_text()
     script = "\n".join((_HERE / f"{name}.js").read_text() for name in _SCRIPTS)
-    specs = [head.name for head in shown]
     return environment(_HERE).get_template("page.html").render(
         title="Kernel compatibility",
         style=Markup(style),
@@ -115,9 +117,9 @@ class _Links:
         more = f"&n={number + 1}" if number else ""
         return f"#row={_quoted(self.rows[row])}&kernel={_quoted(self.columns[column])}{more}"
 
-    def name(self, result: CaseResult) -> str:
-        """Return what a link to a result's cell says."""
-        return f"{self._labels[records.row(result)]} on {self.columns[records.column(result)]}"
+    def label(self, result: CaseResult) -> str:
+        """Return what a result's row is called."""
+        return self._labels[records.row(result)]
 
     def of(self, result: CaseResult) -> str:
         """Return the address of the first cell of a result's row and column."""
@@ -180,6 +182,18 @@ def _index(table: Sequence[Row], shown: Sequence[Head], links: _Links) -> dict[s
         "lists": list(texts),
         "marks": {mark.symbol: name for mark, name in rows.CLASSES.items()},
     }
+
+
+def _labels(names: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Return what all rows share, ``cases/…/prog.bpf.o``, and what is left of each."""
+    shared, found = labelling.labels(names, _WIDE) if names else ("", {})
+    first, last = (end(label[::-1] for label in found.values()) for end in (min, max)) if len(found) > 1 else ("", "")
+    same = next((at for at, (a, b) in enumerate(zip(first, last)) if a != b), min(len(first), len(last)))
+    end = first[:same].rfind("/") + 1
+    if end:
+        shared += f"…{first[:end][::-1]}"
+        found = {name: label[:-end] for name, label in found.items()}
+    return shared, found
 
 
 def _counts(table: Sequence[Row]) -> list[tuple[str, str, int]]:

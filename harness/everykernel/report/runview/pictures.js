@@ -1,22 +1,23 @@
 // Pictures of one program over kernels, and of where a cell's time went.
 
-const HIGH = 44, WIDE = 34, GAP = 6;
+const HIGH = 44, GAP = 6, [LEAST, MOST] = [34, 84];
 
 // Bars, one a kernel, with the number above it: values are numbers, or null where nobody knows.
 function bars(values, labels, title, here) {
-  const most = Math.max(...values.filter((value) => value !== null), 1), width = values.length * (WIDE + GAP);
+  const wide = Math.min(MOST, Math.max(LEAST, 6.2 * Math.max(...labels.map((label) => label.length)))), fits = Math.floor(wide / 6.1);
+  const most = Math.max(...values.filter((value) => value !== null), 1), width = values.length * (wide + GAP);
   const told = values.map((value, i) => `${labels[i]}: ${value === null ? "not known" : value}`).join(", ");
   const made = drawn("svg", { viewBox: `0 0 ${width} ${HIGH + 30}`, width, height: HIGH + 30, role: "img", "aria-label": `${title}: ${told}` });
   values.forEach((value, i) => {
-    const x = i * (WIDE + GAP), high = value === null ? 0 : Math.max(1, Math.round((HIGH * value) / most));
-    const label = labels[i].length > 7 ? `${labels[i].slice(0, 6)}…` : labels[i];
+    const x = i * (wide + GAP), high = value === null ? 0 : Math.max(1, Math.round((HIGH * value) / most));
+    const label = labels[i].length > fits ? `${labels[i].slice(0, fits - 1)}…` : labels[i];
     const tip = drawn("title", {});
     tip.textContent = `${labels[i]}: ${value === null ? "not known" : value}`;
-    const number = drawn("text", { x: x + WIDE / 2, y: HIGH + 10 - high, class: value === null ? "faint" : "" });
+    const number = drawn("text", { x: x + wide / 2, y: HIGH + 10 - high, class: value === null ? "faint" : "" });
     number.textContent = value === null ? "–" : short(value);
-    const foot = drawn("text", { x: x + WIDE / 2, y: HIGH + 26, class: i === here ? "here" : "faint" });
+    const foot = drawn("text", { x: x + wide / 2, y: HIGH + 26, class: i === here ? "here" : "faint" });
     foot.textContent = label;
-    made.append(drawn("g", {}, tip, drawn("rect", { x, y: HIGH + 13 - high, width: WIDE, height: high, class: i === here ? "bar here" : "bar" }), number, foot));
+    made.append(drawn("g", {}, tip, drawn("rect", { x, y: HIGH + 13 - high, width: wide, height: high, class: i === here ? "bar here" : "bar" }), number, foot));
   });
   return made;
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from everykernel.escaping import printable
+from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport
 from everykernel.reasons import REASONS
@@ -14,7 +15,7 @@ from everykernel.report.blocks import short
 from everykernel.report.causes import Cause
 from everykernel.report.files import Files
 
-_MOST, _PARTICULARS, _CELLS = 200, 8, 60  # causes; of each, particulars and cells that are shown
+_MOST, _PARTICULARS, _CELLS = 200, 40, 200  # causes; of each, particulars and cells that are shown
 _LOG = 6  # lines of its log
 
 
@@ -30,7 +31,7 @@ class Reason:
         particulars: what is said, where in the source, and of which rows and kernels, each in words.
         more: how many further particulars there are.
         log: the end of the first log that tells of it.
-        links: the cells that are named.
+        links: the cells that are named, by column.
         after: what else failed in these cells alone, in a later stage.
     """
 
@@ -41,7 +42,7 @@ class Reason:
     particulars: list[tuple[str, str]]
     more: int
     log: list[str]
-    links: list[CaseResult]
+    links: dict[str, list[CaseResult]]
     after: list[Reason] = field(default_factory=list)
 
 
@@ -89,5 +90,13 @@ def _reason(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str]) -> 
         particulars,
         len(every) - len(particulars),
         [short(line) for line in log],
-        list(cause.cells.values())[:_CELLS],
+        _by_column(list(cause.cells.values())[:_CELLS], kernels),
     )
+
+
+def _by_column(cells: Sequence[CaseResult], kernels: Sequence[str]) -> dict[str, list[CaseResult]]:
+    """Return cells by column, in the order of the columns; of several in one place the first."""
+    found: dict[str, dict[str, CaseResult]] = {name: {} for name in kernels}
+    for cell in cells:
+        found.setdefault(records.column(cell), {}).setdefault(records.row(cell), cell)
+    return {name: list(of.values()) for name, of in found.items() if of}

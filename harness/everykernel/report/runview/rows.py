@@ -49,6 +49,16 @@ class Cell:
     codes: tuple[str, ...]
 
     @property
+    def symbols(self) -> str:
+        """Its marks as text."""
+        return "".join(mark.symbol for mark in self.shown)
+
+    @property
+    def alike(self) -> bool:
+        """Whether the cell's look says all of its marks: they need no element each, of which a page has thousands."""
+        return all(CLASSES[mark] == self.look for mark in self.shown)
+
+    @property
     def spoken(self) -> str:
         """What a screen reader says."""
         told = [f"{name} {_spoken(mark)}" for name, mark in zip(STAGES, self.shown)]

@@ -11,6 +11,7 @@ from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult
 from everykernel.report import columns
 
+_PARTS = 3  # that are named where all are alike, or the rest is named
 LOADS, PART, NOT, BROKE, NOTHING = "loads", "in part", "not", "broke", ""
 
 
@@ -72,7 +73,7 @@ class _Sentence:
         others = self._grouped("in part on ", part, [v.code for v in part])
         others += self._grouped("not on ", never, [v.code for v in never])
         if not others:
-            return f"{verb} on {self._span(known)}"
+            return f"{verb} on {self._all(known)}"
         if loads:
             return ", ".join([f"{verb} {self._from(loads, known)}", *others])
         return f"loads {', '.join(others)}" if part else f"loads nowhere: {', '.join(others)}"
@@ -92,7 +93,12 @@ class _Sentence:
         end = states.index(False) if False in states else 0
         if end and not any(states[end:]):
             return f"up to {_called(main[end - 1].one)}{also}"
-        return f"on {self._span(loads)}"
+        span = self._span(loads)
+        return f"on {span}" if span.count(",") < _PARTS else f"on {len(loads)} of {len(known)} kernels"
+
+    def _all(self, known: Sequence[_Verdict]) -> str:
+        span = self._span(known)
+        return span if span.count(",") < _PARTS else f"all {len(known)} kernels"
 
     def _command(self) -> str:
         """Return what is known of a row that loads nothing itself: a command."""
