@@ -88,7 +88,7 @@ def _cell(number: int, column: int, kernel: dict[str, Any]) -> dict[str, Any]:
     elif lost:
         result["stages"]["run"] = {"status": "failed", "code": "kernel-panic", "message": "it panicked", "seconds": 0.0}
         result |= {"outcome": "error", "stage": "run", "code": "kernel-panic", "message": "it panicked"}
-    elif number % 31 == 7 and column > 15:
+    elif number % 31 == 7 and column % 8 == 5:
         result["misreads"] = [{"program": "prog_0", "insn": 7, "access": "struct task_struct.on_cpu",
                                "taken": "int on_cpu, 4 bytes", "kernel": "u8 on_cpu, 1 byte"}]  # fmt: skip
     return result

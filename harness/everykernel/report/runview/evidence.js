@@ -73,7 +73,8 @@ function refused(cell) {
   const blocks = failed.map((program) => {
     const box = element("div", "refused", element("h4", "", program.name, element("span", "faint", program.section ? `  ${program.section}` : "")));
     for (const [stage, code, message, unexpected, reason] of program.why) {
-      box.append(element("p", "", element("code", unexpected ? "bad" : "expected", `${stage}: ${code}`), " ", message));
+      const told = unexpected && cell.problems.some(([, , said]) => said === message);  // above, with what to do
+      if (!told) box.append(element("p", "", element("code", unexpected ? "bad" : "expected", `${stage}: ${code}`), " ", message));
       if (reason) box.append(element("p", "hint", `expected: ${reason}`));
     }
     if (program.log) box.append(log(program.log));

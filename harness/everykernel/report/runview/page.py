@@ -41,11 +41,16 @@ _STATES = (
 
 
 def environment(folder: Path) -> Environment:
-    """Return what renders the templates of a folder: every value is escaped, a name that is missing is an error."""
+    """Return what renders the templates of a folder: every value is printable and escaped, a missing one an error."""
     made = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    made.filters["printable"] = lambda value: printable(str(value))
+    made.filters["block"] = lambda lines: Markup("\n").join(printable(line) for line in lines)
     return made
 
 
