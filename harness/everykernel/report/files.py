@@ -54,22 +54,44 @@ def opened(folder: Path, name: str) -> int:
 
     Raises OSError where there is no such regular file.
     """
-    *ways, last = name.split("/")
-    if any(part in ("", ".", "..") or "\0" in part for part in (*ways, last)):
-        raise FileNotFoundError(name)
-    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    ways, _, last = name.rpartition("/")
+    at = _way(folder, ways)
     try:
-        for part in ways:
-            deeper = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
-            os.close(at)
-            at = deeper
-        found = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+        found = os.open(_part(last), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
     finally:
         os.close(at)
     if not stat.S_ISREG(os.fstat(found).st_mode):
         os.close(found)
         raise FileNotFoundError(name)
     return found
+
+
+def listed(folder: Path, name: str) -> list[str]:
+    """Return the names in a folder below ``folder``, found as `opened` finds files; raise OSError where it is not."""
+    at = _way(folder, name)
+    try:
+        return sorted(os.listdir(at))
+    finally:
+        os.close(at)
+
+
+def _way(folder: Path, name: str) -> int:
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in name.split("/") if name else ():
+            deeper = os.open(_part(part), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+            os.close(at)
+            at = deeper
+    except OSError:
+        os.close(at)
+        raise
+    return at
+
+
+def _part(name: str) -> str:
+    if name in ("", ".", "..") or "\0" in name or "/" in name:
+        raise FileNotFoundError(name)
+    return name
 
 
 def _ends(folder: Path, name: str) -> str:

@@ -1,0 +1,139 @@
+"""The runs of a folder: itself, and each folder in it, where there is a results.json; read again when it changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast
+
+from everykernel.errors import UsageError
+from everykernel.matrix.records import SCHEMA
+from everykernel.matrix.results import Results
+from everykernel.report.files import Files, opened
+from everykernel.report.folder import RESULTS
+from everykernel.report.runview.page import page
+from everykernel.report.serving import history
+from everykernel.report.serving.history import Summary
+
+SELF = "."  # the name of the folder itself, where it is a run
+MOST = 300  # runs of a folder that are shown: the newest
+_LARGEST = 1 << 30  # bytes of a results file that is read
+_PAGES = 3  # pages that are kept
+
+_Made = TypeVar("_Made")
+_Stamp = tuple[int, int]  # of a results file: when it changed, its size
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the folder.
+
+    Attributes:
+        name: of its folder, `SELF` for the folder itself.
+        folder: it.
+        summary: what it came to, None where it cannot be shown.
+        wrong: why it cannot, "" where it can.
+    """
+
+    name: str
+    folder: Path
+    summary: Summary | None
+    wrong: str = ""
+
+
+class Runs:
+    """The runs of a folder; may be asked by several threads.
+
+    Args:
+        folder: the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()  # one results file at a time is in memory
+        self._summaries: dict[str, tuple[_Stamp, Run]] = {}
+        self._pages: OrderedDict[str, tuple[_Stamp, str]] = OrderedDict()
+
+    def folders(self) -> dict[str, Path]:
+        """Return the folders with results, by name, those that changed last first; symbolic links are not followed."""
+        found = []
+        with os.scandir(self.folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for name in (SELF, *names):
+            folder = self.folder / name
+            if (stamp := _stamp(folder)) is not None:
+                found.append((stamp, name, folder))
+        return {name: folder for _, name, folder in sorted(found, reverse=True)[:MOST]}
+
+    def all(self) -> list[Run]:
+        """Return every run, the newest first."""
+        found = [self._run(name, folder) for name, folder in self.folders().items()]
+        return sorted(found, key=lambda run: run.summary.started if run.summary else "", reverse=True)
+
+    def page(self, name: str, folder: Path) -> str:
+        """Return a run's page; raise UsageError where it cannot be shown."""
+        with self._lock:
+            stamp = _stamp(folder)
+            kept = self._pages.get(name)
+            if kept is not None and kept[0] == stamp:
+                self._pages.move_to_end(name)
+                return kept[1]
+            text = _shown(folder, lambda results: page(results, Files(folder, linked=True)))
+            if stamp is not None:
+                self._pages[name] = (stamp, text)
+            while len(self._pages) > _PAGES:
+                self._pages.popitem(last=False)
+            return text
+
+    def _run(self, name: str, folder: Path) -> Run:
+        with self._lock:
+            stamp = _stamp(folder)
+            kept = self._summaries.get(name)
+            if kept is not None and kept[0] == stamp:
+                return kept[1]
+            try:
+                run = Run(name, folder, _shown(folder, history.summary))
+            except UsageError as e:
+                run = Run(name, folder, None, e.what)
+            if stamp is not None:
+                self._summaries[name] = (stamp, run)
+            return run
+
+
+def _stamp(folder: Path) -> _Stamp | None:
+    try:
+        found = os.open(folder / RESULTS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        about = os.fstat(found)
+        return about.st_mtime_ns, about.st_size
+    finally:
+        os.close(found)
+
+
+def _shown(folder: Path, make: Callable[[Results], _Made]) -> _Made:
+    """Return what is made of a folder's results; raise UsageError where that is not possible, whatever they hold."""
+    where = str(folder / RESULTS)
+    try:
+        with os.fdopen(opened(folder, RESULTS), "rb") as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise UsageError(f"is larger than {_LARGEST >> 20} MiB", where=where)
+        results = json.loads(data)
+        if not isinstance(results, dict) or results.get("schema") != SCHEMA:
+            raise UsageError(f"is not a results file of schema {SCHEMA}", where=where)
+        results.setdefault("kernels", [])
+        results.setdefault("results", [])
+        return make(cast(Results, results))
+    except UsageError:
+        raise
+    except OSError as e:
+        raise UsageError(f"cannot be read: {e.strerror}", where=where) from e
+    except Exception as e:  # what a file holds that is none of ours, nobody knows
+        raise UsageError(f"cannot be shown: {type(e).__name__}", where=where) from e
