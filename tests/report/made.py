@@ -20,7 +20,10 @@ VENDORS = (
 )
 _RHEL = {"8": "4.18.0-553", "9": "5.14.0-611", "10": "6.12.0-124"}
 LOG = "\n".join(
-    [f"; line {n} of the program\n{n}: (61) r1 = *(u32 *)(r10 -{8 * n})\n{n}: R1_w=scalar() R10=fp0" for n in range(1, 400)]
+    [
+        f"; line {n} of the program\n{n}: (61) r1 = *(u32 *)(r10 -{8 * n})\n{n}: R1_w=scalar() R10=fp0"
+        for n in range(1, 400)
+    ]
     + ["; return ctx->len + *(int *)p;", "400: (61) r0 = *(u32 *)(r3 +0)", "R3 invalid mem access 'scalar'"]
     + ["processed 401 insns (limit 1000000) max_states_per_insn 4 total_states 23 peak_states 23 mark_read 6"]
 )

@@ -66,7 +66,9 @@ def test_pictures(look: Look, run_page: Path) -> None:
     expect(found.locator("#time .bars svg")).to_have_count(8)
 
 
-@pytest.mark.parametrize(("row", "spec", "text"), [(LOST, "6.18", "it panicked"), (MISREAD, "7.1", "is taken for int on_cpu")])
+@pytest.mark.parametrize(
+    ("row", "spec", "text"), [(LOST, "6.18", "it panicked"), (MISREAD, "7.1", "is taken for int on_cpu")]
+)
 def test_links_to_cells(look: Look, run_page: Path, row: str, spec: str, text: str) -> None:
     """The address of a cell opens it, in a fresh browser too; that of none opens nothing."""
     found = look(run_page, f"#row={row}&kernel={spec}")

@@ -26,8 +26,8 @@ def serve(folder: Path, port: int, bind: str) -> int:
     except (OSError, OverflowError, UnicodeError) as e:
         why = getattr(e, "strerror", None) or e
         raise UsageError(f"cannot listen on {bind}, port {port}: {why}", where="serve", remedy="another --port") from e
-    say.out(server.url)
     try:
+        say.out(server.url)
         server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:
         say.talk("everykernel: stopped")

@@ -46,4 +46,3 @@ def page(kernels: Sequence[tuple[str, Btf]]) -> str:
         "DATA": embed.packed(contents(kernels)),
     }
     return re.sub("@([A-Z-]+)@", lambda name: parts[name[1]], (_HERE / "page.html").read_text())
-

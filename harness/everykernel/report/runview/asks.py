@@ -53,7 +53,14 @@ def asked(cells: Sequence[Sequence[wire.Relocation]]) -> dict[str, Any]:
 
 def _ask(kind: str, access: str, local: int | None, places: Sequence[_Record]) -> list[Any]:
     named = [printable(f"{program}:{insn}") for _, program, _, insn, *_ in places[:_PLACES]]
-    return [printable(kind), printable(access), printable(str(Ask(kind, access))), local, named, len(places) - len(named)]
+    return [
+        printable(kind),
+        printable(access),
+        printable(str(Ask(kind, access))),
+        local,
+        named,
+        len(places) - len(named),
+    ]
 
 
 def _answer(kind: str, outcome: str, target: int | None, width: int | None, message: str) -> list[str]:

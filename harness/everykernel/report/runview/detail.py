@@ -47,7 +47,9 @@ def _of_cell(result: CaseResult, files: Files) -> dict[str, Any]:
         "problems": _problems(result),
         "programs": _programs(result),
         "maps": [_map(made) for made in _stage(result, "load").get("maps", [])[:_MAPS]],
-        "misreads": [f"{_line(m['program'])}: {_line(records.in_words(m))}" for m in result.get("misreads", [])[:_NOTES]],
+        "misreads": [
+            f"{_line(m['program'])}: {_line(records.in_words(m))}" for m in result.get("misreads", [])[:_NOTES]
+        ],
         "warnings": [_block(text) for text in result.get("warnings", [])[:_NOTES]],
         "notes": [_line(text) for text in _notes(result)],
         "seen": _seen(result),
@@ -87,7 +89,13 @@ def _problems(result: CaseResult) -> list[list[Any]]:
         key = (problem.get("stage", ""), problem.get("code", ""), blocks.said(problem))
         groups.setdefault(key, []).append(problem.get("program", ""))
     return [
-        [stage, code, _line(said), [printable(p) for p in programs if p], REASONS[code].remedy if code in REASONS else ""]
+        [
+            stage,
+            code,
+            _line(said),
+            [printable(p) for p in programs if p],
+            REASONS[code].remedy if code in REASONS else "",
+        ]
         for (stage, code, said), programs in list(groups.items())[:_PROBLEMS]
     ]
 
@@ -130,7 +138,13 @@ def _why(stage: str, program: Mapping[str, Any], wrong: bool) -> list[Any]:
 def _map(made: Mapping[str, Any]) -> list[Any]:
     sizes = [made.get(key) for key in ("key_size", "value_size", "max_entries")]
     why = made.get("message") or made.get("note") or ""
-    return [printable(made.get("name", "")), printable(made.get("type", "")), *sizes, made.get("status", ""), _line(why)]
+    return [
+        printable(made.get("name", "")),
+        printable(made.get("type", "")),
+        *sizes,
+        made.get("status", ""),
+        _line(why),
+    ]
 
 
 def _notes(result: CaseResult) -> Iterable[str]:
@@ -160,7 +174,9 @@ def _command(result: CaseResult) -> dict[str, Any] | None:
     command = _stage(result, "run").get("command")
     if not command:
         return None
-    end = f"exit code {command.get('exit')}" if command.get("end") == "exit" else command.get("signal") or command["end"]
+    end = (
+        f"exit code {command.get('exit')}" if command.get("end") == "exit" else command.get("signal") or command["end"]
+    )
     return {
         "argv": _line(shlex.join(map(str, command.get("argv", [])))),
         "end": f"{end} after {command.get('seconds', 0):.1f} s",
@@ -180,7 +196,10 @@ def _written(output: Mapping[str, Any]) -> str:
 def _call(call: Mapping[str, Any]) -> list[Any]:
     why = " ".join(filter(None, [call.get("code", ""), call.get("message", "")]))
     what = " ".join(filter(None, [call.get("type", ""), call.get("attach", "")]))
-    return [call.get("at", 0), *map(_line, (call.get("command", ""), call.get("name", ""), what, call.get("errno") or "", why))]
+    return [
+        call.get("at", 0),
+        *map(_line, (call.get("command", ""), call.get("name", ""), what, call.get("errno") or "", why)),
+    ]
 
 
 def _facts(result: CaseResult) -> list[list[str]]:

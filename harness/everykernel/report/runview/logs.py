@@ -10,7 +10,9 @@ from everykernel.report import diagnosis
 
 _INSTRUCTION = re.compile(r"\d+: \([0-9a-f]{2}\)")
 _STATE = re.compile(r"\s*(?:\d+:|from \d+ to \d+:)?\s*R\d+\w*=|last_idx |regs=|parent |\s*$")
-_COUNTS = re.compile(r"processed (\d+) insns\b.*?(?:total_states (\d+))?(?: peak_states (\d+))?(?: mark_read \d+)?$", re.M)
+_COUNTS = re.compile(
+    r"processed (\d+) insns\b.*?(?:total_states (\d+))?(?: peak_states (\d+))?(?: mark_read \d+)?$", re.M
+)
 _IDLE = re.compile(r"processed \d+ insns\b|verification time |stack depth ")
 _NEAR = 10  # lines up to the failing instruction that stand open
 _KEPT = 48 << 10  # characters of a log that are kept, from its end

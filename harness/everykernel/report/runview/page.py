@@ -69,7 +69,9 @@ def page(results: Results, files: Files | None = None) -> str:
     shared, names = _labels(drawn.rows)
     table = rows.rows(drawn, shown, names)
     links = _Links(addresses([row.name for row in table]), addresses([head.name for head in shown]), names)
-    specs = [name for number, (_, of) in enumerate(_runs(shown)) for name in ([""] * bool(number) + [h.name for h in of])]
+    specs = [
+        name for number, (_, of) in enumerate(_runs(shown)) for name in ([""] * bool(number) + [h.name for h in of])
+    ]
     why, more = reasons.find(results["results"], names, specs, files)
     style = (_HERE / "style.css").read_text()
     script = "\n".join((_HERE / f"{name}.js").read_text() for name in _SCRIPTS)
@@ -209,11 +211,7 @@ def _counts(table: Sequence[Row]) -> list[tuple[str, str, int]]:
 
 def _series(shown: Sequence[Head]) -> list[tuple[str, int]]:
     """Return the series that columns share, where any does; groups are not crossed."""
-    found = [
-        (series, count)
-        for _, of in _runs(shown)
-        for series, count in spans(of, lambda head: head.series)
-    ]
+    found = [(series, count) for _, of in _runs(shown) for series, count in spans(of, lambda head: head.series)]
     return found if any(count > 1 for _, count in found) else []
 
 

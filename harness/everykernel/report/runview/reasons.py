@@ -60,11 +60,7 @@ def find(
     for cause, reason in zip(shown, made):
         cells = set(cause.cells)
         root = next(
-            (
-                other
-                for above, other in zip(shown, made)
-                if _stage(above) < _stage(cause) and cells <= set(above.cells)
-            ),
+            (other for above, other in zip(shown, made) if _stage(above) < _stage(cause) and cells <= set(above.cells)),
             None,
         )
         (roots if root is None else root.after).append(reason)

@@ -21,6 +21,7 @@ CLASSES = {
     marks.NOT_REACHED: "n", marks.MISREAD: "m", marks.WARNED: "w",
 }  # fmt: skip
 """The class of each mark in the style sheet."""
+_LOUD = (marks.ERROR, marks.FAILED, marks.MISREAD, marks.EXPECTED, marks.WARNED)  # the worst first
 _TAGS = {
     marks.EXPECTED: "expected", marks.SKIPPED: "skipped", marks.MISREAD: "misread", marks.WARNED: "warned",
 }  # fmt: skip
@@ -112,8 +113,7 @@ def cell(result: CaseResult, number: int) -> Cell:
         tags.append(broke)
     codes = [result.get("code", ""), *(code for _, code in marks.expected_codes(result))]
     codes += [problem.get("code", "") for problem in result.get("problems", [])]
-    look = next((CLASSES[mark] for mark in (marks.ERROR, marks.FAILED, marks.MISREAD, marks.EXPECTED, marks.WARNED)
-                 if mark in shown), "p" if marks.PASSED in shown else "n")  # fmt: skip
+    look = next((CLASSES[mark] for mark in _LOUD if mark in shown), "p" if marks.PASSED in shown else "n")
     return Cell(result, number, shown, look, tuple(tags), tuple(filter(None, dict.fromkeys(codes))))
 
 

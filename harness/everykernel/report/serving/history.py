@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from everykernel.escaping import printable
-from everykernel.matrix import records
 from everykernel.matrix.results import Results
 from everykernel.report import columns, terminal
 from everykernel.report.runview import rows
@@ -103,14 +102,7 @@ def grid(runs: Sequence[Run]) -> tuple[list[str], list[str], dict[tuple[str, str
 
 def cell(runs: Sequence[Run], row: str, column: str) -> list[tuple[Run, Point]]:
     """Return what a cell was in every run that has it, in the order of the runs."""
-    return [
-        (run, run.summary.cells[row, column]) for run in runs if run.summary and (row, column) in run.summary.cells
-    ]
-
-
-def broke(point: Point) -> bool:
-    """Return whether a guest or the harness broke, and there was no verdict."""
-    return records.is_breakage(point.code) if point.code else False
+    return [(run, run.summary.cells[row, column]) for run in runs if run.summary and (row, column) in run.summary.cells]
 
 
 def _same(point: Point) -> tuple[str, str]:

@@ -59,9 +59,7 @@ def address(*parts: str) -> str:
 @functools.cache
 def _environment() -> Environment:
     made = environment(_HERE)
-    style = "\n".join(
-        (path / "style.css").read_text() for path in (_HERE.parent / "runview", _HERE)
-    )
+    style = "\n".join((path / "style.css").read_text() for path in (_HERE.parent / "runview", _HERE))
     made.globals.update(
         style=Markup(style),
         policy=Markup(f"style-src {embed.policy_hash(style)}"),

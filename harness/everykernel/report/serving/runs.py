@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
+from urllib.parse import quote
 
 from everykernel.errors import UsageError
-from everykernel.matrix.records import SCHEMA
-from everykernel.matrix.results import Results
-from everykernel.report.files import Files, opened
+from everykernel.matrix.results import Results, read
+from everykernel.report.files import Files
 from everykernel.report.folder import RESULTS
 from everykernel.report.runview.page import page
 from everykernel.report.serving import history
@@ -22,7 +21,6 @@ from everykernel.report.serving.history import Summary
 
 SELF = "."  # the name of the folder itself, where it is a run
 MOST = 300  # runs of a folder that are shown: the newest
-_LARGEST = 1 << 30  # bytes of a results file that is read
 _PAGES = 3  # pages that are kept
 
 _Made = TypeVar("_Made")
@@ -44,6 +42,16 @@ class Run:
     folder: Path
     summary: Summary | None
     wrong: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where its page is: the folder itself has no name that could not be one of a folder in it."""
+        return "/this/" if self.name == SELF else f"/run/{quote(self.name, safe='', errors='backslashreplace')}/"
+
+    @property
+    def called(self) -> str:
+        """What it is called."""
+        return "this folder" if self.name == SELF else self.name
 
 
 class Runs:
@@ -99,7 +107,7 @@ class Runs:
             try:
                 run = Run(name, folder, _shown(folder, history.summary))
             except UsageError as e:
-                run = Run(name, folder, None, e.what)
+                run = Run(name, folder, None, e.message)
             if stamp is not None:
                 self._summaries[name] = (stamp, run)
             return run
@@ -119,21 +127,9 @@ def _stamp(folder: Path) -> _Stamp | None:
 
 def _shown(folder: Path, make: Callable[[Results], _Made]) -> _Made:
     """Return what is made of a folder's results; raise UsageError where that is not possible, whatever they hold."""
-    where = str(folder / RESULTS)
     try:
-        with os.fdopen(opened(folder, RESULTS), "rb") as file:
-            data = file.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise UsageError(f"is larger than {_LARGEST >> 20} MiB", where=where)
-        results = json.loads(data)
-        if not isinstance(results, dict) or results.get("schema") != SCHEMA:
-            raise UsageError(f"is not a results file of schema {SCHEMA}", where=where)
-        results.setdefault("kernels", [])
-        results.setdefault("results", [])
-        return make(cast(Results, results))
+        return make(read(folder / RESULTS))
     except UsageError:
         raise
-    except OSError as e:
-        raise UsageError(f"cannot be read: {e.strerror}", where=where) from e
-    except Exception as e:  # what a file holds that is none of ours, nobody knows
-        raise UsageError(f"cannot be shown: {type(e).__name__}", where=where) from e
+    except Exception as e:  # one file that nobody can show is no reason to show none
+        raise UsageError(f"cannot be shown: {type(e).__name__}", where=str(folder / RESULTS)) from e

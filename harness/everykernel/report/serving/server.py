@@ -15,13 +15,13 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from everykernel.errors import UsageError
 from everykernel.report.files import listed, opened
 from everykernel.report.folder import RESULTS
 from everykernel.report.serving import pages
-from everykernel.report.serving.runs import Runs
+from everykernel.report.serving.runs import SELF, Runs
 
 _LONGEST = 8192  # characters of an address
 _CHUNK = 1 << 16
@@ -83,7 +83,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with what an address names."""
         with contextlib.suppress(ConnectionError, TimeoutError):
-            self._answer()
+            try:
+                self._answer()
+            except ValueError:  # of a query with more fields than any of ours
+                self._missing()
+            except OSError as e:  # the folder is gone, say; a client that is gone is told nothing
+                if isinstance(e, (ConnectionError, TimeoutError)):
+                    raise
+                text = f"The folder cannot be read: {e.strerror}."
+                self._text(pages.wrong("Not to be had", text), HTTPStatus.INTERNAL_SERVER_ERROR)
 
     do_HEAD = do_GET  # noqa: N815 - named by http.server
 
@@ -102,27 +110,41 @@ class Handler(BaseHTTPRequestHandler):
             text = "Ask by the address that the server prints: this name is not its own."
             self._text(pages.wrong("Not here", text), HTTPStatus.MISDIRECTED_REQUEST)
             return
-        found = urlsplit(self.path[:_LONGEST]) if len(self.path) <= _LONGEST else None
-        parts = [unquote(part) for part in found.path.strip("/").split("/")] if found else []
+        path, _, query = self.path.partition("?")
+        if len(self.path) > _LONGEST or not path.startswith("/"):
+            self._missing()
+            return
+        parts = [unquote(part) for part in path.strip("/").split("/")]
         runs = self.server.runs
         if parts == [""]:
             self._text(pages.listed(str(runs.folder), runs.all()))
         elif parts == ["history"]:
             self._text(pages.past(runs.all()))
-        elif parts == ["cell"] and found:
-            asked = parse_qs(found.query, keep_blank_values=True, max_num_fields=8)
+        elif parts == ["cell"]:
+            asked = parse_qs(query, keep_blank_values=True, max_num_fields=8)
             row, column = (asked.get(name, [""])[0] for name in ("row", "kernel"))
             self._text(pages.one(runs.all(), row, column))
         elif parts == ["favicon.ico"]:
             self._head(HTTPStatus.NO_CONTENT, "image/x-icon", 0)
-        elif len(parts) >= 2 and parts[0] == "run" and (folder := runs.folders().get(parts[1])) is not None:
-            self._of_run(parts[1], folder, parts[2:], found.path.endswith("/") if found else False)
+        elif parts[0] == "this" and (folder := runs.folders().get(SELF)) is not None:
+            self._of_run("/this", SELF, folder, parts[1:], self._slash)
+        elif (
+            len(parts) >= 2
+            and parts[0] == "run"
+            and parts[1] != SELF
+            and (folder := runs.folders().get(parts[1])) is not None
+        ):
+            self._of_run(f"/run/{pages.address(parts[1])}", parts[1], folder, parts[2:], self._slash)
         else:
             self._missing()
 
-    def _of_run(self, name: str, folder: Path, rest: list[str], slash: bool) -> None:
+    @property
+    def _slash(self) -> bool:
+        return self.path.partition("?")[0].endswith("/")
+
+    def _of_run(self, address: str, name: str, folder: Path, rest: list[str], slash: bool) -> None:
         if not rest and not slash:
-            self._head(HTTPStatus.MOVED_PERMANENTLY, "text/plain", 0, Location=f"/run/{pages.address(name)}/")
+            self._head(HTTPStatus.MOVED_PERMANENTLY, "text/plain", 0, Location=f"{address}/")
         elif not rest or rest == ["index.html"]:
             try:
                 self._text(self.server.runs.page(name, folder))
