@@ -80,9 +80,9 @@ def test_a_name_cannot_make_two_cells_one() -> None:
 def test_each_answer_is_held_once() -> None:
     """Relocations that ask the same, and are answered alike on all kernels, are one question with all its places."""
 
-    def relocation(program: str, insn: int, target: int, **more: Any) -> Any:
-        return {"section": "s", "program": program, "index": insn, "insn": insn, "kind": "byte_off", "access": "struct a.b",
-                "local": 4, "target": target, "outcome": "patched", "message": "", **more}  # fmt: skip
+    def relocation(program: str, insn: int, target: int | None, **more: Any) -> Any:
+        made = {"section": "s", "program": program, "index": insn, "insn": insn, "kind": "byte_off", "local": 4}
+        return {**made, "access": "struct a.b", "target": target, "outcome": "patched", "message": "", **more}
 
     found = asks.asked(
         [
@@ -90,7 +90,7 @@ def test_each_answer_is_held_once() -> None:
             [relocation("p", 1, 16), relocation("p", 5, 16), relocation("q", 2, 24, mem_size=4)],
             [
                 relocation("p", 1, 16),
-                {**relocation("p", 5, 16), "outcome": "poisoned", "target": None, "message": "no"},
+                relocation("p", 5, None, outcome="poisoned", message="no"),
             ],
         ]
     )
@@ -105,7 +105,7 @@ def test_each_answer_is_held_once() -> None:
         [[relocation("p", 1, 8), relocation("q", 2, 8)], [relocation("p", 1, 9), relocation("q", 2, 9)]]
     )
     assert [ask[4] for ask in together["asks"]] == [["p:1", "q:2"]]
-    yes = asks.asked([[{**relocation("p", 1, 1), "kind": "field_exists"}, relocation("p", 2, 1)]])
+    yes = asks.asked([[relocation("p", 1, 1, kind="field_exists"), relocation("p", 2, 1)]])
     assert [answer[1] for answer in yes["answers"]] == ["yes", "1"]
 
 

@@ -89,7 +89,7 @@ def test_the_list_of_runs(server: Server) -> None:
 
 
 def test_the_history(server: Server) -> None:
-    """Each object × kernel has what it was in each run, and stands out where the last run differs."""
+    """Each object has, for every kernel, what it was in each run, and stands out where the last run differs."""
     _, text = ask(server, "/history")
     cells = re.findall(
         r'<a class="(\w*)" href="(/cell[^"]*)".*?>(?:<i class="(\w)"[^>]*>■</i>)(?:<i class="(\w)"[^>]*>■</i>)', text
@@ -125,13 +125,34 @@ def test_a_run_and_its_evidence(server: Server) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/nothing", "/run/", "/run/../", "/run/%2e%2e/", "/run/..%2f..%2fetc/", "/run/linked/", "/run/half/", "/run/empty/",
-        "/run/second/cells/x/y/link.txt", "/run/second/cells/x/y/page.html", "/run/second/cells/x/y/../../../../../secret.txt",
-        "/run/second/cells/x/..%2f..%2f..%2fsecret.txt/console.txt", "/run/second/cells/x/%2e%2e/console.txt",
-        "/run/second/cells/x/y/%00.txt", "/run/second/cells//", "/run/second/cells/x/", "/run/second/cells/x/y/no.txt",
-        "http://127.0.0.1/", "*", "/cell?" + "a=b&" * 99, "//[", "/run/second/secret.txt", "//etc/passwd", "/run/second//etc/passwd", "/" + "a" * 9000, "/run/second/cells/x/y/z/console.txt",
+        "/nothing",
+        "/run/",
+        "/run/../",
+        "/run/%2e%2e/",
+        "/run/..%2f..%2fetc/",
+        "/run/linked/",
+        "/run/half/",
+        "/run/empty/",
+        "/run/second/cells/x/y/link.txt",
+        "/run/second/cells/x/y/page.html",
+        "/run/second/cells/x/y/../../../../../secret.txt",
+        "/run/second/cells/x/..%2f..%2f..%2fsecret.txt/console.txt",
+        "/run/second/cells/x/%2e%2e/console.txt",
+        "/run/second/cells/x/y/%00.txt",
+        "/run/second/cells//",
+        "/run/second/cells/x/",
+        "/run/second/cells/x/y/no.txt",
+        "http://127.0.0.1/",
+        "*",
+        "/cell?" + "a=b&" * 99,
+        "//[",
+        "/run/second/secret.txt",
+        "//etc/passwd",
+        "/run/second//etc/passwd",
+        "/" + "a" * 9000,
+        "/run/second/cells/x/y/z/console.txt",
     ],
-)  # fmt: skip
+)
 def test_addresses_lead_nowhere_else(server: Server, path: str) -> None:
     """Only what a run of the folder holds is served, by whatever way an address goes."""
     answer, text = ask(server, path)

@@ -14,7 +14,7 @@ NOT_REACHED = {"status": "not-reached", "code": ""}
 
 
 def a_row(*cells: str) -> list[words.Tested]:
-    """Columns ``name=what`` in which what is + (loads, runs), a reason code, ``part``, ``broke``, ``run:code``, ``~``."""
+    """Columns ``name=what``: + (loads and runs), a reason code, ``part``, ``broke``, ``run:code``, ``~`` (misreads)."""
     found = []
     for text in cells:
         name, _, what = text.partition("=")

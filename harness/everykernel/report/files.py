@@ -70,7 +70,7 @@ def listed(folder: Path, name: str) -> list[str]:
     """Return the names in a folder below ``folder``, found as `opened` finds files; raise OSError where it is not."""
     at = _way(folder, name)
     try:
-        return sorted(os.listdir(at))
+        return sorted(os.listdir(at))  # noqa: PTH208 - of a descriptor
     finally:
         os.close(at)
 

@@ -65,7 +65,7 @@ def test_every_object_has_a_row_and_every_kernel_a_column(look: Look, run_page: 
     ],
 )
 def test_filters(look: Look, run_page: Path, query: str, left: set[str], columns: list[str]) -> None:
-    """Words hold together; those on cells for one cell, in the columns that are shown; those on kernels hide columns."""
+    """Words hold together; those on cells for one cell, in the columns shown; those on kernels hide columns."""
     found = look(run_page)
     found.fill("#query", query)
     assert rows(found) == left

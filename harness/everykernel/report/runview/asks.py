@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from everykernel import core, wire
@@ -31,7 +31,7 @@ def asked(cells: Sequence[Sequence[wire.Relocation]]) -> dict[str, Any]:
     for relocations in cells:
         column: dict[int, int] = {}
         for r in relocations[:_MOST]:
-            get = r.get
+            get: Callable[..., Any] = r.get
             kind = get("kind", "")
             key = (get("section", ""), get("program") or "", get("index", 0), get("insn", 0), kind, get("access", ""))
             number = records.setdefault(key, len(records))

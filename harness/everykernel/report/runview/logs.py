@@ -53,7 +53,5 @@ def folded(log: str, message: str, source: str) -> dict[str, Any]:
 
 def states(log: str) -> int | None:
     """Return how many states the verifier had, by the last line of its log; None where it does not say."""
-    found = None
-    for found in _COUNTS.finditer(log[-2000:]):
-        pass
-    return int(found[2]) if found and found[2] else None
+    found = [counts[2] for counts in _COUNTS.finditer(log[-2000:])]
+    return int(found[-1]) if found and found[-1] else None

@@ -106,8 +106,8 @@ def page(results: Results, files: Files | None = None) -> str:
         bars=times.bars(shown, table),
         parts=times.PARTS,
         slowest=times.slowest(shown, table),
-        index=Markup(embed.packed(_index(table, shown, links))),
-        details=[Markup(embed.packed(detail.of_row(row, files))) for row in table],
+        index=Markup(embed.packed(embed.shown(_index(table, shown, links)))),
+        details=[Markup(embed.packed(embed.shown(detail.of_row(row, files)))) for row in table],
     )  # fmt: skip
 
 

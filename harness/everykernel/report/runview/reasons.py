@@ -56,7 +56,7 @@ def find(
     found = sorted(causes.find(results, reports), key=lambda cause: (-len(cause.cells), _stage(cause)))
     shown = found[:_MOST]
     made = [_reason(cause, labels, kernels) for cause in shown]
-    roots = []
+    roots: list[Reason] = []
     for cause, reason in zip(shown, made):
         cells = set(cause.cells)
         root = next(

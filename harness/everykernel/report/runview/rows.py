@@ -137,7 +137,7 @@ def _of_cell(result: CaseResult) -> dict[str, tuple[str, str]]:
     for at, stage in enumerate(STAGES):
         for program in result.get("stages", {}).get(stage, {}).get("programs", []):
             name = program.get("name", "?")
-            section, shown = found.setdefault(name, (program.get("section", ""), [marks.NOT_REACHED.symbol] * 3))
+            _, shown = found.setdefault(name, (program.get("section", ""), [marks.NOT_REACHED.symbol] * 3))
             mark = _of_program(program, (stage, name) in wrong)
             shown[at] = mark.symbol
     return {name: (section, "".join(shown)) for name, (section, shown) in found.items()}

@@ -1,4 +1,4 @@
-"""What a row comes to in one sentence, of what was measured only: ``loads from 5.15, not on 6.1/i386 (btf-missing)``."""
+"""What a row comes to in a sentence, of what was measured only: ``loads from 5.15, not on 6.1/i386 (btf-missing)``."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def listed(folder: str, runs: Sequence[Run]) -> str:
 
 
 def past(runs: Sequence[Run]) -> str:
-    """Return objects × kernels, each cell with what it was in the last runs."""
+    """Return objects by kernels, each cell with what it was in the last runs."""
     names, columns, table = history.grid(runs)
     shared, labels = labelling.labels(names, _WIDE) if names else ("", {})
     return _render(
