@@ -24,14 +24,19 @@ def unfold(found: Page) -> None:
         found.evaluate("new Promise(requestAnimationFrame)")
 
 
+def chromium() -> str:
+    """The program, as the distribution has it."""
+    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    assert program, f"no {' or '.join(_NAMES)}: python3 bootstrap.py check installs it"
+    return program
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, as the distribution has it; a test that needs it fails where there is none."""
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
-    assert program, f"no {' or '.join(_NAMES)}: python3 bootstrap.py check installs it"
     with sync_playwright() as playwright:
         # Root, and containers, have no sandbox of Chromium's own; what is opened here is ours.
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         yield started
         started.close()
 
