@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import itertools
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.report import made
 
 from everykernel.matrix import records
@@ -23,6 +26,7 @@ from everykernel.report.runview import asks, logs
 from everykernel.report.runview.heads import heads, spans
 from everykernel.report.runview.page import addresses, page
 
+REFUSED = {**made.results(4, 3), "results": made.results(4, 3)["results"][-3:]}  # of one object, on the last kernel
 HOSTILE = "</script><img src=x>\u202e\x1b[2J\u2028<!--"
 
 
@@ -63,6 +67,38 @@ def test_names_are_text_and_nothing_else() -> None:
     assert "<img" not in text
     assert not {"\u202e", "\x1b", "\u2028"} & set(text)
     assert held(text, "index")["rows"][0]["name"] == r"</script><img src=x>\u202e\x1b[2J\u2028<!--"
+
+
+ODD = st.text(
+    st.sampled_from("ab</>&\"'`;:#=+%{}[]()\\\n\r\t\0\x1b\u2028\u2029\u202e\ufeff\ud800é✓"), min_size=1, max_size=12
+)
+FREE = (
+    "object case test kernel loader rules target spec message code name section type access program kind release source again "
+    "btf log tool started stage flavour"
+).split()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(texts=st.lists(ODD, min_size=1, max_size=9), which=st.sets(st.sampled_from(sorted(FREE)), min_size=1))
+def test_whatever_results_say_a_page_is_made(texts: list[str], which: set[str]) -> None:
+    """Any text in any field gives a page with the same elements as every other, and nothing in it that is not text."""
+    turn = itertools.cycle(texts)
+
+    def odd(value: Any) -> Any:
+        if isinstance(value, list):
+            return [odd(one) for one in value[:3]]
+        if not isinstance(value, dict):
+            return value
+        return {k: next(turn) if k in which and isinstance(v, str) and v else odd(v) for k, v in value.items()}
+
+    results = odd(REFUSED)
+    text = page(results)
+    assert text.count("<script") == text.count("</script>") == 2 + len({records.row(r) for r in results["results"]})
+    assert len(re.findall("<tr[ >]", re.sub("(?s)<script.*?</script>", "", text))) > 8
+    assert not {c for c in text if c != "\n" and not c.isprintable()}
+    names = {row["name"] for row in held(text, "index")["rows"]}
+    assert all(name.isprintable() for name in names)
+    assert held(text, "row0")["cells"]
 
 
 def test_a_name_cannot_make_two_cells_one() -> None:

@@ -66,20 +66,24 @@ function log(told) {
   return made;
 }
 
+// Whether it stands above, with what to do.
+const above = ([, , message, unexpected], cell) => unexpected && cell.problems.some(([, , said]) => said === message);
+
 function refused(cell) {
   const failed = cell.programs.filter((program) => program.why);
   if (!failed.length) return null;
   const wrong = failed.some((program) => program.why.some(([, , , unexpected]) => unexpected));
-  const blocks = failed.map((program) => {
+  const blocks = failed.filter((program) => program.log || program.why.some((why) => !above(why, cell))).map((program) => {
     const box = element("div", "refused", element("h4", "", program.name, element("span", "faint", program.section ? `  ${program.section}` : "")));
-    for (const [stage, code, message, unexpected, reason] of program.why) {
-      const told = unexpected && cell.problems.some(([, , said]) => said === message);  // above, with what to do
-      if (!told) box.append(element("p", "", element("code", unexpected ? "bad" : "expected", `${stage}: ${code}`), " ", message));
+    for (const why of program.why) {
+      const [stage, code, message, unexpected, reason] = why;
+      if (!above(why, cell)) box.append(element("p", "", element("code", unexpected ? "bad" : "expected", `${stage}: ${code}`), " ", message));
       if (reason) box.append(element("p", "hint", `expected: ${reason}`));
     }
     if (program.log) box.append(log(program.log));
     return box;
   });
+  if (!blocks.length) return null;
   return part("Programs that were refused", failed.length, wrong || failed.length < 4, shortened(blocks, 8, (some) => element("div", "", ...some)));
 }
 
@@ -202,7 +206,8 @@ function notes(cell) {
 }
 
 function facts(cell, { column }) {
-  const kernel = [["kernel", column.name], ["release", column.release], ["vendor", column.vendor], ["architecture", column.arch]];
+  const kernel = [["kernel", column.name], ["release", column.release], ["vendor", column.vendor], ["architecture", column.arch],
+    ["package from", column.source], ["verified by", column.signed], ["its sha256", column.sha256]];
   const rows = [...cell.facts, ...kernel.filter(([, value]) => value)].map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value)));
   return part("What this cell is", null, false, element("dl", "facts", ...rows));
 }

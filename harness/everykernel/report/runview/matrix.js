@@ -141,7 +141,9 @@ class Matrix {
   reveal(link) {
     const scroll = $("scroll"), inner = link.parentElement.getBoundingClientRect(), outer = scroll.getBoundingClientRect();
     const top = outer.top + $("table").tHead.offsetHeight, left = outer.left + link.closest("tr").cells[0].offsetWidth;
-    if (inner.top < top) scroll.scrollTop -= top - inner.top;
+    const far = inner.bottom < outer.top || inner.top > outer.bottom;  // a link from elsewhere: into the middle
+    if (far) scroll.scrollTop += inner.top - (top + outer.bottom) / 2;
+    else if (inner.top < top) scroll.scrollTop -= top - inner.top;
     else if (inner.bottom > outer.bottom) scroll.scrollTop += inner.bottom - outer.bottom + 8;
     if (inner.left < left) scroll.scrollLeft -= left - inner.left;
     else if (inner.right > outer.right) scroll.scrollLeft += inner.right - outer.right + 8;

@@ -90,7 +90,7 @@ def page(results: Results, files: Files | None = None) -> str:
         series=_series(shown),
         few=len(shown) <= _FEW,
         rows=table,
-        classes=rows.CLASSES,
+        look=rows.look,
         pairs=zip,
         cells=len(results["results"]),
         blank=rows.blank,
@@ -161,6 +161,9 @@ def _index(table: Sequence[Row], shown: Sequence[Head], links: _Links) -> dict[s
                 "vendor": head.vendor,
                 "loader": head.column.get("loader", OWN),
                 "btf": head.btf,
+                "source": head.column.get("source", ""),
+                "signed": head.column.get("signed", ""),
+                "sha256": head.column.get("sha256", ""),
             }
             for head in shown
         ],

@@ -29,6 +29,11 @@ _MOST_PROGRAMS = 2000  # rows of programs below one object
 _SAID = 300  # characters of a message that are searched and shown at the pointer
 
 
+def look(mark: Mark) -> str:
+    """Return the class of a mark in the style sheet."""
+    return CLASSES.get(mark, "w")
+
+
 @dataclass(frozen=True)
 class Cell:
     """One result in the matrix.
@@ -57,7 +62,7 @@ class Cell:
     @property
     def alike(self) -> bool:
         """Whether the cell's look says all of its marks: they need no element each, of which a page has thousands."""
-        return all(CLASSES[mark] == self.look for mark in self.shown)
+        return all(look(mark) == self.look for mark in self.shown)
 
     @property
     def spoken(self) -> str:
@@ -113,8 +118,8 @@ def cell(result: CaseResult, number: int) -> Cell:
         tags.append(broke)
     codes = [result.get("code", ""), *(code for _, code in marks.expected_codes(result))]
     codes += [problem.get("code", "") for problem in result.get("problems", [])]
-    look = next((CLASSES[mark] for mark in _LOUD if mark in shown), "p" if marks.PASSED in shown else "n")
-    return Cell(result, number, shown, look, tuple(tags), tuple(filter(None, dict.fromkeys(codes))))
+    worst = next((look(mark) for mark in _LOUD if mark in shown), "p" if marks.PASSED in shown else "n")
+    return Cell(result, number, shown, worst, tuple(tags), tuple(filter(None, dict.fromkeys(codes))))
 
 
 def programs(by_column: Sequence[Sequence[CaseResult]]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
@@ -162,5 +167,12 @@ def blank(head: Head) -> str:
 
 def legend(of: Iterable[Row]) -> list[Mark]:
     """Return the marks that occur, in the order of their table."""
-    used = {mark for row in of for cells in row.cells for cell in cells for mark in cell.shown}
-    return [mark for mark in CLASSES if mark in used]
+    used: dict[str, Mark] = {}
+    symbols = {mark.symbol: mark for mark in CLASSES}
+    for row in of:
+        for cells in row.cells:
+            used.update((mark.symbol, mark) for cell in cells for mark in cell.shown)
+        for _, _, shown in row.programs:
+            used.update((symbol, symbols[symbol]) for symbol in "".join(shown))
+    first = [used[symbol] for symbol in symbols if symbol in used]
+    return first + [mark for symbol, mark in used.items() if symbol not in symbols]
