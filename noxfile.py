@@ -116,6 +116,12 @@ def pictures(session: nox.Session, kernels: str = KERNELS) -> None:
 
 
 @nox.session
+def page(session: nox.Session) -> None:
+    """Measure in Chromium how long the page of 200 objects on 20 kernels takes to open (or others after --)."""
+    _python(session, "-m", "tests.report.speed", *session.posargs)
+
+
+@nox.session
 def features(session: nox.Session) -> None:
     """Write docs/kernel-features.md from what each kernel of the catalogue answers in a guest."""
     _python(session, "-m", "tests.features")

@@ -38,7 +38,8 @@ class Pane {
     if (link && link.offsetParent) this.matrix.reveal(link);
   }
 
-  head(cell, { column, row }) {
+  head(cell, { column, row, detail }) {
+    const others = detail.cells.filter((other) => other.column === cell.column).length;
     const close = button("×", "close", () => leave()), before = this.beside(-1), after = this.beside(1);
     close.setAttribute("aria-label", "close (Esc)");
     const states = cell.stages.map(([name, mark, , code]) => element("li", "", element("i", this.data.marks[mark] || "", mark), ` ${name}`, code ? element("code", "faint", code) : null));
@@ -50,7 +51,7 @@ class Pane {
     };
     return element("header", "", element("div", "line", element("h2", "", row.name, element("span", "on", " on "), column.name),
       way(before, "‹", "previous kernel"), way(after, "›", "next kernel"), close), element("ul", "states", ...states),
-      element("p", "faint", row.words));
+      element("p", "faint", row.words), others > 1 ? element("p", "faint", `one of ${others} results here: ${cell.machine}`) : null);
   }
 
   // The link of the next cell of this row that is shown.

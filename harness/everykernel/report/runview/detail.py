@@ -60,6 +60,7 @@ def _of_cell(result: CaseResult, files: Files) -> dict[str, Any]:
         "files": files.link(result),
         "again": _line(result.get("again", "")),
         "facts": _facts(result),
+        "machine": _machine(result),
     }
 
 
@@ -204,9 +205,8 @@ def _call(call: Mapping[str, Any]) -> list[Any]:
 
 def _facts(result: CaseResult) -> list[list[str]]:
     """Return what the cell is, for its provenance."""
-    machine, granted = result.get("machine", {}), result.get("granted")
+    granted = result.get("granted")
     loader = result.get("loader", OWN)
-    asked = ", ".join(f"{key} {value}" for key, value in machine.items() if value not in (None, "", [], {}))
     found = [
         ("object", result.get("object")),
         ("sha256", result.get("sha256")),
@@ -216,10 +216,16 @@ def _facts(result: CaseResult) -> list[list[str]]:
         ("loader", " ".join(filter(None, ["" if loader == OWN else loader, result.get("loader_version")])) or "own"),
         ("rules", result.get("rules")),
         ("BTF", result.get("btf")),
-        ("machine", asked),
+        ("machine", _machine(result)),
         ("memory given", f"{granted['memory']} MiB" if granted else ""),
     ]
     return [[name, _line(str(value))] for name, value in found if value]
+
+
+def _machine(result: CaseResult) -> str:
+    """Return the machine as it was asked for, in words."""
+    machine = result.get("machine", {})
+    return _line(", ".join(f"{key} {value}" for key, value in machine.items() if value not in (None, "", [], {})))
 
 
 def _line(text: str) -> str:

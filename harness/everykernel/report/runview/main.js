@@ -1,5 +1,6 @@
 // The page's address says what is shown: #q=FILTER&tab=NAME&row=ROW&kernel=COLUMN&n=NUMBER.
 
+const OLD = 14;  // days after which a run says how old it is
 const TABS = ["matrix", "reasons", "time", "provenance"];
 let matrix, pane, data;
 
@@ -22,6 +23,9 @@ const leave = () => {
   if (link && link.offsetParent) matrix.focus(link);
 };
 
+// All rows, which are not there when the page is first seen.
+const whole = () => document.documentElement.classList.add("whole");
+
 function show() {
   const now = address(), row = data.rows.findIndex((one) => one.name === now.get("row"));
   const column = data.columns.findIndex((one) => one.name === now.get("kernel"));
@@ -32,6 +36,7 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   const query = now.get("q") || "";
+  if (query || row >= 0) whole();
   if (query !== matrix.query) {
     matrix.query = query;
     if ($("query").value !== query) $("query").value = query;
@@ -54,6 +59,7 @@ function switched(word) {
 
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
+  whole();
   const active = document.activeElement, typing = active === $("query");
   const link = active && active.closest ? active.closest("#table td > a") : null;
   if (event.key === "Escape") {
@@ -88,8 +94,8 @@ function help(to) {
 }
 
 async function start() {
-  document.documentElement.classList.add("js");
   if (typeof DecompressionStream === "undefined") {
+    whole();
     document.body.prepend(element("p", "empty", "This browser is too old to open cells: it lacks DecompressionStream (Chrome 80, Firefox 113, Safari 16.4)."));
     return;
   }
@@ -119,10 +125,15 @@ async function start() {
     if (link.closest("#table")) matrix.focus(link);
   });
   document.addEventListener("keydown", keys);
+  const days = Math.floor((Date.now() - Date.parse($("started").dateTime)) / 86400000);
+  if (days >= OLD) $("started").append(` (${days} days ago)`);
   window.addEventListener("hashchange", show);
   show();
   document.documentElement.dataset.ready = "true";
   performance.mark("ready");
+  requestAnimationFrame(() => setTimeout(() => { whole(); document.body.offsetHeight; performance.mark("whole"); }));
 }
 
-start().catch((error) => { document.body.prepend(element("p", "empty", `This page cannot be opened: ${error.message}`)); });
+start().catch((error) => {
+  whole(); document.body.prepend(element("p", "empty", `This page cannot be opened: ${error.message}`));
+});

@@ -12,8 +12,8 @@ function tell(data) {
 class Matrix {
   constructor(data) {
     this.data = data;
-    this.body = $("table") ? $("table").tBodies[0] : null;
-    this.rows = this.body ? [...this.body.rows] : [];
+    this.body = $("table");
+    this.rows = this.body ? [...this.body.tBodies].flatMap((body) => [...body.rows]) : [];
     this.programs = this.rows.map(() => null);  // the rows of programs, once they were made
     this.open = new Set();
     this.shown = data.columns.map(() => true);
@@ -53,7 +53,7 @@ class Matrix {
   }
 
   links() {
-    return this.body ? [...this.body.querySelectorAll("tr:not([hidden]) > td:not([hidden]) > a")] : [];
+    return this.body ? [...this.body.querySelectorAll("tbody > tr:not([hidden]) > td:not([hidden]) > a")] : [];
   }
 
   toggle(i, to = !this.open.has(i)) {
@@ -158,8 +158,10 @@ class Matrix {
       return null;
     };
     const down = (way, most) => {
-      let found = null;
-      for (let next = row[way], left = most; next && left; next = next[way]) {
+      let found = null, left = most;
+      const all = [...this.body.tBodies].flatMap((body) => [...body.rows]);
+      for (let i = all.indexOf(row) + way; all[i] && left; i += way) {
+        const next = all[i];
         if (!next.hidden && has(next.cells[td.cellIndex])) { found = next.cells[td.cellIndex].querySelector("a"); left -= 1; }
       }
       return found;
@@ -167,10 +169,10 @@ class Matrix {
     switch (key) {
       case "ArrowRight": return link.nextElementSibling || along(td, "nextElementSibling");
       case "ArrowLeft": return link.previousElementSibling || along(td, "previousElementSibling");
-      case "ArrowDown": return down("nextElementSibling", 1);
-      case "ArrowUp": return down("previousElementSibling", 1);
-      case "PageDown": return down("nextElementSibling", 15);
-      case "PageUp": return down("previousElementSibling", 15);
+      case "ArrowDown": return down(1, 1);
+      case "ArrowUp": return down(-1, 1);
+      case "PageDown": return down(1, 15);
+      case "PageUp": return down(-1, 15);
       case "Home": return along(row.cells[0], "nextElementSibling");
       case "End": return [...row.cells].filter(has).map((cell) => cell.querySelector("a")).pop() || null;
       default: return undefined;

@@ -32,6 +32,8 @@ from everykernel.report.runview.rows import Row
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("dom", "filter", "matrix", "pictures", "evidence", "cell", "main")
+_BEGIN = 'document.documentElement.classList.add("js");'  # before anything is drawn
+_FIRST = 50  # rows that are laid out before the page is first seen; the others follow at once
 _WIDE = 60  # characters of a row's label
 _FEW = 9  # columns beside which the sentence on a row has room
 _STATES = (
@@ -79,7 +81,12 @@ def page(results: Results, files: Files | None = None) -> str:
         title="Kernel compatibility",
         style=Markup(style),
         script=Markup(script),
-        policy=Markup(f"style-src {embed.policy_hash(style)}; script-src {embed.policy_hash(script)}"),
+        begin=Markup(_BEGIN),
+        policy=Markup(
+            f"style-src {embed.policy_hash(style)}; "
+            f"script-src {embed.policy_hash(_BEGIN)} {embed.policy_hash(script)}"
+        ),
+        first=_FIRST,
         run=run,
         host=run.get("host", {}),
         summary=terminal.counts(results["results"]),
