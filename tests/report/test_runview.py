@@ -244,7 +244,7 @@ def test_the_page_names_files_only_where_it_stands_beside_them(tmp_path: Path) -
     """Written into the report's folder it links to each cell's; elsewhere it links to none."""
     results = made.results(1, 1)
     (beside, other) = (
-        folder.write(results, where, tmp_path / "out") for where in (tmp_path / "out", tmp_path / "site")
+        folder.write(results, where, kept=tmp_path / "out") for where in (tmp_path / "out", tmp_path / "site")
     )
     found = {path.name: path for path in beside}["index.html"].read_text()
     assert held(found, "row0")["cells"][0]["files"] == "cells/0/0"

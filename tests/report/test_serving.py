@@ -44,6 +44,8 @@ def runs(tmp_path: Path) -> Path:
     (own / "console.txt").write_text("<b>console</b>\n")
     (own / "page.html").write_text("<script>alert(1)</script>")
     (tmp_path / "secret.txt").write_text("secret")
+    (own / "attempt-1").mkdir()
+    (own / "attempt-1" / "console.txt").write_text("the first")
     (own / "link.txt").symlink_to(tmp_path / "secret.txt")
     (folder / "damaged").mkdir()
     (folder / "damaged" / "results.json").write_text('{"schema": "everykernel/1", "results": [7]}')
@@ -116,7 +118,8 @@ def test_a_run_and_its_evidence(server: Server) -> None:
     assert answer.getheader("Content-Type") == "text/plain; charset=utf-8"
     assert answer.getheader("X-Content-Type-Options") == "nosniff"
     _, text = ask(server, "/run/second/cells/x/y/")
-    assert re.findall('<li><a href="(\\w[^"]*)"', text) == ["console.txt", "link.txt"]
+    assert re.findall('<li><a href="(\\w[^"]*)"', text) == ["console.txt", "link.txt", "attempt-1/"]
+    assert ask(server, "/run/second/cells/x/y/attempt-1/console.txt")[1] == "the first"
     assert json.loads(ask(server, "/run/second/results.json")[1])["schema"] == "everykernel/1"
     assert ask(server, "/run/damaged/")[0].status == 422
     assert ask(server, "/favicon.ico")[0].status == 204
@@ -151,6 +154,7 @@ def test_a_run_and_its_evidence(server: Server) -> None:
         "/run/second//etc/passwd",
         "/" + "a" * 9000,
         "/run/second/cells/x/y/z/console.txt",
+        "/run/second/cells/x/y/z/a/console.txt",
     ],
 )
 def test_addresses_lead_nowhere_else(server: Server, path: str) -> None:

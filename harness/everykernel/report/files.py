@@ -10,7 +10,7 @@ from pathlib import Path
 
 from everykernel.matrix.records import CaseResult
 
-_FOLDER = re.compile(r"cells/[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}/[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
+_FOLDER = re.compile(r"cells(?:/[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}){2,3}")
 _CONSOLE = 24 << 10  # bytes of one console that are kept: its beginning and its end
 _ALL = 8 << 20  # bytes of all consoles of a page
 

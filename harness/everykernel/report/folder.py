@@ -49,7 +49,9 @@ class ReportFolder:
     def close(self, results: list[CaseResult], kernels: list[KernelRecord]) -> None:
         """Write every view, of the results in this order, and close."""
         self._journal.close()
-        write({"schema": SCHEMA, "run": self._run, "results": results, "kernels": kernels}, self.folder, self.folder)
+        write(
+            {"schema": SCHEMA, "run": self._run, "results": results, "kernels": kernels}, self.folder, kept=self.folder
+        )
 
 
 def results_in(path: Path) -> Path:
@@ -62,10 +64,10 @@ def render(path: Path, folder: Path) -> list[Path]:
 
     Raises UsageError where the file holds no results, HarnessError where a view cannot be written.
     """
-    return write(read(path), folder, path.parent)
+    return write(read(path), folder, kept=path.parent)
 
 
-def write(results: Results, folder: Path, kept: Path | None = None) -> list[Path]:
+def write(results: Results, folder: Path, *, kept: Path | None = None) -> list[Path]:
     """Write every view of results into a folder, which is made; return their paths.
 
     Args:

@@ -183,3 +183,22 @@ def test_consoles(look: Look, tmp_path: Path) -> None:
     expect(console).to_contain_text(r"Kernel panic - not syncing: \x1b[2J<b>oops</b>")
     expect(console).to_contain_text("bytes are left out here")
     assert found.locator("#cell .files a").first.get_attribute("href") == "cells/5/4/console.txt"
+
+
+def test_attempts(look: Look, tmp_path: Path) -> None:
+    """A cell that was run again tells what became of it before, with that attempt's console."""
+    results: Any = made.results(6, 5)
+    lost = next(one for one in results["results"] if one["outcome"] == "error")
+    again = dict(results["results"][0], object=lost["object"], kernel=lost["kernel"], attempt=2, attempts=[lost])
+    lost["evidence"] = "cells/5/4/attempt-1"
+    folder = tmp_path / lost["evidence"]
+    folder.mkdir(parents=True)
+    (folder / "console.txt").write_text("Kernel panic")
+    results["results"][results["results"].index(lost)] = again
+    path = tmp_path / "index.html"
+    path.write_text(page(results, Files(tmp_path, linked=True)))
+    found = look(path, f"#row={LOST}&kernel=6.18")
+    part = found.locator("#cell details:has(summary:text('Attempts before'))")
+    expect(part).to_contain_text("1: error kernel-panic it panicked")
+    expect(part.locator("pre")).to_have_text("Kernel panic")
+    assert part.locator("a").get_attribute("href") == "cells/5/4/attempt-1/"

@@ -28,7 +28,7 @@ class Pane {
     this.matrix.select(link);
     this.pane.replaceChildren(this.head(cell, about), ...[
       reasons(cell), again(cell), misreads(cell), refused(cell), relocations(cell, about), verified(cell, about), maps(cell), ran(cell),
-      said(cell), notes(cell), programs(cell),
+      said(cell), attempts(cell), notes(cell), programs(cell),
       part("Time", `${cell.seconds.toFixed(2)} s`, false, timeline(cell.stages, cell.seconds), cell.start ? element("p", "faint", `the guest: ${cell.start}`) : null),
       facts(cell, about),
     ].filter(Boolean));

@@ -59,9 +59,23 @@ def _of_cell(result: CaseResult, files: Files) -> dict[str, Any]:
         "console": escaping.block(files.console(result)).rstrip() if wanted else "",
         "files": files.link(result),
         "again": _line(result.get("again", "")),
+        "attempts": [_attempt(one, files) for one in _earlier(result)],
         "facts": _facts(result),
         "machine": _machine(result),
     }
+
+
+def _earlier(result: CaseResult) -> list[CaseResult]:
+    """Return the attempts before, where a cell was run again."""
+    found: Any = dict(result).get("attempts", [])
+    return list(found)[:_NOTES]
+
+
+def _attempt(result: CaseResult, files: Files) -> list[str]:
+    """Return what became of an attempt before: outcome, code, words, console, the address of its files."""
+    code, outcome = result.get("code", ""), result.get("outcome", "")
+    console = escaping.block(files.console(result)).rstrip()
+    return [outcome, code, _line(result.get("message", "")), console, files.link(result)]
 
 
 def _stage(result: CaseResult, name: str) -> dict[str, Any]:

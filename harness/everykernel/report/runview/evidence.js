@@ -201,6 +201,21 @@ function said(cell) {
   return parts.length ? element("div", "", ...parts) : null;
 }
 
+// What was tried before, where a cell was run again.
+function attempts(cell) {
+  const found = cell.attempts.map(([outcome, code, message, console, files], i) => {
+    const box = element("div", "", element("p", "", `${i + 1}: ${outcome} `, code ? element("code", "bad", code) : null, " ", message));
+    if (console) box.append(element("pre", "", console));
+    if (files) {
+      const link = element("a", "", "its files");
+      link.href = `${files}/`;
+      box.append(element("p", "faint", link));
+    }
+    return box;
+  });
+  return found.length ? part("Attempts before", found.length, true, ...found) : null;
+}
+
 function notes(cell) {
   return cell.notes.length ? part("Notes", cell.notes.length, cell.notes.length < 4, element("ul", "lines", ...cell.notes.map((text) => element("li", "", text)))) : null;
 }

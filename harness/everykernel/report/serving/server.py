@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import socket
 import socketserver
 from http import HTTPStatus
@@ -33,6 +34,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_ATTEMPT = re.compile(r"attempt-\d+")  # the folder of an attempt before
 _TYPES = {".txt": "text/plain", ".jsonl": "text/plain", ".json": "application/json"}
 
 
@@ -150,10 +152,10 @@ class Handler(BaseHTTPRequestHandler):
                 self._text(self.server.runs.page(name, folder))
             except UsageError as e:
                 self._text(pages.wrong("This run cannot be shown", str(e)), HTTPStatus.UNPROCESSABLE_ENTITY)
-        elif rest == [RESULTS] or (rest[0] == "cells" and len(rest) == 4):
+        elif rest == [RESULTS] or (rest[0] == "cells" and len(rest) in (4, 5) and rest[-1]):
             self._file(folder, rest)
-        elif rest[0] == "cells" and len([part for part in rest if part]) == 3 and slash:
-            self._folder(folder, rest[:3])
+        elif rest[0] == "cells" and len(rest) in (3, 4) and slash:
+            self._folder(folder, rest)
         else:
             self._missing()
 
@@ -178,7 +180,9 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if any("/" in part for part in rest):
                 raise FileNotFoundError
-            names = [name for name in listed(folder, "/".join(rest)) if Path(name).suffix in _TYPES]
+            every = listed(folder, "/".join(rest))
+            names = [name for name in every if Path(name).suffix in _TYPES]
+            names += [f"{name}/" for name in every if _ATTEMPT.fullmatch(name)]
         except OSError:
             self._missing()
         else:
