@@ -94,7 +94,7 @@ def test_the_history(server: Server) -> None:
     """Each object has, for every kernel, what it was in each run, and stands out where the last run differs."""
     _, text = ask(server, "/history")
     cells = re.findall(
-        r'<a class="(\w*)" href="(/cell[^"]*)".*?>(?:<i class="(\w)"[^>]*>■</i>)(?:<i class="(\w)"[^>]*>■</i>)', text
+        r'<a class="(\w*)" href="(/cell[^"]*)".*?>(?:<i class="(\w)"[^>]*>✓</i>)(?:<i class="(\w)"[^>]*>✓</i>)', text
     )
     assert len(cells) == 6
     assert cells[0] == ("p", "/cell?row=tools%2Fasnoop_000.bpf.o&amp;kernel=5.10", "p", "p")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Page
+from tests.report import made
 from tests.report.browser.conftest import Look, unfold
 from tests.report.browser.test_matrix import LOST, NAMES
+
+from everykernel.report.runview.page import page
 
 VIEWS = ("", f"#row={NAMES[3]}&kernel=6.12", f"#row={LOST}&kernel=6.18", "#tab=reasons", "#tab=time", "#tab=provenance")
 CONTRAST = Path(__file__).with_name("contrast.js")
@@ -87,3 +91,12 @@ def test_without_scripts(browser: Any, run_page: Path) -> None:
     assert found.locator("#table td > a").count() == 24 * 8
     assert found.locator("noscript").is_visible()
     context.close()
+
+
+def test_an_old_run_says_so(look: Look, tmp_path: Path) -> None:
+    """A report that was kept says how long ago its run was, in the head."""
+    results = made.results(1, 1)
+    results["run"]["started"] = "2020-01-01T00:00:00+00:00"
+    path = tmp_path / "index.html"
+    path.write_text(page(results))
+    assert re.fullmatch(r"2020-01-01 00:00:00 UTC \(\d{4} days ago\)", look(path).text_content("#started") or "")

@@ -42,7 +42,7 @@ class Cell:
         result: it.
         number: which it is of those of its row and column, from 0.
         shown: its marks.
-        look: its class in the style sheet: what the worst of its marks is.
+        worst: the one of them that says most.
         tags: what a filter's ``status:`` finds it by.
         codes: what ``code:`` finds it by.
     """
@@ -50,9 +50,14 @@ class Cell:
     result: CaseResult
     number: int
     shown: tuple[Mark, ...]
-    look: str
+    worst: Mark
     tags: tuple[str, ...]
     codes: tuple[str, ...]
+
+    @property
+    def look(self) -> str:
+        """Its class in the style sheet."""
+        return look(self.worst)
 
     @property
     def symbols(self) -> str:
@@ -118,7 +123,8 @@ def cell(result: CaseResult, number: int) -> Cell:
         tags.append(broke)
     codes = [result.get("code", ""), *(code for _, code in marks.expected_codes(result))]
     codes += [problem.get("code", "") for problem in result.get("problems", [])]
-    worst = next((look(mark) for mark in _LOUD if mark in shown), "p" if marks.PASSED in shown else "n")
+    quiet = marks.PASSED if marks.PASSED in shown else marks.NOT_REACHED
+    worst = next((mark for mark in _LOUD if mark in shown), quiet)
     return Cell(result, number, shown, worst, tuple(tags), tuple(filter(None, dict.fromkeys(codes))))
 
 

@@ -24,13 +24,15 @@ class Point:
 
     Attributes:
         look: the class of its worst mark.
-        marks: its marks.
+        symbol: that mark.
+        marks: all of them.
         code, message: what decided.
         seconds: of wall time.
         verified: instructions that the verifier went through in all its programs, None where it does not tell.
     """
 
     look: str
+    symbol: str
     marks: str
     code: str
     message: str
@@ -73,7 +75,13 @@ def summary(results: Results) -> Summary:
         seconds = found[0].get("seconds", 0.0)
         code = printable(found[0].get("code", ""))
         cells[row, column] = Point(
-            cell.look, cell.symbols, code, cell.message, float(seconds), sum(numbers) if numbers else None
+            cell.look,
+            cell.worst.symbol,
+            cell.symbols,
+            code,
+            cell.message,
+            float(seconds),
+            sum(numbers) if numbers else None,
         )
     return Summary(
         printable(run.get("started", "")),

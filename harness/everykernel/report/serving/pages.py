@@ -14,6 +14,7 @@ from markupsafe import Markup
 from everykernel.report import embed
 from everykernel.report import labels as labelling
 from everykernel.report.runview.page import environment
+from everykernel.report.runview.rows import CLASSES
 from everykernel.report.serving import history
 from everykernel.report.serving.runs import Run
 
@@ -30,10 +31,18 @@ def past(runs: Sequence[Run]) -> str:
     """Return objects by kernels, each cell with what it was in the last runs."""
     names, columns, table = history.grid(runs)
     shared, labels = labelling.labels(names, _WIDE) if names else ("", {})
+    seen = {point.symbol for cell in table.values() for _, point in cell.points}
     return _render(
-        "history.html", title="History", names=names, labels=labels, shared=shared, columns=columns, table=table,
+        "history.html",
+        title="History",
+        names=names,
+        labels=labels,
+        shared=shared,
+        columns=columns,
+        table=table,
         most=history.MOST,
-    )  # fmt: skip
+        legend=[(look, mark) for mark, look in CLASSES.items() if mark.symbol in seen],
+    )
 
 
 def one(runs: Sequence[Run], row: str, column: str) -> str:
