@@ -7,11 +7,13 @@ import json
 import shutil
 import tarfile
 import tempfile
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .published import Signer, run
 
+NOTHING: Mapping[str, str] = types.MappingProxyType({})
 _SPEC = """\
 Name: {name}
 Version: {version}
@@ -58,12 +60,19 @@ def rpm(
     payload: str = "w1.zstdio",
     arch: str = "x86_64",
     ghosts: Sequence[str] = (),
+    links: Mapping[str, str] = NOTHING,
 ) -> Path:
-    """Return a package in ``folder``, made by rpmbuild from these files and signed by rpmsign."""
+    """Return a package in ``folder``, made by rpmbuild from these files and signed by rpmsign.
+
+    Further names of some of the files (hard links) are in ``links``.
+    """
     with tempfile.TemporaryDirectory(prefix="everykernel-rpm-") as top:
         tree = lay(Path(top, "tree"), files)
         lay(tree, dict.fromkeys(ghosts, b""))
-        rows = [f'"/{name}"' for name in files] + [f'%ghost "/{name}"' for name in ghosts]
+        for link, target in links.items():
+            (tree / link).parent.mkdir(parents=True, exist_ok=True)
+            (tree / link).hardlink_to(tree / target)
+        rows = [f'"/{name}"' for name in (*files, *links)] + [f'%ghost "/{name}"' for name in ghosts]
         spec = Path(top, "test.spec")
         spec.write_text(_SPEC.format(name=name, version=version, release=release, tree=tree, files="\n".join(rows)))
         defines = [f"_topdir {top}", f"_binary_payload {payload}", f"_rpmdir {folder}", "_build_id_links none"]

@@ -13,7 +13,8 @@ import threading
 import time
 import types
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -137,7 +138,8 @@ class Downloader:
             with progress.task(description or path.name, size) as task:
                 meter = _Meter(task)
                 for _ in range(2 if part.exists() else 1):  # what was left may be no beginning of this file
-                    self._trying(url, lambda: self._into(part, url, size, meter, headers))
+                    with _room(part):
+                        self._trying(url, lambda: self._into(part, url, size, meter, headers))
                     if matches(part, sha256, size):
                         part.replace(path)
                         return path
@@ -155,22 +157,30 @@ class Downloader:
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.part")
             with progress.task(description or path.name, None) as task:
-
-                def once() -> None:
-                    with self._open(url, start=0) as response, part.open("wb") as file:
-                        for chunk in response.iter_raw():
-                            file.write(chunk)
-                            task.advance(len(chunk))
-                            if file.tell() > UNLISTED:
-                                raise DownloadError(f"has more than {UNLISTED >> 30} GiB", where=shown(url))
-
+                transfer = _Transfer(part, _Meter(task), sure=bool(sha256))
                 try:
-                    self._trying(url, once)
+                    self._trying(url, lambda: self._more(transfer, url))
                     if sha256 and not matches(part, sha256, part.stat().st_size):
                         raise _mismatch(url, "SHA-256")
                     return part.replace(path)
                 finally:
                     part.unlink(missing_ok=True)
+
+    def _more(self, transfer: _Transfer, url: str) -> None:
+        """Append to a transfer's part what it lacks of ``url``, or begin anew where that may be another file by now."""
+        import httpx
+
+        start, headers = transfer.resumes()
+        with self._open(url, start=start, headers=headers) as response, transfer.part.open("ab") as file:
+            if response.status_code != httpx.codes.PARTIAL_CONTENT:
+                file.truncate(0)
+            transfer.tag = response.headers.get("ETag", "")
+            transfer.meter.stand_at(file.seek(0, io.SEEK_END))
+            for chunk in response.iter_raw():
+                file.write(chunk)
+                transfer.meter.stand_at(file.tell())
+                if file.tell() > UNLISTED:
+                    raise DownloadError(f"has more than {UNLISTED >> 30} GiB", where=shown(url))
 
     def _into(self, part: Path, url: str, size: int, meter: _Meter, headers: Mapping[str, str]) -> None:
         """Append to ``part`` what it lacks of ``url``."""
@@ -209,8 +219,7 @@ class Downloader:
         ours = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         asked = httpx.URL(url).copy_merge_params(query) if query else url
         with self._client().stream("GET", asked, headers={**headers, **ours}) as response:
-            if self.https_only and response.url.scheme != "https":
-                raise DownloadError("plain HTTP, where HTTPS is required", where=shown(str(response.url)))
+            self._check_way([*(one.url for one in response.history), response.url])
             if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
                 raise NotThere(f"not there (HTTP {response.status_code})", where=shown(url))
             if response.status_code == httpx.codes.UNAUTHORIZED:
@@ -224,6 +233,13 @@ class Downloader:
             if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
                 raise DownloadError(f"HTTP {response.status_code} {response.reason_phrase}", where=shown(url))
             yield response
+
+    def _check_way(self, urls: Sequence[httpx.URL]) -> None:
+        """Raise DownloadError for redirects that leave HTTPS, or were never on it where it is required."""
+        for before, after in zip([None, *urls], urls, strict=False):
+            secure = after.scheme == "https"
+            if not secure and (self.https_only or (before is not None and before.scheme == "https")):
+                raise DownloadError("plain HTTP, where HTTPS is required", where=shown(str(after)))
 
     def _trying(self, url: str, action: Callable[[], _T]) -> _T:
         """Return what ``action`` returns, trying again when the connection breaks."""
@@ -247,6 +263,30 @@ class Downloader:
         raise AssertionError("unreachable")
 
 
+@dataclass
+class _Transfer:
+    """A file on its way whose size nobody said.
+
+    Attributes:
+        part: what has come of it.
+        meter: tells how far it is.
+        sure: whether a SHA-256 will tell, in the end, that its pieces are of one file.
+        tag: what the server calls this version of the file (ETag), "" if it does not say.
+    """
+
+    part: Path
+    meter: _Meter
+    sure: bool
+    tag: str = ""
+
+    def resumes(self) -> tuple[int, Mapping[str, str]]:
+        """Return the byte to go on from, and a header that asks for the whole file if it is another by now."""
+        have = self.part.stat().st_size if self.part.exists() else 0
+        if have and self.tag.startswith('"'):  # a strong one: the same bytes (RFC 9110, section 8.8.1)
+            return have, {"If-Range": self.tag}
+        return (have, {}) if self.sure else (0, {})
+
+
 class _Meter:
     """Tells a task how far a file is, also when it goes back to where an earlier try broke off."""
 
@@ -257,6 +297,16 @@ class _Meter:
     def stand_at(self, position: int) -> None:
         self._task.advance(position - self._position)
         self._position = position
+
+
+@contextlib.contextmanager
+def _room(part: Path) -> Iterator[None]:
+    """Give a full disk back what a file that does not fit has taken of it."""
+    try:
+        yield
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def matches(path: Path, sha256: str, size: int) -> bool:

@@ -95,7 +95,7 @@ class File:
             raise DownloadError("is not the file that it was", where=str(source), remedy="run the same again")
         return target
 
-    def snapshot(self, time: str) -> str:
+    def snapshot(self, package: Package, time: str) -> str:
         """Return none."""
         return ""
 

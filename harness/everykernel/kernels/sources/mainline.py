@@ -71,7 +71,7 @@ class Mainline:
             listing.ours(e, SETTING)
             raise
 
-    def snapshot(self, time: str) -> str:
+    def snapshot(self, package: Package, time: str) -> str:
         """Return none."""
         return ""
 
