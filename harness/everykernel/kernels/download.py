@@ -14,7 +14,6 @@ import time
 import types
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -147,40 +146,40 @@ class Downloader:
             raise _mismatch(url, "SHA-256")
 
     def unlisted(
-        self, url: str, path: Path, *, sha256: str = "", description: str = "", progress: Progress = SILENT
+        self,
+        url: str,
+        path: Path,
+        *,
+        sha256: str = "",
+        limit: int = UNLISTED,
+        description: str = "",
+        progress: Progress = SILENT,
     ) -> Path:
-        """Download what no index gives the size of to ``path``; return ``path``.
+        """Download what no index gives the size of, at most ``limit`` bytes, to ``path``; return ``path``.
 
-        Raises as `file` does, and Mismatch where ``sha256`` is given and is another's.
+        What broke off goes on where it did if the server says that it is still the same file (a strong ETag). Raises
+        as `file` does, and Mismatch where ``sha256`` is given and is another's.
         """
         with cache.lock(f"downloads/{path.parent.name}/{path.name}"), cache.explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.part")
+            part, tag = path.with_name(f".{path.name}.part"), ""
             with progress.task(description or path.name, None) as task:
-                transfer = _Transfer(part, _Meter(task), sure=bool(sha256))
+                meter = _Meter(task)
+
+                def once() -> None:
+                    nonlocal tag
+                    have = part.stat().st_size if tag and part.exists() else 0
+                    with self._open(url, start=have, headers={"If-Range": tag} if have else NOTHING) as response:
+                        tag = _strong_tag(response)
+                        _keep(response, part, limit, meter)
+
                 try:
-                    self._trying(url, lambda: self._more(transfer, url))
+                    self._trying(url, once)
                     if sha256 and not matches(part, sha256, part.stat().st_size):
                         raise _mismatch(url, "SHA-256")
                     return part.replace(path)
                 finally:
                     part.unlink(missing_ok=True)
-
-    def _more(self, transfer: _Transfer, url: str) -> None:
-        """Append to a transfer's part what it lacks of ``url``, or begin anew where that may be another file by now."""
-        import httpx
-
-        start, headers = transfer.resumes()
-        with self._open(url, start=start, headers=headers) as response, transfer.part.open("ab") as file:
-            if response.status_code != httpx.codes.PARTIAL_CONTENT:
-                file.truncate(0)
-            transfer.tag = response.headers.get("ETag", "")
-            transfer.meter.stand_at(file.seek(0, io.SEEK_END))
-            for chunk in response.iter_raw():
-                file.write(chunk)
-                transfer.meter.stand_at(file.tell())
-                if file.tell() > UNLISTED:
-                    raise DownloadError(f"has more than {UNLISTED >> 30} GiB", where=shown(url))
 
     def _into(self, part: Path, url: str, size: int, meter: _Meter, headers: Mapping[str, str]) -> None:
         """Append to ``part`` what it lacks of ``url``."""
@@ -263,30 +262,6 @@ class Downloader:
         raise AssertionError("unreachable")
 
 
-@dataclass
-class _Transfer:
-    """A file on its way whose size nobody said.
-
-    Attributes:
-        part: what has come of it.
-        meter: tells how far it is.
-        sure: whether a SHA-256 will tell, in the end, that its pieces are of one file.
-        tag: what the server calls this version of the file (ETag), "" if it does not say.
-    """
-
-    part: Path
-    meter: _Meter
-    sure: bool
-    tag: str = ""
-
-    def resumes(self) -> tuple[int, Mapping[str, str]]:
-        """Return the byte to go on from, and a header that asks for the whole file if it is another by now."""
-        have = self.part.stat().st_size if self.part.exists() else 0
-        if have and self.tag.startswith('"'):  # a strong one: the same bytes (RFC 9110, section 8.8.1)
-            return have, {"If-Range": self.tag}
-        return (have, {}) if self.sure else (0, {})
-
-
 class _Meter:
     """Tells a task how far a file is, also when it goes back to where an earlier try broke off."""
 
@@ -297,6 +272,24 @@ class _Meter:
     def stand_at(self, position: int) -> None:
         self._task.advance(position - self._position)
         self._position = position
+
+
+def _keep(response: httpx.Response, part: Path, limit: int, meter: _Meter) -> None:
+    """Write what comes to ``part``, behind what is there if that is what was asked for."""
+    import httpx
+
+    with part.open("ab" if response.status_code == httpx.codes.PARTIAL_CONTENT else "wb") as file:
+        for chunk in response.iter_raw():
+            if file.tell() + len(chunk) > limit:
+                raise DownloadError(f"has more than {limit >> 20} MiB", where=shown(str(response.url)))
+            file.write(chunk)
+            meter.stand_at(file.tell())
+
+
+def _strong_tag(response: httpx.Response) -> str:
+    """Return the ETag by which a server knows a file to the byte (RFC 9110, section 8.8.3), "" where it gives none."""
+    tag: str = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else ""
 
 
 @contextlib.contextmanager
