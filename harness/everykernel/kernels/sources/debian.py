@@ -76,6 +76,10 @@ class Debian:
             listing.ours(e, self.setting)
             raise
 
+    def signer(self, package: Package) -> str:
+        """Return the key that signed the index, "" if none did."""
+        return package.key
+
     def snapshot(self, package: Package, time: str) -> str:
         """Return the URL at the snapshot service, which keeps security's archive apart from the other."""
         own = "debian-security" if package.suite.endswith("-security") else "debian"

@@ -95,6 +95,10 @@ class File:
             raise DownloadError("is not the file that it was", where=str(source), remedy="run the same again")
         return target
 
+    def signer(self, package: Package) -> str:
+        """Return the key that signed the index, "" if none did."""
+        return package.key
+
     def snapshot(self, package: Package, time: str) -> str:
         """Return none."""
         return ""

@@ -71,6 +71,10 @@ class Mainline:
             listing.ours(e, SETTING)
             raise
 
+    def signer(self, package: Package) -> str:
+        """Return the key that signed the index, "" if none did."""
+        return package.key
+
     def snapshot(self, package: Package, time: str) -> str:
         """Return none."""
         return ""

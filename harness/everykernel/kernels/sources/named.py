@@ -25,6 +25,10 @@ class Named:
         """Return the name itself."""
         return name
 
+    def signer(self, package: Package) -> str:
+        """Return the key that signed the index, "" if none did."""
+        return package.key
+
     def snapshot(self, package: Package, time: str) -> str:
         """Return none."""
         return ""

@@ -24,15 +24,19 @@ _PLATFORMS = {"amd64": "amd64", "i386": "386"}  # Go's names, by Debian's
 
 
 class Oci(Named):
-    """Images as a source (`protocol.Source`). Each layer is a package; what an upper one has, it has over a lower's.
+    """Images as a source (`protocol.Source`). Each layer is a package; an upper one's files go before a lower's.
 
-    What an upper layer deletes of a lower one is not: images that hold kernels delete nothing.
+    cilium's ci-kernels have theirs below ``boot`` and ``lib/modules``, LVH's a tree for each kernel below
+    ``data/kernels`` (cilium/little-vm-helper-images, dockerfiles/kernel-images). Falco's kernel-testing has an ELF
+    ``boot/vmlinux`` without modules, which is told.
     """
 
     name = "oci"
     layout = Layout(
-        image=("boot/vmlinuz", "boot/vmlinuz-*", "data/kernels/*/boot/vmlinuz-*", "vmlinuz", "kernel"),
-        config=("boot/config-*", "boot/config", "data/kernels/*/boot/config-*"),
+        image=("boot/vmlinuz", "boot/vmlinuz-*", "vmlinuz", "kernel"),
+        config=("boot/config-*", "boot/config"),
+        tops=("usr", "data/kernels/*"),
+        layered=True,
         no_modules="no modules: the image holds none",
         no_config="no build configuration: the image holds none",
     )
@@ -77,7 +81,7 @@ class Oci(Named):
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a layer."""
-        return oci.unpack(path, largest=largest)
+        return oci.unpack(path, largest=largest, whiteouts=True)
 
     def _store(self, wanted: str, progress: Progress) -> tuple[oci.Store, str, str]:
         """Return where an image is, its version there, and the URL of that."""

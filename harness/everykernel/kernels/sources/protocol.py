@@ -57,6 +57,9 @@ class Source(Protocol):
             CacheError: the cache cannot be written.
         """
 
+    def signer(self, package: Package) -> str:
+        """Return the fingerprint (hex) of the key that vouched for a package that was fetched, "" if none did."""
+
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield each member of a package, in the file's order, with its content (None unless it is a regular file)."""
 

@@ -63,6 +63,7 @@ class Rpm(Named):
         self._mirror = listing.setting(environ, self._setting, self._table["mirror"])
         self._checks = signature.available()
         self._downloader = Downloader(https_only=not self._checks)
+        self._signers: dict[str, str] = {}  # by SHA-256
 
     def offer(self, wanted: str, arch: Architecture, progress: Progress, *, thorough: bool = False) -> Offer:
         """Return the newest kernels of a release, or what fits of all releases."""
@@ -116,11 +117,15 @@ class Rpm(Named):
                 progress=progress,
             )
             if row is not None and row["signed"] == "packages" and self._checks:
-                self._check(path, self._keys_of(row))
+                self._signers[package.sha256] = self._check(path, self._keys_of(row))
         except DownloadError as e:
             listing.ours(e, self._setting)
             raise
         return path
+
+    def signer(self, package: Package) -> str:
+        """Return the key of the package's own signature, else of the index's."""
+        return self._signers.get(package.sha256, package.key)
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of an .rpm."""
@@ -195,11 +200,11 @@ class Rpm(Named):
     def _keys_of(self, row: _Row) -> list[Path]:
         return [self._keys / f"{name}.asc" for name in row["keys"]]
 
-    def _check(self, path: Path, keys: Sequence[Path]) -> None:
-        """Check a package's own signatures, of which one good one is enough; delete a package that has none."""
+    def _check(self, path: Path, keys: Sequence[Path]) -> str:
+        """Return who made the first good one of a package's own signatures; delete a package that has none."""
         try:
             package = rpm.read(path)
-            signature.any_of(package.header, package.signatures, keys, package.name)
+            return signature.any_of(package.header, package.signatures, keys, package.name)
         except DownloadError:
             path.unlink(missing_ok=True)
             raise
