@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from everykernel import cache, names
-from everykernel.errors import DownloadError, UsageError
+from everykernel.errors import CacheError, DownloadError, UsageError
 from everykernel.kernels import image
 from everykernel.kernels.formats.whiteouts import Whiteouts
 from everykernel.kernels.packages import Candidate, Layout, series_in
@@ -32,7 +32,7 @@ def install(candidate: Candidate, source: Source, folder: Path, progress: Progre
         DownloadError: a package cannot be had, is not sound, or holds another kernel than the candidate.
         CacheError: the cache cannot be written.
     """
-    packages = [source.fetch(package, progress) for package in candidate.packages]
+    packages = _fetched(candidate, source, progress)
     told = (
         replace(one, sha256=one.sha256 or _digest(path), key=source.signer(one))
         for one, path in zip(candidate.packages, packages, strict=True)
@@ -54,6 +54,19 @@ def install(candidate: Candidate, source: Source, folder: Path, progress: Progre
     finally:
         for path in packages:  # all that we want of it is unpacked, or it is not what it should be
             path.unlink(missing_ok=True)
+
+
+def _fetched(candidate: Candidate, source: Source, progress: Progress) -> list[Path]:
+    """Return the files of a kernel's packages; a full disk has those back that came before there was no room."""
+    packages: list[Path] = []
+    try:
+        for package in candidate.packages:
+            packages.append(source.fetch(package, progress))
+    except CacheError:
+        for path in packages:
+            path.unlink(missing_ok=True)
+        raise
+    return packages
 
 
 def _digest(path: Path) -> str:

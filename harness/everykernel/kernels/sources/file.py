@@ -15,7 +15,7 @@ from everykernel.architectures import Architecture
 from everykernel.errors import DownloadError, UnknownKernel, UsageError
 from everykernel.kernels import deb
 from everykernel.kernels.catalogue import Series
-from everykernel.kernels.download import Downloader
+from everykernel.kernels.download import Downloader, matches
 from everykernel.kernels.formats import oci, pacman, rpm
 from everykernel.kernels.packages import Candidate, Layout, Offer, Package
 from everykernel.kernels.progress import Progress
@@ -69,8 +69,7 @@ class File:
 
     def _here(self, url: str, filename: str, progress: Progress) -> Path:
         """Return the file of a URL, downloaded anew: what it names may be another build today."""
-        path = cache.entry("packages", f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}")
-        return self._downloader.unlisted(url, path, description=filename, progress=progress)
+        return self._downloader.unlisted(url, _place(url), description=filename, progress=progress)
 
     def flavours(self, arch: Architecture) -> Sequence[str]:
         """Return none: there is one kernel."""
@@ -84,6 +83,9 @@ class File:
         """Return a copy in the cache, which is still what was offered."""
         target = cache.entry("packages", f"{package.sha256[:12]}-{posixpath.basename(package.filename)}")
         if not package.base.startswith("file:"):
+            offered = _place(package.url)
+            if matches(offered, package.sha256, offered.stat().st_size if offered.exists() else 0):
+                return offered.replace(target)
             return self._downloader.unlisted(package.url, target, sha256=package.sha256, progress=progress)
         source = Path(urllib.parse.unquote(urllib.parse.urlsplit(package.url).path))
         with cache.explained(target):
@@ -106,6 +108,11 @@ class File:
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a package, by the reader for its name."""
         return _reader(path.name)(path, largest=largest)
+
+
+def _place(url: str) -> Path:
+    """Return where the file of a URL is while it is offered."""
+    return cache.entry("packages", f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}")
 
 
 def _reader(filename: str) -> Callable[..., Members]:

@@ -20,6 +20,7 @@ from everykernel.kernels.sources.named import Named
 from everykernel.kernels.sources.protocol import Members
 
 INSECURE = "EVERYKERNEL_OCI_INSECURE"
+_REMEDY = "look at the reference, the network and the proxy settings"
 _PLATFORMS = {"amd64": "amd64", "i386": "386"}  # Go's names, by Debian's
 
 
@@ -52,7 +53,7 @@ class Oci(Named):
             store, version, base = self._store(wanted, progress)
             image = oci.find(store, version, _PLATFORMS.get(arch.debian, arch.debian))
         except DownloadError as e:
-            e.remedy = "look at the reference, the network and the proxy settings"
+            e.remedy = _REMEDY
             return Offer((), (e,))
         stem = re.sub(r"[^A-Za-z0-9.+~-]+", "-", f"{store.name}-{version[:24]}").strip("-.+~")[-80:].lstrip("-.+~")
         signed = "https" if base.startswith("https:") else "none"
@@ -77,7 +78,11 @@ class Oci(Named):
         layer = oci.Descriptor(package.sha256, package.size)
         if package.base.startswith("file:"):
             return Folder(Path(urllib.parse.unquote(package.base.removeprefix("file://")))).copy(layer)
-        return self._registry(package.base, progress).blob(layer)
+        try:
+            return self._registry(package.base, progress).blob(layer)
+        except DownloadError as e:
+            e.remedy = _REMEDY
+            raise
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a layer."""
