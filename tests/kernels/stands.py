@@ -77,8 +77,15 @@ class Content:
 
     def earlier(self) -> Content:
         """Return it as an earlier build, by its header and its packages."""
+        return self._build(-1)
+
+    def later(self) -> Content:
+        """Return it as a later build."""
+        return self._build(1)
+
+    def _build(self, step: int) -> Content:
         number = self.release.split("-")[1]
-        release = self.release.replace(f"-{number}-", f"-{int(number) - 1}-")
+        release = self.release.replace(f"-{number}-", f"-{int(number) + step}-")
         return Content(release, renamed(self.image, release), self.modules)
 
 

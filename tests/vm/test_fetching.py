@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from everykernel import cache, kernels
+from everykernel.cli import main
 from everykernel.errors import EverykernelError
 from everykernel.kernels import lock, store
 from everykernel.kernels.model import Kernel
@@ -26,7 +27,7 @@ from everykernel.kernels.resolver import Resolver
 from everykernel.kernels.sources import mainline
 from everykernel.machine import Machines
 
-from ..kernels import stands
+from ..kernels import loopback, stands
 from ..kernels.archive import Server
 from ..kernels.published import Signer
 from ..kernels.stands import LOCKED, MAKERS, Content, Stand
@@ -207,6 +208,107 @@ def locked(stand: Stand, server: Server, folder: Path, earlier: Content) -> Path
         text = text.replace(before, after)
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize("source", MAKERS)
+def test_a_lock(source: str, made: Made, server: Server, content: Content, tmp_path: Path) -> None:
+    """A lock means the same kernel again, whatever its source calls it, from the cache too where its server is away.
+
+    Another digest in it stops in one line.
+    """
+    stand = made.get(source)
+    server.files |= stand.files
+    spec = stand.named(stand.spec, server)
+    kernel = fetch(stand, server)
+    stored = store.at(kernel)
+    assert stored is not None
+    path = tmp_path / lock.FILENAME
+    lock.write(path, MADE, [(spec, kernel, stored)])
+    store.remove(stored)
+    progress = Recorder()
+    resolver = Resolver([stand.source(server.url)], progress, lock=lock.read(path))
+    assert resolver.resolve(kernels.parse(spec))[0].fetch().digest == kernel.digest
+    assert progress.notes == []
+    (again,) = store.stored()
+    store.remove(again)
+    text = path.read_text()
+    path.write_text(text.replace(stored.record["packages"][0]["sha256"], "0" * 64))
+    resolver = Resolver([stand.source(server.url)], lock=lock.read(path), locked=True)
+    with pytest.raises(EverykernelError, match=r"is not what everykernel\.lock says|has left oci's archive") as caught:
+        resolver.resolve(kernels.parse(spec))[0].fetch()
+    assert "\n" not in str(caught.value)
+    path.write_text(text)
+    fetch(stand, server)
+    server.stop()
+    try:
+        resolver = Resolver([stand.source(server.url)], lock=lock.read(path), locked=True)
+        assert resolver.resolve(kernels.parse(spec))[0].fetch().digest == kernel.digest
+    finally:
+        server.__enter__()
+
+
+PLUGIN_TEST = """
+def test_it(kernel):
+    release = kernel.run(["uname", "-r"]).stdout.decode().strip()
+    assert release == kernel.release
+    with open("seen", "a") as file:
+        file.write(release + "\\n")
+"""
+PLUGIN_CONFTEST = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, {top!r})
+
+from tests.kernels import loopback
+
+loopback.pretend({url!r}, Path({keyrings!r}))
+"""
+
+
+def test_two_runs_of_the_plugin_a_package_apart(
+    pytester: pytest.Pytester,
+    made: Made,
+    content: Content,
+    server: Server,
+    machines: Machines,
+    linux: Kernel,
+    own_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pytest --kernel-locked boots the same kernel before and after the archive has a newer one."""
+    monkeypatch.setenv(cache.ROOT_SETTING, str(SHARED))
+    machines.prepare(linux)  # so that the image of guests is there, which Debian's real archive is needed for
+    own_cache.mkdir(mode=0o700)
+    for name in ("images", "snapshots", "locks"):
+        (own_cache / name).symlink_to(SHARED / name)
+    archive = loopback.Archive(tmp_path, server, made.signer)
+    before = archive.add("bookworm-security", content.release, f"{content.version}-1", debian_members(content))
+    archive.publish()
+    for name, value in {cache.ROOT_SETTING: str(own_cache), **loopback.settings(server.url)}.items():
+        monkeypatch.setenv(name, value)
+    conftest = {"top": str(Path(__file__).parents[2]), "url": server.url, "keyrings": str(archive.keyrings)}
+    pytester.makeconftest(PLUGIN_CONFTEST.format(**conftest))
+    pytester.makepyfile(PLUGIN_TEST)
+    with monkeypatch.context() as patched:
+        loopback.pretend(server.url, archive.keyrings, patched.setattr)
+        patched.chdir(pytester.path)
+        assert main(["kernels", "lock", "--kernels", "6.1"]) == 0
+    run = ("--kernel-locked", "--kernels", "6.1")
+    pytester.runpytest_subprocess(*run).assert_outcomes(passed=1)
+    later = content.later()
+    kept = before.rename(tmp_path / before.name)
+    archive.add("bookworm-security", later.release, f"{content.version}-2", debian_members(later))
+    archive.publish(pooled={"bookworm-security": kept})
+    for one in store.stored():
+        store.remove(one)
+    pytester.runpytest_subprocess(*run).assert_outcomes(passed=1)
+    assert (pytester.path / "seen").read_text().split() == [content.release] * 2
+
+
+def debian_members(content: Content) -> dict[str, bytes]:
+    return {f"boot/vmlinuz-{content.release}": content.image} | content.tree()
 
 
 def sha256(data: bytes) -> str:

@@ -69,7 +69,7 @@ class Lock:
             DownloadError: its files are not what the lock says, or it is nowhere to be had any more.
         """
         try:
-            kernel = store.fetch(held.candidate, source, spec, progress)
+            kernel = store.fetch(kept(held), source, spec, progress)
         except Mismatch as e:
             text = f"is not what {self.path.name} says: {e.where}: {e.message}"
             raise Mismatch(text, where=spec, remedy=_REMEDY) from e
@@ -78,7 +78,7 @@ class Lock:
             if found is None:
                 raise self._gone(held, source, spec, newest()) from e
             kernel = found
-        if kernel.digest != held.image or _digests(held) != store.digests(held.candidate):
+        if kernel.digest != held.image or _digests(held) != _had(kernel):
             text = f"the digests of {kernel.release} are not those that {self.path.name} has"
             remedy = f"find out which of them changed; {_REMEDY}"
             raise DownloadError(text, where=spec, remedy=remedy)
@@ -115,6 +115,21 @@ class Lock:
         now = f"{newest.version} has taken its place" if newest else "nothing has taken its place"
         text = f"{held.candidate.version} has left {source.name}'s archive, and {now}"
         return NotThere(text, where=spec, remedy=_REMEDY)
+
+
+def kept(held: Held) -> Candidate:
+    """Return a lock's kernel as the cache has it, or is to have it.
+
+    What was fetched without a lock, from a source that knows no release but the image's, has its package's name there.
+    """
+    by_package = replace(held.candidate, release="")
+    return by_package if store.folder_of(by_package).is_dir() else held.candidate
+
+
+def _had(kernel: Kernel) -> list[str]:
+    """Return the SHA-256 of the packages that a kernel of the cache was made from."""
+    stored = store.at(kernel)
+    return [row["sha256"] for row in stored.record["packages"]] if stored is not None else []
 
 
 def _digests(held: Held) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from everykernel import cache
 from everykernel.architectures import ARCHITECTURES, DEFAULT, Architecture
@@ -187,7 +188,7 @@ class Resolver:
         def fetcher(resolved: ResolvedKernel, progress: Progress) -> Kernel:
             return lock.fetch(held, source, resolved.spec, progress, lambda: self._today(held, source))
 
-        return self._ready(held.spec, held.candidate, fetcher)
+        return self._ready(held.spec, held.candidate, fetcher, store.folder_of(locks.kept(held)))
 
     def _today(self, held: locks.Held, source: Source) -> Candidate | None:
         """Return what the spec of a lock's kernel means today, None for nothing, or for what is a file or an image."""
@@ -197,8 +198,8 @@ class Resolver:
         return self.choose(spec, source, source.offer(spec.value, _arch(spec), self.progress).candidates)
 
     @staticmethod
-    def _ready(spec: str, chosen: Candidate, fetcher: Fetcher) -> ResolvedKernel:
-        folder = store.folder_of(chosen)
+    def _ready(spec: str, chosen: Candidate, fetcher: Fetcher, folder: Path | None = None) -> ResolvedKernel:
+        folder = folder or store.folder_of(chosen)
         cache.hold(folder)  # it is about to be used: no kernel that is made ready before it may push it out
         return ResolvedKernel(
             spec=spec,

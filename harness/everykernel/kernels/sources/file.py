@@ -22,6 +22,7 @@ from everykernel.kernels.progress import Progress
 from everykernel.kernels.sources import listing
 from everykernel.kernels.sources.protocol import Members
 
+_REMEDY = "look at the URL, the network and the proxy settings"
 READERS: Mapping[str, Callable[..., Members]] = {
     ".deb": deb.unpack,
     ".rpm": rpm.unpack,
@@ -56,7 +57,7 @@ class File:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except DownloadError as e:
-            e.remedy = "look at the URL, the network and the proxy settings"
+            e.remedy = _REMEDY
             return Offer((), (e,))
         except OSError as e:
             raise UnknownKernel(e.strerror or str(e), spec=wanted, where=wanted, remedy="look at the path") from e
@@ -86,7 +87,11 @@ class File:
             offered = _place(package.url)
             if matches(offered, package.sha256, offered.stat().st_size if offered.exists() else 0):
                 return offered.replace(target)
-            return self._downloader.unlisted(package.url, target, sha256=package.sha256, progress=progress)
+            try:
+                return self._downloader.unlisted(package.url, target, sha256=package.sha256, progress=progress)
+            except DownloadError as e:
+                e.remedy = _REMEDY
+                raise
         source = Path(urllib.parse.unquote(urllib.parse.urlsplit(package.url).path))
         with cache.explained(target):
             shutil.copyfile(source, target)
