@@ -150,10 +150,11 @@ def moved(server: Server, path: str) -> None:
 
 @pytest.mark.parametrize("source", MAKERS)
 def test_redirects(source: str, made: Made, server: Server, content: Content) -> None:
-    """A package and an index may be elsewhere: 301, 302, 307, 308."""
+    """A package, an index and what signs them may be elsewhere: 301, 302, 307, 308."""
     stand = made.get(source)
     server.files |= stand.files
-    for path in {stand.package, *stand.indexes}:
+    signed = [path for path in stand.files if path.endswith(("InRelease", "repomd.xml", "repomd.xml.asc", ".sig"))]
+    for path in {stand.package, *stand.indexes, *signed}:
         moved(server, path)
     assert fetch(stand, server).release == content.release
     assert f"{stand.package}.4" in server.paths()
