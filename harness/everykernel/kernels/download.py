@@ -292,16 +292,6 @@ def _strong_tag(response: httpx.Response) -> str:
     return tag if tag.startswith('"') else ""
 
 
-@contextlib.contextmanager
-def _room(part: Path) -> Iterator[None]:
-    """Give a full disk back what a file that does not fit has taken of it."""
-    try:
-        yield
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def matches(path: Path, sha256: str, size: int) -> bool:
     """Tell whether ``path`` is a file of that size and SHA-256."""
     try:
@@ -321,6 +311,16 @@ def shown(url: str) -> str:
         return str(httpx.URL(url).copy_with(username=None, password=None))
     except httpx.InvalidURL:
         return url
+
+
+@contextlib.contextmanager
+def _room(part: Path) -> Iterator[None]:
+    """Give a full disk back what a file that does not fit has taken of it."""
+    try:
+        yield
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _certificates() -> ssl.SSLContext:
