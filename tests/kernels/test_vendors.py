@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,6 +124,23 @@ def test_a_superseded_package_is_where_old_ones_go(top: Path, tmp_path: Path, se
     source = rpms(server, signer.public, superseded=["vault"])
     assert fetch("rocky:5.14.0-427.13.1.el9_4.x86_64", source).release == "5.14.0-427.13.1.el9_4.x86_64"
     assert kernels.resolve("rocky:9", sources=[source])[0].release == RELEASE
+
+
+def test_a_vault_is_no_answer_to_a_server_that_is_away(
+    top: Path, tmp_path: Path, server: Server, signer: Signer
+) -> None:
+    """Which kernel a series means does not depend on who is up; a kernel's own name means that one, wherever it is."""
+    vault = tmp_path / "vault"
+    vault.mkdir()
+    kernel_rpms(vault, OLD, signer)
+    serve(server, vendors.repository(vault), "/vault")
+    server.status["/9/repodata/repomd.xml"] = 403
+    source = rpms(server, signer.public, superseded=["not-yet", "vault"])
+    with pytest.raises(DownloadError, match="HTTP 403"):
+        kernels.resolve("rocky:5.14", sources=[source])
+    kernel = fetch("rocky:5.14.0-427.13.1.el9_4.x86_64", source)
+    assert kernel.release == "5.14.0-427.13.1.el9_4.x86_64"
+    assert ("/not-yet/repodata/repomd.xml", "") in server.asked
 
 
 def test_an_index_in_zstd(top: Path, server: Server, signer: Signer) -> None:
@@ -326,6 +344,21 @@ def test_arch(arch: Arch, spec: str) -> None:
     assert kernel.notes == ("no build configuration: Arch's packages hold none (the kernel has it in /proc/config.gz)",)
 
 
+def test_what_repo_add_lists(arch: Arch, tmp_path: Path, signer: Signer) -> None:
+    """The record has the name and the SHA-256 that pacman's own database has of the package."""
+    folder = tmp_path / "packages/l/linux"
+    vendors.repo_add(folder, signer)
+    with tarfile.open(folder / "core.db.tar.gz") as database:
+        desc = database.extractfile(f"linux-{ARCH}/desc")
+        assert desc is not None
+        fields = dict(re.findall(r"%(\w+)%\n(.*)\n", desc.read().decode()))
+    stored = store.at(fetch("arch:linux", arch))
+    assert stored is not None
+    (package,) = stored.record["packages"]
+    assert (package["filename"], package["sha256"]) == (fields["FILENAME"], fields["SHA256SUM"])
+    assert package["key"] == signer.fingerprint
+
+
 def test_archs_old_version(arch: Arch) -> None:
     """Every version that there was is to be had."""
     assert fetch("arch:6.6.9.arch1-1", arch).release == "6.6.9-arch1-1"
@@ -486,6 +519,9 @@ def test_the_table_makes_every_source() -> None:
         assert table.make(name).name == name
         for row in rows["release"]:
             assert all((keys / f"{key}.asc").is_file() for key in row["keys"]), row
+            vaults = row.get("superseded", ())
+            assert all(one.startswith("https://") and one.endswith("/{arch}/os") for one in vaults)
+            assert len(set(vaults)) == len(vaults)
             (spec,) = kernels.parse(f"{name}:{row['name']}")
             assert (spec.source, spec.value) == (name, row["name"])
 

@@ -135,7 +135,7 @@ def repo_add(folder: Path, key: Signer) -> None:
     packages = sorted(folder.glob("*.pkg.tar.zst"))
     database = folder / "core.db.tar.gz"
     # repo-add signs by the user's own keyring, and takes no home of gpg's
-    run("repo-add", "--quiet", database, *packages)
+    run("repo-add", "--quiet", "--prevent-downgrade", database, *packages)
     detach(key, database, ".sig")
 
 
