@@ -106,9 +106,9 @@ class Lock:
             before = [(package.base, package.suite, package.filename) for package in known.packages]
             if [package.sha256 for package in one.packages] == _digests(held) and places != before:
                 yield one
-        kept = tuple(replace(one, base=source.snapshot(one, self.made)) for one in known.packages)
-        if all(one.base for one in kept):
-            yield replace(known, packages=kept)
+        then = tuple(replace(one, base=source.snapshot(one, self.made)) for one in known.packages)
+        if all(one.base for one in then):
+            yield replace(known, packages=then)
 
     def _gone(self, held: Held, source: Source, spec: str, newest: Candidate | None) -> NotThere:
         """Return the error for a kernel that is nowhere any more, with what took its place."""
