@@ -86,10 +86,14 @@ def test_reasons(look: Look, run_page: Path) -> None:
     """Each reason is there once, with its cells, which it links to."""
     found = look(run_page, "#tab=reasons")
     heads = found.locator("#reasons article h3").all_inner_texts()
-    assert [" ".join(head.split()) for head in heads] == ["load: verifier-rejected 2 cells", "run: kernel-panic 1 cell"]
+    told = ["load: verifier-rejected 2 cells in the matrix", "run: kernel-panic 1 cell in the matrix"]
+    assert [" ".join(head.split()) for head in heads] == told
     found.click("#reasons article:first-of-type .cells a:first-of-type")
     expect(found.locator("#cell h2")).to_have_text(f"{NAMES[3]} on 6.12")
     assert "tab=reasons" in found.url
+    found.click("#reasons article:last-of-type .show")
+    assert found.input_value("#query") == "code:kernel-panic"
+    assert found.locator("a.hit").all_text_contents() == ["✓✓‼"]
 
 
 def test_the_command_is_copied(look: Look, run_page: Path) -> None:

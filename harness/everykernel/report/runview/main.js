@@ -120,7 +120,8 @@ async function start() {
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
     const to = new URLSearchParams(link.hash.slice(1).replaceAll("+", "%2B"));
-    if (to.has("tab")) go({ tab: to.get("tab") === "matrix" ? null : to.get("tab"), row: null, kernel: null, n: null });
+    if (to.has("q")) go({ q: to.get("q"), tab: null, row: null, kernel: null, n: null });
+    else if (to.has("tab")) go({ tab: to.get("tab") === "matrix" ? null : to.get("tab"), row: null, kernel: null, n: null });
     else go({ row: to.get("row"), kernel: to.get("kernel"), n: to.get("n") });
     if (link.closest("#table")) matrix.focus(link);
   });

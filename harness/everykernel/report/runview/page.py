@@ -131,6 +131,10 @@ class _Links:
         more = f"&n={number + 1}" if number else ""
         return f"#row={_quoted(self.rows[row])}&kernel={_quoted(self.columns[column])}{more}"
 
+    def query(self, text: str) -> str:
+        """Return the address of the matrix under a filter."""
+        return f"#q={_quoted(text)}"
+
     def label(self, result: CaseResult) -> str:
         """Return what a result's row is called."""
         return self._labels[records.row(result)]
