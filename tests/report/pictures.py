@@ -61,7 +61,7 @@ def main() -> None:
             found.goto(path.as_uri() + picture.address)
             found.wait_for_selector("#cell h2" if "row=" in picture.address else "html[data-ready]")
             shot = Image.open(io.BytesIO(found.screenshot()))
-            small = shot.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+            small = shot.convert("RGB").quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
             small.save(FOLDER / f"{picture.name}.png", optimize=True)
             context.close()
         browser.close()
