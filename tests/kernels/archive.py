@@ -97,6 +97,7 @@ class Server:
         status: paths that it answers with another status.
         redirects: paths that it sends elsewhere.
         lengths: whether it says how long its answers are; else they end with the connection.
+        tags: ETags, by path; a range of another is answered with all of it.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Server:
     redirects: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
     lengths: bool = True
+    tags: dict[str, str] = field(default_factory=dict)
     url: str = ""
 
     def __enter__(self) -> Server:
@@ -157,10 +159,13 @@ class Server:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
+        same = request.headers.get("If-Range", self.tags.get(path)) == self.tags.get(path)
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges and same else 0
         request.send_response(206 if start else 200)
         if start:
             request.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        if path in self.tags:
+            request.send_header("ETag", self.tags[path])
         body = data[start:]
         if self.lengths:
             request.send_header("Content-Length", str(len(body)))

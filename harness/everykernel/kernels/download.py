@@ -145,24 +145,32 @@ class Downloader:
             raise _mismatch(url, "SHA-256")
 
     def unlisted(
-        self, url: str, path: Path, *, sha256: str = "", description: str = "", progress: Progress = SILENT
+        self,
+        url: str,
+        path: Path,
+        *,
+        sha256: str = "",
+        limit: int = UNLISTED,
+        description: str = "",
+        progress: Progress = SILENT,
     ) -> Path:
-        """Download what no index gives the size of to ``path``; return ``path``.
+        """Download what no index gives the size of, at most ``limit`` bytes, to ``path``; return ``path``.
 
-        Raises as `file` does, and Mismatch where ``sha256`` is given and is another's.
+        What broke off goes on where it did if the server says that it is still the same file (a strong ETag). Raises
+        as `file` does, and Mismatch where ``sha256`` is given and is another's.
         """
         with cache.lock(f"downloads/{path.parent.name}/{path.name}"), cache.explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.part")
+            part, tag = path.with_name(f".{path.name}.part"), ""
             with progress.task(description or path.name, None) as task:
+                meter = _Meter(task)
 
                 def once() -> None:
-                    with self._open(url, start=0) as response, part.open("wb") as file:
-                        for chunk in response.iter_raw():
-                            file.write(chunk)
-                            task.advance(len(chunk))
-                            if file.tell() > UNLISTED:
-                                raise DownloadError(f"has more than {UNLISTED >> 30} GiB", where=shown(url))
+                    nonlocal tag
+                    have = part.stat().st_size if tag and part.exists() else 0
+                    with self._open(url, start=have, headers={"If-Range": tag} if have else NOTHING) as response:
+                        tag = _strong_tag(response)
+                        _keep(response, part, limit, meter)
 
                 try:
                     self._trying(url, once)
@@ -257,6 +265,24 @@ class _Meter:
     def stand_at(self, position: int) -> None:
         self._task.advance(position - self._position)
         self._position = position
+
+
+def _keep(response: httpx.Response, part: Path, limit: int, meter: _Meter) -> None:
+    """Write what comes to ``part``, behind what is there if that is what was asked for."""
+    import httpx
+
+    with part.open("ab" if response.status_code == httpx.codes.PARTIAL_CONTENT else "wb") as file:
+        for chunk in response.iter_raw():
+            if file.tell() + len(chunk) > limit:
+                raise DownloadError(f"has more than {limit >> 20} MiB", where=shown(str(response.url)))
+            file.write(chunk)
+            meter.stand_at(file.tell())
+
+
+def _strong_tag(response: httpx.Response) -> str:
+    """Return the ETag by which a server knows a file to the byte (RFC 9110, section 8.8.3), "" where it gives none."""
+    tag: str = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else ""
 
 
 def matches(path: Path, sha256: str, size: int) -> bool:

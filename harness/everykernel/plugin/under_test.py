@@ -234,9 +234,10 @@ class Loader:
         """Return the BTF to relocate against, None for the kernel's own (or none)."""
         from everykernel.kernels.supplied import Supply
         from everykernel.matrix import supply
+        from everykernel.settings import is_url
 
         facts = self._under.facts
-        own = [Supply.at(str(self._find(btf, folder=True)))] if btf is not None else []
+        own = [] if btf is None else [Supply.at(str(btf if is_url(str(btf)) else self._find(btf, folder=True)))]
         found, notes = supply.choose([*self._btf, *own], self._under.guest.kernel, facts, always=always)
         if found is None and own and (always or not facts.btf):
             raise UsageError("; ".join(notes), where="load")
