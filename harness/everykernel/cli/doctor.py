@@ -79,14 +79,8 @@ def doctor(as_json: bool, no_boot: bool) -> int:
     needed is missing.
     """
     checks: list[Callable[[], Iterable[Finding]]] = [
-        python,
-        emulator,
-        compiler,
-        debug_information,
-        signatures,
-        room,
-        mirror,
-    ]
+        python, emulator, compiler, debug_information, signatures, room, mirror,
+    ]  # fmt: skip
     findings: list[Finding] = []
     console = screen.Screen(soft_wrap=True)
 

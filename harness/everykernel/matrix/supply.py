@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from everykernel import settings, wire
 from everykernel.errors import UsageError
+from everykernel.kernels.download import shown
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.supplied import Supplied, Supply, for_kernel
@@ -35,8 +36,14 @@ def choose(
 
 def again(given: Iterable[str], spec: str, option: str = "--btf") -> str:
     """Return the supplies that serve a kernel as options, for the command that runs one of its cells again."""
-    serve = [text for text in given if settings.supply(text)[0] in ("", spec)]
-    return "".join(f" {option} {shlex.quote(text)}" for text in serve)
+    serve = [(of, path) for of, path in map(settings.supply, given) if of in ("", spec)]
+    texts = (f"{of}={_plain(path)}" if of else _plain(path) for of, path in serve)
+    return "".join(f" {option} {shlex.quote(text)}" for text in texts)
+
+
+def _plain(path: str) -> str:
+    """Return a path, or a URL as it may be shown: results hold nobody's password."""
+    return shown(path) if settings.is_url(path) else path
 
 
 def check(supplies: Sequence[Supply], specs: Iterable[str], progress: Progress = SILENT) -> None:
