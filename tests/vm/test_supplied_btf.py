@@ -13,8 +13,8 @@ import pytest
 from tests.btfwriter import Writer
 from tests.i386_btf import FOLDER, SESSION
 
-from everykernel import folders, kernels, wire
-from everykernel.btf import Btf, image
+from everykernel import cli, folders, kernels, wire
+from everykernel.btf import Btf, image, kinds
 from everykernel.compile import Job, compile_all, compile_one, jobs
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
@@ -22,6 +22,9 @@ from everykernel.machine import Machines
 from everykernel.matrix import case
 from everykernel.matrix.cell import run_cell
 from everykernel.object import read
+
+from ..kernels.archive import Server
+from ..kernels.published import deb
 
 pytestmark = pytest.mark.vm
 
@@ -215,3 +218,74 @@ def test_an_object_whose_btf_the_kernel_refuses(
         assert isinstance(values, wire.Value)
         assert values.value["ek_hits"] >= 1
         assert values.value["ek_failed_line"] == 0
+
+
+def offsets(types: Btf, name: str) -> dict[str, int]:
+    """Return where a struct's members are (bytes), also those in its anonymous structs."""
+    number = types.find(name, "struct")
+    assert number is not None
+    found: dict[str, int] = {}
+    pending = [(number, 0)]
+    while pending:
+        number, base = pending.pop()
+        struct = types.type(number)
+        assert isinstance(struct, kinds.Struct)
+        for member in struct.members:
+            at = base + member.bit_offset // 8
+            if member.name:
+                found[member.name] = at
+            else:
+                pending.append((member.type, at))
+    return found
+
+
+def debug_package(folder: Path, types: Btf, release: str) -> Path:
+    """Return a debug package whose vmlinux says, in DWARF, where the fields of ../anonymous_member are."""
+    task, mm = offsets(types, "task_struct"), offsets(types, "mm_struct")
+    after = mm["arg_end"]
+    assert mm["map_count"] < mm["total_vm"] < mm["arg_start"] == after - 4, "the source below has another order"
+    source = f"""
+    struct mm_struct {{
+        struct {{
+            char one[{mm["map_count"]}]; int map_count;
+            char two[{mm["total_vm"] - mm["map_count"] - 4}]; unsigned long total_vm;
+            char three[{mm["arg_start"] - mm["total_vm"] - 4}]; unsigned long arg_start, arg_end;
+        }};
+    }};
+    struct task_struct {{ char before[{task["mm"]}]; struct mm_struct *mm; }} init_task;
+    """
+    (folder / "a.c").write_text(source)
+    command = ["gcc", "-m32", "-g", "-gdwarf-4", "-ffreestanding", "-c", "-o", "vmlinux", "a.c"]
+    subprocess.run(command, cwd=folder, check=True)
+    vmlinux = (folder / "vmlinux").read_bytes()
+    return deb(folder, f"linux-image-{release}-dbg", "1", {f"usr/lib/debug/boot/vmlinux-{release}": vmlinux})
+
+
+def test_from_a_debug_package(
+    committed: Path, columns: dict[str, Kernel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """BTF that pahole makes of a package's vmlinux relocates an object, which reads the kernel's own fields."""
+    release = columns["6.1/i386"].release
+    package = debug_package(tmp_path, Btf.parse(committed.read_bytes()), release)
+    folder = CASES / "anonymous_member"
+    arguments = ["run", str(folder), "--kernels", "6.1/i386", "--json", str(tmp_path / "out.json")]
+    assert cli.main([*arguments, "--btf", f"6.1/i386={package}"]) == 0, capsys.readouterr()
+    (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert (marks(result), result["btf"]) == (PASSED, f"supplied:{package}")
+    assert any(note.startswith("BTF by pahole-v") for note in result["notes"])
+    other = debug_package(tmp_path, Btf.parse(committed.read_bytes()), "6.1.0-1-686-pae")
+    assert cli.main([*arguments, "--btf", str(other)]) == 0, capsys.readouterr()  # as the case expects without BTF
+    (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert (result["btf"], result["stages"]["relocate"]["code"]) == ("none", "btf-missing")
+    assert any(f"has no BTF for {release} (i386)" in note for note in result["notes"])
+
+
+def test_from_a_tree_behind_a_url(tmp_path: Path, committed: Path) -> None:
+    """pytest fetches the one file that the guest's release names, and cases run with it as from a folder."""
+    files = {f"/tree/{committed.relative_to(BTF)}": committed.read_bytes()}
+    with Server(files) as server:
+        found = pytest_run(tmp_path, "--btf", f"{server.url}/tree", "-k", "anonymous_member or enum_value")
+        asked = server.paths()
+    assert [path for path in asked if path in files] == list(files)
+    assert {marks(r) for r in found.values()} == {PASSED}
+    assert {r["btf"] for r in found.values()} == {f"supplied:{server.url}/tree/{committed.relative_to(BTF)}"}
