@@ -157,3 +157,9 @@ def test_a_server_that_cannot_be_asked_is_no_fault_of_the_object(
     assert (result["outcome"], result["code"]) == ("error", "harness-error")
     assert "cannot be had: " in result["message"]
     assert result["message"].endswith("[look at the URL, the network and the proxy settings]")
+
+
+def test_a_case_names_a_url(tmp_path: Path) -> None:
+    """A case may bring a URL, which is not taken for a path beside it, and is not asked when the case is read."""
+    found = a_case(tmp_path, 'btf = "https://h/tree"').btf
+    assert found == Supply(None, "https://h/tree", "", "https://h/tree")

@@ -1,8 +1,8 @@
 """Ubuntu's builds of upstream's kernels: folders ``vX.Y.Z/ARCH`` with packages and their CHECKSUMS (kernel.ubuntu.com).
 
 Many builds fail: the newest version of a series may have no packages for an architecture, and then one before it has.
-CHECKSUMS is signed (CHECKSUMS.gpg) by a key that neither Debian nor Ubuntu has in a package, and that we bring no copy of:
-HTTPS vouches for it, or the signature where the user has the key.
+CHECKSUMS is signed (CHECKSUMS.gpg) by a key that neither Debian nor Ubuntu has in a package, and of which we bring no
+copy: HTTPS vouches for it, or the signature where the user has the key.
 """
 
 from __future__ import annotations
