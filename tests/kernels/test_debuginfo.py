@@ -145,6 +145,50 @@ def test_a_package_behind_a_url(elf: bytes, tmp_path: Path, server: Server) -> N
     assert not list(cache.folder("packages").iterdir())
 
 
+def test_a_package_that_changed(elf: bytes, tmp_path: Path, server: Server) -> None:
+    """Where nothing made of it is here any more, what the URL has now counts."""
+    url = f"{server.url}/x-dbg.deb"
+    server.files["/x-dbg.deb"] = package(tmp_path, {place(): elf}).read_bytes()
+    first = debuginfo.of_url(url)
+    shutil.rmtree(first.path.parent)
+    server.files["/x-dbg.deb"] = package(tmp_path, {place("6.1.0-51-686-pae"): elf}).read_bytes()
+    assert debuginfo.of_url(url).release == "6.1.0-51-686-pae"
+
+
+def test_nothing_is_downloaded_where_nothing_can_be_made(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package of 800 MB does not come for nothing."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolMissing, match="pahole: is not installed"):
+        Supply.parse(f"{server.url}/x-dbg.deb").prepare()
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda server: server.files.clear(), r"x-dbg\.deb: not there \(HTTP 404\) \[look at the URL"),
+        (lambda server: server.files.update({"/x-dbg.deb": bytes(3 << 20)}), r"x-dbg\.deb: has more than 2 MiB"),
+        (lambda server: server.files.update({"/x-dbg.deb": b"<html>"}), r"^x-dbg\.deb: not a sound package: "),
+    ],
+    ids=["gone", "huge", "a page"],
+)
+def test_a_package_that_cannot_be_had(
+    elf: bytes, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, spoil: object, message: str
+) -> None:
+    """One line, and nothing of it stays."""
+    server.files["/x-dbg.deb"] = package(tmp_path, {place(): elf}).read_bytes()
+    monkeypatch.setattr("everykernel.kernels.download.UNLISTED", 2 << 20)
+    assert callable(spoil)
+    spoil(server)
+    with pytest.raises(DownloadError, match=message) as caught:
+        Supply.parse(f"6.1/i386={server.url}/x-dbg.deb").prepare()
+    assert "\n" not in str(caught.value)
+    assert not [name for name in entries() if not name.startswith("url-")]
+    assert not list(cache.folder("packages").iterdir())
+
+
 def tool(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Put another pahole in the place of the host's."""
     (folder / "bin").mkdir()

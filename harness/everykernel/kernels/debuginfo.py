@@ -67,11 +67,13 @@ def of_url(url: str, progress: Progress = SILENT) -> Encoded:
         return path if path.exists() else unlisted.download(url, path, limit=download.UNLISTED, progress=progress)
 
     with unlisted.alone(url), cache.held(path):
+        known = unlisted.recall(url)
+        if known and (found := _kept(known)) is not None:
+            return found
+        pahole.find()  # before all of a package comes for nothing
         try:
-            sha256 = unlisted.recall(url)
-            if not sha256:
-                sha256 = unlisted.digest(fetch())
-                unlisted.remember(url, sha256)
+            sha256 = unlisted.digest(fetch())
+            unlisted.remember(url, sha256)
             return of(sha256, fetch, progress, name)
         finally:
             path.unlink(missing_ok=True)
@@ -92,12 +94,9 @@ def of(sha256: str, fetch: Callable[[], Path], progress: Progress, name: str) ->
         HarnessError: pahole cannot make BTF of it.
         CacheError: the cache cannot be written.
     """
-    try:
-        tool = pahole.find()
-    except ToolMissing:
-        if (found := _any_version(sha256)) is not None:
-            return found
-        raise
+    if (found := _kept(sha256)) is not None:
+        return found
+    tool = pahole.find()
     entry = cache.entry("btf", f"dwarf-{sha256}-{tool.version}")
     cache.hold(entry)
     with cache.lock(f"btf/{entry.name}"):
@@ -161,9 +160,13 @@ def _read(entry: Path, sha256: str) -> Encoded | None:
     return Encoded(found, found.name.removesuffix(_RAW), sha256, by) if found is not None else None
 
 
-def _any_version(sha256: str) -> Encoded | None:
-    """Return what another time's pahole made of a package, None if nothing."""
-    for entry in sorted(cache.folder("btf").glob(f"dwarf-{sha256}-*")):
+def _kept(sha256: str) -> Encoded | None:
+    """Return what the cache has of a package by the host's pahole, or by any where the host has none."""
+    try:
+        version = pahole.find().version
+    except ToolMissing:
+        version = "*"
+    for entry in sorted(cache.folder("btf").glob(f"dwarf-{sha256}-{version}")):
         cache.hold(entry)
         if (found := _read(entry, sha256)) is not None:
             cache.touch(entry)
