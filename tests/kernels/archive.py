@@ -96,6 +96,7 @@ class Server:
         break_after: paths at which it breaks off once, after so many bytes.
         status: paths that it answers with another status.
         redirects: paths that it sends elsewhere.
+        codes: the status of those, where it is not 302.
         lengths: whether it says how long its answers are; else they end with the connection.
         tags: ETags, by path; a range of another is answered with all of it.
     """
@@ -105,6 +106,7 @@ class Server:
     break_after: dict[str, int] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
     ranges: bool = True
     lengths: bool = True
     tags: dict[str, str] = field(default_factory=dict)
@@ -147,7 +149,7 @@ class Server:
         wanted = request.headers.get("Range", "")
         self.asked.append((path, wanted))
         if path in self.redirects:
-            request.send_response(302)
+            request.send_response(self.codes.get(path, 302))
             request.send_header("Location", self.redirects[path])
             request.send_header("Content-Length", "0")
             request.end_headers()

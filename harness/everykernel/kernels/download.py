@@ -13,7 +13,7 @@ import threading
 import time
 import types
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -137,7 +137,8 @@ class Downloader:
             with progress.task(description or path.name, size) as task:
                 meter = _Meter(task)
                 for _ in range(2 if part.exists() else 1):  # what was left may be no beginning of this file
-                    self._trying(url, lambda: self._into(part, url, size, meter, headers))
+                    with _room(part):
+                        self._trying(url, lambda: self._into(part, url, size, meter, headers))
                     if matches(part, sha256, size):
                         part.replace(path)
                         return path
@@ -217,8 +218,7 @@ class Downloader:
         ours = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         asked = httpx.URL(url).copy_merge_params(query) if query else url
         with self._client().stream("GET", asked, headers={**headers, **ours}) as response:
-            if self.https_only and response.url.scheme != "https":
-                raise DownloadError("plain HTTP, where HTTPS is required", where=shown(str(response.url)))
+            self._check_way([*(one.url for one in response.history), response.url])
             if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
                 raise NotThere(f"not there (HTTP {response.status_code})", where=shown(url))
             if response.status_code == httpx.codes.UNAUTHORIZED:
@@ -232,6 +232,13 @@ class Downloader:
             if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
                 raise DownloadError(f"HTTP {response.status_code} {response.reason_phrase}", where=shown(url))
             yield response
+
+    def _check_way(self, urls: Sequence[httpx.URL]) -> None:
+        """Raise DownloadError for redirects that leave HTTPS, or were never on it where it is required."""
+        for before, after in zip([None, *urls], urls, strict=False):
+            secure = after.scheme == "https"
+            if not secure and (self.https_only or (before is not None and before.scheme == "https")):
+                raise DownloadError("plain HTTP, where HTTPS is required", where=shown(str(after)))
 
     def _trying(self, url: str, action: Callable[[], _T]) -> _T:
         """Return what ``action`` returns, trying again when the connection breaks."""
@@ -304,6 +311,16 @@ def shown(url: str) -> str:
         return str(httpx.URL(url).copy_with(username=None, password=None))
     except httpx.InvalidURL:
         return url
+
+
+@contextlib.contextmanager
+def _room(part: Path) -> Iterator[None]:
+    """Give a full disk back what a file that does not fit has taken of it."""
+    try:
+        yield
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _certificates() -> ssl.SSLContext:

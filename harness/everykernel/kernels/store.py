@@ -91,12 +91,6 @@ def at(kernel: Kernel) -> Stored | None:
     return _load(kernel.image.parent)
 
 
-def digests(candidate: Candidate) -> list[str]:
-    """Return the SHA-256 of the packages that a kernel of the cache was made from."""
-    found = _load(folder_of(candidate))
-    return [row["sha256"] for row in found.record["packages"]] if found is not None else []
-
-
 def stored() -> list[Stored]:
     """Return the kernels of the cache, by their records; their files are not looked at."""
     found = (_load(path) for path in sorted(cache.folder("kernels").iterdir()) if not path.name.startswith("."))

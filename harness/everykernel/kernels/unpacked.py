@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from everykernel import cache, names
-from everykernel.errors import DownloadError, UsageError
+from everykernel.errors import CacheError, DownloadError, UsageError
 from everykernel.kernels import image
+from everykernel.kernels.formats.whiteouts import Whiteouts
 from everykernel.kernels.packages import Candidate, Layout, series_in
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.sources.protocol import Source
@@ -31,15 +32,16 @@ def install(candidate: Candidate, source: Source, folder: Path, progress: Progre
         DownloadError: a package cannot be had, is not sound, or holds another kernel than the candidate.
         CacheError: the cache cannot be written.
     """
-    packages = [source.fetch(package, progress) for package in candidate.packages]
+    packages = _fetched(candidate, source, progress)
     told = (
-        replace(one, sha256=one.sha256 or _digest(path)) for one, path in zip(candidate.packages, packages, strict=True)
+        replace(one, sha256=one.sha256 or _digest(path), key=source.signer(one))
+        for one, path in zip(candidate.packages, packages, strict=True)
     )
     candidate = replace(candidate, packages=tuple(told))
     try:
         with cache.make_folder(folder) as target:
             files = _unpack_all(candidate, source, packages, target, progress)
-            seen = _seen(candidate, target, files)
+            seen = _seen(candidate, target)
             found, notes = _btf(target / "vmlinuz")
             if found is not None:
                 files["vmlinux.btf"] = (target / "vmlinux.btf").write_bytes(found)
@@ -54,6 +56,19 @@ def install(candidate: Candidate, source: Source, folder: Path, progress: Progre
             path.unlink(missing_ok=True)
 
 
+def _fetched(candidate: Candidate, source: Source, progress: Progress) -> list[Path]:
+    """Return the files of a kernel's packages; a full disk has those back that came before there was no room."""
+    packages: list[Path] = []
+    try:
+        for package in candidate.packages:
+            packages.append(source.fetch(package, progress))
+    except CacheError:
+        for path in packages:
+            path.unlink(missing_ok=True)
+        raise
+    return packages
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -64,20 +79,30 @@ def _unpack_all(
 ) -> dict[str, int]:
     """Unpack a kernel's packages; return the size of each of its files by name."""
     files: dict[str, int] = {}
+    members: dict[str, str] = {}  # by a file's name, what it was called in its package
+    elf = False
     with progress.task(f"unpacking {candidate.release or candidate.packages[0].name}", None) as task:
         for path in packages:
-            for name, size in _unpack(path, source, candidate.release, target):
-                files[name] = size
-                task.advance(size)
+            hidden, own = Whiteouts(), set()
+            for member, name, size in _unpack(path, source, candidate.release, target, hidden):
+                elf = elf or source.layout.elf(member)
+                if name:
+                    files[name], members[name] = size, member
+                    own.add(name)
+                    task.advance(size)
+            for name in [name for name in files if name not in own and hidden.hides(members[name])]:
+                (target / name).unlink()
+                del files[name]
+    if "vmlinuz" not in files:
+        named = f" for {candidate.release}" if candidate.release else ""
+        only = ", only an ELF file, which does not boot as it is" if elf else ""
+        raise DownloadError(f"holds no kernel image{named}{only}", where=candidate.packages[0].name)
     return files
 
 
-def _seen(candidate: Candidate, target: Path, files: dict[str, int]) -> image.Image:
+def _seen(candidate: Candidate, target: Path) -> image.Image:
     """Return what a kernel's image says that it is; raise DownloadError if that is not what its source says."""
     where = candidate.packages[0].name
-    if "vmlinuz" not in files:
-        named = f" for {candidate.release}" if candidate.release else ""
-        raise DownloadError(f"holds no kernel image{named}", where=where)
     try:
         seen = image.inspect((target / "vmlinuz").read_bytes(), where)
     except UsageError as e:
@@ -121,22 +146,40 @@ def _record(candidate: Candidate, files: dict[str, int], notes: list[str]) -> di
     }
 
 
-def _unpack(path: Path, source: Source, release: str, target: Path) -> Iterator[tuple[str, int]]:
-    """Unpack what belongs to a kernel; yield the name below ``target`` and the size of each file."""
+def _unpack(
+    path: Path, source: Source, release: str, target: Path, hidden: Whiteouts
+) -> Iterator[tuple[str, str, int]]:
+    """Unpack what belongs to a kernel; yield each member, the name of its file ("" if it has none) and its size."""
+    layout = source.layout
     for member, content in source.unpack(path, largest=_LARGEST):
-        name = source.layout.place(member.name, release)
-        if content is None or not name:
+        if layout.layered and hidden.take(member.name):
+            continue
+        name = layout.place(member.name, release)
+        linked = target / layout.place(member.linkname, release) if member.islnk() else target
+        if not name or (content is None and not linked.is_file()):
+            yield member.name, "", 0
             continue
         for part in name.split("/"):
             names.checked(part, "a file of a kernel", where=str(path), error=DownloadError)
         placed = target / name
         try:
             placed.parent.mkdir(parents=True, exist_ok=True)
-            with placed.open("wb") as file:
-                shutil.copyfileobj(content, file, 1 << 20)
+            if content is None:
+                _link(placed, linked)
+            else:
+                placed.unlink(missing_ok=True)  # it may be a link: what it links to stays
+                with placed.open("wb") as file:
+                    shutil.copyfileobj(content, file, 1 << 20)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as e:
             raise DownloadError(f"not a sound package: {name} is a file and a folder", where=str(path)) from e
-        yield name, member.size
+        yield member.name, name, placed.stat().st_size
+
+
+def _link(placed: Path, linked: Path) -> None:
+    """Make another name for a file (a hard link, as the package has it), which may be its own already."""
+    if placed != linked:
+        placed.unlink(missing_ok=True)
+        placed.hardlink_to(linked)
 
 
 def _btf(vmlinuz: Path) -> tuple[bytes | None, list[str]]:

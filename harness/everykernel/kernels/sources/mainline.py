@@ -25,6 +25,7 @@ from everykernel.kernels.sources.protocol import Members
 SETTING = "EVERYKERNEL_MAINLINE_MIRROR"
 KEY = "EVERYKERNEL_MAINLINE_KEY"  # a file with the public key, armoured or not
 _BACK = 10  # versions of a series that are looked at for one that was built
+_FLAVOURS = ("generic", "lowlatency")
 _SUM = re.compile(r"([0-9a-f]{64}) [ *](linux-[a-z-]+-\d[^_/]*)_([^_/]+)_([a-z0-9]+)\.deb")
 
 
@@ -74,7 +75,11 @@ class Mainline:
             listing.ours(e, SETTING)
             raise
 
-    def snapshot(self, time: str) -> str:
+    def signer(self, package: Package) -> str:
+        """Return the key that signed the index, "" if none did."""
+        return package.key
+
+    def snapshot(self, package: Package, time: str) -> str:
         """Return none."""
         return ""
 
@@ -118,7 +123,7 @@ class Mainline:
             for match in map(_SUM.fullmatch, data.decode("ascii", "replace").splitlines())
             if match and match[4] == arch.debian
         ]
-        return candidates.group(packages, arch, ("generic", "lowlatency"), self.name)
+        return candidates.group(packages, arch, _FLAVOURS, self.name)
 
     def _signer(self, data: bytes, url: str) -> str:
         """Return the fingerprint of the key that signed CHECKSUMS, "" where we have no key to check it by."""
