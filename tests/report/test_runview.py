@@ -79,7 +79,7 @@ FREE = (
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(ODD, min_size=1, max_size=9), which=st.sets(st.sampled_from(sorted(FREE)), min_size=1))
 def test_whatever_results_say_a_page_is_made(texts: list[str], which: set[str]) -> None:
     """Any text in any field gives a page with the same elements as every other, and nothing in it that is not text."""
