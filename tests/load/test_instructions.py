@@ -32,7 +32,7 @@ OLD = insn(0xB7, 0, imm=0)  # r0 = 0
 )
 def test_newer_instructions(code: bytes, reason: str, name: str, since: str) -> None:
     """The instruction that the verifier names is told; without a name, the first that its words fit."""
-    said = f"this kernel has no {name}", f" (Linux has it since {since}; "
+    said = f"this kernel has no {name}", f" (upstream since {since}; "
     for at, words in ((1, OLD + code), (None, OLD + code + OLD)):
         text = instructions.lacking(words, at, reason, "little")
         assert text.startswith(said[0])
@@ -46,5 +46,5 @@ def test_newer_instructions(code: bytes, reason: str, name: str, since: str) -> 
 def test_the_compilers_switch_is_named() -> None:
     """What clang's cpu v4 brings is refused with the switch that does without."""
     assert instructions.lacking(insn(0x3C, 1, 2, off=1), None, "BPF_ALU uses reserved fields", "little") == (
-        "this kernel has no signed division (Linux has it since v6.6; compile with -mcpu=v3)"
+        "this kernel has no signed division (upstream since v6.6; compile with -mcpu=v3)"
     )

@@ -52,4 +52,4 @@ def test_what_is_not_told() -> None:
     """Of what the oldest kernel has, and of numbers that nobody knows, nothing is said."""
     assert releases.since("map", MAP_TYPES.index("hash")) == ""
     assert releases.since("helper", 195896080) == ""
-    assert releases.since("map", MAP_TYPES.index("arena")) == " (Linux has it since v6.9)"
+    assert releases.since("map", MAP_TYPES.index("arena")) == " (upstream since v6.9)"
