@@ -225,9 +225,8 @@ def patch(top: Path) -> None:
 
 
 def _row(release: Release) -> str:
-    numbers = [
-        f".{name} = {int(value)}" for name, value in vars(release).items() if name not in ("name", "ends")
-    ]  # fmt: skip
+    others = ("name", "ends", "semaphores")
+    numbers = [f".{name} = {int(value)}" for name, value in vars(release).items() if name not in others]
     ends = ", ".join(f"[{command}] = {end}" for command, end in release.ends.items())
     return f'\t{{ .name = "{release.name}", {", ".join(numbers)}, .ends = {{ {ends} }} }}'
 

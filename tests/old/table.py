@@ -35,6 +35,7 @@ class Release:
         loops: loops that end (Linux commit 2589726d12a1, v5.3).
         versioned: kprobe programs name the kernel's version (until Linux commit 6c4fc209fcf9, v5.0).
         probe_pmu: perf events for probes (Linux commits e12f03d7031a, 33ea4b24277b, v4.17).
+        semaphores: counters that switch probes on (Linux commit a6ca88b241d5, v4.20).
         syscall_info: PTRACE_GET_SYSCALL_INFO (Linux commit 201766a20e30, v5.3).
         ends: by command, the bytes of its attribute that it knows.
     """
@@ -59,6 +60,7 @@ class Release:
     loops: bool = False
     versioned: bool = True
     probe_pmu: bool = True
+    semaphores: bool = False
     syscall_info: bool = False
     ends: dict[int, int] = field(default_factory=dict)
 
@@ -79,7 +81,7 @@ RELEASES = {
         Release(
             "5.4", attr=112, command=23, map=25, program=25, attach=22, helper=110, map_flags=0x3FF, program_flags=0xF,
             insns=1000000, pseudo=2, kind=15, program_info=208, map_info=80, syscall=435, jmp32=True, loops=True,
-            versioned=False, syscall_info=True,
+            versioned=False, semaphores=True, syscall_info=True,
             ends={
                 **_OLDEST, 0: 60, 1: 32, 5: 108, 6: 16, 7: 16, 10: 64, 13: 12, 14: 12, 16: 28, 17: 12, 18: 28, 19: 12,
                 20: 48, 21: 24, 22: 4, 23: 8,
