@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from everykernel import cache
@@ -64,19 +64,28 @@ def source(package: Path, work: Path, version: Mapping[str, str]) -> Path:
             with lzma.open(content) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
                 tar.extractall(work, filter="data")
     (top,) = work.iterdir()
+    number(top, version)
+    return top
+
+
+def number(top: Path, version: Mapping[str, str]) -> None:
+    """Set the variables of a source tree's Makefile that are its version."""
     makefile = top / "Makefile"
     text = makefile.read_text()
     for name, value in version.items():
         text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, count=1, flags=re.MULTILINE)
     makefile.write_text(text)
-    return top
 
 
-def configure(top: Path, *, local: str, enabled: str = "", disabled: str = "") -> None:
-    """Write the configuration: small, with what a guest needs, and what else is named; ``local`` ends its release."""
+def configure(top: Path, *, local: str, enabled: str = "", disabled: str = "", texts: Sequence[str] = ()) -> None:
+    """Write the configuration: small, with what a guest needs, and what else is named.
+
+    ``local`` ends the kernel's release, ``texts`` are settings that are no switches: ``NAME="text"``.
+    """
     make(top, "tinyconfig")
     lines = [f"CONFIG_{name}=y" for name in f"{_ENABLED} {enabled}".split()]
     lines += [f"# CONFIG_{name} is not set" for name in f"KERNEL_GZIP EXPERT EMBEDDED {disabled}".split()]
+    lines += [f"CONFIG_{text}" for text in texts]
     lines += [f'CONFIG_LOCALVERSION="{local}"', "# CONFIG_LOCALVERSION_AUTO is not set"]
     with (top / ".config").open("a") as file:
         file.write("\n".join(lines) + "\n")

@@ -14,11 +14,12 @@ import ctypes
 import errno
 import struct
 
+from tests.old.double import Old
+from tests.old.table import RELEASES, Release
+
 from everykernel import load
 from everykernel.guest import probes
 from everykernel.guest.commands import filter as filter_
-from everykernel.old.double import Old
-from everykernel.old.table import RELEASES, Release
 
 _LOAD, _EQUAL, _GREATER, _RETURN = 0x20, 0x15, 0x25, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGT|K, BPF_RET|K
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000  # SECCOMP_RET_

@@ -1,8 +1,8 @@
 """A machine whose kernel answers as an older one: what is behind pointers, which no seccomp filter sees.
 
-What the older kernel does not know is refused with its errno; all else goes to the real kernel. Helpers that it does not
-have become calls of none, so that only programs that reach them are refused, and their numbers are put right in the log.
-Jumps by half a register and functions in programs are refused before the verifier looks at the program, reached or not.
+What the older kernel does not know is refused with its errno; all else goes to the real kernel. Helpers that it does
+not have become calls of none, so that only programs that reach them are refused, and their numbers are put right in the
+log. Jumps by half a register and functions in programs are refused before the verifier looks, reached or not.
 
 This module is run in guests: standard library only, Python 3.9.
 """
@@ -12,14 +12,16 @@ from __future__ import annotations
 import errno
 import os
 import re
+from pathlib import Path
 from typing import Any
+
+from tests.old.table import Release
 
 from everykernel.btf import Btf, kinds
 from everykernel.load.system import abi
 from everykernel.load.system.block import Fields
 from everykernel.load.system.door import System
 from everykernel.load.system.errnos import failure
-from everykernel.old.table import Release
 
 _NONE = 1 << 24  # added to a helper's number
 _SAID = re.compile(rb"unknown#(\d+)")
@@ -56,9 +58,9 @@ class Old(System):
 
     def exists(self, path: str) -> bool:
         """Whether the older kernel has a file."""
-        hidden = _HIDDEN if self._release.semaphores else _HIDDEN + _SEMAPHORES
+        hidden = [*_HIDDEN, *(() if self._release.semaphores else _SEMAPHORES)]
         hidden += () if self._release.probe_pmu else _PMU
-        return not path.startswith(hidden) and super().exists(path)
+        return not path.startswith(tuple(hidden)) and super().exists(path)
 
     def bpf(self, command: int, attributes: Fields) -> int:
         """Call bpf(2) as the older kernel has it."""
@@ -98,7 +100,7 @@ class Old(System):
             return e.errno or errno.EINVAL, attributes[1:], -1
 
     def _refusal(self, command: int, attributes: Fields) -> int:
-        """Return the errno with which the older kernel refuses an attribute before it does anything, 0 if it does not."""
+        """Return the errno with which the older kernel refuses an attribute before all else, 0 if it does not."""
         release, packed = self._release, bytes(self._packed(attributes, []))
         if any(packed[release.attr :]):
             return errno.E2BIG
@@ -175,6 +177,6 @@ class Old(System):
 
     def _shorter(self, attributes: Fields) -> Fields:
         """Ask for no more of what is known of a program or map than the older kernel tells."""
-        kind = os.readlink(f"/proc/self/fd/{attributes[1]}")
+        kind = str(Path(f"/proc/self/fd/{attributes[1]}").readlink())
         most = {"anon_inode:bpf-prog": self._release.program_info, "anon_inode:bpf-map": self._release.map_info}
         return (*attributes[:2], min(attributes[2], most.get(kind, attributes[2])), *attributes[3:])

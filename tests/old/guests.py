@@ -11,7 +11,11 @@ from everykernel.images import agent
 
 _HERE = Path(__file__).parent
 _AGENT = "everykernel/guest/agent.py"
-_CALL = "\nfrom everykernel.old.become import become as _become\n\n_become({!r}, filtered={}, doubled={}, backports={})\n"
+_CALL = """
+from tests.old.become import become as _become
+
+_become({!r}, filtered={}, doubled={}, backports={})
+"""
 
 
 @contextmanager
@@ -22,14 +26,14 @@ def old(
     members = agent._members()
     call = _CALL.format(release, filtered, doubled, f"frozenset({sorted(backports)!r})")
     members[_AGENT] = members[_AGENT] + call.encode()
-    members["everykernel/old/__init__.py"] = b""
+    members["tests/__init__.py"] = members["tests/old/__init__.py"] = b""
     for name in ("become", "double", "table"):
-        members[f"everykernel/old/{name}.py"] = (_HERE / f"{name}.py").read_bytes()
+        members[f"tests/old/{name}.py"] = (_HERE / f"{name}.py").read_bytes()
     forgets = (agent.agent_zipapp, agent.agent_digest, agent.agent_compiled)
     try:
         for made in forgets:
             made.cache_clear()
-        with mock.patch.object(agent, "_members", lambda: members):
+        with mock.patch.object(agent, "_members", return_value=members):
             yield
     finally:
         for made in forgets:

@@ -1,9 +1,9 @@
 """A 5.10 that answers as an older kernel: what came later is switched off, by configuration and by a patch.
 
-``python -m tests.old.kernel`` (``nox -s old_kernel``) builds it from Debian's linux-source-5.10 and leaves
-``built/old/vmlinuz`` and ``config`` in the cache; some twenty minutes of two processors. It says that it is 4.18.0 and
-has no BTF. Booted with ``everykernel_as=4.14``, ``4.18`` or ``5.4`` it refuses what that release does not know, by the
-rows of `tests.old.table`; booted without, it is a 4.18 into which all that 5.10 has was brought back.
+``python -m tests.old.kernel`` (``nox -s old_kernel``) builds four images from Debian's linux-source-5.10 and leaves
+``built/old/NAME/vmlinuz`` and ``config`` in the cache; some twenty minutes of two processors. 4.14, 4.18 and 5.4 have
+no BTF, say that they are of that release, and refuse what it does not know, by the rows of `tests.old.table`.
+``backported`` says that it is 4.18 and has all of 5.10 but BTF: a vendor's kernel, into which much was brought back.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from everykernel import cache
 from everykernel.kernels.debian import Archive
 
 SOURCE, SUITES = "linux-source-5.10", ("bullseye-security", "bullseye")
-VERSION = {"VERSION": "4", "PATCHLEVEL": "18", "SUBLEVEL": "0"}
-LOCALVERSION = "-everykernel"
-RELEASE = f"4.18.0{LOCALVERSION}"
+BACKPORTED = "backported"
+IMAGES = {**{name: name for name in RELEASES}, BACKPORTED: "4.18"}  # the release that each says it is of
 OPTION = "everykernel_as"
+LOCALVERSION = "-everykernel"
 _ENABLED = """
 IPV6 IPV6_MULTIPLE_TABLES IPV6_SEG6_LWTUNNEL IPV6_SEG6_BPF LWTUNNEL LWTUNNEL_BPF NET_SCHED NET_CLS NET_CLS_ACT
 NET_CLS_BPF NET_ACT_BPF NET_SCH_INGRESS XDP_SOCKETS BPF_STREAM_PARSER MEMCG CGROUP_PERF CGROUP_PIDS CGROUP_DEVICE
@@ -101,7 +101,7 @@ int everykernel_bpf(int cmd, union bpf_attr *attr)
 	if (attr->prog_type > as->program)
 		return -EINVAL;
 	if (attr->expected_attach_type > as->attach && (attr->prog_type == BPF_PROG_TYPE_CGROUP_SOCK ||
-	    attr->prog_type == BPF_PROG_TYPE_CGROUP_SOCK_ADDR || attr->prog_type == BPF_PROG_TYPE_CGROUP_SOCKOPT))
+			attr->prog_type == BPF_PROG_TYPE_CGROUP_SOCK_ADDR || attr->prog_type == BPF_PROG_TYPE_CGROUP_SOCKOPT))
 		return -EINVAL;
 	return 0;
 }
@@ -186,27 +186,39 @@ _CHANGES = (
 )
 
 
-def place() -> Path:
-    """Return where the kernel is kept, whether it is there or not."""
-    return cache.folder("built") / "old"
+def place(name: str) -> Path:
+    """Return where an image is kept, whether it is there or not."""
+    return cache.folder("built") / "old" / name / "vmlinuz"
 
 
-def build(folder: Path) -> Path:
-    """Build the kernel in ``folder``, where it is not there yet; return the path of its image."""
-    image = folder / "vmlinuz"
-    if image.exists():
-        return image
-    folder.mkdir(parents=True, exist_ok=True)
+def build() -> None:
+    """Build the images that are not there yet."""
+    missing = [name for name in IMAGES if not place(name).exists()]
+    if not missing:
+        return
     archive = Archive()
     package = archive.fetch(archive.newest(list(SUITES), SOURCE, "amd64"))
+    folder = place("").parent
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="everykernel-", dir=folder) as work:
-        top = built.source(package, Path(work), VERSION)
+        top = built.source(package, Path(work), {})
         patch(top)
-        built.configure(top, enabled=_ENABLED, disabled=_DISABLED, local=LOCALVERSION)
-        built.make(top, "bzImage", f"-j{os.cpu_count()}")
-        shutil.copy(top / ".config", folder / "config")
-        shutil.copy(top / "arch/x86/boot/bzImage", folder / "vmlinuz.new")
-    return (folder / "vmlinuz.new").rename(image)
+        for name in missing:
+            make(top, name)
+
+
+def make(top: Path, name: str) -> None:
+    """Build one image in a source tree that is patched, and put it into its place."""
+    major, minor = IMAGES[name].split(".")
+    built.number(top, {"VERSION": major, "PATCHLEVEL": minor, "SUBLEVEL": "0"})
+    line = f'CMDLINE="{OPTION}={name}"'  # one that is not in the table leaves all as it is
+    built.configure(top, enabled=f"{_ENABLED} CMDLINE_BOOL", disabled=_DISABLED, local=LOCALVERSION, texts=[line])
+    built.make(top, "bzImage", f"-j{os.cpu_count()}")
+    path = place(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(top / ".config", path.with_name("config"))
+    shutil.copy(top / "arch/x86/boot/bzImage", path.with_name("vmlinuz.new"))
+    path.with_name("vmlinuz.new").rename(path)
 
 
 def patch(top: Path) -> None:
@@ -232,4 +244,5 @@ def _row(release: Release) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{build(place())}\n")
+    build()
+    sys.stdout.write("".join(f"{place(name)}\n" for name in IMAGES))

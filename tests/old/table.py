@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# Commands of bpf(2) by number: where the attribute ends that each takes (CHECK_ATTR), where that is not the union's end.
+# Commands of bpf(2) by number: where the attribute ends that each takes (CHECK_ATTR).
 _ELEMENTS = {1: 24, 2: 32, 3: 16, 4: 24}  # LOOKUP, UPDATE, DELETE, GET_NEXT_KEY
 _OLDEST = {0: 28, **_ELEMENTS, 5: 48, 6: 12, 7: 12, 8: 16, 9: 12, 10: 40, 11: 8, 12: 8, 13: 4, 14: 4, 15: 16}
 
@@ -23,7 +23,8 @@ class Release:
     Attributes:
         name: its number.
         attr: bytes of union bpf_attr: what is behind them has to be zero (E2BIG).
-        command, map, program, attach, helper: of enum bpf_cmd, bpf_map_type, bpf_prog_type, bpf_attach_type, bpf_func_id.
+        command, map, program, attach, helper: of enum bpf_cmd, bpf_map_type, bpf_prog_type, bpf_attach_type and
+            bpf_func_id.
         map_flags, program_flags: those that exist.
         insns: of a program: BPF_MAXINSNS until Linux commit c04c0d2b968a (v5.2).
         pseudo: source register of a 64-bit load: 1 a map, 2 what is in one (Linux commit d8eca5bbb2be, v5.2).

@@ -3,6 +3,12 @@
 They are compiled for the second instruction set (``-mcpu=v2``), which is what such kernels run: the third has jumps by
 half a register, of Linux v5.1.
 
+``python -m tests.old.verdicts`` runs them all and writes verdicts.txt: on Debian's 5.10 with a filter and a double, or,
+given ``built``, on the kernels that were built to answer so (`tests.old.kernel`), into built.txt.
+
+They are compiled for the second instruction set (``-mcpu=v2``), which is what such kernels run: the third has jumps by
+half a register, of Linux v5.1.
+
 ``python -m tests.old.verdicts`` runs them all and writes verdicts.txt; ``--kernel PATH`` runs them on a kernel that was
 built to answer so (`tests.old.kernel`) instead of a Debian kernel with a filter and a double.
 """
@@ -18,8 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+from tests.old import kernel as kernel_
 from tests.old.guests import old
-from tests.old.kernel import OPTION
 from tests.old.table import RELEASES
 
 from everykernel import compile as compile_
@@ -31,7 +37,7 @@ from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CaseResult
 
-FILE = Path(__file__).with_name("verdicts.txt")
+FILE, BUILT = (Path(__file__).with_name(name) for name in ("verdicts.txt", "built.txt"))
 OWN = Path(__file__).with_name("cases")  # of what old kernels have: the project's own count in global variables
 KERNEL = "5.10"
 
@@ -73,16 +79,13 @@ def run(release: str, cases: Path, kernel: str = "", names: Collection[str] = ()
     with nullcontext() if kernel else old(release):
         columns = plan.columns([kernel or KERNEL])
         with closing(Campaign(columns, Machines("tcg"), width=slots.cores(), slot=slots.slot)) as campaign:
-            cells = {c.name: campaign.run(columns[0].spec, _asked(c, release if kernel else "")) for c in found}
+            cells = {c.name: campaign.run(columns[0].spec, _built_in(c) if kernel else c) for c in found}
             return {name: cell.result()["result"] for name, cell in cells.items()}
 
 
-def _asked(case: Case, release: str) -> Case:
-    """Return a case for a kernel that is told by its command line which release it is to be, and has no modules."""
-    if not release:
-        return case
-    line = f"{case.machine.cmdline} {OPTION}={release}".strip()
-    return replace(case, machine=replace(case.machine, cmdline=line, modules=()))
+def _built_in(case: Case) -> Case:
+    """Return a case for a kernel that has all that it has built in."""
+    return replace(case, machine=replace(case.machine, modules=()))
 
 
 def read(text: str) -> dict[str, dict[str, str]]:
@@ -101,18 +104,15 @@ def written(verdicts: dict[str, dict[str, str]]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Run all cases as each release, and write or print what became of them."""
-    kernel = arguments[1] if arguments[:1] == ["--kernel"] else ""
+    there = arguments == ["built"]
     verdicts = {}
     with tempfile.TemporaryDirectory(prefix="everykernel-") as folder:
         cases = compiled(Path(folder))
-        for release in RELEASES:
-            results = run(release, cases, kernel)
+        for release in kernel_.IMAGES if there else RELEASES:
+            results = run(release, cases, str(kernel_.place(release)) if there else "")
             verdicts[release] = {name: verdict(result) for name, result in results.items()}
             sys.stderr.write(f"{release}: {sum(v.startswith('ran') for v in verdicts[release].values())} ran\n")
-    if kernel:
-        sys.stdout.write(written(verdicts))
-    else:
-        FILE.write_text(written(verdicts))
+    (BUILT if there else FILE).write_text(written(verdicts))
 
 
 if __name__ == "__main__":

@@ -46,10 +46,3 @@ def test_kernels_have_what_their_release_has(series: str) -> None:
             first = releases.first(kind, index)
             expected = not first or _numbers(first) <= _numbers(resolved.release)
             assert (index in there) == expected, f"{kind} {name}: {first}"
-
-
-def test_what_is_not_told() -> None:
-    """Of what the oldest kernel has, and of numbers that nobody knows, nothing is said."""
-    assert releases.since("map", MAP_TYPES.index("hash")) == ""
-    assert releases.since("helper", 195896080) == ""
-    assert releases.since("map", MAP_TYPES.index("arena")) == " (upstream since v6.9)"

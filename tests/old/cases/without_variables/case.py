@@ -5,13 +5,14 @@ import os
 import socket
 import tempfile
 from pathlib import Path
+from typing import Any
 
 PID, KPROBE, KRETPROBE, TRACEPOINT, UPROBE, XDP, CGROUP, CLASSIFIER, READ = range(9)
 TARGETS = {"on_ingress": "lo/ingress"}
 TEXT = b"EVERYKERNEL reads this"
 
 
-def act():
+def act() -> None:
     """Read a file into a marked buffer, ask for a process group, call labs(), send a packet to this machine."""
     libc = ctypes.CDLL(None)
     buffer = ctypes.create_string_buffer(b"before", 4400)
@@ -31,7 +32,7 @@ def act():
         assert receiver.recv(100) == b"one"
 
 
-def check(obj):
+def check(obj: Any) -> object:
     """Attach all, act, and count; detach all, act again, and count no more."""
     counts = obj.maps["counts"]
     for program in obj.programs.values():
