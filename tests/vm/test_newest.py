@@ -178,7 +178,9 @@ def test_variables_per_cpu_where_there_are_none(older: Guest, tmp_path: Path) ->
     assert loaded.statuses() == {"counts": "failed", "adds": "failed", "beside": "passed"}
     record = loaded.programs["adds"]
     assert (record["code"], loaded.maps[".percpu.mine"]["status"]) == ("map-type-unsupported", "skipped")
-    message = "EINVAL: it needs map '.percpu.mine': left out as this kernel has no variables per CPU (upstream since v7.3)"
+    message = (
+        "EINVAL: it needs map '.percpu.mine': left out as this kernel has no variables per CPU (upstream since v7.3)"
+    )
     assert record["message"].startswith(message)
 
 
