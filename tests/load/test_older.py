@@ -1,4 +1,4 @@
-"""Kernels older than those that can be had, by a door that answers as theirs: what is asked of them, and what is told."""
+"""Kernels older than those that can be had, by a door that answers as theirs: what is asked of them and told."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_what_libbpf_asks_for(release: str) -> None:
     ],
 )
 def test_types(release: str, types: tuple[str, ...], programs: tuple[str, ...]) -> None:
-    """A field that is behind the end of the kernel's attribute (E2BIG) is unknown as one is that it refuses (EINVAL)."""
+    """A field behind the end of the kernel's attribute (E2BIG) is unknown as one is that it refuses (EINVAL)."""
     probes = Probes(Fake(release))
     assert [name for name in types if not probes.map_type(MAP_TYPE[name])] == []
     assert [name for name in programs if not probes.program_type(PROGRAM_TYPE[name])] == []
@@ -198,7 +198,7 @@ def test_a_cgroup_that_takes_one_program() -> None:
 
 
 def test_a_probe_by_tracefs() -> None:
-    """Whether there is a function to probe is asked by tracefs where perf has no PMU for it, and the probe taken away."""
+    """Whether there is a function to probe is asked by tracefs where perf has no PMU; the probe is taken away."""
     events = "/sys/kernel/tracing/kprobe_events"
     there = Fake("4.14", {"/sys/kernel/tracing/events": b"", events: b""})
     assert questions.kprobe_exists(there, "vfs_read")

@@ -28,12 +28,12 @@ ELSEWHERE = {"btf/sanitise.py"}
 
 
 def _texts(source: str) -> Iterator[tuple[int, str, ast.AST | None]]:
-    """Yield line, text and what holds it for each piece of text that is no docstring: f-strings as one, ``{}`` inside."""
+    """Yield line, text and what holds it of each text that is no docstring: f-strings as one, ``{}`` inside."""
     tree = ast.parse(source)
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     for node in ast.walk(tree):
         parent = parents.get(node)
-        if isinstance(parent, ast.Expr) or isinstance(parent, (ast.JoinedStr, ast.FormattedValue)):
+        if isinstance(parent, (ast.Expr, ast.JoinedStr, ast.FormattedValue)):
             continue
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value, parent

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def _some(cases: Path, machines: Machines, kernel: Kernel, names: tuple[str, ...
     found = {}
     for made in plan.cases([str(cases / name) for name in names]):
         machines.prepare(kernel, made.machine)
-        report = run_cell(lambda made=made: machines.start(kernel, made.machine), kernel, made)
+        report = run_cell(partial(machines.start, kernel, made.machine), kernel, made)
         found[made.name] = report["result"]
     return found
 
