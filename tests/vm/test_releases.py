@@ -31,7 +31,11 @@ def _numbers(release: str) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("series", ["5.10", "6.1", "6.12", "6.18", "7.3"])
 def test_kernels_have_what_their_release_has(series: str) -> None:
-    """A kernel's own enums hold a number if the table says that its release has it, and only then."""
+    """A kernel's own enums hold a number if the table says that its release has it, and only then.
+
+    The table is of upstream, and so are these kernels as far as their enums go; of a vendor's with backports no such
+    thing is so, and nothing but this test compares a release with the table.
+    """
     (resolved,) = kernels.resolve([series])
     raw = kernels.btf(resolved.fetch())
     assert raw is not None
