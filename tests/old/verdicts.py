@@ -89,9 +89,10 @@ def _built_in(case: Case) -> Case:
 
 
 def read(text: str) -> dict[str, dict[str, str]]:
-    """Return the recorded verdicts by release and case."""
+    """Return the recorded verdicts by release and case; ``-`` stands for one that nobody has looked at."""
     rows = [line.split() for line in text.splitlines()]
-    return {release: {row[0]: row[place] for row in rows[1:]} for place, release in enumerate(rows[0]) if place}
+    cells = {release: {row[0]: row[place] for row in rows[1:]} for place, release in enumerate(rows[0]) if place}
+    return {release: {name: v for name, v in of.items() if v != "-"} for release, of in cells.items()}
 
 
 def written(verdicts: dict[str, dict[str, str]]) -> str:

@@ -40,7 +40,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=RELEASES)
 def results(request: pytest.FixtureRequest, cases: Path) -> tuple[str, dict[str, CaseResult]]:
     """What became of all cases, by release."""
-    return request.param, verdicts.run(request.param, cases)
+    return request.param, verdicts.run(request.param, cases, names=RECORDED[request.param])
 
 
 def _messages(result: CaseResult) -> Iterator[str]:
