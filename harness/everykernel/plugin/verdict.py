@@ -14,6 +14,7 @@ from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport
+from everykernel.plugin import gating
 from everykernel.plugin.crash import FAILED, CellBroke, CellFailed, of_cell, of_error
 from everykernel.plugin.items import CellItem, again
 from everykernel.plugin.lend import wishes
@@ -42,6 +43,8 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         if report.when == "setup" and item.report is not None:
             _properties(item, item.report["result"])
             _give(report, item.report, cell=True)
+        if item.report is not None:
+            gating.excuse(session, report, item.report)
         return
     if isinstance(error, EverykernelError):
         assert isinstance(item, pytest.Function)
@@ -57,6 +60,7 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         if made is not None:
             _properties(item, made["result"])
             _give(report, made, cell=False)
+            gating.excuse(session, report, made)
         elif call.when == "setup":
             report.everykernel_none = True  # type: ignore[attr-defined]
     under = item.stash.get(UNDER_TEST, None)
