@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,11 +11,12 @@ from everykernel.errors import CaseError, GuestError, HarnessError
 from everykernel.gates import growth as growing
 from everykernel.gates import rules as ruling
 from everykernel.gates.baseline import Baseline
-from everykernel.gates.changes import Change, Comparison, Kind, compare
-from everykernel.gates.findings import GUEST, Cell, Finding, Survey
+from everykernel.gates.changes import Change, Comparison, Kind, compare, expecting
+from everykernel.gates.findings import GUEST, Cell, Finding, Survey, survey
 from everykernel.gates.policy import Policy
 from everykernel.gates.update import Updated, update, write
 from everykernel.gates.where import KernelSeen, Where
+from everykernel.matrix.records import CaseResult, KernelRecord
 from everykernel.matrix.results import Results
 
 
@@ -92,8 +93,7 @@ def judge(
     if baseline is not None:
         gone = (KernelSeen.of({"spec": spec}) for spec in baseline.kernels)
         advisory |= {kernel.spec for kernel in gone if policy.is_advisory(kernel)}
-    day = today or datetime.datetime.now(datetime.UTC).date()
-    compared = compare(seen, known, today=day, advisory=advisory, partial=policy.partial)
+    compared = compare(seen, known, today=today or _today(), advisory=advisory, partial=policy.partial)
     changes = list(compared.changes)
     changes += ruling.check(policy.rules, seen, advisory, partial=policy.partial)
     changes += [] if policy.partial else _required(policy.required, seen)
@@ -105,6 +105,10 @@ def judge(
     changes.sort(key=lambda change: (order.index(change.kind), not change.decides))
     broken = tuple(cell for cell in compared.broken if cell.kernel.spec not in advisory)
     return Verdict(tuple(changes), _counts(seen, compared, advisory), broken, compared.known, policy.partial)
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 def _nothing(seen: Survey) -> Change:
@@ -164,6 +168,26 @@ class Gate:
             return cls(policy)
         absent = updates and not policy.baseline.exists()
         return cls(policy, Baseline() if absent else Baseline.read(policy.baseline), updates)
+
+    def excuse(self, result: CaseResult, kernel: KernelRecord, run: Iterable[KernelRecord]) -> str:
+        """Return why a cell that is not green does not decide, "" where it does.
+
+        It does not on an advisory kernel, where the baseline lists all that is not green in it, and where that is about
+        to be written there.
+
+        Args:
+            result: the cell.
+            kernel: its column.
+            run: the columns of the run, by which lines expire.
+        """
+        [cell] = survey([result], [kernel], root=self.policy.root, splats=self.policy.splats).cells
+        if self.policy.is_advisory(cell.kernel):
+            return f"{cell.kernel.spec} is advisory"
+        if self.baseline is None or not cell.findings:
+            return ""
+        if self.updates and not cell.broke:
+            return f"written to {self.policy.baseline}"
+        return expecting(self.baseline, cell, [KernelSeen.of(one) for one in run], _today())
 
     def judge(self, results: Results, against: Results | None = None, *, partial: bool = False) -> Judged:
         """Return what it says of results, after it brought the baseline up to date where that was asked for.

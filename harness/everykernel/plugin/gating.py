@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,7 @@ import pytest
 
 from everykernel.gates import policy as policies
 from everykernel.gates.baseline import FILENAME
-from everykernel.gates.changes import expecting
-from everykernel.gates.findings import GUEST, survey
 from everykernel.gates.gate import Gate, Judged
-from everykernel.gates.where import KernelSeen
 from everykernel.matrix.records import SCHEMA, CellReport
 from everykernel.plugin.options import GateSettings
 from everykernel.report import gate as telling
@@ -39,29 +35,14 @@ def make(asked: GateSettings, folder: Path) -> Gate:
 def excuse(session: KernelSession, report: pytest.TestReport, made: CellReport) -> None:
     """Make pytest's report of an item that failed an expected failure, where it does not decide.
 
-    It does not on an advisory kernel, where the baseline lists all that is not green in its cell, and where that is
-    written to the baseline now. The results keep what happened.
+    The results keep what happened.
     """
     if report.outcome != "failed" or not session.gate.policy.asks:
         return
-    if why := _why(session, made):
+    kernels = [column.record() for column in session.columns]
+    if why := session.gate.excuse(made["result"], made["kernel"], kernels):
         report.outcome = "skipped"
         report.wasxfail = f"reason: {why}"
-
-
-def _why(session: KernelSession, made: CellReport) -> str:
-    """Return why a cell may fail as it does; "" where it may not."""
-    gate = session.gate
-    policy = gate.policy
-    [cell] = survey([made["result"]], [made["kernel"]], root=policy.root, splats=policy.splats).cells
-    if policy.is_advisory(cell.kernel):
-        return f"{cell.kernel.spec} is advisory"
-    if gate.baseline is None or not cell.findings:
-        return ""
-    if gate.updates and all(thing.stage != GUEST for thing in cell.findings):
-        return f"written to {policy.baseline}"
-    kernels = [KernelSeen.of(column.record()) for column in session.columns]
-    return expecting(gate.baseline, cell, kernels, datetime.datetime.now(datetime.UTC).date())
 
 
 def judge(session: KernelSession, *, partial: bool) -> Judged | None:
