@@ -29,6 +29,7 @@ def cell(name: str, spec: str, *problems: tuple[str, str, str], broke: str = "",
         if any(STAGES.index(one) < STAGES.index(stage) for one in failed):
             status = wire.NOT_REACHED
         result["stages"][stage]["status"] = status
+        result["stages"][stage]["code"] = next((code for at, _, code in problems if at == stage), "")
     if problems:
         stage, _, code = problems[0]
         result.update({"outcome": records.FAILED, "stage": stage, "code": code, "message": f"{code} there"})

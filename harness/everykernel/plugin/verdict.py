@@ -9,7 +9,6 @@ import pytest
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, HarnessError
-from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
 from everykernel.matrix.expect import STAGES
@@ -129,10 +128,10 @@ def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:
 
 
 def _properties(item: pytest.Item, result: CaseResult) -> None:
-    """Give JUnit's XML the kernel and, where there is one, the reason code."""
-    item.user_properties.append(("kernel", printable(result["kernel"])))
-    if result.get("code"):
-        item.user_properties.append(("reason_code", printable(result["code"])))
+    """Give JUnit's XML what the cell is, and why it did not pass."""
+    from everykernel.report import junit
+
+    item.user_properties.extend(junit.properties(result))
 
 
 def _crash(report: pytest.TestReport) -> str:

@@ -11,7 +11,7 @@ from everykernel.cli import gating, say, sourcing
 from everykernel.gates import policy as policies
 from everykernel.matrix import results
 from everykernel.matrix.records import CaseResult
-from everykernel.report import annotations, sarif, spots, terminal
+from everykernel.report import sarif, spots, terminal, workflow
 from everykernel.report.folder import results_in
 from everykernel.report.sources import Sources
 
@@ -41,6 +41,6 @@ def annotate(file: Path, source_root: str, path_maps: tuple[str, ...], baseline:
     if form == "sarif":
         click.echo(sarif.render(every, list(kernels)), nl=False)
     else:
-        for line in annotations.lines(every, list(kernels), f"{terminal.counts(found['results'])}"):
+        for line in workflow.lines(every, list(kernels), f"{terminal.counts(found['results'])}"):
             say.out(line)
     return 0
