@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from tests import faking
 from tests.gates.made import LINE, REFUSED, cell, run
 
 from everykernel import cli
+from everykernel.matrix import crew
 from everykernel.matrix.results import Results
 
 
@@ -62,7 +64,10 @@ def test_the_project_says(capsys: pytest.CaptureFixture[str]) -> None:
         cell("x.o", "7.3", REFUSED, warnings=["WARN"]),
     )
     assert check(file) == 0
-    assert "rule broken: loads on >=6.1: x.o on 7.3: load failed (advisory: does not decide)" in capsys.readouterr().out
+    assert (
+        "rule broken: loads on >=6.1: x.o on 7.3: load failed with verifier-rejected (advisory: does not decide)"
+        in capsys.readouterr().out
+    )
     grown = cell("x.o", "6.1")
     grown["stages"]["load"]["programs"][0]["verified_insns"] = 200
     new = results(cell("x.o", "5.10", REFUSED), grown, name="new.json")
@@ -135,3 +140,59 @@ def test_names_are_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> N
     assert all(line.isprintable() for line in (told.out + told.err).splitlines())
     assert all(line.isprintable() for line in Path("everykernel.baseline").read_text().splitlines())
     assert check(file, "--baseline", "everykernel.baseline") == 0
+
+
+class TestRun:
+    """``everykernel run`` against a baseline, in the fake world."""
+
+    @pytest.fixture(autouse=True)
+    def _world(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        faking.install(monkeypatch)
+        faking.objects(tmp_path, good={}, bad={"load": faking.REJECTED})
+
+    def run(self, *arguments: str) -> int:
+        return cli.main(["run", "good.bpf.o", "bad.bpf.o", "--kernels", "5.10,6.1", *arguments])
+
+    def test_as_the_report_is_checked(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        """A run writes a baseline, is green by it, and red for what changed; `again` has none of it."""
+        assert self.run() == 1
+        assert "gate:" not in capsys.readouterr().out
+        assert self.run("--update-baseline") == 0
+        assert self.run("--baseline", "everykernel.baseline", "--json", "out.json") == 0
+        assert "gate: green; 4 cells: 2 passed, 2 still failing" in capsys.readouterr().out
+        again = json.loads(Path("out.json").read_text())["results"][0]["again"]
+        assert "--baseline" not in again
+        faking.objects(tmp_path, bad={})
+        assert self.run("--baseline", "everykernel.baseline") == 1
+        faking.objects(tmp_path, bad={"raise": "GuestLost"})
+        assert self.run("--baseline", "everykernel.baseline") == 3
+        faking.objects(tmp_path, bad={"raise": "HarnessError"})
+        assert self.run("--baseline", "everykernel.baseline") == 4
+
+    def test_a_project_with_a_baseline(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Where the baseline is the project's own, one object may be run by itself, and its lines alone be updated."""
+        Path("pyproject.toml").write_text('[tool.everykernel]\nbaseline = "known"\n')
+        lines = "tested object other.bpf.o\nother.bpf.o load p 5.10 load-failed\n"
+        Path("known").write_text(lines)
+        assert self.run() == 1
+        assert "gone" not in capsys.readouterr().out
+        assert self.run("--update-baseline") == 0
+        assert set(lines.splitlines()) < set(Path("known").read_text().splitlines())
+        assert self.run() == 0
+        assert self.run("--baseline", "known") == 1
+        assert "object gone: other.bpf.o" in capsys.readouterr().out
+
+    def test_what_is_wrong_is_said_before_anything_boots(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A baseline that is none, or is not there, is a usage error."""
+        assert self.run("--baseline", "nowhere") == 2
+        Path("known").write_text("x")
+        assert self.run("--baseline", "known") == 2
+        told = capsys.readouterr()
+        assert "known:1: has 1 word, and no stage" in told.err
+        assert told.out == ""
+
+    def test_nothing_ran(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        """A run without a cell, as of loaders that no kernel has, is an error."""
+        monkeypatch.setattr(crew, "fits", lambda case, column: False)
+        assert self.run() == 4
+        assert "nothing ran: no loader that is there runs on one of these kernels" in capsys.readouterr().err

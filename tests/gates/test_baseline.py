@@ -7,7 +7,7 @@ import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from everykernel.errors import UsageError
@@ -103,6 +103,7 @@ CODES = st.sampled_from([code for code in REASONS if REASONS[code].stage != "gue
 SPECS = st.sampled_from(["5.10", "6.1/i386", "4.19..5.2", ">=5.14,<6.15", "*", "*/arm64", "./a b/bzImage"])
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(NAMES, st.sampled_from(EVERY_STAGE[:3]), st.text(max_size=8), SPECS, CODES, st.text(max_size=12))
 def test_what_is_written_is_read_again(row: str, stage: str, program: str, kernels: str, code: str, why: str) -> None:
     """Whatever objects, programs and reasons are called, a line that was written means the same again."""
@@ -117,6 +118,7 @@ def test_what_is_written_is_read_again(row: str, stage: str, program: str, kerne
         assert read.thing == entry.thing
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=60))
 def test_no_line_does_more_than_be_refused(text: str) -> None:
     """Any text is a baseline, or a usage error."""

@@ -208,6 +208,8 @@ def test_an_older_run_is_what_is_known() -> None:
     assert judge(run(cell("x.o", "5.10")), Policy(), None, run(OLD, NEW), TODAY).exit_code == 0
     added = judge(run(OLD, cell("y.o", "5.10", REFUSED)), Policy(), None, run(OLD), TODAY)
     assert told(added) == [(Kind.NEW, "y.o load p: verifier-rejected")]
+    broke_then = judge(run(OLD), Policy(), None, run(cell("x.o", "5.10", broke="guest-lost")), TODAY)
+    assert told(broke_then) == [(Kind.NEW, THING)]
 
 
 def test_each_loader_and_target_by_itself() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.gates.made import LINE, REFUSED, RELEASES, cell, run, seen
 
@@ -160,7 +160,7 @@ def _cells(drawn: dict[tuple[str, str], object]) -> list[CaseResult]:
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(RUN, RUN)
 def test_an_updated_baseline_is_green(
     before: dict[tuple[str, str], object], after: dict[tuple[str, str], object]

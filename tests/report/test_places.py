@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.gates.made import REFUSED, cell, run
 
@@ -145,6 +145,7 @@ def test_ten_of_a_level_at_most() -> None:
 ANY = st.text(max_size=30)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ANY, ANY, ANY, ANY)
 def test_no_name_ends_a_command(name: str, program: str, source: str, message: str) -> None:
     """Nothing that an object is called begins, ends or changes a command: one line, its separators escaped."""
@@ -208,7 +209,7 @@ def test_a_fingerprint_stays_when_lines_move() -> None:
     assert marks(refused("5.10", "/build/src/y.bpf.c:12")) != before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(ANY, ANY, ANY, ANY), max_size=4))
 def test_every_view_holds_anything(names: list[tuple[str, str, str, str]]) -> None:
     """Whatever objects, programs and messages are called, each view is what it should be, to the letter."""

@@ -123,12 +123,14 @@ class Baseline:
             and its name.
         lines: the file's lines as they stand.
         listed: whether it is a file that people keep, and not the results of an older run.
+        told: of an older run, the rows and kernels that had a verdict; None of a file.
     """
 
     entries: tuple[Entry, ...] = ()
     tested: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     listed: bool = True
+    told: frozenset[tuple[str, str]] | None = None
 
     @cached_property
     def kernels(self) -> frozenset[str]:
@@ -186,10 +188,13 @@ class Baseline:
             if finding.thing.stage != GUEST
         ]
         tested = [*(("kernel", kernel.spec) for kernel in survey.ran), *(("object", row) for row in survey.rows)]
-        return cls(tuple(dict.fromkeys(entries)), dict(enumerate(tested)), listed=False)
+        told = frozenset((cell.row, cell.kernel.spec) for cell in survey.cells if not cell.broke)
+        return cls(tuple(dict.fromkeys(entries)), dict(enumerate(tested)), listed=False, told=told)
 
     def knew(self, finding: Finding) -> bool:
         """Return whether the object and the kernel of a finding had been tested, as far as this says."""
+        if self.told is not None:
+            return (finding.thing.row, finding.kernel.spec) in self.told
         row, kernel = finding.thing.row in self.rows, finding.kernel.spec in self.kernels
         return (row or not self.rows) and (kernel or not self.kernels)
 

@@ -197,9 +197,10 @@ class Gate:
         Args:
             results: of a run.
             against: an older run.
-            partial: whether it turned out that the run is not of everything.
+            partial: whether it turned out that the run is not of everything; one shard of a run never is.
         """
-        policy = replace(self.policy, partial=self.policy.partial or partial)
+        part = partial or bool(dict(results["run"]).get("shard"))
+        policy = replace(self.policy, partial=self.policy.partial or part)
         path = policy.baseline
         if not self.updates or self.baseline is None or path is None or not results["results"]:
             return Judged(judge(results, policy, self.baseline, against))
