@@ -245,3 +245,11 @@ def test_warnings_decide_where_they_should() -> None:
     assert weigh(results, "x.o run - 5.10 kernel-warning", strict).exit_code == 0
     allowing = of_project({"splats": "fail", "allow-splats": [r"at kernel/bpf/core\.c"]})
     assert weigh(results, None, allowing).exit_code == 0
+
+
+def test_what_passed_when_it_was_run_again() -> None:
+    """A verdict that came after a broken guest counts as any, and is counted as flaky besides."""
+    again = cell("x.o", "6.1", attempts=[cell("x.o", "6.1", broke="guest-lost")])
+    verdict = weigh(run(OLD, again), TESTED + LINE)
+    assert verdict.exit_code == 0
+    assert telling.counts(verdict) == "2 cells: 1 passed, 1 still failing, 1 of them flaky"

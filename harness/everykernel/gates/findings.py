@@ -82,6 +82,12 @@ class Cell:
     broke: str
     findings: dict[Thing, Finding] = field(default_factory=dict)
 
+    @property
+    def flaky(self) -> bool:
+        """Whether it has a verdict, and its guest or harness broke before it was run again."""
+        earlier: Sequence[Mapping[str, Any]] = dict(self.result).get("attempts") or ()  # type: ignore[assignment]
+        return not self.broke and any(one.get("outcome") == records.ERROR for one in earlier)
+
     def thing(self, stage: str, program: str, code: str) -> Thing:
         """Return the name of something in this cell."""
         return Thing(self.row, stage, program, code, self.loader, self.rules, self.target)

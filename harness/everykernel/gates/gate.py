@@ -22,7 +22,7 @@ from everykernel.matrix.results import Results
 
 @dataclass(frozen=True)
 class Counts:
-    """How many cells there are of each kind; every cell is in one."""
+    """How many cells there are of each kind; every cell is in one, and flaky ones are counted besides."""
 
     passed: int = 0
     failing: int = 0  # for what is new, or has no baseline
@@ -30,6 +30,7 @@ class Counts:
     guest: int = 0
     harness: int = 0
     advisory: int = 0  # not green, on a kernel that does not decide
+    flaky: int = 0  # of all of these: came to a verdict only when they were run again
 
     @property
     def indeterminate(self) -> int:
@@ -127,6 +128,7 @@ def _counts(seen: Survey, compared: Comparison, advisory: frozenset[str]) -> Cou
     broken = {id(cell) for cell in compared.broken}
     changed = {(f.thing, f.kernel.spec) for change in compared.changes for f in change.findings}
     found = {"passed": 0, "failing": 0, "still_failing": 0, "guest": 0, "harness": 0, "advisory": 0}
+    found["flaky"] = sum(bool(cell.flaky) for cell in seen.cells)
     for cell in seen.cells:
         if not cell.findings:
             found["passed"] += 1

@@ -41,6 +41,7 @@ def counts(verdict: Verdict) -> str:
         (cells.still_failing, "still failing"),
         (cells.indeterminate, f"indeterminate ({', '.join(who)})"),
         (cells.advisory, "not green on advisory kernels"),
+        (cells.flaky, "of them flaky"),
     )
     return ", ".join(parts + [f"{number} {name}" for number, name in told if number])
 

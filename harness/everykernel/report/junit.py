@@ -71,6 +71,7 @@ def _case(result: CaseResult, column: str) -> ET.Element:
     name, group = printable(records.row(result)), f"everykernel.{printable(column)}"
     case = ET.Element("testcase", {"name": name, "classname": group, "time": f"{result.get('seconds', 0.0):.3f}"})
     _add(case, list(properties(result)))
+    case.extend(_earlier(result))
     if result.get("outcome") != records.PASSED:
         kind = "error" if records.broke(result) else "failure"
         said = {"type": printable(result.get("code", "")), "message": printable(result.get("message", ""))}
@@ -78,6 +79,16 @@ def _case(result: CaseResult, column: str) -> ET.Element:
     if result.get("warnings"):
         ET.SubElement(case, "system-err").text = block("\n".join(result["warnings"]))[-_LOG:]
     return case
+
+
+def _earlier(result: CaseResult) -> Iterator[ET.Element]:
+    """Yield the attempts before, whose guest or harness broke, by the names that Maven Surefire gave such elements."""
+    attempts: Sequence[CaseResult] = dict(result).get("attempts") or ()  # type: ignore[assignment]
+    name = "flakyError" if result.get("outcome") == records.PASSED else "rerunError"
+    for one in attempts:
+        if records.broke(one):
+            said = {"type": printable(one.get("code", "")), "message": printable(one.get("message", ""))}
+            yield ET.Element(name, said)
 
 
 def _evidence(result: CaseResult) -> str:
