@@ -55,7 +55,8 @@ def test_command_works(command: str, tmp_path: Path) -> None:
     for name in BTFS:
         shutil.copy(i386_btf, tmp_path / name)
     (tmp_path / "btf").mkdir()
-    for name in ("results.json", "old.json"):
+    (tmp_path / "out").mkdir()
+    for name in ("results.json", "old.json", "out/results.json"):
         (tmp_path / name).write_text(json.dumps(run(cell("mytool.bpf.o", "6.1"))))
     (tmp_path / "everykernel.baseline").touch()
     tool = tmp_path / "mytool"
