@@ -11,6 +11,7 @@ from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRec
 from everykernel.matrix.results import Journal, Results, read
 from everykernel.report import evidence
 from everykernel.report.files import Files
+from everykernel.report.sources import Sources
 from everykernel.report.views import VIEWS
 
 RESULTS = "results.json"
@@ -59,24 +60,28 @@ def results_in(path: Path) -> Path:
     return path / RESULTS if path.is_dir() else path
 
 
-def render(path: Path, folder: Path) -> list[Path]:
+def render(path: Path, folder: Path, sources: Sources | None = None) -> list[Path]:
     """Write every view of a results file into a folder; return their paths.
+
+    ``sources`` says how paths of sources become a repository's.
 
     Raises UsageError where the file holds no results, HarnessError where a view cannot be written.
     """
-    return write(read(path), folder, kept=path.parent)
+    return write(read(path), folder, sources, kept=path.parent)
 
 
-def write(results: Results, folder: Path, *, kept: Path | None = None) -> list[Path]:
+def write(results: Results, folder: Path, sources: Sources | None = None, *, kept: Path | None = None) -> list[Path]:
     """Write every view of results into a folder, which is made; return their paths.
 
     Args:
         results: of any run.
         folder: where to.
+        sources: where C sources are; those below the current folder are told from there where nothing is said.
         kept: the report folder with their cells' evidence, if there is one.
 
     Raises HarnessError where one cannot be written.
     """
+    results = (sources or Sources.of(".")).mapped(results)
     linked = kept is not None and kept.resolve() == folder.resolve()
     paths = [folder / view.name for view in VIEWS]
     for view, path in zip(VIEWS, paths):

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from everykernel.matrix.results import Results
-from everykernel.report import markdown
+from everykernel.report import badge, junit, markdown, sarif, spots, summary
 from everykernel.report.files import Files
+from everykernel.report.sources import Sources
 
 
 class View(NamedTuple):
@@ -34,7 +35,17 @@ def _page(results: Results, files: Files | None = None) -> str:
     return page.page(results, files)
 
 
+def _sarif(results: Results) -> str:
+    kernels = [kernel["spec"] for kernel in results["kernels"]]
+    return sarif.render(spots.find(results["results"], Sources()), kernels)
+
+
 VIEWS = (
     View("matrix.md", _markdown),
     View("index.html", _page, _page),
+    View("summary.md", summary.render),
+    View("junit.xml", junit.render),
+    View("everykernel.sarif", _sarif),
+    View("badge.svg", badge.svg),
+    View("badge.json", badge.endpoint),
 )
