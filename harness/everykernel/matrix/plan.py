@@ -88,6 +88,8 @@ class Column:
             "release": resolved.release,
             "arch": resolved.arch.name,
             "source": resolved.source,
+            "package": resolved.package,
+            "package_version": resolved.version,
             "flavour": resolved.flavour,
         }
 
