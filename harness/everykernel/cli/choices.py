@@ -18,6 +18,7 @@ from everykernel.load.rules import named
 
 Command = Callable[..., Any]
 
+TIMES = click.IntRange(settings.RETRIES.start, settings.RETRIES.stop - 1)
 MEBIBYTES = click.IntRange(settings.MEMORY.start, settings.MEMORY.stop - 1)
 
 

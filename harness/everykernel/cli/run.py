@@ -15,7 +15,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from everykernel import machine
+from everykernel import machine, settings
 from everykernel.architectures import DEFAULT
 from everykernel.cli import choices, commands, debugging
 from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
@@ -75,6 +75,14 @@ _OF_ANOTHER = (
     metavar="MIB",
     help="The largest guest where no memory is asked for. [default: 4096, less where this host has less]",
 )
+@click.option(
+    "--retries",
+    type=choices.TIMES,
+    default=settings.USUAL_RETRIES,
+    show_default=True,
+    metavar="N",
+    help="How often a cell whose guest or harness broke is run again, at most; a verdict never is.",
+)
 @commands.options
 @click.option("--strict-reads", is_flag=True, help="Fail what loads and reads other bytes than its author meant (≠).")
 @choices.rules
@@ -92,6 +100,7 @@ def run(
     until: str,
     memory: int | None,
     ceiling: int | None,
+    retries: int,
     strict_reads: bool,
     rules: str,
     loaders: str | None,
@@ -127,6 +136,7 @@ def run(
     room.reserve((c.resolved, sizing.grant(case, c).machine) for c in columns if c.resolved for case in cases)
     known = [c.record() for c in columns]
     identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
+    identity["retries"] = retries
     if found.records:
         identity["loaders"] = found.records
     campaign = Campaign(
@@ -138,6 +148,7 @@ def run(
         timeout=timeout,
         btf=supplies,
         sizing=sizing,
+        retries=retries,
     )
     with _recorded(json_file, folder, identity, known) as ledger:
         cells = _Cells(campaign, ledger, btf)

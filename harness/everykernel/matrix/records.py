@@ -285,6 +285,16 @@ def break_result(report: CellReport, error: Exception) -> None:
         report["trace"] = plain("".join(traceback.format_exception(error)))
 
 
+def keep_attempts(report: CellReport, earlier: list[CellReport]) -> None:
+    """Put the attempts before into a cell's report and its result, in order; nothing changes where there were none."""
+    if not earlier:
+        return
+    for number, one in enumerate([*earlier, report], 1):
+        one["result"]["attempt"] = number
+    report["result"]["attempts"] = [one["result"] for one in earlier]
+    report["earlier"] = earlier
+
+
 def unwritten(report: CellReport, error: Exception) -> None:
     """Make a report say that it could not be written, whatever its verdict was."""
     break_result(report, error)

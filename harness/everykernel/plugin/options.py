@@ -41,6 +41,7 @@ class Settings:
         objects: globs of objects to collect from test folders.
         rules: the loader whose rules decide; "" where nobody asked for any.
         loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
+        retries: how often a cell whose guest or harness broke is run again at most.
     """
 
     specs: tuple[str, ...]
@@ -57,6 +58,7 @@ class Settings:
     objects: tuple[str, ...]
     rules: str
     loaders: str | None
+    retries: int
 
 
 def add(parser: pytest.Parser) -> None:
@@ -113,6 +115,13 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         type=_mebibytes,
         metavar="MIB",
         help="the largest guest where no memory is asked for (default: 4096, less where this host has less)",
+    )
+    _option(
+        group,
+        "--kernel-retries",
+        type=_times,
+        metavar="N",
+        help="how often a cell whose guest or harness broke is run again, at most (default: 1); a verdict never is",
     )
     _option(
         group,
@@ -194,6 +203,7 @@ def read(config: pytest.Config) -> Settings:
         memory=chosen("memory", None),
         ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
+        retries=chosen("retries", settings.USUAL_RETRIES),
         rules=_rules(chosen("rules", config.getini("kernel_rules"))),
         loaders=_loaders(chosen("loader", config.getini("kernel_loader"))),
     )
@@ -212,6 +222,13 @@ def _loaders(listed: str | list[str]) -> str | None:
 def _mebibytes(text: str) -> int:
     value = int(text)
     if value not in settings.MEMORY:
+        raise ValueError(text)
+    return value
+
+
+def _times(text: str) -> int:
+    value = int(text)
+    if value not in settings.RETRIES:
         raise ValueError(text)
     return value
 

@@ -136,6 +136,7 @@ class KernelSession:
             timeout=self.settings.timeout,
             btf=self.btf,
             sizing=self.sizing,
+            retries=self.settings.retries,
         )
 
     @cached_property
@@ -167,6 +168,7 @@ class KernelSession:
 
         folder = self.config.invocation_params.dir / self.settings.report
         identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)))
+        identity["retries"] = self.settings.retries
         if loaders := self.loaders():
             identity["loaders"] = loaders
         self._folder = ReportFolder(folder, identity, kernels)
