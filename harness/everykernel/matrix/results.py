@@ -164,5 +164,22 @@ def read(path: Path) -> Results:
     return cast(Results, data)
 
 
+def write(path: Path, results: Results) -> None:
+    """Write results as one file, a result a line, whole or not at all; raise HarnessError where that cannot be done."""
+    lines = ",\n".join(_json(result) for result in results["results"])
+    text = (
+        f'{{"schema": {json.dumps(results["schema"])},\n"results": [\n{lines}\n],\n'
+        f'"kernels": {_json(results["kernels"])},\n"run": {_json(results["run"])}}}\n'
+    )
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    except OSError as e:
+        new.unlink(missing_ok=True)
+        raise HarnessError(f"cannot be written: {e.strerror}", where=str(path)) from e
+
+
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number")
