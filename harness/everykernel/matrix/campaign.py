@@ -12,12 +12,12 @@ from everykernel.errors import UsageError
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
-from everykernel.matrix import records
+from everykernel.matrix import plan, records
 from everykernel.matrix.case import Case
 from everykernel.matrix.cell import run_cell
 from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CaseResult, CellReport
+from everykernel.matrix.records import CellReport
 from everykernel.matrix.schedule import Schedule
 from everykernel.matrix.sizing import Granted, Sizing
 
@@ -128,7 +128,7 @@ class Campaign:
 
     def name(self, spec: str, case: Case) -> str:
         """Return what a cell is called in a plan, as `records.name` calls its result."""
-        return records.name(records.plain(self._empty(spec, case)))
+        return records.name(records.plain(plan.empty(case, self.column(spec))))
 
     def start(self, spec: str, machine: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel for the caller to close; wait for its kernel to be ready.
@@ -230,14 +230,7 @@ class Campaign:
         """Return the report of a cell that never began: no kernel could be made ready (the first failure is kept for
         all), or no slot had.
         """
-        report: CellReport = {"result": self._empty(spec, case), "kernel": self.column(spec).record(), "console": ""}
+        report: CellReport = {"result": plan.empty(case, self.column(spec)), "kernel": self.column(spec).record(), "console": ""}
         records.break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
         made: CellReport = records.plain(report)
         return made
-
-    def _empty(self, spec: str, case: Case) -> CaseResult:
-        column = self.column(spec)
-        shown = case.object_shown(column.resolved.arch) if column.resolved is not None else case.object
-        return records.empty(
-            case.name if case.path is not None else None, shown, spec, case.machine_asked, case.rules, case.loader
-        )

@@ -41,7 +41,7 @@ def identify(accelerator: str, qemu: str = "") -> RunRecord:
     uname = platform.uname()
     return {
         "id": f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
-        "started": now.isoformat(timespec="seconds"),
+        "started": now.isoformat(timespec="milliseconds"),
         "tool": f"everykernel {version('everykernel')}",
         "host": {
             "accelerator": accelerator,
