@@ -9,6 +9,7 @@ import click
 _COMMANDS = {  # name: the function in the module of that name, and its line in the help
     "show": "Show results as a matrix (report FILE is the same).",
     "render": "Write the views of results into a folder.",
+    "diff": "Say what changed from one run to another, and why.",
     "merge": "Put parts of a run, or several runs, together.",
 }
 
