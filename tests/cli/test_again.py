@@ -65,7 +65,7 @@ def test_an_empty_shard_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_what_failed_is_run_again_as_it_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Only the cells that did not pass, with the memory, rules, loader and last stage that they had; merged, they pass."""
+    """Only the cells that did not pass, with the memory, rules and last stage that they had; merged, they pass."""
     faking.objects(tmp_path, good={}, bad={"load": faking.REJECTED}, lost={"raise": "GuestLost"})
     run = ["run", "good.bpf.o", "bad.bpf.o", "lost.bpf.o", "--kernels", "6.1,6.12", "--report", "old", "--retries", "0"]
     options = ["--memory", "512", "--rules", "aya", "--until", "load", "--timeout", "30", "--strict-reads"]

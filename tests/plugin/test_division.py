@@ -51,12 +51,19 @@ def test_four_shards_are_the_whole(kernels: str, pytester: pytest.Pytester) -> N
     assert sorted(node for shard in shards for node in shard) == whole
     assert f"{file}::test_without" in shards[0]
     for spec in kernels.split(","):
-        homes = [n for n, shard in enumerate(shards) for name in ("first", "second") if f"{file}::test_{name}[{spec}]" in shard]
+        homes = [
+            n
+            for n, shard in enumerate(shards)
+            for name in ("first", "second")
+            if f"{file}::test_{name}[{spec}]" in shard
+        ]
         assert len(homes) == 2
         assert len(set(homes)) == 1
     found = merge([results.read(pytester.path / f"{n}/results.json") for n in range(1, 5)])
     all_of_them = results.read(pytester.path / "whole/results.json")
-    assert sorted(str(cell["test"]) for cell in found["results"]) == sorted(str(c["test"]) for c in all_of_them["results"])
+    assert sorted(str(cell["test"]) for cell in found["results"]) == sorted(
+        str(c["test"]) for c in all_of_them["results"]
+    )
     assert {kernel["spec"] for kernel in found["kernels"]} == {kernel["spec"] for kernel in all_of_them["kernels"]}
     assert [part["shard"] for part in found["run"]["parts"]] == ["1/4", "2/4", "3/4", "4/4"]
 
@@ -81,11 +88,14 @@ def test_an_empty_shard_is_no_error(workers: tuple[str, ...], pytester: pytest.P
     faking.objects(pytester.path, a={})
     pytester.makeconftest(faking.CONFTEST)
     found = [
-        pytester.runpytest_subprocess("--kernels", "6.1", "a.bpf.o", "--kernel-shard", f"{n}/2", *workers) for n in (1, 2)
+        pytester.runpytest_subprocess("--kernels", "6.1", "a.bpf.o", "--kernel-shard", f"{n}/2", *workers)
+        for n in (1, 2)
     ]
     assert [result.ret for result in found] == [0, 0]
     found[1].stdout.fnmatch_lines(["everykernel: 0 of 1 items are in shard 2/2: the other shards have them all"])
-    nothing = pytester.runpytest_subprocess("--kernels", "6.1", "-k", "nothing", "a.bpf.o", "--kernel-shard", "1/2", *workers)
+    nothing = pytester.runpytest_subprocess(
+        "--kernels", "6.1", "-k", "nothing", "a.bpf.o", "--kernel-shard", "1/2", *workers
+    )
     assert nothing.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 

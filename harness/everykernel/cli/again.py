@@ -67,7 +67,9 @@ def shared(asked: list[Asked], given: dict[str, Any]) -> dict[str, Any]:
         else:
             option = {"ceiling": "memory-ceiling"}.get(name, name)
             texts = ", ".join(sorted(map(str, told)))
-            raise UsageError(f"its cells were run with different ones: {texts}", where=f"--{option}", remedy="say which")
+            raise UsageError(
+                f"its cells were run with different ones: {texts}", where=f"--{option}", remedy="say which"
+            )
     found["btf"] = tuple(dict.fromkeys(text for one in asked for text in one.options["btf"]))
     return found
 

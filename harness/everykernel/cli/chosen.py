@@ -1,4 +1,4 @@
-"""The cells of a run, before anything is booted: from its objects and kernels, or from an older report; or a part of them."""
+"""The cells of a run, before anything boots: those of its objects and kernels, or of an older report; or a shard."""
 
 from __future__ import annotations
 

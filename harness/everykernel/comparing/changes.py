@@ -31,7 +31,8 @@ class Change(NamedTuple):
     """One thing that is otherwise than before.
 
     Attributes:
-        what: ``relocation``, ``program``, ``map``, ``verified``, ``stage``, ``misread``, ``warning``, ``btf``, ``object``.
+        what: ``object``, ``btf``, ``relocation``, ``program``, ``verified``, ``map``, ``stage``, ``guest``, ``misread``,
+            ``warning``.
         program: that it is about, "" for the object as a whole.
         subject: what it is about: an access, a map, a program, a stage.
         before, after: what was and what is, in words; "" where there is none.
@@ -105,11 +106,15 @@ def _instead(found: Sequence[tuple[wire.Relocation, Change]]) -> Iterator[Change
     gained: dict[tuple[str, str, str], str] = {}
     for one, change in found:
         if change.direction == BETTER:
-            gained.setdefault((change.program, one["kind"], _root(one["access"])), f"{_bare(one['access'])} is {change.after}")
+            gained.setdefault(
+                (change.program, one["kind"], _root(one["access"])), f"{_bare(one['access'])} is {change.after}"
+            )
     for one, change in found:
         other = gained.get((change.program, one["kind"], _root(one["access"])))
         if change.direction == WORSE and other:
-            yield change._replace(why=f"{change.why}; instead, {other}" if change.why else f"instead, {other}", direction=OTHER)
+            yield change._replace(
+                why=f"{change.why}; instead, {other}" if change.why else f"instead, {other}", direction=OTHER
+            )
         else:
             yield change
 
@@ -175,7 +180,9 @@ def _programs(stage: str, old: CaseResult, new: CaseResult) -> Iterator[Change]:
         if stage == "load" and cost[0] is not None and cost[1] is not None and cost[0] != cost[1]:
             more = cost[1] - cost[0]
             share = f", {100 * more / cost[0]:+.0f} %" if cost[0] else ""
-            yield Change("verified", key[0], f"{name}, instructions verified", str(cost[0]), f"{cost[1]} ({more:+}{share})")
+            yield Change(
+                "verified", key[0], f"{name}, instructions verified", str(cost[0]), f"{cost[1]} ({more:+}{share})"
+            )
 
 
 def _named(found: Iterable[wire.ProgramRecord]) -> dict[tuple[str, str], wire.ProgramRecord]:
@@ -226,13 +233,21 @@ def _maps(old: Sequence[wire.MapRecord], new: Sequence[wire.MapRecord]) -> Itera
 
 
 def _stages(old: CaseResult, new: CaseResult) -> Iterator[Change]:
-    """Yield what stages came to, where nothing above says it: the run's own verdict, and what a stage as a whole says."""
+    """Yield what each stage came to as a whole, and who broke."""
     for name in STAGES:
         one, other = old.get("stages", {}).get(name, {}), new.get("stages", {}).get(name, {})
         was, now = _stage(one), _stage(other)
         if was != now:
-            why = other.get("message", "") if other.get("code") else _before(one.get("message", "")) if one.get("code") else ""
-            yield Change("stage", "", f"stage {name}", was, now, cut(why), _turn(_fine(one or None), _fine(other or None)))
+            why = (
+                other.get("message", "")
+                if other.get("code")
+                else _before(one.get("message", ""))
+                if one.get("code")
+                else ""
+            )
+            yield Change(
+                "stage", "", f"stage {name}", was, now, cut(why), _turn(_fine(one or None), _fine(other or None))
+            )
     broke = [records.broke(result) for result in (old, new)]
     if broke[0] != broke[1] or (broke[1] and old.get("code") != new.get("code")):
         was, now = (f"{r['code']}: {cut(r['message'])}" if b else "a verdict" for r, b in zip((old, new), broke))
@@ -263,7 +278,15 @@ def _warnings(old: CaseResult, new: CaseResult) -> Iterator[Change]:
     if before != after:
         first = next(iter(new.get("warnings", []) or old.get("warnings", [])), "")
         direction = WORSE if after > before else BETTER
-        yield Change("warning", "", "kernel warnings", str(before), str(after), cut(first.splitlines()[0] if first else ""), direction)
+        yield Change(
+            "warning",
+            "",
+            "kernel warnings",
+            str(before),
+            str(after),
+            cut(first.splitlines()[0] if first else ""),
+            direction,
+        )
 
 
 def _turn(before: bool | None, after: bool | None) -> str:

@@ -85,7 +85,9 @@ def compare(old: Results, new: Results, pairs: Iterable[str] = ()) -> Difference
         by_row.setdefault(pair.row, []).append(_cell(pair, missing))
     rows = [_row(name, cells) for name, cells in by_row.items()]
     counts = Counter(cell.kind for cells in by_row.values() for cell in cells)
-    rows.sort(key=lambda row: min(CLASSES.index(cell.kind) for cell in row.cells) + (0 if row.changed else len(CLASSES)))
+    rows.sort(
+        key=lambda row: min(CLASSES.index(cell.kind) for cell in row.cells) + (0 if row.changed else len(CLASSES))
+    )
     return Difference(of, rows, {kind: counts[kind] for kind in CLASSES if counts[kind]}, old, new)
 
 

@@ -1,10 +1,10 @@
-"""Files of results as one: parts of a run, shards, runs of some cells again. Nothing is lost, and the order of the files
-decides nothing.
+"""Files of results as one: parts of a run, shards, runs of some cells again. Nothing is lost, and the order of the
+files decides nothing.
 
 A file is read as what it is made of: its runs by their ids, and for each cell (by what was asked for: `records.asked`)
 its attempts, each with the run that it is of. Merging is the union of both, so it is associative, commutative, and the
-same where a file is merged twice. Of a cell's attempts the last verdict is shown; where none came to a verdict, the last
-attempt. The others are its `attempts`.
+same where a file is merged twice. Of a cell's attempts the last verdict is shown; where none came to a verdict, the
+last attempt. The others are its `attempts`.
 """
 
 from __future__ import annotations

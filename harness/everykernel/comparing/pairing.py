@@ -1,4 +1,4 @@
-"""Which cells of two files are compared: those of what was asked alike, on the same kernel, or on two that are paired."""
+"""Which cells of two files are compared: what was asked alike, on one kernel, or on two that are paired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runs that results are of: the parts of a merged file, what they come to as one run, and the columns of them all."""
+"""The runs that results are of: the parts of a merged file, what they are as one run, and the columns of them all."""
 
 from __future__ import annotations
 

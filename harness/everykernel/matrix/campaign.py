@@ -169,7 +169,7 @@ class Campaign:
     def _cells(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
         """Run a cell, again where its guest or the harness broke; the attempts before are kept in its result.
 
-        A kernel that could not be made ready is none that broke: its boot has attempts of its own, and serves all cells.
+        A kernel that could not be made ready is not tried again: its boot had attempts of its own, for all cells.
         """
         earlier: list[CellReport] = []
 
@@ -230,7 +230,11 @@ class Campaign:
         """Return the report of a cell that never began: no kernel could be made ready (the first failure is kept for
         all), or no slot had.
         """
-        report: CellReport = {"result": plan.empty(case, self.column(spec)), "kernel": self.column(spec).record(), "console": ""}
+        report: CellReport = {
+            "result": plan.empty(case, self.column(spec)),
+            "kernel": self.column(spec).record(),
+            "console": "",
+        }
         records.break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
         made: CellReport = records.plain(report)
         return made

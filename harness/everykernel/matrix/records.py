@@ -1,6 +1,7 @@
 """The shape of results: what `results.json` holds (schema ``everykernel/1``), as dictionaries with typed keys.
 
-schema.json beside this file says the same to other programs; a test compares the two. Fields may be added, never change meaning.
+schema.json beside this file says the same to other programs; a test compares the two. Fields may be added, never change
+meaning.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ from everykernel.errors import HarnessError, UsageError
 from everykernel.matrix import schema
 from everykernel.matrix.records import SCHEMA, CaseResult, KernelRecord, RunRecord
 
-
 LIMIT = 1 << 30  # bytes of a results file that is read
 
 

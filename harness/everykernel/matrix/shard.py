@@ -2,9 +2,9 @@
 
 A shard is decided by what the cells are, never by their place: kernels, objects and tests may be listed in any order.
 
-Where there are at least as many kernels as shards, each kernel is one shard's alone: the largest first, each to the shard
-that has least so far. A kernel is then downloaded, booted, snapshotted and cached once, and a boot costs as much as
-fifty cells. Where there are fewer, all cells stand in a line, kernel after kernel, and the line is cut into pieces of
+Where there are at least as many kernels as shards, each kernel is one shard's alone: the largest first, each to the
+shard that has least so far. A kernel is then downloaded, booted, snapshotted and cached once, and a boot costs as much
+as many cells. Where there are fewer, all cells stand in a line, kernel after kernel, and the line is cut into pieces of
 equal length: most pieces still meet one kernel, none is longer than another by more than what belongs together.
 """
 

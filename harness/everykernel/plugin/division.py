@@ -37,7 +37,7 @@ def divide(session: KernelSession, config: pytest.Config, items: list[pytest.Ite
 
 
 def _unit(item: pytest.Item) -> Unit:
-    """Return an item as shards see it; tests that share a guest stay together, as what one does there others may see."""
+    """Return an item as shards see it; tests that share a guest stay together: what one does there others see."""
     from everykernel.matrix.shard import Unit
     from everykernel.plugin import lend
 

@@ -260,9 +260,10 @@ def _selected(config: pytest.Config) -> Selected | None:
         return None
     from everykernel.matrix import selected
 
+    if report is None:
+        error = UsageError("of which report?", where="--kernel-failed", remedy="--kernel-from-report FILE")
+        raise pytest.UsageError(f"everykernel: {error}")
     try:
-        if report is None:
-            raise UsageError("of which report?", where="--kernel-failed", remedy="--kernel-from-report FILE")
         path = config.invocation_params.dir / report
         found = selected.select(path, failed=failed)
         if found.cells:

@@ -310,7 +310,7 @@ class KernelSession:
 
     @property
     def empty_by_right(self) -> str:
-        """Why a session without any item is none that went wrong: its shard has none, its report nothing to run again."""
+        """Why a session without any item is all right: its shard has none, or its report nothing to run again."""
         shard, selected = self.settings.shard, self.settings.selected
         if shard is not None and self.total:
             return f"0 of {self.total} items are in shard {shard}: the other shards have them all"

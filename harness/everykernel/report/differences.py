@@ -103,7 +103,8 @@ def _changes(told: Sequence[Change], *, verbose: bool) -> Iterator[str]:
         yield f"and {len(alike) - _MOST} more changes (-v)"
     number = sum(map(changes.moved, told)) if not verbose else 0
     if number:
-        yield f"{number} relocation{' finds its' if number == 1 else 's find their'} field elsewhere, as CO-RE is for (-v)"
+        find = " finds its" if number == 1 else "s find their"
+        yield f"{number} relocation{find} field elsewhere, as CO-RE is for (-v)"
 
 
 def _places(members: Sequence[Change]) -> str:
