@@ -19,6 +19,9 @@ from everykernel.matrix.results import identify
 from everykernel.report import markdown, terminal
 from everykernel.report.folder import ReportFolder
 
+ONCE: dict[str, Any] = {"raise": "KernelPanic", "breaks": 1}
+ALWAYS: dict[str, Any] = {"raise": "KernelPanic"}
+
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[faking.World]:
@@ -28,7 +31,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[faking.World]:
     made.close()
 
 
-def cell(world: faking.World, tmp_path: Path, retries: int = 1, **script: Any) -> CellReport:
+def cell(world: faking.World, tmp_path: Path, retries: int = 1, /, **script: Any) -> CellReport:
     faking.objects(tmp_path, prog=script)
     running = Campaign(plan.columns(["6.1"]), world, retries=retries)
     found = running.run("6.1", case.bare(tmp_path / "prog.bpf.o")).result(10)
@@ -37,8 +40,8 @@ def cell(world: faking.World, tmp_path: Path, retries: int = 1, **script: Any) -
 
 
 def test_a_pass_after_a_broken_guest_is_flaky(world: faking.World, tmp_path: Path) -> None:
-    """The first failure is kept whole, the cell passes in a fresh guest, and it is counted apart from those that did."""
-    report = cell(world, tmp_path, **{"raise": "KernelPanic", "breaks": 1})
+    """The first failure is kept whole, the cell passes in a fresh guest, and it is counted apart."""
+    report = cell(world, tmp_path, **ONCE)
     result = report["result"]
     assert (result["outcome"], result["attempt"]) == ("passed", 2)
     [first] = result["attempts"]
@@ -51,14 +54,14 @@ def test_a_pass_after_a_broken_guest_is_flaky(world: faking.World, tmp_path: Pat
 
 def test_a_verdict_after_a_broken_guest_is_no_pass(world: faking.World, tmp_path: Path) -> None:
     """What is refused when it is run again has failed, and is told apart from what failed at once."""
-    result = cell(world, tmp_path, **{"raise": "GuestLost", "breaks": 1, "load": faking.REJECTED})["result"]
+    result = cell(world, tmp_path, **{**ONCE, "load": faking.REJECTED})["result"]
     assert (result["outcome"], records.flaky(result)) == ("failed", True)
     assert terminal.counts([result]) == "1 cell: 0 passed, 1 failed when run again"
 
 
 def test_what_stays_broken_stays_broken(world: faking.World, tmp_path: Path) -> None:
     """It is run again as often as was said; each attempt is kept, and none of them is a verdict."""
-    result = cell(world, tmp_path, 2, **{"raise": "KernelPanic"})["result"]
+    result = cell(world, tmp_path, 2, **ALWAYS)["result"]
     assert (result["outcome"], records.broke(result), records.flaky(result)) == ("error", "guest", False)
     assert [one["code"] for one in result["attempts"]] == ["kernel-panic"] * 2
     assert len(world.guests) == 3
@@ -67,13 +70,11 @@ def test_what_stays_broken_stays_broken(world: faking.World, tmp_path: Path) -> 
 
 def test_defects_are_run_again_too(world: faking.World, tmp_path: Path) -> None:
     """A harness that broke is no verdict either."""
-    result = cell(world, tmp_path, **{"raise": "HarnessError", "breaks": 1})["result"]
+    result = cell(world, tmp_path, **{**ONCE, "raise": "HarnessError"})["result"]
     assert (result["outcome"], result["attempts"][0]["code"]) == ("passed", "harness-error")
 
 
-@pytest.mark.parametrize(
-    ("retries", "script"), [(1, {"load": faking.REJECTED}), (0, {"raise": "KernelPanic", "breaks": 1})]
-)
+@pytest.mark.parametrize(("retries", "script"), [(1, {"load": faking.REJECTED}), (0, ONCE)])
 def test_verdicts_are_never_run_again(
     world: faking.World, tmp_path: Path, retries: int, script: dict[str, Any]
 ) -> None:
@@ -106,7 +107,7 @@ def test_only_the_last_attempt_is_offered_to_look_into(world: faking.World, tmp_
 
 def test_evidence_of_every_attempt_is_kept(world: faking.World, tmp_path: Path) -> None:
     """The console of the guest that broke is beside that of the one that did not, and the results name both."""
-    report = cell(world, tmp_path, **{"raise": "KernelPanic", "breaks": 1})
+    report = cell(world, tmp_path, **ONCE)
     folder = ReportFolder(tmp_path / "out", identify("tcg"), [])
     folder.add(report)
     folder.close([report["result"]], [{"spec": "6.1"}])
@@ -118,7 +119,7 @@ def test_evidence_of_every_attempt_is_kept(world: faking.World, tmp_path: Path) 
 
 def test_the_page_tells_what_broke_first(world: faking.World, tmp_path: Path) -> None:
     """Markdown says in a line which cells broke first and with what."""
-    result = cell(world, tmp_path, **{"raise": "KernelPanic", "breaks": 1})["result"]
+    result = cell(world, tmp_path, **ONCE)["result"]
     page = markdown.render([result], [{"spec": "6.1"}])
     assert "↻ came to its verdict when it was run again" in page
     assert "broke first (kernel-panic: 6.1: it broke), and was run again: 6.1:" in page
@@ -126,13 +127,15 @@ def test_the_page_tells_what_broke_first(world: faking.World, tmp_path: Path) ->
 
 def test_guests_that_hang_up_while_they_answer(world: faking.World, tmp_path: Path) -> None:
     """A guest that breaks after it has loaded is run again from the start."""
-    answers = iter([GuestLost("the channel was closed", where="6.1"), wire.Attached([dict(faking.PROGRAM)])])
+    answers: Iterator[Any] = iter(
+        [GuestLost("the channel was closed", where="6.1"), wire.Attached([dict(faking.PROGRAM)])]
+    )
 
     def attach(_: wire.Message) -> wire.Message:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer  # type: ignore[no-any-return]
 
     world.answer(wire.Attach, attach)
     result = cell(world, tmp_path)["result"]

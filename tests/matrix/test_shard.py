@@ -13,7 +13,9 @@ from everykernel.errors import UsageError
 from everykernel.matrix.shard import Shard, Unit, told
 
 UNITS = st.lists(
-    st.builds(Unit, st.sampled_from(["5.10", "6.1", "6.12", "7.3", ""]), st.text(max_size=3), st.sampled_from(["", "g", "h"])),
+    st.builds(
+        Unit, st.sampled_from(["5.10", "6.1", "6.12", "7.3", ""]), st.text(max_size=3), st.sampled_from(["", "g", "h"])
+    ),
     max_size=60,
     unique=True,
 )  # fmt: skip

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.comparing import building
 
 from everykernel import folders
 
@@ -31,6 +32,24 @@ BTFS = ("mytool.btf", "whole.btf")
 CHANGED = 1  # the exit code of `btf diff` where something differs
 
 pytestmark = pytest.mark.vm
+
+
+def reports(folder: Path) -> None:
+    """Write results.json and report folders: two parts, an old run in which a cell failed and a new one, one of pytest."""
+    name = OBJECTS[0]
+    failed = {"again": f"everykernel run {name} --kernels 6.1"}
+    node = {"test": f"{name}::mytool[6.1]"}
+    found = {
+        "part-1": building.results([building.result(name, "6.1")], building.run("1")),
+        "part-2": building.results([building.result(name, "6.12")], building.run("2")),
+        "old": building.results([building.result(name, "6.1", "failed", **failed)], building.run("3")),
+        "new": building.results([building.result(name, "6.1")], building.run("4")),
+        "report": building.results([building.result(name, "6.1", "failed", **node)], building.run("5")),
+    }
+    for report, results in found.items():
+        (folder / report).mkdir()
+        (folder / report / "results.json").write_text(json.dumps(results))
+    (folder / "results.json").write_text(json.dumps(building.results([])))
 
 
 def commands() -> list[str]:
@@ -54,8 +73,7 @@ def test_command_works(command: str, tmp_path: Path) -> None:
     for name in BTFS:
         shutil.copy(i386_btf, tmp_path / name)
     (tmp_path / "btf").mkdir()
-    empty = {"schema": "everykernel/1", "run": {}, "results": [], "kernels": []}
-    (tmp_path / "results.json").write_text(json.dumps(empty))
+    reports(tmp_path)
     tool = tmp_path / "mytool"
     script = b"#!/bin/busybox sh\necho mytool\nexit\n"
     tool.write_bytes(script + (tmp_path / OBJECTS[0]).read_bytes())  # a file that runs, and holds an object

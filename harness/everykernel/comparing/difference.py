@@ -120,7 +120,7 @@ def as_json(found: Difference) -> dict[str, Any]:
 
 
 def _run(results: Results) -> dict[str, str]:
-    return {key: str(results["run"][key]) for key in ("id", "started", "tool")}  # type: ignore[literal-required]
+    return {key: str(results["run"][key]) for key in ("id", "started", "tool")}
 
 
 def _cell(pair: Pair, missing: Mapping[str, str]) -> Cell:

@@ -87,7 +87,7 @@ def _attempts(file: Results, where: str) -> Iterator[tuple[CaseResult, tuple[str
             whole.pop("attempts", None)
             for name in ("test", "again"):  # of a cell, which its attempts are not told
                 if name in result:
-                    whole.setdefault(name, result[name])  # type: ignore[literal-required]
+                    whole.setdefault(name, result[name])
             yield whole, asked
 
 

@@ -17,7 +17,7 @@ def of(results: Results) -> list[PartRecord]:
     run = results["run"]
     if parts := run.get("parts"):
         return parts
-    return [{**run, "kernels": results["kernels"]}]  # type: ignore[typeddict-item]
+    return [{**run, "kernels": results["kernels"]}]
 
 
 def together(parts: Iterable[PartRecord]) -> list[PartRecord]:
@@ -29,7 +29,8 @@ def together(parts: Iterable[PartRecord]) -> list[PartRecord]:
             found[part["id"]] = {**part, "kernels": _by_spec([part["kernels"]])}
         else:
             kernels = _by_spec([before["kernels"], part["kernels"]])
-            found[part["id"]] = {**join({**before, "kernels": []}, {**part, "kernels": []}), "kernels": kernels}
+            both: PartRecord = join({**before, "kernels": []}, {**part, "kernels": []})
+            found[part["id"]] = {**both, "kernels": kernels}
     return sorted(found.values(), key=place)
 
 

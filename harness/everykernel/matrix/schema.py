@@ -35,8 +35,9 @@ def check(data: Any, where: str) -> None:
     try:
         _validator()(data)
     except fastjsonschema.JsonSchemaValueException as e:
-        place = e.name.removeprefix("data").removeprefix(".")
-        said = e.message.removeprefix(e.name).strip()
+        name = e.name or ""
+        place = name.removeprefix("data").removeprefix(".")
+        said = e.message.removeprefix(name).strip()
         said = said if len(said) <= _TOLD else f"{said[: _TOLD - 1]}…"
         raise UsageError(
             f"{place or 'the file'} {said}", where=where, remedy="the shape is docs/result-schema.md's"

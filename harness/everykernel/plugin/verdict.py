@@ -127,6 +127,8 @@ def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:
 def _properties(item: pytest.Item, result: CaseResult) -> None:
     """Give JUnit's XML the kernel and, where there is one, the reason code."""
     item.user_properties.append(("kernel", printable(result["kernel"])))
+    if records.flaky(result):
+        item.user_properties.append(("flaky", printable(result["attempts"][0].get("code", ""))))
     if result.get("code"):
         item.user_properties.append(("reason_code", printable(result["code"])))
 

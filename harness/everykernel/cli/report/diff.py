@@ -38,8 +38,8 @@ def diff(old: Path, new: Path, pairs: tuple[str, ...], form: str, explain: bool,
 
     Where each has one kernel that the other has not, these two are compared. Exit code 1 if a cell regressed.
     """
-    read = [results.read(results_in(path)) for path in (old, new)]
-    found = difference.compare(*read, pairs)
+    before, after = (results.read(results_in(path)) for path in (old, new))
+    found = difference.compare(before, after, pairs)
     if explain:
         from everykernel.cli.report import counterparts  # which needs what relocates
 
