@@ -21,7 +21,8 @@ def run(name: str = "a", started: str = "2026-11-01T00:00:00+00:00", **more: Any
 
 
 def result(shown: str = "a.bpf.o", spec: str = "6.1", outcome: str = records.PASSED, **more: Any) -> CaseResult:
-    made: Any = {**records.empty(None, shown, spec, {"cpus": 2, "memory": None}), "outcome": outcome, "btf": "kernel"}
+    empty: Any = records.empty(None, shown, spec, {"cpus": 2, "memory": None})
+    made: Any = {**empty, "outcome": outcome, "btf": "kernel"}
     made["stages"] = {name: {"status": "passed", "code": "", "message": "", "seconds": 0.0} for name in made["stages"]}
     if outcome == records.FAILED:
         made |= {"stage": "load", "code": "verifier-rejected", "message": "R0 !read_ok"}

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.vm
 
 
 def reports(folder: Path) -> None:
-    """Write results.json and report folders: two parts, an old run in which a cell failed and a new one, one of pytest."""
+    """Write results.json and report folders: two parts, a run in which a cell failed and a newer one, one of pytest."""
     name = OBJECTS[0]
     failed = {"again": f"everykernel run {name} --kernels 6.1"}
     node = {"test": f"{name}::mytool[6.1]"}

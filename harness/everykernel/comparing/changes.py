@@ -31,8 +31,8 @@ class Change(NamedTuple):
     """One thing that is otherwise than before.
 
     Attributes:
-        what: ``object``, ``btf``, ``relocation``, ``program``, ``verified``, ``map``, ``stage``, ``guest``, ``misread``,
-            ``warning``.
+        what: ``object``, ``btf``, ``relocation``, ``program``, ``verified``, ``map``, ``stage``, ``guest``,
+            ``misread``, ``warning``.
         program: that it is about, "" for the object as a whole.
         subject: what it is about: an access, a map, a program, a stage.
         before, after: what was and what is, in words; "" where there is none.

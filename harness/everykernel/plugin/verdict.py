@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -128,9 +129,20 @@ def _properties(item: pytest.Item, result: CaseResult) -> None:
     """Give JUnit's XML the kernel and, where there is one, the reason code."""
     item.user_properties.append(("kernel", printable(result["kernel"])))
     if records.flaky(result):
-        item.user_properties.append(("flaky", printable(result["attempts"][0].get("code", ""))))
+        item.user_properties.append(_flaky(result))
     if result.get("code"):
         item.user_properties.append(("reason_code", printable(result["code"])))
+
+
+def mark_flaky(result: CaseResult, reports: Sequence[pytest.TestReport]) -> None:
+    """Give the reports of a test that was run again the same property, for JUnit's XML."""
+    if records.flaky(result):
+        for report in reports:
+            report.user_properties.append(_flaky(result))
+
+
+def _flaky(result: CaseResult) -> tuple[str, object]:
+    return "flaky", printable(result["attempts"][0].get("code", ""))
 
 
 def _crash(report: pytest.TestReport) -> str:
