@@ -28,7 +28,8 @@ def result(shown: str = "a.bpf.o", spec: str = "6.1", outcome: str = records.PAS
         made |= {"stage": "load", "code": "verifier-rejected", "message": "R0 !read_ok"}
     if outcome == records.ERROR:
         made |= {"code": "guest-lost", "message": "the channel was closed", "btf": ""}
-    return {**made, **more}
+    made |= more
+    return made  # type: ignore[no-any-return]
 
 
 def results(cells: list[CaseResult], identity: RunRecord | None = None, kernels: list[Any] | None = None) -> Results:

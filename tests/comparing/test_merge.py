@@ -47,9 +47,10 @@ def files(draw: st.DrawFn) -> Results:
     identity = run(f"run-{number}", STARTED[number % 3])
     if draw(st.booleans()):
         identity["host"]["accelerator_reason"] = "no /dev/kvm"
-    specs: list[str] = draw(st.lists(st.sampled_from(["5.10", "6.1", "6.12"]), unique=True))
+    specs = draw(st.lists(st.sampled_from(["5.10", "6.1", "6.12"]), unique=True))
     kernels: list[Any] = [{"spec": spec, "release": f"{spec}.{number}", "sha256": "ab" * number} for spec in specs]
-    if kernels and draw(st.booleans()):
+    broken = draw(st.booleans())
+    if kernels and broken:
         kernels[0]["broken"] = "no answer"
     found: list[CaseResult] = draw(st.lists(cells(), max_size=4))
     return results(found, identity, kernels)
