@@ -92,7 +92,7 @@ def _path(value: Any, folder: Path) -> Path:
     return folder / value
 
 
-def _count(value: Any, _: Path) -> int:
+def _times(value: Any, _: Path) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value not in RETRIES:
         raise ValueError(value)
     return value
@@ -112,7 +112,7 @@ KEYS: dict[str, Key] = {
     "memory": Key("a number of MiB from 256 to 65536", _mebibytes),
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),
     "report": Key("a path", _path),
-    "retries": Key(f"a number from 0 to {RETRIES.stop - 1}", _count),
+    "retries": Key(f"a number from 0 to {RETRIES.stop - 1}", _times),
     "strict-reads": Key("true or false", _switch),
     "rules": _choice(*NAMES),
     "loader": Key("a list of loaders, or text with commas", _texts),

@@ -46,8 +46,9 @@ def test_a_test_whose_guest_broke_is_run_again(workers: tuple[str, ...], pyteste
     result.stdout.fnmatch_lines(["1 cell: 0 passed, 1 flaky (passed when run again)"])
     [cell] = cells(pytester)
     assert (cell["outcome"], cell["attempts"][0]["code"], cell["attempt"]) == ("passed", "guest-lost", 2)
-    found = ElementTree.parse(pytester.path / "junit.xml").iter("property")
-    assert sorted((one.get("name"), one.get("value")) for one in found) == [("flaky", "guest-lost"), ("kernel", "6.1")]
+    tree = ElementTree.parse(pytester.path / "junit.xml")
+    found = [(one.get("name"), one.get("value")) for one in tree.iter("property")]
+    assert found.count(("flaky", "guest-lost")) == found.count(("kernel", "6.1")) == 1
     first = pytester.path / "out" / cell["attempts"][0]["evidence"] / "console.txt"
     assert first.is_file()
 
