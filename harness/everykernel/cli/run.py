@@ -16,9 +16,11 @@ from rich.text import Text
 
 from everykernel import machine, settings
 from everykernel.architectures import DEFAULT
-from everykernel.cli import again, choices, chosen, commands, debugging
+from everykernel.cli import again, choices, chosen, commands, debugging, gating, say
 from everykernel.cli.chosen import Chosen
 from everykernel.errors import CaseError, GuestError, HarnessError, UsageError
+from everykernel.gates import policy as policies
+from everykernel.gates.gate import Gate
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import process, room, slots
 from everykernel.matrix import crew, plan, records, supply
@@ -27,8 +29,8 @@ from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
 from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CaseResult, CellReport, KernelRecord, LoaderRecord, RunRecord
-from everykernel.matrix.results import Journal, identify
+from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRecord, LoaderRecord, RunRecord
+from everykernel.matrix.results import Journal, Results, identify
 from everykernel.matrix.shard import Shard
 from everykernel.matrix.sizing import Sizing
 from everykernel.report import disagreements, screen, terminal
@@ -47,6 +49,7 @@ _OF_ANOTHER = (
     "loaders",
     "json_file",
     "folder",
+    *gating.NAMES,
 )  # parameters of this run alone
 
 
@@ -100,6 +103,7 @@ _OF_ANOTHER = (
 @choices.loaders
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
+@gating.options
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
 def run(
     objects: tuple[str, ...],
@@ -112,6 +116,9 @@ def run(
     retries: int,
     json_file: Path | None,
     folder: Path | None,
+    baseline: Path | None,
+    update_baseline: bool,
+    partial: bool,
     verbose: int,
     **options: Any,
 ) -> int:
@@ -121,13 +128,16 @@ def run(
     or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage, 3 a guest broke, 4 the harness broke,
     130 interrupted.
     """
-    board, talk, context = Board(), Screen(stderr=True), click.get_current_context()
     part = Shard.parse(shard) if shard is not None else None
+    some = True if partial or part is not None or from_report is not None else None
+    policy = policies.of_project(settings.read(Path.cwd()), baseline=gating.named(), partial=some)
+    gate = gating.gate(policy, update_baseline)
+    board, talk, context = Board(), Screen(stderr=True), click.get_current_context()
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         talk.print(f"everykernel: {line}", soft_wrap=True)
 
-    asked = _asked(from_report, failed, say) if from_report is not None or failed else None
+    asked = _asked(from_report, failed, tell) if from_report is not None or failed else None
     if asked is not None:
         if not asked:
             return 0
@@ -140,13 +150,13 @@ def run(
     columns = chosen.kernels(kernel_list, skip_missing=kernels_missing == "skip", progress=board)
     supply.check(supplies, [c.spec for c in columns])
     if asked is None:
-        cells = chosen.of_objects(objects, columns, loaders, options, say)
+        cells = chosen.of_objects(objects, columns, loaders, options, tell)
     else:
-        cells = chosen.of_report(asked, columns, say)
+        cells = chosen.of_report(asked, columns, tell)
     if part is not None:
         cells = cells.part(part)
-        say(sharding.told(part, cells.cells, cells.total))
-    return _run(cells, _Whole(board, talk, supplies, part, retries, json_file, folder, verbose, options))
+        tell(sharding.told(part, cells.cells, cells.total))
+    return _run(cells, _Whole(board, talk, supplies, part, retries, json_file, folder, verbose, gate, options))
 
 
 class _Whole(NamedTuple):
@@ -160,6 +170,7 @@ class _Whole(NamedTuple):
     json_file: Path | None
     folder: Path | None
     verbose: int
+    gate: Gate
     options: dict[str, Any]
 
 
@@ -203,7 +214,20 @@ def _run(cells: Chosen, whole: _Whole) -> int:
     _show(ledger, running.reports(), campaign, whole.verbose, cells.crew.records)
     if missing := ledger.missing():
         raise lost(missing)
-    return exit_code(ledger.results)
+    if not ledger.results and whole.shard is not None:
+        return 0  # the other shards have them all
+    if not ledger.results:
+        raise HarnessError("nothing ran: no loader that is there runs on one of these kernels")
+    return _pass(whole.gate, {"schema": SCHEMA, "run": identity, "results": ledger.results, "kernels": ledger.kernels})
+
+
+def _pass(gate: Gate, results: Results) -> int:
+    """Hold the gate against a run, where there is one; return the exit code."""
+    if not gate.policy.asks:
+        return exit_code(results["results"])
+    judged = gate.judge(results)
+    gating.tell(gate, judged, results, say.out)
+    return judged.verdict.exit_code
 
 
 @contextmanager

@@ -54,7 +54,8 @@ class Controller:
         self._session.total = max(self._session.total, output.get(TOTAL, 0))
         told = output.get("everykernel")
         if told:
-            made, notes, planned = told
+            made, notes, planned, deselected = told
+            self._session.deselected |= deselected
             self._session.cost.merge(made, notes)
             self._session.attendance.plan(planned)
 

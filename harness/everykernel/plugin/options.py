@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ class Settings:
         retries: how often a cell whose guest or harness broke is run again at most.
         shard: the part of the items that is run; None: all of them.
         selected: what an older report has to run again; None where there is no such report.
+        gate: what the run is held against.
     """
 
     specs: tuple[str, ...]
@@ -67,6 +69,24 @@ class Settings:
     retries: int
     shard: Shard | None
     selected: Selected | None
+    gate: GateSettings
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """What a run is held against.
+
+    Attributes:
+        project: the settings of pyproject.toml.
+        baseline: the file that was named, None for none but the project's own.
+        update: whether the baseline is to be written.
+        partial: whether the run is said to be of a part.
+    """
+
+    project: Mapping[str, Any]
+    baseline: Path | None = None
+    update: bool = False
+    partial: bool = False
 
 
 def add(parser: pytest.Parser) -> None:
@@ -75,6 +95,7 @@ def add(parser: pytest.Parser) -> None:
     _add_guests(group)
     _add_verdicts(group)
     _add_choice(group)
+    _add_gate(group)
     parser.addini("kernel_loader", "who loads cases and objects (--kernel-loader)", type="args", default=[])
     parser.addini("kernel_rules", "the loader whose rules decide (--kernel-rules)", default="")
     parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
@@ -196,6 +217,29 @@ def _add_choice(group: pytest.OptionGroup) -> None:
     group.addoption("--kernel-failed", action="store_true", help="of that report, only the items that did not pass")
 
 
+def _add_gate(group: pytest.OptionGroup) -> None:
+    """Declare what a run is held against."""
+    _option(
+        group,
+        "--kernel-baseline",
+        type=Path,
+        metavar="FILE",
+        help="what is known not to be green: items that fail as it says are expected to, and only changes decide",
+    )
+    _option(
+        group,
+        "--kernel-update-baseline",
+        action="store_true",
+        help="write what is not green to the baseline (default: everykernel.baseline)",
+    )
+    _option(
+        group,
+        "--kernel-partial",
+        action="store_true",
+        help="leave alone what the baseline says of objects and kernels that are not run",
+    )
+
+
 def read(config: pytest.Config) -> Settings:
     """Return the settings: the command line wins over the environment, that over pyproject.toml, that over the ini.
 
@@ -239,6 +283,12 @@ def read(config: pytest.Config) -> Settings:
         selected=selected,
         rules=_rules(chosen("rules", config.getini("kernel_rules"))),
         loaders=_loaders(chosen("loader", config.getini("kernel_loader"))),
+        gate=GateSettings(
+            project,
+            config.getoption("kernel_baseline"),
+            config.getoption("kernel_update_baseline"),
+            config.getoption("kernel_partial"),
+        ),
     )
 
 
