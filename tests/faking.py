@@ -1,6 +1,7 @@
 """A fake world for tests of the host: kernels that are nowhere on the disk, machines that answer by script.
 
-An object is a JSON file; what it says decides how the fake guest answers: ``{"load": {...stage...}}``.
+An object is a JSON file; what it says decides how the fake guest answers: ``{"load": {...stage...}}``,
+``{"raise": "KernelPanic", "breaks": 1}`` (the first time only).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,7 @@ class World(fake.FakeMachines):
         self.answer(wire.Globals, lambda message: wire.Value({"ek_failed_line": self.line}))
         self.answer(wire.Check, lambda message: wire.Checked(True, "", "", {"seen": 1}))
         self.line = 0
+        self.loads: Counter[tuple[str, bytes]] = Counter()  # by the object's name and content
         self.over = threading.Event()  # ends what sleeps
 
     def close(self) -> None:
@@ -103,6 +106,9 @@ class World(fake.FakeMachines):
     def _load(self, message: wire.Load) -> wire.Message:
         script = json.loads(message.data) if message.data else {}
         broken = script.get("raise")
+        self.loads[message.name, message.data] += 1
+        if self.loads[message.name, message.data] > script.get("breaks", 1 << 30):
+            broken = None
         if broken:
             raise getattr(errors, broken)("it broke", console="Kernel panic - not syncing: test\n", where="6.1")
         if self.over.wait(script.get("sleep", 0)):

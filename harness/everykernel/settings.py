@@ -127,6 +127,14 @@ def _path(value: Any, folder: Path) -> Path:
     return folder / value
 
 
+def _times(value: Any, _: Path) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in RETRIES:
+        raise ValueError(value)
+    return value
+
+
+RETRIES = range(11)  # of a cell whose guest or harness broke
+USUAL_RETRIES = 1
 MEMORY = range(256, 65537)  # MiB
 SHARE = r"(\d{1,6}(?:\.\d{1,6})?)\s*%"  # 20%
 KEYS: dict[str, Key] = {
@@ -140,6 +148,7 @@ KEYS: dict[str, Key] = {
     "memory": Key("a number of MiB from 256 to 65536", _mebibytes),
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),
     "report": Key("a path", _path),
+    "retries": Key(f"a number from 0 to {RETRIES.stop - 1}", _times),
     "strict-reads": Key("true or false", _switch),
     "rules": _choice(*NAMES),
     "loader": Key("a list of loaders, or text with commas", _texts),

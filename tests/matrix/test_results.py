@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from everykernel.errors import HarnessError, UsageError
-from everykernel.matrix import results
+from everykernel.matrix import records, results
 from everykernel.matrix.records import CaseResult, KernelRecord
 from everykernel.matrix.results import Journal, identify
 
 
 def result(number: int, **more: Any) -> CaseResult:
-    made: Any = {"case": f"c{number}", "kernel": "6.1", "outcome": "passed", **more}
+    made: Any = {**records.empty(f"c{number}", "a.bpf.o", "6.1", {}), "outcome": "passed", **more}
     return made  # type: ignore[no-any-return]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,8 @@ NAMES += ["x/" * 160 + "y.bpf.o"]
 def report(name: str, program: str = "p") -> CellReport:
     result = records.empty(None, name, "6.1", {"cpus": 2, "memory": None})
     result["stages"]["load"]["programs"] = [{"name": program, "status": "failed", "log": f"log of {program!r}"}]
-    result["stages"]["relocate"]["relocations"] = [{"program": program}]
+    asked: Any = {"program": program, "insn": 1, "kind": "byte_off", "access": "task_struct.pid", "outcome": "patched"}
+    result["stages"]["relocate"]["relocations"] = [asked]
     return {"result": result, "kernel": {"spec": "6.1"}, "console": "\udcff"}
 
 

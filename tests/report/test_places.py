@@ -257,7 +257,7 @@ def test_junit_has_every_attempt() -> None:
     """A cell whose guest broke and that passed when it was run again is a pass with a flakyError."""
     earlier = cell("x.o", "6.1", broke="guest-lost")
     for last, name in ((cell("x.o", "6.1"), "flakyError"), (cell("x.o", "6.1", broke="guest-lost"), "rerunError")):
-        last["attempts"] = [earlier]  # type: ignore[typeddict-unknown-key]
+        last["attempts"] = [earlier]
         tree = ET.fromstring(junit.render(run(last)))
         assert [e.get("type") for e in tree.findall(f".//{name}")] == ["guest-lost"]
 

@@ -19,6 +19,10 @@ PAGE = (Path(__file__).parents[2] / "docs" / "result-schema.md").read_text()
 SHAPES: list[tuple[type, dict[str, Any]]] = [
     (records.RunRecord, SCHEMA["properties"]["run"]),
     (records.HostRecord, SCHEMA["properties"]["run"]["properties"]["host"]),
+    (
+        records.PartRecord,
+        {**SCHEMA["$defs"]["part"], "properties": {**SCHEMA["$defs"]["part"]["properties"], "parts": {}}},
+    ),
     (records.LoaderRecord, SCHEMA["$defs"]["loader"]),
     (records.KernelRecord, SCHEMA["$defs"]["kernel"]),
     (records.CaseResult, SCHEMA["$defs"]["result"]),

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.comparing import building
 from tests.gates.made import cell, run
 
 from everykernel import folders
@@ -39,6 +40,24 @@ CHANGED = 1  # the exit code of `btf diff` where something differs
 pytestmark = pytest.mark.vm
 
 
+def reports(folder: Path) -> None:
+    """Write results.json and report folders: two parts, a run in which a cell failed and a newer one, one of pytest."""
+    name = OBJECTS[0]
+    failed = {"again": f"everykernel run {name} --kernels 6.1"}
+    node = {"test": f"{name}::mytool[6.1]"}
+    found = {
+        "part-1": building.results([building.result(name, "6.1")], building.run("1")),
+        "part-2": building.results([building.result(name, "6.12")], building.run("2")),
+        "old": building.results([building.result(name, "6.1", "failed", **failed)], building.run("3")),
+        "new": building.results([building.result(name, "6.1")], building.run("4")),
+        "report": building.results([building.result(name, "6.1", "failed", **node)], building.run("5")),
+    }
+    for report, results in found.items():
+        (folder / report).mkdir()
+        (folder / report / "results.json").write_text(json.dumps(results))
+    (folder / "results.json").write_text(json.dumps(building.results([])))
+
+
 def commands() -> list[str]:
     """The commands of all pages, each once."""
     found = [line.split("#")[0].strip() for page in PAGES for line in COMMAND.findall(page.read_text())]
@@ -62,6 +81,7 @@ def test_command_works(command: str, tmp_path: Path) -> None:
     package = debug_package(tmp_path, Btf.parse(i386_btf.read_bytes()), i386_btf.stem)
     package.rename(tmp_path / DEBUG_PACKAGE)
     (tmp_path / "btf").mkdir()
+    reports(tmp_path)
     (tmp_path / "out").mkdir()
     for name in ("results.json", "old.json", "out/results.json"):
         (tmp_path / name).write_text(json.dumps(run(cell("mytool.bpf.o", "6.1"))))

@@ -18,6 +18,7 @@ from everykernel.load.rules import named
 
 Command = Callable[..., Any]
 
+TIMES = click.IntRange(settings.RETRIES.start, settings.RETRIES.stop - 1)
 MEBIBYTES = click.IntRange(settings.MEMORY.start, settings.MEMORY.stop - 1)
 
 
@@ -42,7 +43,7 @@ _LISTS = ("kernels", "loader")  # keys whose options take one text with commas
 _KEYS = {"--kernels-missing": "missing"}  # options that are called otherwise than their keys
 
 
-def kernels(command: Command) -> Command:
+def kernels(command: Command, *, required: bool = True) -> Command:
     """Add ``--kernels``, ``--kernels-missing`` and ``--locked``."""
     command = click.option(
         "--locked",
@@ -63,9 +64,22 @@ def kernels(command: Command) -> Command:
         "kernel_list",
         metavar="LIST",
         envvar="EVERYKERNEL_KERNELS",
-        required=True,
+        required=required,
         help="Kernels, separated by commas: 5.10,6.1,6.12,6.1/i386.",
     )(command)
+
+
+def kernels_or_report(command: Command) -> Command:
+    """Add the same, and ``--from-report`` and ``--failed``: what a report has to run again names its kernels."""
+    command = click.option("--failed", is_flag=True, help="Of the report, only the cells that did not pass.")(command)
+    command = click.option(
+        "--from-report",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Run the cells of this report again, as they were asked for. Take reports that you trust: they say what "
+        "is run.",
+    )(command)
+    return kernels(command, required=False)
 
 
 def btf_sources(command: Command) -> Command:

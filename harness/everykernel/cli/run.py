@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from rich.console import Group
@@ -17,19 +16,22 @@ from rich.text import Text
 
 from everykernel import machine, settings
 from everykernel.architectures import DEFAULT
-from everykernel.cli import choices, commands, debugging, gating, say
-from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
+from everykernel.cli import again, choices, chosen, commands, debugging, gating, say
+from everykernel.cli.chosen import Chosen
+from everykernel.errors import CaseError, GuestError, HarnessError, UsageError
 from everykernel.gates import policy as policies
 from everykernel.gates.gate import Gate
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import process, room, slots
 from everykernel.matrix import crew, plan, records, supply
+from everykernel.matrix import shard as sharding
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
 from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRecord, LoaderRecord, RunRecord
 from everykernel.matrix.results import Journal, Results, identify
+from everykernel.matrix.shard import Shard
 from everykernel.matrix.sizing import Sizing
 from everykernel.report import disagreements, screen, terminal
 from everykernel.report.folder import ReportFolder
@@ -38,6 +40,10 @@ from everykernel.report.screen import Screen
 _INTERVAL = 0.1  # seconds between paints
 _OF_ANOTHER = (
     "kernel_list",
+    "from_report",
+    "failed",
+    "shard",
+    "retries",
     "kernels_missing",
     "btf",
     "loaders",
@@ -49,7 +55,7 @@ _OF_ANOTHER = (
 
 @click.command(cls=choices.ProjectCommand)
 @click.argument("objects", nargs=-1, metavar="OBJ...")
-@choices.kernels
+@choices.kernels_or_report
 @choices.guests
 @click.option(
     "--btf",
@@ -78,7 +84,20 @@ _OF_ANOTHER = (
     metavar="MIB",
     help="The largest guest where no memory is asked for. [default: 4096, less where this host has less]",
 )
+@click.option(
+    "--retries",
+    type=choices.TIMES,
+    default=settings.USUAL_RETRIES,
+    show_default=True,
+    metavar="N",
+    help="How often a cell whose guest or harness broke is run again, at most; a verdict never is.",
+)
 @commands.options
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Run the I-th of N parts of all cells (2/4); `everykernel report merge` puts their reports together.",
+)
 @click.option("--strict-reads", is_flag=True, help="Fail what loads and reads other bytes than its author meant (≠).")
 @choices.rules
 @choices.loaders
@@ -88,24 +107,20 @@ _OF_ANOTHER = (
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
 def run(
     objects: tuple[str, ...],
-    kernel_list: str,
+    kernel_list: str | None,
     kernels_missing: str,
-    accel: str,
-    timeout: float,
-    btf: tuple[str, ...],
-    until: str,
-    memory: int | None,
-    ceiling: int | None,
-    strict_reads: bool,
-    rules: str,
+    from_report: Path | None,
+    failed: bool,
+    shard: str | None,
     loaders: str | None,
+    retries: int,
     json_file: Path | None,
     folder: Path | None,
     baseline: Path | None,
     update_baseline: bool,
     partial: bool,
     verbose: int,
-    **command: Any,
+    **options: Any,
 ) -> int:
     """Relocate, load and run objects on kernels, a fresh kernel for each; or run a command of your own (--cmd).
 
@@ -113,56 +128,97 @@ def run(
     or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage, 3 a guest broke, 4 the harness broke,
     130 interrupted.
     """
-    policy = policies.of_project(settings.read(Path.cwd()), baseline=gating.named(), partial=True if partial else None)
+    part = Shard.parse(shard) if shard is not None else None
+    some = True if partial or part is not None or from_report is not None else None
+    policy = policies.of_project(settings.read(Path.cwd()), baseline=gating.named(), partial=some)
     gate = gating.gate(policy, update_baseline)
-    board, talk = Board(), Screen(stderr=True)
-    cases = [
-        replace(case, until=until, strict_reads=strict_reads or case.strict_reads).with_memory(memory).with_rules(rules)
-        for case in commands.cases(objects, **command)
-    ]
-    wanted = crew.wanted(cases, loaders)
-    supplies = [Supply.parse(text) for text in btf]
-    columns = plan.columns(choices.specs(kernel_list), skip_missing=kernels_missing == "skip", progress=board)
-    if all(column.missing for column in columns):
-        raise UnknownKernel("none of these kernels is to be had", spec=kernel_list, where="--kernels")
-    for column in columns:
-        if column.resolved is not None:
-            process.find(column.resolved.arch.qemu)
-            commands.check(cases, column.resolved.arch)
+    board, talk, context = Board(), Screen(stderr=True), click.get_current_context()
+
+    def tell(line: str) -> None:
+        talk.print(f"everykernel: {line}", soft_wrap=True)
+
+    asked = _asked(from_report, failed, tell) if from_report is not None or failed else None
+    if asked is not None:
+        if not asked:
+            return 0
+        options |= again.shared(asked, again.given(context))
+        kernel_list = kernel_list or ",".join(dict.fromkeys(one.spec for one in asked))
+    if kernel_list is None:
+        option = next(option for option in context.command.params if option.name == "kernel_list")
+        raise click.MissingParameter(ctx=context, param=option)
+    supplies = [Supply.parse(text) for text in options["btf"]]
+    columns = chosen.kernels(kernel_list, skip_missing=kernels_missing == "skip", progress=board)
     supply.check(supplies, [c.spec for c in columns], board)
-    found = crew.Crew.of(wanted, lambda line: talk.print(f"everykernel: {line}", soft_wrap=True))
-    cases = found.spread(cases, loaders)
-    sizing = Sizing(ceiling)
-    room.reserve((c.resolved, sizing.grant(case, c).machine) for c in columns if c.resolved for case in cases)
-    known = [c.record() for c in columns]
-    identity = identify(accel, process.version(process.find(DEFAULT.qemu)))
-    if found.records:
-        identity["loaders"] = found.records
+    if asked is None:
+        cells = chosen.of_objects(objects, columns, loaders, options, tell)
+    else:
+        cells = chosen.of_report(asked, columns, tell)
+    if part is not None:
+        cells = cells.part(part)
+        tell(sharding.told(part, cells.cells, cells.total))
+    return _run(cells, _Whole(board, talk, supplies, part, retries, json_file, folder, verbose, gate, options))
+
+
+class _Whole(NamedTuple):
+    """What holds for a run as a whole."""
+
+    board: Board
+    talk: Screen
+    supplies: list[Supply]
+    shard: Shard | None
+    retries: int
+    json_file: Path | None
+    folder: Path | None
+    verbose: int
+    gate: Gate
+    options: dict[str, Any]
+
+
+def _asked(report: Path | None, failed: bool, say: chosen.Say) -> list[again.Asked]:
+    if report is None:
+        raise UsageError("of which report?", where="--failed", remedy="--from-report FILE --failed")
+    return chosen.from_report(report, failed=failed, say=say)
+
+
+def _run(cells: Chosen, whole: _Whole) -> int:
+    """Run cells, show what came of them, and return the exit code."""
+    options, sizing = whole.options, Sizing(whole.options["ceiling"])
+    resolved = {c.spec: c for c in cells.columns if c.resolved}
+    room.reserve((resolved[spec].resolved, sizing.grant(case, resolved[spec]).machine) for case, spec in cells.cells)  # type: ignore[misc]
+    identity = identify(options["accel"], process.version(process.find(DEFAULT.qemu)))
+    identity["retries"] = whole.retries
+    if whole.shard is not None:
+        identity["shard"] = str(whole.shard)
+    if cells.crew.records:
+        identity["loaders"] = cells.crew.records
     campaign = Campaign(
-        columns,
-        machine.Machines(accel, timeout, board),
+        cells.columns,
+        machine.Machines(options["accel"], options["timeout"], whole.board),
         width=slots.cores(),
         slot=slots.slot,
-        board=board,
-        timeout=timeout,
-        btf=supplies,
+        board=whole.board,
+        timeout=options["timeout"],
+        btf=whole.supplies,
         sizing=sizing,
+        retries=whole.retries,
     )
-    with _recorded(json_file, folder, identity, known) as ledger:
-        cells = _Cells(campaign, ledger, btf)
+    with _recorded(whole.json_file, whole.folder, identity, [c.record() for c in cells.columns]) as ledger:
+        running = _Cells(campaign, ledger, options["btf"], cells.again)
         try:
             with closing(campaign):
-                cells.schedule(cases)
-                cells.watch(talk)
+                running.schedule(cells.cells)
+                running.watch(whole.talk)
         except KeyboardInterrupt as e:
-            cells.take(future for future in cells.futures if future.done())
+            running.take(future for future in running.futures if future.done())
             raise KeyboardInterrupt(ledger.tally()) from e
-    _show(ledger, cells.reports(), campaign, verbose, found.records)
+    _show(ledger, running.reports(), campaign, whole.verbose, cells.crew.records)
     if missing := ledger.missing():
         raise lost(missing)
+    if not ledger.results and whole.shard is not None:
+        return 0  # the other shards have them all
     if not ledger.results:
         raise HarnessError("nothing ran: no loader that is there runs on one of these kernels")
-    return _pass(gate, {"schema": SCHEMA, "run": identity, "results": ledger.results, "kernels": ledger.kernels})
+    return _pass(whole.gate, {"schema": SCHEMA, "run": identity, "results": ledger.results, "kernels": ledger.kernels})
 
 
 def _pass(gate: Gate, results: Results) -> int:
@@ -199,17 +255,16 @@ def _recorded(
 class _Cells:
     """The cells of a run, from the plan to the ledger."""
 
-    def __init__(self, campaign: Campaign, ledger: Ledger, btf: tuple[str, ...]) -> None:
+    def __init__(self, campaign: Campaign, ledger: Ledger, btf: tuple[str, ...], again: dict[str, str]) -> None:
         self.futures: dict[Future[CellReport], tuple[Case, str]] = {}
         self._campaign = campaign
         self._board = campaign.board
         self._ledger = ledger
         self._btf = btf
+        self._again = again
 
-    def schedule(self, cases: list[Case]) -> None:
+    def schedule(self, cells: Sequence[tuple[Case, str]]) -> None:
         """Plan all cells, then have them run."""
-        cells = [(case, c.spec) for case in cases for c in self._campaign.columns.values() if not c.missing]
-        cells = [(case, spec) for case, spec in cells if crew.fits(case, self._campaign.columns[spec])]
         self._ledger.plan(self._campaign.name(spec, case) for case, spec in cells)
         for case, spec in cells:
             self._board.expect(spec)
@@ -233,7 +288,9 @@ class _Cells:
         for future in ended:
             if not future.cancelled() and future.exception() is None:
                 report = future.result()
-                report["result"]["again"] = _again(*self.futures[future], self._btf)
+                case, spec = self.futures[future]
+                known = self._again.get(plan.identity(case, self._campaign.column(spec)))
+                report["result"]["again"] = known or _again(case, spec, self._btf)
                 self._ledger.add(report)
 
     def reports(self) -> list[CellReport]:

@@ -12,12 +12,12 @@ from everykernel.errors import UsageError
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
-from everykernel.matrix import records
+from everykernel.matrix import plan, records
 from everykernel.matrix.case import Case
 from everykernel.matrix.cell import run_cell
 from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CaseResult, CellReport
+from everykernel.matrix.records import CellReport
 from everykernel.matrix.schedule import Schedule
 from everykernel.matrix.sizing import Granted, Sizing
 
@@ -71,6 +71,7 @@ class Campaign:
         timeout: seconds a guest may take to answer a request that has no deadline of its own.
         btf: BTF that was supplied for kernels without.
         sizing: decides how large guests are.
+        retries: how often a cell whose guest or harness broke is run again at most; a verdict never is.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Campaign:
         timeout: float = 60.0,
         btf: Sequence[Supply] = (),
         sizing: Sizing | None = None,
+        retries: int = 0,
     ) -> None:
         self.columns = {c.spec: c for c in columns}
         self.machines = machines
@@ -91,6 +93,7 @@ class Campaign:
         self.timeout = timeout
         self.btf = btf
         self.sizing = sizing if sizing is not None else Sizing()
+        self.retries = retries
         self.cost = Cost()
         self._schedule = Schedule(width, slot)
         self._ready: dict[tuple[str, MachineSpec], Future[Kernel]] = {}
@@ -125,7 +128,7 @@ class Campaign:
 
     def name(self, spec: str, case: Case) -> str:
         """Return what a cell is called in a plan, as `records.name` calls its result."""
-        return records.name(records.plain(self._empty(spec, case)))
+        return records.name(records.plain(plan.empty(case, self.column(spec))))
 
     def start(self, spec: str, machine: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel for the caller to close; wait for its kernel to be ready.
@@ -164,10 +167,34 @@ class Campaign:
         return kernel
 
     def _cells(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
+        """Run a cell, again where its guest or the harness broke; the attempts before are kept in its result.
+
+        A kernel that could not be made ready is not tried again: its boot had attempts of its own, for all cells.
+        """
+        earlier: list[CellReport] = []
+
+        def keep_last(guest: Guest, report: CellReport) -> None:
+            if keep is not None and not (records.broke(report["result"]) and len(earlier) < self.retries):
+                keep(guest, report)
+
+        while True:
+            report = self._sized(spec, granted, keep_last)
+            unready = self.ready(spec, granted.machine).exception() is not None
+            if unready or len(earlier) >= self.retries or not records.broke(report["result"]):
+                break
+            earlier.append(report)
+            result = report["result"]
+            self.board.note(f"{records.name(result)}: {result['code']}: {result['message']}; it is run again")
+        records.keep_attempts(report, earlier)
+        records.note_accelerator(report["kernel"], self.machines.accelerator)
+        self.board.ended(spec, report["result"].get("outcome", records.ERROR))
+        return report
+
+    def _sized(self, spec: str, granted: Granted, keep: Keep) -> CellReport:
         """Run a cell, again in a larger guest for as long as its kernel runs out of memory and one may be had."""
 
         def keep_last(guest: Guest, report: CellReport) -> None:
-            if keep is not None and self.sizing.larger(granted, report) is None:
+            if self.sizing.larger(granted, report) is None:
                 keep(guest, report)
 
         while True:
@@ -177,8 +204,6 @@ class Campaign:
                 break
             granted.grow(memory, report)
         self.sizing.tell(granted, report)
-        records.note_accelerator(report["kernel"], self.machines.accelerator)
-        self.board.ended(spec, report["result"].get("outcome", records.ERROR))
         return report
 
     def _cell(self, spec: str, granted: Granted, keep: Keep) -> CellReport:
@@ -205,14 +230,11 @@ class Campaign:
         """Return the report of a cell that never began: no kernel could be made ready (the first failure is kept for
         all), or no slot had.
         """
-        report: CellReport = {"result": self._empty(spec, case), "kernel": self.column(spec).record(), "console": ""}
+        report: CellReport = {
+            "result": plan.empty(case, self.column(spec)),
+            "kernel": self.column(spec).record(),
+            "console": "",
+        }
         records.break_result(report, error if isinstance(error, Exception) else RuntimeError(str(error)))
         made: CellReport = records.plain(report)
         return made
-
-    def _empty(self, spec: str, case: Case) -> CaseResult:
-        column = self.column(spec)
-        shown = case.object_shown(column.resolved.arch) if column.resolved is not None else case.object
-        return records.empty(
-            case.name if case.path is not None else None, shown, spec, case.machine_asked, case.rules, case.loader
-        )

@@ -87,6 +87,10 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
         "flavour": kernel.flavour,
         "notes": list(kernel.notes),
     }
+    if kernel.version:
+        record["package_version"] = kernel.version
+    if kernel.digest:
+        record["image_sha256"] = kernel.digest
     if facts is not None:
         record.update(
             {

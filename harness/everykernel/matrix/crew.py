@@ -80,6 +80,11 @@ class Crew:
         here = [one for one in self.members if one is None or not one.skipped]
         return [one for one in here if names is None or (one.name if one is not None else OWN) in names]
 
+    def loaded_by(self, case: Case, loader: Wanted) -> list[Case]:
+        """Return a case loaded by one loader; nothing where that could not be had."""
+        here = [one for one in self.members if one is None or not one.skipped]
+        return [replace(case, adapter=one) for one in here if (one.name if one is not None else OWN) == loader.name]
+
 
 def fits(case: Case, column: Column) -> bool:
     """Return whether a case's loader runs on a kernel: adapters are programs for one architecture."""

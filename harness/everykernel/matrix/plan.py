@@ -13,9 +13,9 @@ from everykernel.architectures import DEFAULT
 from everykernel.errors import EverykernelError, UnknownKernel, UsageError
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.kernels.progress import Progress
-from everykernel.matrix import case, inside
+from everykernel.matrix import case, inside, records
 from everykernel.matrix.case import Case
-from everykernel.matrix.records import KernelRecord
+from everykernel.matrix.records import CaseResult, KernelRecord
 
 
 def cases(paths: Sequence[str]) -> list[Case]:
@@ -88,6 +88,8 @@ class Column:
             "release": resolved.release,
             "arch": resolved.arch.name,
             "source": resolved.source,
+            "package": resolved.package,
+            "package_version": resolved.version,
             "flavour": resolved.flavour,
         }
 
@@ -111,3 +113,15 @@ def columns(specs: Sequence[str], *, skip_missing: bool = False, progress: Progr
         except UnknownKernel as e:
             found.append(Column(spec, missing=str(e)))
     return list({c.spec: c for c in found}.values())
+
+
+def empty(case: Case, column: Column) -> CaseResult:
+    """Return the result of a cell that has not begun."""
+    shown = case.object_shown(column.resolved.arch) if column.resolved is not None else case.object
+    name = case.name if case.path is not None else None
+    return records.empty(name, shown, column.spec, case.machine_asked, case.rules, case.loader)
+
+
+def identity(case: Case, column: Column) -> str:
+    """Return the text that tells a cell from all others of a run, as `records.asked` does."""
+    return "\n".join(records.asked(records.plain(empty(case, column))))

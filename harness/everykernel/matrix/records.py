@@ -1,6 +1,7 @@
 """The shape of results: what `results.json` holds (schema ``everykernel/1``), as dictionaries with typed keys.
 
-report/schema.json says the same to other programs; a test compares the two. Fields may be added, never change meaning.
+schema.json beside this file says the same to other programs; a test compares the two. Fields may be added, never change
+meaning.
 """
 
 from __future__ import annotations
@@ -42,6 +43,15 @@ class RunRecord(TypedDict, total=False):
     tool: str  # "everykernel 0.1.0"
     host: HostRecord
     loaders: list[LoaderRecord]  # beside our own; left out where only ours loads
+    shard: str  # "2/4": which of the cells that were asked for it took; left out where all
+    retries: int  # how often a cell whose guest or harness broke was run again at most
+    parts: list[PartRecord]  # the runs that were merged into this file, in the order of their starts
+
+
+class PartRecord(RunRecord, total=False):
+    """One run of a merged file, with its own columns; it has no parts."""
+
+    kernels: list[KernelRecord]
 
 
 class LoaderRecord(TypedDict, total=False):
@@ -71,8 +81,11 @@ class KernelRecord(TypedDict, total=False):
     accelerator: str  # "kvm" or "tcg"
     accelerator_reason: str
     source: str
-    sha256: str
-    signed: str
+    package: str  # the name of the package, "" for a path
+    package_version: str  # "6.1.192-1"
+    sha256: str  # of the package, of the image for a path
+    image_sha256: str  # of the image that was booted
+    signed: str  # how the source is vouched for: "gpgv", "https" or "none"
     flavour: str
     notes: list[str]
     missing: str  # why there is no such kernel (--kernels-missing skip)
@@ -149,6 +162,9 @@ class CaseResult(TypedDict, total=False):
     evidence: str | None  # the folder of this cell below the report's
     test: str | None  # the pytest node
     again: str  # the command that runs this one cell again
+    run: str  # the id of the part that it is of; left out where the file is of one run
+    attempt: int  # which attempt of its run it is, where there were several: 1 is the first
+    attempts: list[CaseResult]  # the others, in order: broken guests that were run again, older runs that were merged
 
 
 class CellReport(TypedDict, total=False):
@@ -159,6 +175,7 @@ class CellReport(TypedDict, total=False):
     console: str
     trace: str  # of a defect of the harness
     starved: str  # what the guest had too little memory for, as far as its kernel tells; "" for nothing
+    earlier: list[CellReport]  # of `attempts` of its result, one each
 
 
 KEY = ("case", "object", "test", "kernel", "machine", "target", "loader", "rules", "btf")
@@ -167,6 +184,22 @@ KEY = ("case", "object", "test", "kernel", "machine", "target", "loader", "rules
 def key(result: CaseResult) -> tuple[str, ...]:
     """Return what identifies a cell within a run: the text of each field of `KEY`."""
     return tuple(json.dumps(result.get(name), sort_keys=True, default=str) for name in KEY)
+
+
+def asked(result: CaseResult) -> tuple[str, ...]:
+    """Return what identifies a cell across runs: what was asked for, whatever came of it.
+
+    That is `KEY` without the BTF that was used and the kernel's own flavour. A pytest node says all of case, object and
+    machine, and what a test loads may differ from run to run.
+    """
+    test, machine = result.get("test"), result.get("machine", {})
+    what: dict[str, Any] = {name: result.get(name) for name in ("kernel", "target", "loader", "rules")}
+    if test:
+        what["test"] = test
+    else:
+        what |= {"case": result.get("case"), "object": result.get("object")}
+        what["machine"] = {name: value for name, value in machine.items() if name != "flavour"}
+    return tuple(json.dumps([name, what[name]], sort_keys=True) for name in sorted(what))
 
 
 def empty(
@@ -253,6 +286,16 @@ def break_result(report: CellReport, error: Exception) -> None:
         report["trace"] = plain("".join(traceback.format_exception(error)))
 
 
+def keep_attempts(report: CellReport, earlier: list[CellReport]) -> None:
+    """Put the attempts before into a cell's report and its result, in order; nothing changes where there were none."""
+    if not earlier:
+        return
+    for number, one in enumerate([*earlier, report], 1):
+        one["result"]["attempt"] = number
+    report["result"]["attempts"] = [one["result"] for one in earlier]
+    report["earlier"] = earlier
+
+
 def unwritten(report: CellReport, error: Exception) -> None:
     """Make a report say that it could not be written, whatever its verdict was."""
     break_result(report, error)
@@ -272,6 +315,7 @@ def bare(report: CellReport) -> CellReport:
         "notes": [],
         "evidence": None,
     }
+    made.pop("attempts", None)
     kernel = {"spec": result["kernel"]}
     return plain({"result": made, "kernel": kernel, "console": "", "trace": report.get("trace", "")})  # type: ignore[no-any-return]
 
@@ -301,6 +345,12 @@ def broke(result: CaseResult) -> str:
     if result.get("outcome") != ERROR:
         return ""
     return "harness" if result.get("code") == "harness-error" else "guest"
+
+
+def flaky(result: CaseResult) -> bool:
+    """Return whether a cell came to its verdict only when it was run again: before that its guest or harness broke."""
+    earlier = result.get("attempts", [])
+    return result.get("outcome") != ERROR and any(one.get("outcome") == ERROR for one in earlier)
 
 
 def starved(result: CaseResult) -> str:

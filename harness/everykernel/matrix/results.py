@@ -19,7 +19,10 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, cast
 
 from everykernel.errors import HarnessError, UsageError
+from everykernel.matrix import schema
 from everykernel.matrix.records import SCHEMA, CaseResult, KernelRecord, RunRecord
+
+LIMIT = 1 << 30  # bytes of a results file that is read
 
 
 class Results(TypedDict):
@@ -37,7 +40,7 @@ def identify(accelerator: str, qemu: str = "") -> RunRecord:
     uname = platform.uname()
     return {
         "id": f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
-        "started": now.isoformat(timespec="seconds"),
+        "started": now.isoformat(timespec="milliseconds"),
         "tool": f"everykernel {version('everykernel')}",
         "host": {
             "accelerator": accelerator,
@@ -136,19 +139,46 @@ def _json(value: object) -> str:
 
 
 def read(path: Path) -> Results:
-    """Return the results in a file; raise UsageError if it holds none, or those of another schema."""
+    """Return the results in a file, all of them checked; raise UsageError if it holds none, or those of another schema.
+
+    The error of a file that is not what the schema says names the place in it.
+    """
     where = str(path)
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > LIMIT:
+            raise UsageError(f"is larger than {LIMIT >> 20} MiB", where=where, remedy="merge fewer parts")
+        data: Any = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as e:
         raise UsageError(f"cannot be read: {e.strerror}", where=where) from e
+    except RecursionError as e:
+        raise UsageError("is not JSON of ours: it is nested too deep", where=where) from e
     except ValueError as e:
         raise UsageError(f"is not JSON: {e}", where=where) from e
-    schema = data.get("schema") if isinstance(data, dict) else None
-    if not isinstance(schema, str) or schema.partition("/")[0] != "everykernel":
+    tag = data.get("schema") if isinstance(data, dict) else None
+    if not isinstance(tag, str) or tag.partition("/")[0] != "everykernel":
         raise UsageError("is not a results file of everykernel", where=where)
-    if schema != SCHEMA:
-        raise UsageError(f"has schema {schema!r}, and this everykernel reads {SCHEMA!r}", where=where)
-    data.setdefault("kernels", [])
-    data.setdefault("results", [])
+    if tag != SCHEMA:
+        raise UsageError(f"has schema {tag!r}, and this everykernel reads {SCHEMA!r}", where=where)
+    schema.check(data, where)
     return cast(Results, data)
+
+
+def write(path: Path, results: Results) -> None:
+    """Write results as one file, a result a line, whole or not at all; raise HarnessError where that cannot be done."""
+    lines = ",\n".join(_json(result) for result in results["results"])
+    text = (
+        f'{{"schema": {json.dumps(results["schema"])},\n"results": [\n{lines}\n],\n'
+        f'"kernels": {_json(results["kernels"])},\n"run": {_json(results["run"])}}}\n'
+    )
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    except OSError as e:
+        new.unlink(missing_ok=True)
+        raise HarnessError(f"cannot be written: {e.strerror}", where=str(path)) from e
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")

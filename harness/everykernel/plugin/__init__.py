@@ -38,6 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--kernel-keep needs the terminal, and cannot be used with -n")
     config.stash[KEY] = session
     config.pluginmanager.register(Hooks(session), "everykernel-hooks")
+    if session.settings.specs and session.settings.retries and not session.distributed:
+        from everykernel.plugin.rerun import Rerun
+
+        config.pluginmanager.register(Rerun(session), "everykernel-rerun")
     if session.distributed:
         from everykernel.plugin.distributed import Controller
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from everykernel.errors import EverykernelError
+from everykernel.plugin.division import TOTAL
 from everykernel.plugin.session import KernelSession
 
 
@@ -39,6 +40,7 @@ class Controller:
         counts = Counter(kernel_in(node_id, specs) for node_id in ids)
         mine.attendance.guessed = [node_id for node_id in ids if kernel_in(node_id, specs)]
         used = [spec for spec in specs if counts[spec]]
+        mine.used = set(used)
         for spec in used:
             mine.board.expect(spec, counts[spec])
         for ready in [mine.campaign.ready(spec) for spec in used]:
@@ -48,7 +50,9 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
         """Learn what a worker's kernels took, and which items have to have results."""
-        told = getattr(node, "workeroutput", {}).get("everykernel")
+        output = getattr(node, "workeroutput", {})
+        self._session.total = max(self._session.total, output.get(TOTAL, 0))
+        told = output.get("everykernel")
         if told:
             made, notes, planned, deselected = told
             self._session.deselected |= deselected

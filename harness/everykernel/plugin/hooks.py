@@ -31,6 +31,8 @@ class Hooks:
         if not settings.specs or self._session.worker:
             return None
         head = f"everykernel: kernels {', '.join(settings.specs)}"
+        if settings.shard is not None:
+            head += f"; shard {settings.shard}"
         return printable(head if settings.dry else f"{head}; accelerator {_accelerator(settings.accel)}")
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
@@ -39,9 +41,17 @@ class Hooks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        """Raise what was found while collecting; nothing has been fetched or booted yet."""
+        """Leave to others what is not run here, and raise what was found while collecting; nothing was booted yet."""
+        if self._session.settings.shard is not None or self._session.settings.selected is not None:
+            from everykernel.plugin import division
+
+            division.divide(self._session, session.config, items)
         if not self._session.settings.dry and any(spec_of(item) is not None for item in items):
             self._session.check(items)
+
+    def pytest_report_collectionfinish(self) -> str | None:
+        """Say how many items are in this shard."""
+        return f"everykernel: {self._session.told}" if self._session.told else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
@@ -53,6 +63,7 @@ class Hooks:
             return
         mine.order = [item.nodeid for item in session.items]
         selected = [item for item in session.items if spec_of(item) not in (None, NO_KERNELS)]
+        mine.used = {spec_of(item) or "" for item in selected}
         for item in selected:
             mine.board.expect(spec_of(item) or "")
         mine.attendance.plan(item.nodeid for item in selected)
@@ -121,6 +132,8 @@ class Hooks:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """End every guest, and the report; compare the cells of the run with those in its results."""
         mine = self._session
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and mine.empty_by_right and not mine.worker:
+            mine.ledger  # noqa: B018 - the report of a shard without cells is one of those that are merged
         try:
             mine.close()
         except EverykernelError as e:
@@ -128,6 +141,8 @@ class Hooks:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if mine.worker or session.config.option.collectonly:
             return
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and mine.empty_by_right:
+            session.exitstatus = pytest.ExitCode.OK
         if not (mine.attendance.planned or mine.attendance.guessed):
             return
         stopped = bool(session.shouldstop or session.shouldfail) or exitstatus not in _TO_THE_END
@@ -152,6 +167,8 @@ class Hooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
         """Show the matrix before the blocks of what failed."""
+        if self._session.empty_by_right and not self._session.results:
+            terminalreporter.write_line(printable(f"everykernel: {self._session.empty_by_right}"))
         if not self._session.results and not self._session.attendance.error:
             return (yield)
         from everykernel.plugin import summary

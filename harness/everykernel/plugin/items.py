@@ -22,7 +22,10 @@ from everykernel.plugin.session import SPEC, KernelSession, no_kernels, session_
 if TYPE_CHECKING:
     from everykernel.matrix.case import Case
 
-_OF_ANOTHER_RUN = ("--kernel-report", "--kernel-keep", "--kernel-btf", "--kernel-missing")
+_OF_ANOTHER_RUN = (
+    "--kernel-report", "--kernel-keep", "--kernel-btf", "--kernel-missing", "--kernel-shard", "--kernel-from-report",
+    "--kernel-failed", "--kernel-retries",
+)  # fmt: skip
 
 
 def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:

@@ -69,18 +69,14 @@ def request(session: KernelSession, item: pytest.Item) -> None:
 def take(session: KernelSession, item: pytest.Item, spec: str) -> Guest:
     """Return the guest for an item; it is closed when the item, or the scope that shares it, ends."""
     scope, machine, _ = wishes(item, session.settings.memory)
-    kind = _SCOPES[scope]
-    if kind is None:
+    node = _sharers(item, scope)
+    if node is None:
         request(session, item)
         future = item.stash[_ASKED]
         guest = session.painter.wait(future)
         item.addfinalizer(guest.close)
         del item.stash[_ASKED]
         return guest
-    node = item.getparent(kind)
-    if node is None:  # a test outside of any class that asks for class scope
-        node = item.getparent(pytest.Module)
-    assert node is not None
     shared = node.stash.setdefault(_SHARED, {})
     if (spec, machine) not in shared:
         guest = session.painter.wait(session.campaign.start_later(spec, machine))
@@ -88,6 +84,25 @@ def take(session: KernelSession, item: pytest.Item, spec: str) -> Guest:
         node.addfinalizer(guest.close)
         node.addfinalizer(lambda: shared.pop((spec, machine), None))
     return shared[spec, machine]
+
+
+def shared_in(item: pytest.Item) -> pytest.Collector | None:
+    """Return the class, module or session in which an item shares its guest, None where it has one of its own.
+
+    Raises UsageError for a marker that makes no sense.
+    """
+    return _sharers(item, wishes(item, None)[0])
+
+
+def _sharers(item: pytest.Item, scope: str) -> pytest.Collector | None:
+    kind = _SCOPES[scope]
+    if kind is None:
+        return None
+    node = item.getparent(kind)
+    if node is None:  # a test outside of any class that asks for class scope
+        node = item.getparent(pytest.Module)
+    assert node is not None
+    return node
 
 
 def drop(item: pytest.Item) -> None:

@@ -7,13 +7,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from everykernel import settings
 from everykernel.errors import UsageError
 from everykernel.load.rules.named import NAMES
+
+if TYPE_CHECKING:
+    from everykernel.matrix.selected import Selected
+    from everykernel.matrix.shard import Shard
 
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
 
@@ -42,6 +46,9 @@ class Settings:
         objects: globs of objects to collect from test folders.
         rules: the loader whose rules decide; "" where nobody asked for any.
         loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
+        retries: how often a cell whose guest or harness broke is run again at most.
+        shard: the part of the items that is run; None: all of them.
+        selected: what an older report has to run again; None where there is no such report.
         gate: what the run is held against.
     """
 
@@ -59,6 +66,9 @@ class Settings:
     objects: tuple[str, ...]
     rules: str
     loaders: str | None
+    retries: int
+    shard: Shard | None
+    selected: Selected | None
     gate: GateSettings
 
 
@@ -84,6 +94,7 @@ def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("everykernel", "tests on many kernels (everykernel)")
     _add_guests(group)
     _add_verdicts(group)
+    _add_choice(group)
     _add_gate(group)
     parser.addini("kernel_loader", "who loads cases and objects (--kernel-loader)", type="args", default=[])
     parser.addini("kernel_rules", "the loader whose rules decide (--kernel-rules)", default="")
@@ -137,6 +148,13 @@ def _add_guests(group: pytest.OptionGroup) -> None:
     )
     _option(
         group,
+        "--kernel-retries",
+        type=_times,
+        metavar="N",
+        help="how often a cell whose guest or harness broke is run again, at most (default: 1); a verdict never is",
+    )
+    _option(
+        group,
         "--kernel-keep",
         action="store_true",
         help="open a shell in the guest of a failure, before it is thrown away",
@@ -180,6 +198,24 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
         help="who loads cases and objects, separated by commas: own (default), libbpf, ebpf-go, aya, or NAME=PATH of "
         "an adapter of your own; each has a fresh kernel for each",
     )
+
+
+def _add_choice(group: pytest.OptionGroup) -> None:
+    """Declare what decides which items are run."""
+    _option(
+        group,
+        "--kernel-shard",
+        metavar="I/N",
+        help="run the I-th of N parts of all items (2/4); `everykernel report merge` puts their reports together",
+    )
+    _option(
+        group,
+        "--kernel-from-report",
+        type=Path,
+        metavar="FILE",
+        help="run the items of this report again, on its kernels where none are named",
+    )
+    group.addoption("--kernel-failed", action="store_true", help="of that report, only the items that did not pass")
 
 
 def _add_gate(group: pytest.OptionGroup) -> None:
@@ -226,8 +262,12 @@ def read(config: pytest.Config) -> Settings:
     listed = config.getoption("--kernels")
     if listed is None:
         listed = os.environ.get("EVERYKERNEL_KERNELS") or ",".join(project.get("kernels") or config.getini("kernels"))
+    selected = _selected(config)
+    specs = settings.expanded((part.strip() for part in listed.split(",") if part.strip()), project)
+    if selected is not None and config.getoption("--kernels") is None:
+        specs = selected.kernels
     return Settings(
-        specs=tuple(settings.expanded((part.strip() for part in listed.split(",") if part.strip()), project)),
+        specs=tuple(specs),
         accel=chosen("accel", "auto"),
         timeout=chosen("timeout", 60.0),
         btf=tuple(chosen("btf", ())),
@@ -239,6 +279,9 @@ def read(config: pytest.Config) -> Settings:
         memory=chosen("memory", None),
         ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
+        retries=chosen("retries", settings.USUAL_RETRIES),
+        shard=_shard(config.getoption("kernel_shard")),
+        selected=selected,
         rules=_rules(chosen("rules", config.getini("kernel_rules"))),
         loaders=_loaders(chosen("loader", config.getini("kernel_loader"))),
         gate=GateSettings(
@@ -248,6 +291,38 @@ def read(config: pytest.Config) -> Settings:
             config.getoption("kernel_partial"),
         ),
     )
+
+
+def _shard(text: str | None) -> Shard | None:
+    if text is None:
+        return None
+    from everykernel.matrix.shard import Shard
+
+    try:
+        return Shard.parse(text, "--kernel-shard")
+    except UsageError as e:
+        raise pytest.UsageError(f"everykernel: {e}") from e
+
+
+def _selected(config: pytest.Config) -> Selected | None:
+    """Return what a report has to run again; raise pytest's UsageError for one that is none, or none of pytest's."""
+    report, failed = config.getoption("kernel_from_report"), config.getoption("kernel_failed")
+    if report is None and not failed:
+        return None
+    from everykernel.matrix import selected
+
+    if report is None:
+        error = UsageError("of which report?", where="--kernel-failed", remedy="--kernel-from-report FILE")
+        raise pytest.UsageError(f"everykernel: {error}")
+    try:
+        path = config.invocation_params.dir / report
+        found = selected.select(path, failed=failed)
+        if found.cells:
+            how = f"everykernel run {'--failed ' if failed else ''}--from-report"
+            selected.check_tests(report, found, found.tests, how)
+    except UsageError as e:
+        raise pytest.UsageError(f"everykernel: {e}") from e
+    return found
 
 
 def _rules(name: str) -> str:
@@ -263,6 +338,13 @@ def _loaders(listed: str | list[str]) -> str | None:
 def _mebibytes(text: str) -> int:
     value = int(text)
     if value not in settings.MEMORY:
+        raise ValueError(text)
+    return value
+
+
+def _times(text: str) -> int:
+    value = int(text)
+    if value not in settings.RETRIES:
         raise ValueError(text)
     return value
 

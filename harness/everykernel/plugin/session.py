@@ -55,6 +55,9 @@ class KernelSession:
         unresolved: why the kernels cannot be had, found while collecting.
         worker: whether this process is a worker of pytest-xdist.
         order: the items' nodes, in order.
+        used: the kernels that items here are run on, once that is known.
+        total: how many items there are in all shards.
+        told: what is said of the shard.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -63,6 +66,9 @@ class KernelSession:
         self.unresolved: EverykernelError | None = None
         self.worker = hasattr(config, "workerinput")
         self.order: list[str] = []  # of the items' nodes
+        self.used: set[str] = set()
+        self.total = 0
+        self.told = ""
         self.deselected = False  # whether items that run on kernels were left out
         self.judged: Judged | None = None  # what the gate said in the end
         self._folder: ReportFolder | None = None
@@ -139,6 +145,7 @@ class KernelSession:
             timeout=self.settings.timeout,
             btf=self.btf,
             sizing=self.sizing,
+            retries=self.settings.retries,
         )
 
     @cached_property
@@ -161,7 +168,8 @@ class KernelSession:
         from everykernel.matrix.ledger import Ledger
         from everykernel.matrix.results import identify
 
-        kernels = [c.record() for c in self.columns]
+        part = self.settings.shard
+        kernels = [c.record() for c in self.columns if part is None or c.missing or c.spec in self.used]
         if self.settings.report is None or self.worker:
             return Ledger(kernels)
         from everykernel.architectures import DEFAULT
@@ -170,6 +178,9 @@ class KernelSession:
 
         folder = self.config.invocation_params.dir / self.settings.report
         identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)))
+        if part is not None:
+            identity["shard"] = str(part)
+        identity["retries"] = self.settings.retries
         if loaders := self.loaders():
             identity["loaders"] = loaders
         self._folder = ReportFolder(folder, identity, kernels)
@@ -306,6 +317,16 @@ class KernelSession:
         report["result"]["again"] = item.again
 
     # --- end
+
+    @property
+    def empty_by_right(self) -> str:
+        """Why a session without any item is all right: its shard has none, or its report nothing to run again."""
+        shard, selected = self.settings.shard, self.settings.selected
+        if shard is not None and self.total:
+            return f"0 of {self.total} items are in shard {shard}: the other shards have them all"
+        if selected is not None and not selected.tests:
+            return "every cell of the report passed: there is nothing to run again"
+        return ""
 
     @property
     def results(self) -> list[CaseResult]:

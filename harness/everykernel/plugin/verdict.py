@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, HarnessError
+from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
 from everykernel.matrix.expect import STAGES
@@ -132,6 +134,19 @@ def _properties(item: pytest.Item, result: CaseResult) -> None:
     from everykernel.report import junit
 
     item.user_properties.extend(junit.properties(result))
+    if records.flaky(result):
+        item.user_properties.append(_flaky(result))
+
+
+def mark_flaky(result: CaseResult, reports: Sequence[pytest.TestReport]) -> None:
+    """Give the reports of a test that was run again the same property, for JUnit's XML."""
+    if records.flaky(result):
+        for report in reports:
+            report.user_properties.append(_flaky(result))
+
+
+def _flaky(result: CaseResult) -> tuple[str, object]:
+    return "flaky", printable(result["attempts"][0].get("code", ""))
 
 
 def _crash(report: pytest.TestReport) -> str:

@@ -51,6 +51,9 @@ def lines(result: CaseResult, *, console: str = "", trace: str = "", verbose: in
     if trace and verbose:
         found.append("  traceback:")
         found.extend(tail(trace, _ALL))
+    if earlier := result.get("attempts", []):
+        codes = names([one.get("code") or one.get("outcome", "") for one in earlier], told.most)
+        found.append(f"  attempts: {len(earlier) + 1}; before this one: {codes}")
     if code in REASONS:
         found.append(f"  hint: {REASONS[code].remedy}")
     if result.get("evidence"):

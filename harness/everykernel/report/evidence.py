@@ -19,7 +19,8 @@ def write(folder: Path, report: CellReport) -> str:
     """Write a cell's files below ``folder`` and return the cell's own folder, relative to it.
 
     ``console.txt`` is what the kernel printed since the guest was restored, ``log-PROGRAM.txt`` a verifier log,
-    ``relocations.jsonl`` one line a relocation, ``trace.txt`` the traceback of a defect of the harness. Raises
+    ``relocations.jsonl`` one line a relocation, ``trace.txt`` the traceback of a defect of the harness; below it,
+    ``attempt-1`` and so on hold the same of attempts that broke, whose results name them from now on. Raises
     HarnessError where they cannot be written.
 
     Names come from objects and users: they are cut to what every file system takes, and lead nowhere else.
@@ -32,21 +33,30 @@ def write(folder: Path, report: CellReport) -> str:
         number += 1
         own = folder / f"{name}-{number}"
     try:
-        own.mkdir(parents=True)
-        _write(own / "console.txt", report.get("console", ""))
-        if report.get("trace"):
-            _write(own / "trace.txt", report["trace"])
-        for stage in STAGES:
-            for program in result.get("stages", {}).get(stage, {}).get("programs", []):
-                if program.get("log"):
-                    _write(own / f"log-{_safe(program.get('name', ''))}.txt", program["log"])
-        relocations = result.get("stages", {}).get("relocate", {}).get("relocations")
-        if relocations:
-            text = "".join(json.dumps(r, allow_nan=False) + "\n" for r in relocations)
-            _write(own / "relocations.jsonl", text)
+        _write_files(own, report)
+        for number, one in enumerate(report.get("earlier", []), 1):
+            _write_files(own / f"attempt-{number}", one)
+            result["attempts"][number - 1]["evidence"] = str((own / f"attempt-{number}").relative_to(folder))
     except OSError as e:
         raise HarnessError(f"cannot be written: {e.strerror}", where=str(own)) from e
     return str(own.relative_to(folder))
+
+
+def _write_files(own: Path, report: CellReport) -> None:
+    """Write the files of one attempt into a folder, which is made."""
+    result = report["result"]
+    own.mkdir(parents=True)
+    _write(own / "console.txt", report.get("console", ""))
+    if report.get("trace"):
+        _write(own / "trace.txt", report["trace"])
+    for stage in STAGES:
+        for program in result.get("stages", {}).get(stage, {}).get("programs", []):
+            if program.get("log"):
+                _write(own / f"log-{_safe(program.get('name', ''))}.txt", program["log"])
+    relocations = result.get("stages", {}).get("relocate", {}).get("relocations")
+    if relocations:
+        text = "".join(json.dumps(r, allow_nan=False) + "\n" for r in relocations)
+        _write(own / "relocations.jsonl", text)
 
 
 def _write(path: Path, text: str) -> None:

@@ -34,6 +34,7 @@ ERROR = Mark("‼", "E", "the guest or the harness broke", "bold magenta")
 SKIPPED = Mark("–", "-", "skipped", "dim")  # noqa: RUF001 - a dash is meant
 NOT_REACHED = Mark("·", ".", "not reached", "dim")
 MISREAD = Mark("≠", "#", "loaded, and reads other bytes than its author meant", "yellow")
+FLAKY = Mark("↻", "~", "came to its verdict when it was run again: before, its guest or the harness broke", "magenta")
 WARNED = Mark("!", "!", "the kernel printed a warning", "yellow")
 
 _OF_STATUS = {wire.PASSED: PASSED, wire.SKIPPED: SKIPPED, wire.NOT_REACHED: NOT_REACHED}
@@ -60,10 +61,12 @@ def _deciding(stage: wire.Stage) -> list[wire.ProgramRecord]:
 
 
 def of_result(result: CaseResult) -> list[Mark]:
-    """Return the marks of a cell: three stages, and more where the guest broke between them, misreads, or warned."""
+    """Return the marks of a cell: three stages, and more: the guest broke between them, flaky, misreads, warned."""
     marks = [of_stage(result, name) for name in STAGES]
     if result.get("outcome") == records.ERROR and ERROR not in marks:
         marks.append(ERROR)
+    if records.flaky(result):
+        marks.append(FLAKY)
     if result.get("misreads"):
         marks.append(MISREAD)
     if result.get("warnings"):

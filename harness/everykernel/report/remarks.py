@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from everykernel import wire
 from everykernel.loaders.names import OWN
-from everykernel.matrix import footprint
+from everykernel.matrix import footprint, records
 from everykernel.matrix.records import CaseResult
 from everykernel.report import causes
 
@@ -46,6 +46,9 @@ def lines(results: Sequence[CaseResult], labels: Mapping[str, str], kernels: Seq
 
 
 def _of_cell(result: CaseResult) -> Iterator[str]:
+    if records.flaky(result):
+        first = next(one for one in result["attempts"] if one.get("outcome") == records.ERROR)
+        yield f"broke first ({first.get('code')}: {first.get('message')}), and was run again"
     for text in result.get("notes", []):
         yield from _worth(text)
     for stage in result.get("stages", {}).values():

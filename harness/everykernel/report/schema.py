@@ -1,15 +1,5 @@
-"""The JSON Schema of results files (schema ``everykernel/1``), which ships with the package."""
+"""The JSON Schema of results files (schema ``everykernel/1``), for other programs; it is kept beside the records."""
 
-from __future__ import annotations
+from everykernel.matrix.schema import PATH, load
 
-import json
-from pathlib import Path
-from typing import Any
-
-PATH = Path(__file__).with_name("schema.json")
-
-
-def load() -> dict[str, Any]:
-    """Return the schema, as jsonschema and other validators take it."""
-    schema: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
-    return schema
+__all__ = ["PATH", "load"]

@@ -23,8 +23,8 @@ from everykernel.report.labels import labels
 from everykernel.report.marks import Mark
 
 _LEGEND = (
-    marks.PASSED, marks.FAILED, marks.EXPECTED, marks.ERROR, marks.SKIPPED, marks.NOT_REACHED, marks.MISREAD,
-    marks.WARNED,
+    marks.PASSED, marks.FAILED, marks.EXPECTED, marks.ERROR, marks.SKIPPED, marks.NOT_REACHED, marks.FLAKY,
+    marks.MISREAD, marks.WARNED,
 )  # fmt: skip
 _NARROW, _WIDE = 24, 48  # characters of a row's name: less are shown where columns would not fit, never more
 _PADDING = 3  # between columns
@@ -236,14 +236,22 @@ def _supplied(drawn: Grid, spec: str) -> list[str]:
 
 
 def counts(results: Sequence[CaseResult]) -> str:
-    """Return the line of counts, guests and harness apart from verdicts."""
-    passed = sum(r.get("outcome") == records.PASSED for r in results)
-    failed = sum(r.get("outcome") == records.FAILED for r in results)
+    """Return the line of counts, guests and harness apart from verdicts, and verdicts of cells that were run again."""
+    flaky = [r.get("outcome") for r in results if records.flaky(r)]
+    passed = sum(r.get("outcome") == records.PASSED for r in results) - flaky.count(records.PASSED)
+    failed = sum(r.get("outcome") == records.FAILED for r in results) - flaky.count(records.FAILED)
     guest = sum(records.broke(r) == "guest" for r in results)
     harness = sum(records.broke(r) == "harness" for r in results)
     warned = sum(bool(r.get("warnings")) for r in results)
     parts = [f"{len(results)} cell{'' if len(results) == 1 else 's'}: {passed} passed"]
-    for number, text in ((failed, "failed"), (guest, "guest broke"), (harness, "harness broke")):
+    told = (
+        (flaky.count(records.PASSED), "flaky (passed when run again)"),
+        (failed, "failed"),
+        (flaky.count(records.FAILED), "failed when run again"),
+        (guest, "guest broke"),
+        (harness, "harness broke"),
+    )
+    for number, text in told:
         if number:
             parts.append(f"{number} {text}")
     if warned:

@@ -10,6 +10,8 @@ _COMMANDS = {  # name: the function in the module of that name, and its line in 
     "show": "Show results as a matrix (report FILE is the same).",
     "render": "Write the views of results into a folder.",
     "serve": "Show a folder of runs in the browser, each cell over time.",
+    "diff": "Say what changed from one run to another, and why.",
+    "merge": "Put parts of a run, or several runs, together.",
     "annotate": "Print what did not pass as annotations of lines of C.",
     "check": "Say whether results are green, against a baseline and rules.",
 }
