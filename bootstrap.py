@@ -70,6 +70,7 @@ NEEDS = (
     Need("repo-add", "pacman-package-manager", "pacman", "pacman"),  # and list them
     Need("skopeo", "skopeo", "skopeo", "skopeo"),  # tests make images, and a registry with them
     Need("docker-registry", "docker-registry", "docker-distribution", "docker-registry"),
+    Need("chromium", "chromium", "chromium", "chromium"),  # tests look at the page of a run
     Need("flex", "flex", "flex", "flex"),  # nox -s kernel68
     Need("bison", "bison", "bison", "bison"),
     Need(KEYRING, "debian-archive-keyring", "debian-keyring", "debian-archive-keyring"),

@@ -112,6 +112,23 @@ def support(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session, kernels: str = KERNELS) -> None:
+    """Make the pictures of docs/report.md from a run of the cases' objects, without what the cases expect of them."""
+    cases(session)
+    folder = session.create_tmp()
+    own = sorted(map(str, Path("cases").glob("*/build/x86_64/*.o")))
+    arguments = ["run", *own, "--kernels", kernels, "--report", folder]
+    session.run(sys.executable, "-m", "everykernel", *arguments, external=True, success_codes=[0, 1])
+    _python(session, "-m", "tests.report.pictures", folder)
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """Measure in Chromium how long the page of 200 objects on 20 kernels takes to open (or others after --)."""
+    _python(session, "-m", "tests.report.speed", *session.posargs)
+
+
+@nox.session
 def features(session: nox.Session) -> None:
     """Write docs/kernel-features.md from what each kernel of the catalogue answers in a guest."""
     _python(session, "-m", "tests.features")

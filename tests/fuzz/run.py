@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -180,11 +181,20 @@ def check(folder: Path, code: int, printed: str) -> None:
     )
     passed = {(r["outcome"], r["code"]) for r in results["results"]}
     assert passed <= {("passed", "")} or code != 0, f"exit code 0 with {passed}"
-    for what, shown in (("output", OURS.sub("", printed)), ("matrix.md", (folder / "report/matrix.md").read_text())):
+    views = {name: (folder / "report" / name).read_text() for name in ("matrix.md", "index.html")}
+    for what, shown in (("output", OURS.sub("", printed)), *views.items()):
         found = ALONE.search(shown)
         assert found is None, f"{what} holds {found[0]!r} at {shown[max(0, found.start() - 60) : found.end()]!r}"
     assert "Traceback (most recent call last)" not in printed, printed
-    _markdown((folder / "report/matrix.md").read_text())
+    _markdown(views["matrix.md"])
+    _html(views["index.html"], CASES + OBJECTS)
+
+
+def _html(page: str, rows: int) -> None:
+    """Raise AssertionError where data became markup: the page has its own scripts, one block a row, and no handler."""
+    counts = Counter(re.findall(r"<([a-z]+)[ >]", page))
+    assert counts["script"] == page.count("</script>") == rows + 3, counts
+    assert not counts.keys() & {"img", "iframe", "object", "embed", "form", "link", "base"}, counts
 
 
 def _markdown(page: str) -> None:

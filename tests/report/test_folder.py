@@ -80,6 +80,8 @@ def test_views_are_written_anew(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert cli.main(["report", "render", str(tmp_path / "out"), "-o", str(tmp_path / "site" / "a")]) == 0
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "site" / "a" / view.name) for view in VIEWS]
     for view in VIEWS:
+        if view.embed is not None:
+            continue  # it names the files that it stands beside
         assert (tmp_path / "site" / "a" / view.name).read_bytes() == (tmp_path / "out" / view.name).read_bytes()
     assert cli.main(["report", "render", str(tmp_path / "out"), "-o", str(tmp_path / "out" / "results.json")]) == 4
     assert "matrix.md: cannot be written" in capsys.readouterr().err

@@ -27,6 +27,7 @@ SYNOPSIS = re.compile(r"[\[|<]|\.\.\. |SPEC")  # a line that shows a form, not a
 ELSEWHERE = (
     "python3 bootstrap.py",
     "nox",
+    "everykernel report serve",  # until Ctrl-C: tests/report/test_serving.py
     "pytest --kernels 5.10,6.1,6.12,6.1/i386",
     "pytest --kernels 6.1/i386 --kernel-btf cases/btf cases",
 )

@@ -152,7 +152,7 @@ def _block(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str], widt
     number = len(cause.cells)
     count = f"({number} cell{'' if number == 1 else 's'})"
     head = f"{cause.stage}: {cause.code}" if cause.stage else cause.code
-    particulars = _of_other_cells(cause.particulars)
+    particulars = alike(cause.particulars)
     every = [(f"  {text}{one.place}", *where(one, labels, kernels)) for text, one in particulars.items()]
     most = _PARTICULARS if len(every) > _PARTICULARS + 1 else len(every)
     if len(every) == 1:
@@ -178,7 +178,7 @@ def _block(cause: Cause, labels: Mapping[str, str], kernels: Sequence[str], widt
     return found + [_brief(f"    | {line}", fits) for line in shown]
 
 
-def _of_other_cells(particulars: Mapping[str, Particular]) -> dict[str, Particular]:
+def alike(particulars: Mapping[str, Particular]) -> dict[str, Particular]:
     """Return the particulars, those of the very same cells as one: the first, with the programs of all of them."""
     alike: dict[tuple[int, ...], list[str]] = {}
     for text, one in particulars.items():

@@ -10,6 +10,7 @@ from everykernel.matrix import records
 from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRecord, RunRecord
 from everykernel.matrix.results import Journal, Results, read
 from everykernel.report import evidence
+from everykernel.report.files import Files
 from everykernel.report.sources import Sources
 from everykernel.report.views import VIEWS
 
@@ -49,7 +50,9 @@ class ReportFolder:
     def close(self, results: list[CaseResult], kernels: list[KernelRecord]) -> None:
         """Write every view, of the results in this order, and close."""
         self._journal.close()
-        write({"schema": SCHEMA, "run": self._run, "results": results, "kernels": kernels}, self.folder)
+        write(
+            {"schema": SCHEMA, "run": self._run, "results": results, "kernels": kernels}, self.folder, kept=self.folder
+        )
 
 
 def results_in(path: Path) -> Path:
@@ -64,22 +67,28 @@ def render(path: Path, folder: Path, sources: Sources | None = None) -> list[Pat
 
     Raises UsageError where the file holds no results, HarnessError where a view cannot be written.
     """
-    return write(read(path), folder, sources)
+    return write(read(path), folder, sources, kept=path.parent)
 
 
-def write(results: Results, folder: Path, sources: Sources | None = None) -> list[Path]:
+def write(results: Results, folder: Path, sources: Sources | None = None, *, kept: Path | None = None) -> list[Path]:
     """Write every view of results into a folder, which is made; return their paths.
 
-    Sources below the current folder are told from there, where ``sources`` does not say otherwise.
+    Args:
+        results: of any run.
+        folder: where to.
+        sources: where C sources are; those below the current folder are told from there where nothing is said.
+        kept: the report folder with their cells' evidence, if there is one.
 
     Raises HarnessError where one cannot be written.
     """
     results = (sources or Sources.of(".")).mapped(results)
+    linked = kept is not None and kept.resolve() == folder.resolve()
     paths = [folder / view.name for view in VIEWS]
     for view, path in zip(VIEWS, paths):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(view.render(results), encoding="utf-8", errors="backslashreplace")
+            text = view.embed(results, Files(kept, linked)) if view.embed else view.render(results)
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError as e:
             raise HarnessError(f"cannot be written: {e.strerror}", where=str(path)) from e
     return paths

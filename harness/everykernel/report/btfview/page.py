@@ -6,18 +6,15 @@ the head allows this file's own script and style, by their hashes, and nothing e
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from everykernel.btf import Btf
 from everykernel.escaping import printable
+from everykernel.report import embed
 from everykernel.report.btfview import compare, model
 
 _HERE = Path(__file__).parent
@@ -39,20 +36,13 @@ def contents(kernels: Sequence[tuple[str, Btf]]) -> dict[str, Any]:
 
 def page(kernels: Sequence[tuple[str, Btf]]) -> str:
     """Return the HTML of one or two kernels."""
-    text = json.dumps(contents(kernels), separators=(",", ":"))
-    data = base64.b64encode(zlib.compress(text.encode("ascii"))).decode("ascii")
     script, style = ((_HERE / name).read_text() for name in ("script.js", "style.css"))
     parts = {
         "TITLE": html.escape("BTF of " + " and ".join(printable(label) for label, _ in kernels)),
-        "STYLE-HASH": _hash(style),
-        "SCRIPT-HASH": _hash(script),
+        "STYLE-HASH": embed.policy_hash(style),
+        "SCRIPT-HASH": embed.policy_hash(script),
         "STYLE": style,
         "SCRIPT": script,
-        "DATA": data,
+        "DATA": embed.packed(contents(kernels)),
     }
     return re.sub("@([A-Z-]+)@", lambda name: parts[name[1]], (_HERE / "page.html").read_text())
-
-
-def _hash(text: str) -> str:
-    """Return the source of a policy that allows exactly this text (Content Security Policy, hash-source)."""
-    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") + "'"
