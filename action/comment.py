@@ -81,21 +81,26 @@ def post(number: str, folder: Path) -> None:
         api(f"{repository}/issues/{int(number)}/comments", "--method", "POST", body=body)
 
 
+def say(level: str, what: str) -> None:
+    """Print a message that GitHub shows as an annotation."""
+    told = what.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    sys.stdout.write(f"::{level} title=everykernel::{told}\n")
+
+
 def main(arguments: list[str]) -> int:
     """Do what the arguments say; return the exit code."""
     try:
         if arguments == ["find"]:
             number = find()
             if not number:
-                print("::notice title=everykernel::the pull request has moved on, or is closed: nothing is said there")
+                say("notice", "the pull request has moved on, or is closed: nothing is said there")
             with Path(os.environ["GITHUB_OUTPUT"]).open("a") as file:
                 file.write(f"number={number}\n")
         else:
             _, number, folder = arguments
             post(number, Path(folder))
     except CommentError as e:
-        told = str(e).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        print(f"::error title=everykernel::{told}")
+        say("error", str(e))
         return 1
     return 0
 
