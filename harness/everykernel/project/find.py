@@ -104,7 +104,7 @@ def _ours(folder: Path) -> bool:
 
 
 def text(path: Path) -> str:
-    """Return what a file holds, "" for one that is not there; raise UsageError for what is no text of its kind's size."""
+    """Return what a file holds, "" for one that is not there; raise UsageError for what is no text, or too large."""
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_TEXT + 1)
