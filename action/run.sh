@@ -46,12 +46,14 @@ elif [ ${#paths[@]} -gt 0 ]; then
 	[ -z "$KERNELS" ] || command+=(--kernels "$KERNELS")
 	[ -z "$SHARD" ] || command+=(--kernel-shard "$SHARD")
 	[ -z "$BASELINE" ] || command+=(--kernel-baseline "$BASELINE")
+	[ -z "$BASELINE" ] || [ -z "$SHARD" ] || command+=(--kernel-partial)
 else
 	command=("$BIN/everykernel" run "${targets[@]}" --report "$REPORT")
 	[ -z "$COMMAND" ] || command+=(--cmd "$COMMAND")
 	[ -z "$KERNELS" ] || command+=(--kernels "$KERNELS")
 	[ -z "$SHARD" ] || command+=(--shard "$SHARD")
 	[ -z "$BASELINE" ] || command+=(--baseline "$BASELINE")
+	[ -z "$BASELINE" ] || [ -z "$SHARD" ] || command+=(--partial)
 fi
 
 "${command[@]}" "${further[@]}"

@@ -111,7 +111,7 @@ def test_pytest_runs_instead(runner: Runner) -> None:
     """With its own names for the same options, and what tests need beside."""
     go(runner, pytest="tests\n", baseline="known.txt", shard="2/4", kernels="6.1", requirements="--requirement=a b.txt")
     expected = "[tests] [--kernel-report] [kernel-report] [--kernels] [6.1] [--kernel-shard] [2/4]"
-    assert commands(runner, "pytest") == [f"pytest {expected} [--kernel-baseline] [known.txt]"]
+    assert commands(runner, "pytest") == [f"pytest {expected} [--kernel-baseline] [known.txt] [--kernel-partial]"]
     assert commands(runner, "pip")[-1].endswith("[--requirement=a b.txt]")
     assert runner.used[UPLOAD]["name"] == "kernel-report-2-of-4"
 
@@ -120,7 +120,7 @@ def test_a_command_of_ones_own_is_one_word(runner: Runner) -> None:
     """It reaches everykernel as it was written."""
     go(runner, command="./tool --self-test; rm -rf /", baseline="known.txt", shard="1/2")
     expected = "[run] [--report] [kernel-report] [--cmd] [./tool --self-test; rm -rf /] [--shard] [1/2]"
-    assert commands(runner, "everykernel [run]") == [f"everykernel {expected} [--baseline] [known.txt]"]
+    assert commands(runner, "everykernel [run]") == [f"everykernel {expected} [--baseline] [known.txt] [--partial]"]
 
 
 def test_shell_in_inputs_stays_text(runner: Runner) -> None:

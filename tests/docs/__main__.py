@@ -8,5 +8,7 @@ import sys
 from tests.docs.test_site import CONFIG
 
 sys.exit(
-    subprocess.run([sys.executable, "-m", "properdocs", "build", "--strict", "-f", str(CONFIG), *sys.argv[1:]]).returncode
+    subprocess.run(
+        [sys.executable, "-m", "properdocs", "build", "--strict", "-f", str(CONFIG), *sys.argv[1:]]
+    ).returncode
 )
