@@ -1,4 +1,4 @@
-"""Hooks of ProperDocs: pages that are made from code or stand elsewhere in the repository, and links out of the docs."""
+"""Hooks of ProperDocs: pages made from code, pages that stand elsewhere in the repository, links out of the docs."""
 
 from __future__ import annotations
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from tests.action.runner import ROOT, load
 
 ACTIONS = (ROOT / "action.yml", ROOT / "comment/action.yml")
@@ -87,6 +89,32 @@ def test_inputs_are_used_and_documented(path: Path) -> None:
         assert f"| `{name}` |" in page, name
     for name in action["outputs"]:
         assert f"`{name}`" in page
+
+
+def test_what_we_show_is_what_the_action_has() -> None:
+    """Each use of our actions names inputs that they have, at this version, and so does what init writes."""
+    template = ROOT / "harness/everykernel/project/templates/kernels.yml.in"
+    written = YAML(typ="safe").load(template.read_text().replace("@BUILD@", "").replace("@TEST@", "tests"))
+    tagged = f"@v{tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['version']}"
+    seen = 0
+    for workflow in [*map(load, WORKFLOWS), written]:
+        for job in workflow["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("everykernel/"):
+                    name = step["uses"].removesuffix(tagged)
+                    action = {"everykernel/everykernel": ACTIONS[0], "everykernel/everykernel/comment": ACTIONS[1]}[
+                        name
+                    ]
+                    assert set(step.get("with", {})) <= set(load(action)["inputs"])
+                    seen += 1
+    assert seen >= 6
+
+
+def test_the_hook_is_one_that_pre_commit_takes() -> None:
+    """As pre-commit itself reads it."""
+    command = [sys.executable, "-m", "pre_commit", "validate-manifest", str(ROOT / ".pre-commit-hooks.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_each_script_is_a_step() -> None:
