@@ -110,17 +110,30 @@ def test_a_run_that_fails_is_shown_whole_and_ends_as_it_ended(runner: Runner, en
 def test_pytest_runs_instead(runner: Runner) -> None:
     """With its own names for the same options, and what tests need beside."""
     go(runner, pytest="tests\n", baseline="known.txt", shard="2/4", kernels="6.1", requirements="--requirement=a b.txt")
-    expected = "[tests] [--kernel-report] [kernel-report] [--kernels] [6.1] [--kernel-shard] [2/4]"
-    assert commands(runner, "pytest") == [f"pytest {expected} [--kernel-baseline] [known.txt] [--kernel-partial]"]
+    expected = "[tests] [--kernel-report] [kernel-report] [--kernels] [6.1] [--kernel-baseline] [known.txt]"
+    assert commands(runner, "pytest") == [f"pytest {expected} [--kernel-partial] [--kernel-shard] [2/4]"]
     assert commands(runner, "pip")[-1].endswith("[--requirement=a b.txt]")
     assert runner.used[UPLOAD]["name"] == "kernel-report-2-of-4"
+
+
+@pytest.mark.parametrize(
+    ("ends", "checked", "verdict"),
+    [
+        (1, 1, "failed"), (1, 3, "guest-broke"), (1, 0, "failed"), (2, 0, "harness-broke"), (3, 0, "harness-broke"),
+        (4, 0, "usage"), (5, 0, "harness-broke"),
+    ],
+)  # fmt: skip
+def test_pytests_exit_codes_are_its_own(runner: Runner, ends: int, checked: int, verdict: str) -> None:
+    """A guest that broke is told from a failure by the report; nothing collected is no pass."""
+    outputs = go(runner, pytest="tests", env={"ENDS": str(ends), "CHECKED": str(checked)})
+    assert outputs["verdict"] == verdict
 
 
 def test_a_command_of_ones_own_is_one_word(runner: Runner) -> None:
     """It reaches everykernel as it was written."""
     go(runner, command="./tool --self-test; rm -rf /", baseline="known.txt", shard="1/2")
-    expected = "[run] [--report] [kernel-report] [--cmd] [./tool --self-test; rm -rf /] [--shard] [1/2]"
-    assert commands(runner, "everykernel [run]") == [f"everykernel {expected} [--baseline] [known.txt] [--partial]"]
+    expected = "[run] [--report] [kernel-report] [--baseline] [known.txt] [--partial]"
+    assert commands(runner, "everykernel [run]") == [f"everykernel {expected} [--cmd] [./tool --self-test; rm -rf /] [--shard] [1/2]"]
 
 
 def test_shell_in_inputs_stays_text(runner: Runner) -> None:
