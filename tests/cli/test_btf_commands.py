@@ -288,6 +288,17 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
     assert capsys.readouterr().err.splitlines()[-1] == message
 
 
+@pytest.mark.parametrize("command", ["relocate", "explain"])
+def test_a_project_names_its_kernels_once(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where neither --btf nor --kernels is given, pyproject.toml's are looked at, and no others where one is."""
+    Path("pyproject.toml").write_text('[tool.everykernel]\nkernels = ["new.btf"]\n')
+    told = []
+    for arguments in ([], ["--kernels", "new.btf"], ["--btf", "old.btf"]):
+        cli.main([command, "prog.bpf.o", *arguments])
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] != told[2]
+
+
 def test_one_kernel_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     """Against one kernel, each record has a line, and no column is squeezed where nothing has a width."""
     w = Writer()
