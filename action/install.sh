@@ -9,7 +9,7 @@ fi
 venv=$RUNNER_TEMP/everykernel/venv
 mapfile -t wanted < <(grep -v '^[[:space:]]*$' <<<"$REQUIREMENTS" || true)
 "$PYTHON" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${SOURCE:-$GITHUB_ACTION_PATH}" "${wanted[@]}"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${EVERYKERNEL_INSTALL:-$GITHUB_ACTION_PATH}" "${wanted[@]}"
 
 version=$("$venv/bin/everykernel" --version)
 qemu=$(qemu-system-x86_64 --version 2>/dev/null | head -n 1 || true) # comments are made without

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import reference  # noqa: E402 - it lies beside this file, which ProperDocs loads by its path
 
 ELSEWHERE = {"index.md": "README.md", "changelog.md": "CHANGELOG.md", "architecture.md": "ARCHITECTURE.md"}
+_CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
 
 
@@ -30,8 +31,12 @@ def on_files(files: Files, config: ProperDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: ProperDocsConfig, files: Files) -> str:
-    """Turn links to what the site does not have into the paths of files in the repository."""
+    """Turn links to what the site does not have into the paths of files in the repository.
+
+    A bar in a table's code, which GitHub wants escaped, is taken by Python-Markdown as it is.
+    """
     from_top = page.file.src_uri in ELSEWHERE
+    markdown = _CODE.sub(lambda found: found[0].replace("\\|", "|"), markdown)
     return _LINK.sub(lambda found: _link(found, files, from_top), markdown)
 
 
@@ -44,7 +49,7 @@ def _link(found: re.Match[str], files: Files, from_top: bool) -> str:
     seen = str(PurePosixPath(path)) if from_top else str(PurePosixPath("docs") / path)
     seen = str(Path(seen)) if ".." not in seen else _normal(seen)
     name = moved.get(seen) or seen.removeprefix("docs/")
-    known = any(file.src_uri == name for file in files)
+    known = any(file.src_uri == name and not name.startswith("examples/") for file in files)
     if known:
         return f"[{text}]({name}{hash_}{anchor})"
     if not (ROOT / seen).exists():

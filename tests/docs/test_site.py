@@ -26,6 +26,7 @@ class Links(HTMLParser):
         self.targets: list[str] = []
         self.loaded: list[str] = []
         self.anchors: set[str] = set()
+        self.text = text
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -72,6 +73,13 @@ def test_nothing_is_loaded_from_elsewhere(site: dict[str, Links]) -> None:
     for name, page in site.items():
         assert page.loaded
         assert not [url for url in page.loaded if "://" in url or url.startswith("//")], name
+
+
+def test_bars_in_tables_are_bars(site: dict[str, Links]) -> None:
+    """Escaped for GitHub, they are shown as they are typed."""
+    for name in ("cli.html", "options.html"):
+        assert "fail|skip" in site[name].text
+        assert "fail\\|skip" not in site[name].text
 
 
 def test_the_reference_has_every_option_and_code(site: dict[str, Links]) -> None:
