@@ -132,8 +132,10 @@ def test_pytests_exit_codes_are_its_own(runner: Runner, ends: int, checked: int,
 def test_a_command_of_ones_own_is_one_word(runner: Runner) -> None:
     """It reaches everykernel as it was written."""
     go(runner, command="./tool --self-test; rm -rf /", baseline="known.txt", shard="1/2")
-    expected = "[run] [--report] [kernel-report] [--baseline] [known.txt] [--partial]"
-    assert commands(runner, "everykernel [run]") == [f"everykernel {expected} [--cmd] [./tool --self-test; rm -rf /] [--shard] [1/2]"]
+    expected = (
+        "[run] [--report] [kernel-report] [--baseline] [known.txt] [--partial] [--cmd] [./tool --self-test; rm -rf /]"
+    )
+    assert commands(runner, "everykernel [run]") == [f"everykernel {expected} [--shard] [1/2]"]
 
 
 def test_shell_in_inputs_stays_text(runner: Runner) -> None:
