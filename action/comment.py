@@ -51,7 +51,7 @@ def text(folder: Path, marker: str) -> str:
     if results.stat().st_size > LARGEST_RESULTS:
         raise CommentError("the artifact's results.json is larger than any of ours")
     views = Path(os.environ["RUNNER_TEMP"]) / "everykernel" / "views"
-    command = [str(Path(sys.executable).with_name("everykernel")), "report", "render", str(results), "-o", str(views)]
+    command = [str(Path(os.environ["BIN"]) / "everykernel"), "report", "render", str(results), "-o", str(views)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise CommentError(f"the artifact's results.json is none of ours: {done.stderr.strip()}")

@@ -30,6 +30,14 @@ name=$(echo "$2" | tr '/?=&' '____')
 [ -f "$ANSWERS/$name.json" ] || { echo "gh: Not Found (HTTP 404)" >&2; exit 1; }
 cat "$ANSWERS/$name.json"
 """
+# An environment that was made before: this test's own Python and command; nothing is installed.
+VENV = f"""
+[ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
+mkdir -p "$3/bin"
+printf '#!/bin/bash\\n[ "$1 $2" = "-m pip" ] || exec {sys.executable} "$@"\\n' >"$3/bin/python"
+printf '#!/bin/bash\\nexec {sys.executable} -m everykernel "$@"\\n' >"$3/bin/everykernel"
+chmod +x "$3/bin/python" "$3/bin/everykernel"
+"""
 PULLS_PATH = "gh api repos/someone/tool/pulls"
 PULLS = "repos_someone_tool_pulls"
 COMMENTS = "repos_someone_tool_issues_12_comments"
@@ -43,8 +51,7 @@ class World(Runner):
         self.answers = folder / "answers"
         self.answers.mkdir()
         self.stand("gh", GH)
-        environment = f'mkdir -p "$3/bin"; ln -s {sys.executable} "$3/bin/python"; ln -s {ours()} "$3/bin/everykernel"'
-        self.stand("snake", f'if [ "$1" = -m ]; then {environment}; else exec {sys.executable} "$@"; fi')
+        self.stand("snake", VENV)
         self.answer(PULLS, [{"number": 12, "head": {"sha": "a" * 40}}])
         self.answer(f"{COMMENTS}_per_page_100", [[]])
         self.answer(COMMENTS, {})
@@ -67,10 +74,6 @@ class World(Runner):
         for name, text in self.artifact.items():
             (folder / name).write_text(text)
         return {}
-
-
-def ours() -> Path:
-    return Path(sys.executable).with_name("everykernel")
 
 
 @pytest.fixture
