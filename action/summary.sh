@@ -14,4 +14,8 @@ else
 	head -c $((limit - 500)) "$summary" | sed '$d' >>"$GITHUB_STEP_SUMMARY" # the last line may be cut
 	printf '\n**This is not all of it:** the rest is in the artifact.\n' >>"$GITHUB_STEP_SUMMARY"
 fi
-"$BIN/everykernel" report annotations "$REPORT" --source-root "$SOURCE_ROOT"
+places=(--source-root "$SOURCE_ROOT")
+while IFS= read -r line; do
+	places+=(--path-map "$line")
+done < <(grep -v '^[[:space:]]*$' <<<"$PATH_MAP" || true)
+"$BIN/everykernel" report annotate "$REPORT" "${places[@]}" ${BASELINE:+--baseline "$BASELINE"}

@@ -80,9 +80,9 @@ def test_no_expression_reaches_the_shell(path: Path) -> None:
 
 @pytest.mark.parametrize("path", ACTIONS, ids=lambda p: p.parent.name)
 def test_inputs_are_used_and_documented(path: Path) -> None:
-    """Every input is read by a step, and docs/ci.md has a row for it, and for each output."""
+    """Every input is read by a step, and docs/action.md has a row for it, and for each output."""
     action, text = load(path), path.read_text()
-    page = (ROOT / "docs/ci.md").read_text()
+    page = (ROOT / "docs/action.md").read_text()
     for name, one in action["inputs"].items():
         assert f"inputs.{name}" in text, name
         assert one["description"]

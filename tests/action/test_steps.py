@@ -28,7 +28,7 @@ case "$1 $2" in
   "doctor "*) exit "${{DOCTOR:-0}}" ;;
   "report merge") report "${{@: -1}}" ;;
   "report check") exit "${{CHECKED:-0}}" ;;
-  "report annotations") echo "::error file=tool.bpf.c,line=7::prog: refused" ;;
+  "report annotate") echo "::error file=tool.bpf.c,line=7::prog: refused" ;;
   run*) while [ "$1" != --report ]; do shift; done; report "$2" ;;
 esac
 END
@@ -105,6 +105,13 @@ def test_a_run_that_fails_is_shown_whole_and_ends_as_it_ended(runner: Runner, en
     assert runner.summary == "# Kernels\n"
     assert UPLOAD in runner.used
     assert SAVE in runner.used
+
+
+def test_annotations_are_of_the_repository(runner: Runner) -> None:
+    """Paths of objects that were built elsewhere are mapped, and what the baseline lists is told as such."""
+    go(runner, objects="build/a.bpf.o", source_root="src", path_map="/build/a b=src\n/x=y", baseline="known.txt")
+    places = "[--source-root] [src] [--path-map] [/build/a b=src] [--path-map] [/x=y] [--baseline] [known.txt]"
+    assert commands(runner, "everykernel [report]") == [f"everykernel [report] [annotate] [kernel-report] {places}"]
 
 
 def test_pytest_runs_instead(runner: Runner) -> None:
