@@ -49,7 +49,8 @@ def test_the_page_is_read_whole() -> None:
     typed = [one.line for one in found if isinstance(one, Command)]
     assert len(typed) == PAGE.read_text().count("\n$ ")
     assert len(typed) > 12
-    assert [one[0] for one in found if not isinstance(one, Command)] == ["exec.bpf.c", "Makefile", "tests/test_exec.py"]
+    files = [one[0] for one in found if not isinstance(one, Command)]
+    assert files == ["exec.bpf.c", "Makefile", "tests/test_exec.py", "newer.bpf.c"]
     assert not re.search(r"^    \S", re.sub(_FENCE, "", PAGE.read_text()), re.MULTILINE)
 
 
