@@ -36,6 +36,14 @@ def test_every_key(tmp_path: Path) -> None:
         'rules = "ebpf-go"',
         'loader = "own, libbpf"',
         'sources = ["ubuntu"]',
+        'baseline = "known"',
+        'require = ["loads on >=5.10,<6"]',
+        'required = ["6.1"]',
+        'advisory = ["7.3"]',
+        'splats = "fail"',
+        'allow-splats = ["a,b"]',
+        'max-insns-growth = "20%"',
+        "insns-floor = 100",
     )
     assert settings.read(tmp_path / "sub" / "folder") == {
         "kernels": ["5.10", "6.1"],
@@ -51,6 +59,14 @@ def test_every_key(tmp_path: Path) -> None:
         "rules": "ebpf-go",
         "loader": ["own", "libbpf"],
         "sources": ["ubuntu"],
+        "baseline": tmp_path / "known",
+        "require": ["loads on >=5.10,<6"],
+        "required": ["6.1"],
+        "advisory": ["7.3"],
+        "splats": "fail",
+        "allow-splats": ["a,b"],
+        "max-insns-growth": "20%",
+        "insns-floor": 100,
     }
     assert settings.read(tmp_path).keys() == settings.KEYS.keys()
 
@@ -80,6 +96,10 @@ def test_the_nearest_that_has_the_table(tmp_path: Path) -> None:
         ("btf = {}", "btf = {} is not a path, or a list of [SPEC=]PATH"),
         ("missing = false", "missing = False is not one of fail, skip"),
         ("report = 1", "report = 1 is not a path"),
+        ("require = 'loads on 6.1'", "require = 'loads on 6.1' is not a list of rules"),
+        ("max-insns-growth = 0.2", "max-insns-growth = 0.2 is not a share, like '20%'"),
+        ("insns-floor = true", "insns-floor = True is not a number of instructions"),
+        ("splats = 'error'", "splats = 'error' is not one of fail, warn"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, line: str, message: str) -> None:

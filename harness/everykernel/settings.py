@@ -7,6 +7,7 @@ strict: an unknown key or a value of the wrong type is a UsageError that names f
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -86,6 +87,25 @@ def _sets(value: Any, folder: Path) -> list[str] | dict[str, list[str]]:
     return {name: _texts(listed, folder) for name, listed in value.items()}
 
 
+def _list(value: Any, _: Path) -> list[str]:
+    """Return a list of texts, in which commas mean nothing."""
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise ValueError(value)
+    return value
+
+
+def _count(value: Any, _: Path) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(value)
+    return value
+
+
+def _share(value: Any, _: Path) -> str:
+    if not isinstance(value, str) or not re.fullmatch(SHARE, value):
+        raise ValueError(value)
+    return value
+
+
 def _path(value: Any, folder: Path) -> Path:
     if not isinstance(value, str) or not value:
         raise ValueError(value)
@@ -93,6 +113,7 @@ def _path(value: Any, folder: Path) -> Path:
 
 
 MEMORY = range(256, 65537)  # MiB
+SHARE = r"(\d{1,6}(?:\.\d{1,6})?)\s*%"  # 20%
 KEYS: dict[str, Key] = {
     "kernels": Key("a list of kernels, text with commas, or a table of named lists", _sets),
     "sources": Key("a list of sources of kernels", _texts),
@@ -107,6 +128,14 @@ KEYS: dict[str, Key] = {
     "strict-reads": Key("true or false", _switch),
     "rules": _choice(*NAMES),
     "loader": Key("a list of loaders, or text with commas", _texts),
+    "baseline": Key("a path", _path),
+    "require": Key("a list of rules", _list),
+    "required": Key("a list of kernels", _list),
+    "advisory": Key("a list of kernels", _list),
+    "splats": _choice("fail", "warn"),
+    "allow-splats": Key("a list of regular expressions", _list),
+    "max-insns-growth": Key("a share, like '20%'", _share),
+    "insns-floor": Key("a number of instructions", _count),
 }
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.gates.made import cell, run
 
 from everykernel import folders
 
@@ -54,8 +55,10 @@ def test_command_works(command: str, tmp_path: Path) -> None:
     for name in BTFS:
         shutil.copy(i386_btf, tmp_path / name)
     (tmp_path / "btf").mkdir()
-    empty = {"schema": "everykernel/1", "run": {}, "results": [], "kernels": []}
-    (tmp_path / "results.json").write_text(json.dumps(empty))
+    (tmp_path / "out").mkdir()
+    for name in ("results.json", "old.json", "out/results.json"):
+        (tmp_path / name).write_text(json.dumps(run(cell("mytool.bpf.o", "6.1"))))
+    (tmp_path / "everykernel.baseline").touch()
     tool = tmp_path / "mytool"
     script = b"#!/bin/busybox sh\necho mytool\nexit\n"
     tool.write_bytes(script + (tmp_path / OBJECTS[0]).read_bytes())  # a file that runs, and holds an object

@@ -15,10 +15,12 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from everykernel import machine
+from everykernel import machine, settings
 from everykernel.architectures import DEFAULT
-from everykernel.cli import choices, commands, debugging
+from everykernel.cli import choices, commands, debugging, gating, say
 from everykernel.errors import CaseError, GuestError, HarnessError, UnknownKernel
+from everykernel.gates import policy as policies
+from everykernel.gates.gate import Gate
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import process, room, slots
 from everykernel.matrix import crew, plan, records, supply
@@ -26,8 +28,8 @@ from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
 from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CaseResult, CellReport, KernelRecord, LoaderRecord, RunRecord
-from everykernel.matrix.results import Journal, identify
+from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRecord, LoaderRecord, RunRecord
+from everykernel.matrix.results import Journal, Results, identify
 from everykernel.matrix.sizing import Sizing
 from everykernel.report import disagreements, screen, terminal
 from everykernel.report.folder import ReportFolder
@@ -41,6 +43,7 @@ _OF_ANOTHER = (
     "loaders",
     "json_file",
     "folder",
+    *gating.NAMES,
 )  # parameters of this run alone
 
 
@@ -81,6 +84,7 @@ _OF_ANOTHER = (
 @choices.loaders
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
+@gating.options
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
 def run(
     objects: tuple[str, ...],
@@ -97,6 +101,9 @@ def run(
     loaders: str | None,
     json_file: Path | None,
     folder: Path | None,
+    baseline: Path | None,
+    update_baseline: bool,
+    partial: bool,
     verbose: int,
     **command: Any,
 ) -> int:
@@ -106,6 +113,8 @@ def run(
     or a folder of cases. Exit code: 0 all as expected, 1 a case failed, 2 usage, 3 a guest broke, 4 the harness broke,
     130 interrupted.
     """
+    policy = policies.of_project(settings.read(Path.cwd()), baseline=gating.named(), partial=True if partial else None)
+    gate = gating.gate(policy, update_baseline)
     board, talk = Board(), Screen(stderr=True)
     cases = [
         replace(case, until=until, strict_reads=strict_reads or case.strict_reads).with_memory(memory).with_rules(rules)
@@ -151,7 +160,18 @@ def run(
     _show(ledger, cells.reports(), campaign, verbose, found.records)
     if missing := ledger.missing():
         raise lost(missing)
-    return exit_code(ledger.results)
+    if not ledger.results:
+        raise HarnessError("nothing ran: no loader that is there runs on one of these kernels")
+    return _pass(gate, {"schema": SCHEMA, "run": identity, "results": ledger.results, "kernels": ledger.kernels})
+
+
+def _pass(gate: Gate, results: Results) -> int:
+    """Hold the gate against a run, where there is one; return the exit code."""
+    if not gate.policy.asks:
+        return exit_code(results["results"])
+    judged = gate.judge(results)
+    gating.tell(gate, judged, results, say.out)
+    return judged.verdict.exit_code
 
 
 @contextmanager

@@ -42,6 +42,7 @@ _ALWAYS: dict[type, tuple[str, ...]] = {
     wire.Stage: ("status", "code", "message", "seconds"),
     wire.Relocation: ("program", "insn", "kind", "access", "outcome"),
     wire.MapRecord: ("name", "status"),
+    wire.Misread: ("program", "insn", "access", "taken", "kernel"),
     wire.ProgramRecord: ("name", "status"),
     wire.BpfCall: ("at", "pid", "command", "errno"),
 }

@@ -24,6 +24,7 @@ class Attendance:
         self.told = ""
         self._reported: set[str] = set()
         self._excused: set[str] = set()
+        self._skipped: set[str] = set()
 
     def plan(self, nodes: Iterable[str]) -> None:
         """Add items that this run is to have results of."""
@@ -38,6 +39,8 @@ class Attendance:
             self._reported.add(report.nodeid)
         if report.skipped or getattr(report, "everykernel_none", False):
             self._excused.add(report.nodeid)
+        if report.skipped:
+            self._skipped.add(report.nodeid)
 
     def close(self, recorded: Iterable[str | None], *, stopped: bool) -> None:
         """Compare the items with those whose results were recorded.
@@ -54,5 +57,10 @@ class Attendance:
         if stopped:
             count = sum(node in there for node in wanted)
             self.told = f"stopped: {count} of {len(wanted)} cell{'' if len(wanted) == 1 else 's'} recorded"
+        every = self.planned or self.guessed
+        if not stopped and not there and all(node in self._skipped for node in every):
+            number = len(every)
+            skipped = f"all {number} of them were skipped" if number > 1 else "its one cell was skipped"
+            self.error = f"harness-error: no cell of this run ran: {skipped}"
         if missing:
             self.error = f"harness-error: {lost(missing)}"

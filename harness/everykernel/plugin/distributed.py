@@ -50,7 +50,8 @@ class Controller:
         """Learn what a worker's kernels took, and which items have to have results."""
         told = getattr(node, "workeroutput", {}).get("everykernel")
         if told:
-            made, notes, planned = told
+            made, notes, planned, deselected = told
+            self._session.deselected |= deselected
             self._session.cost.merge(made, notes)
             self._session.attendance.plan(planned)
 

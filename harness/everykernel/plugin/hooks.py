@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,10 @@ class Hooks:
             return None
         head = f"everykernel: kernels {', '.join(settings.specs)}"
         return printable(head if settings.dry else f"{head}; accelerator {_accelerator(settings.accel)}")
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Take note that a run is not of everything."""
+        self._session.deselected |= any(spec_of(item) is not None for item in items)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
@@ -128,8 +132,22 @@ class Hooks:
             return
         stopped = bool(session.shouldstop or session.shouldfail) or exitstatus not in _TO_THE_END
         mine.attendance.close(mine.recorded, stopped=stopped)
+        self._gate(session, stopped=stopped)
         if mine.attendance.error and session.exitstatus in (*_TO_THE_END, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def _gate(self, session: pytest.Session, *, stopped: bool) -> None:
+        """Hold the run against baseline and rules; what only the whole run shows makes it fail too."""
+        from everykernel.plugin import gating
+
+        mine = self._session
+        try:
+            mine.judged = gating.judge(mine, partial=stopped or mine.deselected)
+        except EverykernelError as e:
+            mine.attendance.error = mine.attendance.error or f"{e.code}: {e}"
+            return
+        if mine.judged is not None and mine.judged.verdict.exit_code and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:

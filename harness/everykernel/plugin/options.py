@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Settings:
         objects: globs of objects to collect from test folders.
         rules: the loader whose rules decide; "" where nobody asked for any.
         loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
+        gate: what the run is held against.
     """
 
     specs: tuple[str, ...]
@@ -57,6 +59,24 @@ class Settings:
     objects: tuple[str, ...]
     rules: str
     loaders: str | None
+    gate: GateSettings
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """What a run is held against.
+
+    Attributes:
+        project: the settings of pyproject.toml.
+        baseline: the file that was named, None for none but the project's own.
+        update: whether the baseline is to be written.
+        partial: whether the run is said to be of a part.
+    """
+
+    project: Mapping[str, Any]
+    baseline: Path | None = None
+    update: bool = False
+    partial: bool = False
 
 
 def add(parser: pytest.Parser) -> None:
@@ -64,6 +84,7 @@ def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("everykernel", "tests on many kernels (everykernel)")
     _add_guests(group)
     _add_verdicts(group)
+    _add_gate(group)
     parser.addini("kernel_loader", "who loads cases and objects (--kernel-loader)", type="args", default=[])
     parser.addini("kernel_rules", "the loader whose rules decide (--kernel-rules)", default="")
     parser.addini("kernels", "kernels to test on (--kernels)", type="args", default=[])
@@ -160,6 +181,29 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
     )
 
 
+def _add_gate(group: pytest.OptionGroup) -> None:
+    """Declare what a run is held against."""
+    _option(
+        group,
+        "--kernel-baseline",
+        type=Path,
+        metavar="FILE",
+        help="what is known not to be green: items that fail as it says are expected to, and only changes decide",
+    )
+    _option(
+        group,
+        "--kernel-update-baseline",
+        action="store_true",
+        help="write what is not green to the baseline (default: everykernel.baseline)",
+    )
+    _option(
+        group,
+        "--kernel-partial",
+        action="store_true",
+        help="leave alone what the baseline says of objects and kernels that are not run",
+    )
+
+
 def read(config: pytest.Config) -> Settings:
     """Return the settings: the command line wins over the environment, that over pyproject.toml, that over the ini.
 
@@ -196,6 +240,12 @@ def read(config: pytest.Config) -> Settings:
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
         rules=_rules(chosen("rules", config.getini("kernel_rules"))),
         loaders=_loaders(chosen("loader", config.getini("kernel_loader"))),
+        gate=GateSettings(
+            project,
+            config.getoption("kernel_baseline"),
+            config.getoption("kernel_update_baseline"),
+            config.getoption("kernel_partial"),
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from everykernel.escaping import printable
 from everykernel.plugin import options
 
 if TYPE_CHECKING:
+    from everykernel.gates.gate import Gate, Judged
     from everykernel.kernels.supplied import Supply
     from everykernel.loaders.adapter import Adapter, Wanted
     from everykernel.machine import MachineSource
@@ -62,6 +63,8 @@ class KernelSession:
         self.unresolved: EverykernelError | None = None
         self.worker = hasattr(config, "workerinput")
         self.order: list[str] = []  # of the items' nodes
+        self.deselected = False  # whether items that run on kernels were left out
+        self.judged: Judged | None = None  # what the gate said in the end
         self._folder: ReportFolder | None = None
         self._adapters: dict[Wanted, Adapter | None] = {}
 
@@ -172,6 +175,13 @@ class KernelSession:
         self._folder = ReportFolder(folder, identity, kernels)
         return Ledger(kernels, [self._folder.add])
 
+    @cached_property
+    def gate(self) -> Gate:
+        """What the run is held against; raises UsageError for what cannot be understood."""
+        from everykernel.plugin import gating
+
+        return gating.make(self.settings.gate, self.config.invocation_params.dir)
+
     # --- collection
 
     def specs(self) -> list[str]:
@@ -195,7 +205,7 @@ class KernelSession:
                 for column in self.columns:
                     if column.resolved is not None:
                         process.find(column.resolved.arch.qemu)
-                self.btf  # noqa: B018 - raises what is wrong with it
+                self.btf, self.gate  # noqa: B018 - raise what is wrong with them
                 here = {c.spec: c for c in self.columns if c.resolved is not None}
                 wanted = []
                 for item in items:
@@ -326,7 +336,7 @@ class KernelSession:
             cost = self.campaign.cost
             self.cost.merge(cost.made, cost.notes)
             if self.worker:
-                told = [cost.made, cost.notes, list(self.attendance.planned)]
+                told = [cost.made, cost.notes, list(self.attendance.planned), self.deselected]
                 self.config.workeroutput["everykernel"] = told  # type: ignore[attr-defined]
         if self._folder is not None:
             self._folder.close(self.results, self.ledger.kernels)

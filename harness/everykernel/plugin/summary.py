@@ -31,6 +31,12 @@ def write(reporter: Any, session: KernelSession) -> None:
         reporter.write_line(printable(line))
     if session.attendance.told:
         reporter.write_line(printable(session.attendance.told))
+    if session.judged is not None:
+        from everykernel.plugin import gating
+
+        red = bool(session.judged.verdict.exit_code)
+        for line in gating.lines(session, session.judged):
+            reporter.write_line(line, red=red)
     if session.attendance.error:
         reporter.write_line(printable(session.attendance.error), red=True, bold=True)
     if session.folder is not None:

@@ -9,11 +9,11 @@ import pytest
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, HarnessError
-from everykernel.escaping import printable
 from everykernel.matrix import records
 from everykernel.matrix.cell import kernel_record
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport
+from everykernel.plugin import gating
 from everykernel.plugin.crash import FAILED, CellBroke, CellFailed, of_cell, of_error
 from everykernel.plugin.items import CellItem, again
 from everykernel.plugin.lend import wishes
@@ -42,6 +42,8 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         if report.when == "setup" and item.report is not None:
             _properties(item, item.report["result"])
             _give(report, item.report, cell=True)
+        if item.report is not None:
+            gating.excuse(session, report, item.report)
         return
     if isinstance(error, EverykernelError):
         assert isinstance(item, pytest.Function)
@@ -57,6 +59,7 @@ def attach(session: KernelSession, item: pytest.Item, call: pytest.CallInfo[None
         if made is not None:
             _properties(item, made["result"])
             _give(report, made, cell=False)
+            gating.excuse(session, report, made)
         elif call.when == "setup":
             report.everykernel_none = True  # type: ignore[attr-defined]
     under = item.stash.get(UNDER_TEST, None)
@@ -125,10 +128,10 @@ def _give(report: pytest.TestReport, made: CellReport, *, cell: bool) -> None:
 
 
 def _properties(item: pytest.Item, result: CaseResult) -> None:
-    """Give JUnit's XML the kernel and, where there is one, the reason code."""
-    item.user_properties.append(("kernel", printable(result["kernel"])))
-    if result.get("code"):
-        item.user_properties.append(("reason_code", printable(result["code"])))
+    """Give JUnit's XML what the cell is, and why it did not pass."""
+    from everykernel.report import junit
+
+    item.user_properties.extend(junit.properties(result))
 
 
 def _crash(report: pytest.TestReport) -> str:

@@ -10,6 +10,7 @@ from everykernel.matrix import records
 from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRecord, RunRecord
 from everykernel.matrix.results import Journal, Results, read
 from everykernel.report import evidence
+from everykernel.report.sources import Sources
 from everykernel.report.views import VIEWS
 
 RESULTS = "results.json"
@@ -56,19 +57,24 @@ def results_in(path: Path) -> Path:
     return path / RESULTS if path.is_dir() else path
 
 
-def render(path: Path, folder: Path) -> list[Path]:
+def render(path: Path, folder: Path, sources: Sources | None = None) -> list[Path]:
     """Write every view of a results file into a folder; return their paths.
+
+    ``sources`` says how paths of sources become a repository's.
 
     Raises UsageError where the file holds no results, HarnessError where a view cannot be written.
     """
-    return write(read(path), folder)
+    return write(read(path), folder, sources)
 
 
-def write(results: Results, folder: Path) -> list[Path]:
+def write(results: Results, folder: Path, sources: Sources | None = None) -> list[Path]:
     """Write every view of results into a folder, which is made; return their paths.
+
+    Sources below the current folder are told from there, where ``sources`` does not say otherwise.
 
     Raises HarnessError where one cannot be written.
     """
+    results = (sources or Sources.of(".")).mapped(results)
     paths = [folder / view.name for view in VIEWS]
     for view, path in zip(VIEWS, paths):
         try:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from everykernel.matrix.results import Results
-from everykernel.report import markdown
+from everykernel.report import badge, junit, markdown, sarif, spots, summary
+from everykernel.report.sources import Sources
 
 
 class View(NamedTuple):
@@ -25,4 +26,16 @@ def _markdown(results: Results) -> str:
     return markdown.render(results["results"], results["kernels"], results.get("run"))
 
 
-VIEWS = (View("matrix.md", _markdown),)
+def _sarif(results: Results) -> str:
+    kernels = [kernel["spec"] for kernel in results["kernels"]]
+    return sarif.render(spots.find(results["results"], Sources()), kernels)
+
+
+VIEWS = (
+    View("matrix.md", _markdown),
+    View("summary.md", summary.render),
+    View("junit.xml", junit.render),
+    View("everykernel.sarif", _sarif),
+    View("badge.svg", badge.svg),
+    View("badge.json", badge.endpoint),
+)

@@ -43,6 +43,7 @@ class Relocation(TypedDict, total=False):
     mem_size: int  # new size of a load or store in bytes, where it changes
     candidates: list[str]  # the types that were considered: "struct task_struct (vmlinux 123)"
     message: Text  # why it is poisoned or failed
+    source: str  # file:line of the access, of a poisoned or failed one, where line info tells
 
 
 class MapRecord(TypedDict, total=False):
@@ -98,7 +99,7 @@ class Whole(TypedDict):
     message: Text
 
 
-class Misread(TypedDict):
+class Misread(TypedDict, total=False):
     """An access of a program that is loaded and reads other bytes than its author meant."""
 
     program: str
@@ -106,6 +107,7 @@ class Misread(TypedDict):
     access: str  # in C: task_struct.start_time
     taken: str  # what the object takes it for: "u32"
     kernel: str  # what this kernel has there: "u64"
+    source: str  # file:line of the access, where line info tells
 
 
 class Stage(TypedDict, total=False):

@@ -9,6 +9,8 @@ import click
 _COMMANDS = {  # name: the function in the module of that name, and its line in the help
     "show": "Show results as a matrix (report FILE is the same).",
     "render": "Write the views of results into a folder.",
+    "annotate": "Print what did not pass as annotations of lines of C.",
+    "check": "Say whether results are green, against a baseline and rules.",
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Optional
 from everykernel.core import reads
 from everykernel.core.reads import formats
 from everykernel.load.attach.perf import tracefs
+from everykernel.object import lines
 
 if TYPE_CHECKING:
     from everykernel import wire
@@ -30,12 +31,17 @@ class Misreads:
         self._event = functools.partial(_event, system)  # no method: what is in no circle is freed when it is let go
         self._finder = reads.Finder(spec, settings=settings, symbols=symbols, events=self._event)
         self._relocated = relocated
+        self._btf = spec.btf
 
     def of(self, program: ProgramSpec) -> list[wire.Misread]:
         """Return what a program that was loaded misreads."""
         parts = self._relocated.parts[program.name]
         found = self._finder.find(program, parts, self._relocated.programs[program.name])
-        return found.describe(program, parts)
+        functions = {function.name: function for function in parts}
+        records = found.describe(program, parts)
+        for record, misread in zip(records, found.misreads):
+            record["source"] = lines.file_line(self._btf, functions[misread.function], misread.insn)
+        return records
 
     def past_the_end(self, program: ProgramSpec) -> str:
         """Return why the kernel lets a program not attach to a tracepoint: it reads more than there is; "" if not so.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Optional
 
 from everykernel import core, wire
 from everykernel.load.programs.link import reached
+from everykernel.object import lines
 from everykernel.object.spec import DATA
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def relocate(
                 core.relocate_program(spec, program, session, parts) if session else core.RelocatedProgram({}, [], None)
             )
             for applied in found.applied:
-                relocations.setdefault((applied.function.section, applied.fixup.index), applied.describe())
+                place = applied.function.section, applied.fixup.index
+                if place not in relocations:
+                    relocations[place] = _relocation(spec, applied)
                 notes.update(dict.fromkeys(_moved(applied)))
             if found.failed is not None:
                 fixup = found.failed.fixup
@@ -91,6 +94,14 @@ def relocate(
         "notes": [*notes, *([f"the supplied BTF is rejected: {rejected}"] if rejected else [])],
     }
     return done
+
+
+def _relocation(spec: ObjectSpec, applied: Applied) -> wire.Relocation:
+    """Return the record of a relocation, with the line of source of one that has no value in this kernel."""
+    found = applied.describe()
+    if applied.fixup.outcome != core.PATCHED:
+        found["source"] = lines.file_line(spec.btf, applied.function, applied.insn)
+    return found
 
 
 def _moved(applied: Applied) -> Iterator[str]:

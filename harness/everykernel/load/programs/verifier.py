@@ -9,6 +9,8 @@ import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
+from everykernel.object import lines
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -98,13 +100,4 @@ def name_kfunc(log: str, externs: Sequence[str]) -> tuple[str, str]:
 def source_line(btf: Btf, linked: Linked, insn: int) -> tuple[str, str]:
     """Return where an instruction comes from, ``file:line``, and the line's text; "" where line info does not tell."""
     function, index = linked.function_at(insn)
-    offset = function.start + 8 * index
-    found = None
-    for line in function.line_info:
-        if line.insn_off > offset:
-            break
-        if line.line_col >> 10:  # line 0 stands for no line
-            found = line
-    if found is None:
-        return "", ""
-    return f"{btf.string(found.file_off)}:{found.line_col >> 10}", " ".join(btf.string(found.line_off).split())
+    return lines.place(btf, function, index)

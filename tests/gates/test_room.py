@@ -1,0 +1,52 @@
+"""The room of gates: what it may import, and that it prints nothing."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from everykernel import folders
+
+ROOT = folders.package() / "gates"
+# What is below it: records and what they are made of, kernels' names and numbers.
+BELOW = (
+    "architectures", "errors", "reasons", "settings", "wire", "kernels.catalogue", "load.rules", "loaders.names",
+    "matrix", "gates",
+)  # fmt: skip
+FILES = sorted(ROOT.glob("*.py"))
+
+
+def _imports(path: Path) -> list[str]:
+    """Return what a file imports of ours, wherever the statement stands."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return [name.partition(".")[2] for name in found if name.split(".")[0] == "everykernel"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_imports_go_downward(path: Path) -> None:
+    """A file imports of its own room and of those below: no report, plugin, command or guest."""
+    above = [name for name in _imports(path) if not any(f"{name}.".startswith(f"{room}.") for room in BELOW)]
+    assert above == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_prints_nothing(path: Path) -> None:
+    """No file prints, or ends the process; what is said travels as values."""
+    names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+    assert not names & {"print", "exit", "click", "sys"}
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_reports_decide_nothing() -> None:
+    """Of reports, only what tells a verdict knows of gates; what results hold is rendered without them."""
+    users = {
+        path.stem for path in (folders.package() / "report").rglob("*.py") if any("gates" in n for n in _imports(path))
+    }
+    assert users == {"gate"}
