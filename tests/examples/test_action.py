@@ -30,10 +30,11 @@ def runner(tmp_path: Path, bin_folder: Path) -> Runner:
 def restore(given: dict[str, str]) -> dict[str, str]:
     """Bring what a run of the same kernel kept: of this machine's own cache, what the Action says that it keeps."""
     for path in map(Path, given["path"].splitlines()):
+        path.mkdir()
         for entry in sorted((cache.root() / path.name).iterdir()):
             if path.name == "images" or "x86_64-6.12" in entry.name:
                 copy = shutil.copytree if entry.is_dir() else shutil.copy2
-                copy(entry, path / entry.name) if path.is_dir() else (path.mkdir(), copy(entry, path / entry.name))
+                copy(entry, path / entry.name)
     return {"cache-hit": "", "cache-primary-key": given["key"]}
 
 

@@ -24,7 +24,15 @@ def test_objects_are_relocated_before_a_commit(repository: Repository, tmp_path:
     del repository.env["PIP_CONSTRAINT"]  # pre-commit installs what it cloned
     for argv in (["git", "init", "-q"], ["make"], ["git", "add", "-f", "build/exec.bpf.o"]):
         assert repository.run(*argv).returncode == 0
-    hook = [sys.executable, "-m", "pre_commit", "try-repo", hooks, "everykernel-relocate", "--all-files"]
+    hook: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pre_commit",
+        "try-repo",
+        hooks,
+        "everykernel-relocate",
+        "--all-files",
+    ]
     done = repository.run(*hook)
     assert done.returncode == 0, done.stdout
     assert "Passed" in done.stdout

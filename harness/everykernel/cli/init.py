@@ -45,7 +45,7 @@ def init(
     told = [_write(folder, file, force, yes) for file in files.plan(folder, found, answers)]
     if found.tox not in ("", files.TOX):
         say.talk(
-            f"everykernel: {found.tox} has settings for tox, so there is no tox.ini: see docs/action.md for a kernel each"
+            f"everykernel: {found.tox} has settings for tox, so there is no tox.ini (docs/action.md has what to add)"
         )
     _next(found, answers)
     return 0 if all(told) else CaseError.exit_code
