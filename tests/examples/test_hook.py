@@ -1,4 +1,4 @@
-"""The hook of pre-commit, as pre-commit installs and runs it."""
+"""The hooks of pre-commit, as pre-commit installs and runs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.examples.conftest import EXAMPLES, ROOT, Repository
 pytestmark = pytest.mark.examples
 
 
-def test_objects_are_relocated_before_a_commit(repository: Repository, tmp_path: Path) -> None:
+def test_objects_are_looked_at_before_a_commit(repository: Repository, tmp_path: Path) -> None:
     """In the project's kernels; one whose field no kernel has is held back, and named."""
     for name in ("Makefile", "src", "pyproject.toml"):
         copy = shutil.copytree if (EXAMPLES / "c-tox" / name).is_dir() else shutil.copy
@@ -36,6 +36,9 @@ def test_objects_are_relocated_before_a_commit(repository: Repository, tmp_path:
     done = repository.run(*hook)
     assert done.returncode == 0, done.stdout
     assert "Passed" in done.stdout
+    relocating: list[str | Path] = ["everykernel-relocate" if word == "everykernel-explain" else word for word in hook]
+    done = repository.run(*relocating)
+    assert done.returncode == 0, done.stdout
     repository.change("src/exec.bpf.c", "real_parent", "true_parent")
     for argv in (["make"], ["git", "add", "-f", "build/exec.bpf.o"]):
         assert repository.run(*argv).returncode == 0
