@@ -109,7 +109,7 @@ def _list(value: Any, _: Path) -> list[str]:
     return value
 
 
-def _count(value: Any, _: Path) -> int:
+def _insns(value: Any, _: Path) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(value)
     return value
@@ -150,7 +150,7 @@ KEYS: dict[str, Key] = {
     "splats": _choice("fail", "warn"),
     "allow-splats": Key("a list of regular expressions", _list),
     "max-insns-growth": Key("a share, like '20%'", _share),
-    "insns-floor": Key("a number of instructions", _count),
+    "insns-floor": Key("a number of instructions", _insns),
 }
 
 

@@ -59,7 +59,12 @@ def run(*cells: CaseResult, kernels: list[KernelRecord] | None = None) -> Result
             kernel["arch"] = kernel["spec"].partition("/")[2]
     return {
         "schema": records.SCHEMA,
-        "run": {"id": "1", "started": "2026-11-29T09:00:00+00:00", "tool": "everykernel 0", "host": {"cpus": 2}},
+        "run": {
+            "id": "1",
+            "started": "2026-11-29T09:00:00+00:00",
+            "tool": "everykernel 0",
+            "host": {"accelerator": "tcg", "cpus": 2, "qemu": "7.2"},
+        },
         "results": list(cells),
         "kernels": known if kernels is None else kernels,
     }

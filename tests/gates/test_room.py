@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import jsonschema
 import pytest
+from tests.gates.made import REFUSED, cell, run
 
 from everykernel import folders
+from everykernel.report import schema
 
 ROOT = folders.package() / "gates"
 # What is below it: records and what they are made of, kernels' names and numbers.
@@ -50,3 +53,9 @@ def test_reports_decide_nothing() -> None:
         path.stem for path in (folders.package() / "report").rglob("*.py") if any("gates" in n for n in _imports(path))
     }
     assert users == {"gate"}
+
+
+def test_what_tests_make_is_what_runs_write() -> None:
+    """The results that these tests are made of are valid by the schema."""
+    cells = [cell("x.o", "5.10", REFUSED), cell("x.o", "6.1/i386", broke="guest-lost"), cell("y.o", "6.1")]
+    jsonschema.validate(run(*cells), schema.load())
