@@ -59,6 +59,8 @@ NEEDS = (
     Need("/usr/include/stdlib.h", "libc6-dev", "glibc-static", "glibc"),
     Need("/sbin/depmod", "kmod", "kmod", "kmod"),  # the benchmark's peer calls it
     Need("/usr/sbin/bpftool", "bpftool", "bpftool", "bpf"),  # the reference for what an archive of BTF holds
+    Need("shellcheck", "shellcheck", "ShellCheck", "shellcheck"),  # the Action's steps
+    Need("make", "make", "make", "make"),  # the examples
     Need("pahole", "dwarves", "dwarves", "pahole"),  # BTF of kernels without, from their debug packages
     Need("gpgv", "gpgv", "gnupg2", "gnupg"),
     Need("gpg", "gpg", "gnupg2", "gnupg"),  # tests sign archives of their own

@@ -11,7 +11,7 @@ KERNELS = "5.10,6.1,6.12,6.1/i386"
 NEWEST = "6.18,7.3"
 ALL_LAYOUTS = "6.16,6.18,7.1,7.3"  # the archive's three package layouts
 
-nox.options.sessions = ["lint", "typing", "tests", "reference", "vm", "wheel"]
+nox.options.sessions = ["lint", "typing", "tests", "reference", "vm", "wheel", "examples", "docs"]
 nox.options.default_venv_backend = "none"
 
 
@@ -42,7 +42,8 @@ def cases(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests that boot nothing."""
     cases(session)
-    _python(session, "-m", "pytest", "-m", "not vm and not wheel and not conformance", "-n", "2", *session.posargs)
+    apart = "not vm and not wheel and not conformance and not examples"
+    _python(session, "-m", "pytest", "-m", apart, "-n", "2", *session.posargs)
 
 
 @nox.session
@@ -155,6 +156,19 @@ def wheel(session: nox.Session) -> None:
     """Build sdist and wheel, and try the README's example with nothing but the wheel installed."""
     cases(session)
     _python(session, "-m", "pytest", "-m", "wheel", "tests/test_wheel.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the docs site into .cache/site, strictly: a link that leads nowhere is an error."""
+    _python(session, "-m", "tests.docs", *session.posargs)
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Gate the repositories of docs/examples, and one that init wrote, with the wheel alone; green, then broken."""
+    cases(session)
+    _python(session, "-m", "pytest", "-m", "examples", "tests/examples", *session.posargs)
 
 
 @nox.session

@@ -114,6 +114,13 @@ def test_explain_names_what_a_kernel_has_instead(capsys: pytest.CaptureFixture[s
     assert "  struct task.pid: 4 (old.btf), 8 (new.btf)\n" in out
 
 
+def test_explain_may_be_strict() -> None:
+    """A field that a kernel lacks, and that no guard keeps a path from, is no pass there."""
+    assert cli.main(["explain", "prog.bpf.o", "--btf", "new.btf"]) == 0
+    assert cli.main(["explain", "prog.bpf.o", "--btf", "new.btf", "--strict"]) == 1
+    assert cli.main(["explain", "prog.bpf.o", "--btf", "old.btf", "--strict"]) == 0
+
+
 def test_explain_sees_a_guard_by_what_it_guards(capsys: pytest.CaptureFixture[str]) -> None:
     """What is only reached where it is there needs no idiom: the branch is followed, not the question counted."""
     w = Writer()
@@ -121,7 +128,7 @@ def test_explain_sees_a_guard_by_what_it_guards(capsys: pytest.CaptureFixture[st
     root = w.struct("task", 8, [("pid", number, 0), ("state", number, 32)])
     code = b"".join(struct.pack("<BBhi", *insn) for insn in ((0xB7, 1, 0, 1), (0x15, 1, 1, 0), (0xB7, 2, 0, 4)))
     _write(Path("guarded.o"), w, [(0, root, "0:1", rk.FIELD_EXISTS), (2, root, "0:1", rk.FIELD_BYTE_OFFSET)], code)
-    assert cli.main(["explain", "guarded.o", "--btf", "old.btf", "--btf", "new.btf"]) == 0
+    assert cli.main(["explain", "guarded.o", "--btf", "old.btf", "--btf", "new.btf", "--strict"]) == 0
     out = capsys.readouterr().out
     assert "  struct task.state: 0 (old.btf), not there (new.btf)\n" in out
     assert "handles both" not in out
@@ -286,6 +293,17 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
     """Where, what, and what next; exit code 2."""
     assert cli.main(arguments) == 2
     assert capsys.readouterr().err.splitlines()[-1] == message
+
+
+@pytest.mark.parametrize("command", ["relocate", "explain"])
+def test_a_project_names_its_kernels_once(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where neither --btf nor --kernels is given, pyproject.toml's are looked at, and no others where one is."""
+    Path("pyproject.toml").write_text('[tool.everykernel]\nkernels = ["new.btf"]\n')
+    told = []
+    for arguments in ([], ["--kernels", "new.btf"], ["--btf", "old.btf"]):
+        cli.main([command, "prog.bpf.o", *arguments])
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] != told[2]
 
 
 def test_one_kernel_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

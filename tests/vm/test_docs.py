@@ -94,7 +94,12 @@ def test_command_works(command: str, tmp_path: Path) -> None:
     arguments = [name for word in words for name in (glob.glob(word, root_dir=tmp_path) or [word])]  # noqa: PTH207 - as a shell does it
     path = Path(sys.executable).with_name(program)
     done = subprocess.run(
-        [str(path), *arguments], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [str(path), *arguments],
+        cwd=tmp_path,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     expected = CHANGED if command.startswith("everykernel btf diff") else 0
     assert done.returncode == expected, done.stdout

@@ -24,6 +24,7 @@ class _Entry(NamedTuple):
 
 _COMMANDS = {
     "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects, cases and commands on kernels."),
+    "init": _Entry("everykernel.cli.init:init", "Write what a repository needs to be tested on many kernels."),
     "shell": _Entry("everykernel.cli.shell:shell", "Open a prompt, or run a command, on a kernel."),
     "exec": _Entry(
         "everykernel.cli.exec:exec_command", "Run a program of this host on kernels (go test -exec, cargo)."

@@ -95,13 +95,16 @@ def btf_sources(command: Command) -> Command:
         "kernel_list",
         metavar="LIST",
         envvar="EVERYKERNEL_KERNELS",
-        help="Kernels by their specs, separated by commas: 5.10..6.12,7.3.",
+        help="Kernels by their specs, separated by commas: 5.10..6.12,7.3. [default, without --btf: the project's]",
     )(command)
 
 
 def all_sources(btf: tuple[str, ...], kernel_list: str | None) -> list[Source]:
-    """Return the BTF that ``--btf`` and ``--kernels`` name, in their order; raise UsageError if they name none."""
-    names = [*btf, *(specs(kernel_list) if kernel_list else ())]
+    """Return the BTF that ``--btf`` and ``--kernels`` name, in their order; without either, of the project's kernels.
+
+    Raises UsageError if there are none.
+    """
+    names = [*btf, *(specs(kernel_list) if kernel_list else ())] or settings.read(Path.cwd()).get("kernels")
     if not names:
         raise UsageError("no kernels were named", remedy="--kernels 5.10,6.1,6.12, or --btf FILE")
     return list(sources(names))

@@ -25,7 +25,8 @@ from everykernel.report.relocations import Answer, Ask
 @click.command()
 @click.argument("objects", metavar="OBJ...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @choices.btf_sources
-def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | None) -> int:
+@click.option("--strict", is_flag=True, help="Exit code 1 also where a path leads to what a kernel lacks.")
+def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | None, strict: bool) -> int:
     """Explain every access of OBJ that a kernel lacks, refuses or answers with something else, and the idiom for both.
 
     OBJ is a compiled object, or a file that holds some (a program, a library). Nothing is booted. Exit code 1 if libbpf
@@ -36,11 +37,12 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
     out = screen.Screen(soft_wrap=True)
     found = choices.all_sources(btf, kernel_list)
     labels = [source.label for source in found]
-    refused = False
+    refused = lacking = False
     specs = [spec for path in objects for spec in read_objects(path)]
     for spec in specs:
         subjects = _Subjects(spec, found)
         refused |= subjects.refused
+        lacking |= subjects.lacking
         if len(specs) > 1:
             out.print(screen.text(spec.name, "bold underline"), end="\n\n")
         told = misreads.of_object(subjects.misread)
@@ -52,7 +54,7 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
             out.print(line)
         for line in report.misread(told, subjects.idioms, subjects.unknown):
             out.print(line)
-    return CaseError.exit_code if refused else 0
+    return CaseError.exit_code if refused or (strict and lacking) else 0
 
 
 _OF_OFFSETS = frozenset({"byte_sz", "signed", "lshift_u64", "rshift_u64"})  # asked beside an offset
@@ -64,6 +66,7 @@ class _Subjects:
     Attributes:
         found: by what is asked.
         refused: whether libbpf would refuse a program on one of the kernels.
+        lacking: whether a path leads to an access that one of the kernels has no answer to.
         misread: by kernel, what programs would misread there.
         together: what is amiss only where all programs are loaded together, as libbpf does it: in words → kernels.
         idioms: C that reads what is misread, each once.
@@ -73,6 +76,7 @@ class _Subjects:
     def __init__(self, spec: ObjectSpec, sources: list[Source]) -> None:
         self.found: dict[Ask, report.Subject] = {}
         self.refused = False
+        self.lacking = False
         self.misread: list[tuple[str, list[wire.Misread]]] = []
         self.together: dict[str, list[str]] = {}
         self.idioms: dict[str, None] = {}
@@ -106,6 +110,7 @@ class _Subjects:
                 subject.programs.append(printable(applied.function.name))
                 if (applied.function.name, applied.insn) not in dead:
                     subject.reached.setdefault(source.label, {})[printable(program.name)] = None
+                    self.lacking |= fixup.outcome != core.PATCHED
                 if ask not in explained or (explained[ask][0].outcome == core.PATCHED != fixup.outcome):
                     explained[ask] = fixup, explain_fixup(fixup, spec.btf, target, others)
         for ask, (fixup, explanation) in explained.items():

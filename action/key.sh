@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Says what is kept between runs, where, and under which key, so that it is found again and never stale for long.
+#
+# What a lock names is kept under its digest. Without a lock, "6.1" is the newest 6.1: what is kept is renewed each week.
+# A snapshot is of use only to the same everykernel, QEMU, accelerator and CPU.
+set -euo pipefail
+
+specs=$(
+	"$BIN/python" - "$KERNELS" <<-'PYTHON'
+		import sys
+		from pathlib import Path
+		from everykernel import settings
+
+		project = settings.read(Path.cwd())
+		named = [part.strip() for part in sys.argv[1].split(",") if part.strip()] or project.get("kernels", [])
+		print(*settings.expanded(named, project), sep=",")
+	PYTHON
+)
+echo "specs=$specs" >>"$GITHUB_OUTPUT"
+
+folder=$RUNNER_TEMP/everykernel/cache
+case $CACHE in
+none)
+	echo "folder=" >>"$GITHUB_OUTPUT" # the user's own, which a runner of one's own keeps
+	exit 0
+	;;
+kernels) kept=(kernels images) ;;
+snapshots) kept=(kernels images snapshots) ;;
+*)
+	echo "::error title=everykernel::cache is kernels, snapshots or none, not '$CACHE'"
+	exit 2
+	;;
+esac
+
+digest() { sha256sum | cut -c1-16; }
+if [ -f everykernel.lock ]; then
+	what=$(cat <(echo "$specs") everykernel.lock | digest)
+else
+	what=$(echo "$specs" | digest)-$(date -u +%G-W%V)
+fi
+prefix=everykernel-1-$CACHE-$RUNNER_ARCH-
+if [ "$CACHE" = snapshots ]; then
+	cpu=$(grep -m 1 '^model name' /proc/cpuinfo || true)
+	prefix+=$(echo "$VERSION $QEMU kvm=$KVM $cpu" | digest)-
+fi
+umask 077 # a cache that others can write is refused
+mkdir -p "$folder"
+touch "$RUNNER_TEMP/everykernel/started"
+{
+	echo "folder=$folder"
+	echo "prefix=$prefix"
+	echo "key=$prefix$what"
+	echo "paths<<END-OF-PATHS"
+	printf "$folder/%s\n" "${kept[@]}"
+	echo "END-OF-PATHS"
+} >>"$GITHUB_OUTPUT"
