@@ -29,6 +29,8 @@ class Architecture:
         syscall_prefix: prefix of system call functions in kallsyms (Linux v4.17, syscall wrappers).
         bpf_target_define: the ``__TARGET_ARCH_*`` that libbpf's bpf_tracing.h asks for.
         compile_flags: further clang flags for an object that is meant for this target.
+        serial_bus: QEMU's virtio-serial device: how this machine finds what is attached to it.
+        nmi: what QEMU's ``inject-nmi`` needs on the kernel's command line to make a hung kernel panic; "" for nothing.
     """
 
     name: str
@@ -48,6 +50,13 @@ class Architecture:
     syscall_prefix: str
     bpf_target_define: str
     compile_flags: tuple[str, ...]
+    serial_bus: str = "virtio-serial-pci"
+    nmi: str = ""
+
+    @property
+    def bpf_target(self) -> str:
+        """clang's ``-target`` for BPF of this byte order."""
+        return "bpfel" if self.byteorder == "little" else "bpfeb"
 
 
 # -cpu max,-avx: glibc's AVX memcpy is slow under TCG (measured 1.4 times); a model without RDRAND makes Python wait for
@@ -73,6 +82,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_prefix="__x64_",
             bpf_target_define="__TARGET_ARCH_x86",
             compile_flags=("-D__x86_64__",),
+            nmi="unknown_nmi_panic",
         ),
         Architecture(
             name="i386",
@@ -92,6 +102,103 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_prefix="__ia32_",
             bpf_target_define="__TARGET_ARCH_x86",
             compile_flags=("-D__i386__",),
+            nmi="unknown_nmi_panic",
+        ),
+        Architecture(
+            name="arm64",
+            debian="arm64",
+            uname="aarch64",
+            qemu="qemu-system-aarch64",
+            qemu_machine="virt",
+            qemu_cpu="max,pauth=off,sve=off",
+            kvm_uname=("aarch64",),
+            console="ttyAMA0",
+            pointer_size=8,
+            byteorder="little",
+            flavours=("cloud-arm64", "arm64"),
+            syscall_bpf=280,
+            syscall_perf_event_open=241,
+            audit_arch=0xC00000B7,
+            syscall_prefix="__arm64_",
+            bpf_target_define="__TARGET_ARCH_arm64",
+            compile_flags=("-D__aarch64__",),
+        ),
+        Architecture(
+            name="armhf",
+            debian="armhf",
+            uname="armv7l",
+            qemu="qemu-system-arm",
+            qemu_machine="virt,highmem=off",
+            qemu_cpu="cortex-a15",
+            kvm_uname=(),
+            console="ttyAMA0",
+            pointer_size=4,
+            byteorder="little",
+            flavours=("armmp", "armmp-lpae"),
+            syscall_bpf=386,
+            syscall_perf_event_open=364,
+            audit_arch=0x40000028,
+            syscall_prefix="",
+            bpf_target_define="__TARGET_ARCH_arm",
+            compile_flags=("-D__arm__",),
+        ),
+        Architecture(
+            name="s390x",
+            debian="s390x",
+            uname="s390x",
+            qemu="qemu-system-s390x",
+            qemu_machine="s390-ccw-virtio",
+            qemu_cpu="max",
+            kvm_uname=("s390x",),
+            console="ttysclp0",
+            pointer_size=8,
+            byteorder="big",
+            flavours=("s390x",),
+            syscall_bpf=351,
+            syscall_perf_event_open=331,
+            audit_arch=0x80000016,
+            syscall_prefix="__s390x_",
+            bpf_target_define="__TARGET_ARCH_s390",
+            compile_flags=("-D__s390x__",),
+            serial_bus="virtio-serial-ccw",
+        ),
+        Architecture(
+            name="riscv64",
+            debian="riscv64",
+            uname="riscv64",
+            qemu="qemu-system-riscv64",
+            qemu_machine="virt",
+            qemu_cpu="rv64",
+            kvm_uname=("riscv64",),
+            console="ttyS0",
+            pointer_size=8,
+            byteorder="little",
+            flavours=("riscv64",),
+            syscall_bpf=280,
+            syscall_perf_event_open=241,
+            audit_arch=0xC00000F3,
+            syscall_prefix="__riscv_",
+            bpf_target_define="__TARGET_ARCH_riscv",
+            compile_flags=("-D__riscv", "-D__riscv_xlen=64"),
+        ),
+        Architecture(
+            name="ppc64el",
+            debian="ppc64el",
+            uname="ppc64le",
+            qemu="qemu-system-ppc64",
+            qemu_machine="pseries",
+            qemu_cpu="power9",
+            kvm_uname=("ppc64le", "ppc64"),
+            console="hvc0",
+            pointer_size=8,
+            byteorder="little",
+            flavours=("powerpc64le",),
+            syscall_bpf=361,
+            syscall_perf_event_open=319,
+            audit_arch=0xC0000015,
+            syscall_prefix="",
+            bpf_target_define="__TARGET_ARCH_powerpc",
+            compile_flags=("-D__powerpc64__",),
         ),
     )
 }

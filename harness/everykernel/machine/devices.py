@@ -123,12 +123,13 @@ class Channel(_NoKernelArguments):
     from the start: a restored agent finds its host there.
     """
 
+    arch: Architecture
     descriptor: int
 
     def qemu(self) -> list[str]:
         """Return the bus and the port."""
         port = f"virtserialport,chardev=agent,name={PORT}"
-        return ["-chardev", f"socket,id=agent,fd={self.descriptor}", "-device", "virtio-serial-pci", "-device", port]
+        return ["-chardev", f"socket,id=agent,fd={self.descriptor}", "-device", self.arch.serial_bus, "-device", port]
 
 
 @dataclass(frozen=True)
@@ -146,13 +147,15 @@ class Control(_NoKernelArguments):
 class Fragile:
     """A kernel that panics or oopses ends its guest at once: no reboot, no kernel that limps on."""
 
+    arch: Architecture
+
     def qemu(self) -> list[str]:
         """Make a reset end QEMU."""
         return ["-no-reboot"]
 
     def kernel(self) -> list[str]:
-        """Make an oops panic, and a panic reset; x86 kernels panic on the NMI that asks a hung one where it is."""
-        return ["panic=-1", "oops=panic", "unknown_nmi_panic"]
+        """Make an oops panic, and a panic reset, and what asks a hung kernel where it is a panic."""
+        return ["panic=-1", "oops=panic", *self.arch.nmi.split()]
 
 
 @dataclass(frozen=True)
