@@ -29,7 +29,7 @@ __s32 ek_pid;       /* the process whose doings count; a case's check sets it, 0
 #define EK_MINE() (ek_pid && (__s32)(bpf_get_current_pid_tgid() >> 32) == ek_pid)
 
 /* The kernel's long: 4 bytes on the 32-bit targets, whatever the BPF machine's own is. */
-#if defined(__i386__)
+#if defined(__i386__) || defined(__arm__)
 typedef __s32 ek_long;
 typedef __u32 ek_ulong;
 #else
