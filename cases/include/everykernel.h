@@ -37,6 +37,21 @@ typedef __s64 ek_long;
 typedef __u64 ek_ulong;
 #endif
 
+/* The function of a system call in the kernel, by its name (CONFIG_ARCH_HAS_SYSCALL_WRAPPER and its prefixes). */
+#if defined(__x86_64__)
+#define EK_SYSCALL(name) "__x64_sys_" name
+#elif defined(__i386__)
+#define EK_SYSCALL(name) "__ia32_sys_" name
+#elif defined(__aarch64__)
+#define EK_SYSCALL(name) "__arm64_sys_" name
+#elif defined(__s390x__)
+#define EK_SYSCALL(name) "__s390x_sys_" name
+#elif defined(__riscv)
+#define EK_SYSCALL(name) "__riscv_sys_" name
+#else
+#define EK_SYSCALL(name) "sys_" name
+#endif
+
 /*
  * The context of the tracepoints syscalls:sys_enter_*, struct syscall_tp_t of perf_call_bpf_enter() in Linux
  * kernel/trace/trace_syscalls.c: eight bytes, then longs.

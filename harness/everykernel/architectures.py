@@ -26,7 +26,8 @@ class Architecture:
         flavours: the Debian kernel flavours that we take, the default first.
         syscall_bpf, syscall_perf_event_open: system call numbers (Linux arch/*/entry/syscalls/*.tbl).
         audit_arch: what seccomp(2) calls it: AUDIT_ARCH_* of include/uapi/linux/audit.h.
-        syscall_prefix: prefix of system call functions in kallsyms (Linux v4.17, syscall wrappers).
+        syscall_prefix: prefix of system call functions in kallsyms (Linux v4.17, syscall wrappers), as libbpf looks for it
+            (arch_specific_syscall_pfx); where none has it, there are no wrappers.
         bpf_target_define: the ``__TARGET_ARCH_*`` that libbpf's bpf_tracing.h asks for.
         compile_flags: further clang flags for an object that is meant for this target.
         serial_bus: QEMU's virtio-serial device: how this machine finds what is attached to it.
@@ -151,7 +152,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_bpf=386,
             syscall_perf_event_open=364,
             audit_arch=0x40000028,
-            syscall_prefix="",
+            syscall_prefix="__arm_",
             bpf_target_define="__TARGET_ARCH_arm",
             compile_flags=("-D__arm__",),
         ),
@@ -209,7 +210,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_bpf=361,
             syscall_perf_event_open=319,
             audit_arch=0xC0000015,
-            syscall_prefix="",
+            syscall_prefix="__powerpc_",
             bpf_target_define="__TARGET_ARCH_powerpc",
             compile_flags=("-D__powerpc64__",),
             ioctl_size_bits=13,

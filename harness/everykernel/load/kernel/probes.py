@@ -83,6 +83,10 @@ class Probes:
             "syscall_wrapper", lambda: kprobe_exists(self._system, f"{self._system.architecture.syscall_prefix}sys_bpf")
         )
 
+    def jit(self) -> bool:
+        """Whether the kernel is built with a compiler for programs (BPF_JIT), on or off."""
+        return self._ask("jit", lambda: self._system.exists("/proc/sys/net/core/bpf_jit_enable"))
+
     def cookie(self) -> bool:
         """Whether programs can ask for their link's cookie.
 

@@ -64,6 +64,7 @@ _SAYINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"back-edge from insn|infinite loop detected", "verifier-rejected"),
         (r"The address of function \S+ cannot be found", "attach-target-missing"),
         (r"JIT doesn't support calling kernel function|JIT does not support calling", "kernel-config-missing"),
+        (r"JIT is required|not allowed in non-JITed programs", "kernel-config-missing"),
         (r"CONFIG_\w+ is required", "kernel-config-missing"),
         (r"Only .* programs can be sleepable", "attach-type-unsupported"),
         (r"Extension programs should be JITed|Can attach to only JITed progs", "kernel-config-missing"),
@@ -119,6 +120,8 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
         )
     if verdict.reason or verdict.text:
         return Reason("verifier-rejected", verdict.lines)
+    if error.errno == errno.ENOMEM and rule.btf and not probes.jit():  # bpf_trampoline_get of include/linux/bpf.h
+        return Reason("kernel-config-missing", "this kernel is built without BPF_JIT, and so without trampolines")
     return Reason("load-failed", "the kernel says no more than that")
 
 
