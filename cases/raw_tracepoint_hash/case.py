@@ -6,7 +6,9 @@ import os
 CALLS = {"getpgid": 123, "getsid": 45}
 FAILING = 7  # more calls of getpgid(2)
 # Linux arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h, and the numbers of all others
-X86_64, GENERIC, OTHERS = ({"getpgid": 121, "getsid": 124}, {"getpgid": 155, "getsid": 156}, {"getpgid": 132, "getsid": 147})
+X86_64 = {"getpgid": 121, "getsid": 124}
+GENERIC = {"getpgid": 155, "getsid": 156}
+OTHERS = {"getpgid": 132, "getsid": 147}
 NUMBERS = {"x86_64": X86_64, "aarch64": GENERIC, "riscv64": GENERIC}
 
 
