@@ -103,7 +103,7 @@ def check(obj):
         assert missing["code"] == "attach-target-missing", missing
         functions = _mapped(file.fileno())
         attached = program.attach(f"{file.name}:made_here:probe")
-        if _MACHINE == _PPC64LE[0]:
+        if os.uname().machine == "ppc64le":  # libbpf reads no operands there
             assert attached["code"] == "attach-type-unsupported", attached
             return {"places": 0}
         assert attached["status"] == "passed", attached
