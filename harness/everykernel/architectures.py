@@ -17,6 +17,7 @@ class Architecture:
         debian: Debian's name for it.
         uname: what ``uname -m`` prints there.
         qemu: the QEMU system emulator.
+        qemu_packages: what brings it to Debian 12 (and Ubuntu), Fedora and Arch.
         qemu_machine: its ``-M`` value, without the memory back end.
         qemu_cpu: its ``-cpu`` value under TCG.
         kvm_uname: the host's ``uname -m`` values on which KVM can run it.
@@ -42,6 +43,7 @@ class Architecture:
     debian: str
     uname: str
     qemu: str
+    qemu_packages: tuple[str, str, str]
     qemu_machine: str
     qemu_cpu: str
     kvm_uname: tuple[str, ...]
@@ -82,6 +84,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             debian="amd64",
             uname="x86_64",
             qemu="qemu-system-x86_64",
+            qemu_packages=("qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86"),
             qemu_machine="q35",
             qemu_cpu="max,-avx",
             kvm_uname=("x86_64",),
@@ -102,6 +105,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             debian="i386",
             uname="i686",
             qemu="qemu-system-x86_64",
+            qemu_packages=("qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86"),
             qemu_machine="q35",
             qemu_cpu="max,-avx",
             kvm_uname=("x86_64",),
@@ -122,6 +126,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             debian="arm64",
             uname="aarch64",
             qemu="qemu-system-aarch64",
+            qemu_packages=("qemu-system-arm", "qemu-system-aarch64-core", "qemu-system-aarch64"),
             qemu_machine="virt",
             qemu_cpu="max,pauth=off,sve=off",
             kvm_uname=("aarch64",),
@@ -141,6 +146,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             debian="armhf",
             uname="armv7l",
             qemu="qemu-system-arm",
+            qemu_packages=("qemu-system-arm", "qemu-system-arm-core", "qemu-system-arm"),
             qemu_machine="virt,highmem=off",
             qemu_cpu="cortex-a15",
             tcg_threads="multi",  # 6.12 with two CPUs in one thread stops before init, with QEMU 7.2
@@ -161,6 +167,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             debian="s390x",
             uname="s390x",
             qemu="qemu-system-s390x",
+            qemu_packages=("qemu-system-misc", "qemu-system-s390x-core", "qemu-system-s390x"),
             qemu_machine="s390-ccw-virtio",
             qemu_cpu="max,vx=off",  # with them QEMU 7.2 sums up some TCP segments wrongly, which the peer drops
             kvm_uname=("s390x",),
@@ -181,6 +188,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             debian="riscv64",
             uname="riscv64",
             qemu="qemu-system-riscv64",
+            qemu_packages=("qemu-system-misc opensbi", "qemu-system-riscv-core edk2-riscv64", "qemu-system-riscv"),
             qemu_machine="virt",
             qemu_cpu="rv64",
             kvm_uname=("riscv64",),
@@ -200,6 +208,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             debian="ppc64el",
             uname="ppc64le",
             qemu="qemu-system-ppc64",
+            qemu_packages=("qemu-system-ppc", "qemu-system-ppc-core", "qemu-system-ppc"),
             qemu_machine="pseries",
             qemu_cpu="power9",
             kvm_uname=("ppc64le", "ppc64"),
