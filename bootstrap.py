@@ -66,6 +66,7 @@ NEEDS = (
     Need("rpmsign", "rpm", "rpm-sign", "rpm-tools"),
     Need("createrepo_c", "createrepo-c", "createrepo_c", "createrepo_c"),
     Need("bsdtar", "libarchive-tools", "bsdtar", "libarchive"),  # tests make packages of pacman's as makepkg does
+    Need("repo-add", "pacman-package-manager", "pacman", "pacman"),  # and list them
     Need("skopeo", "skopeo", "skopeo", "skopeo"),  # tests make images, and a registry with them
     Need("docker-registry", "docker-registry", "docker-distribution", "docker-registry"),
     Need("flex", "flex", "flex", "flex"),  # nox -s kernel68

@@ -96,7 +96,9 @@ class Server:
         break_after: paths at which it breaks off once, after so many bytes.
         status: paths that it answers with another status.
         redirects: paths that it sends elsewhere.
+        codes: the status of those, where it is not 302.
         lengths: whether it says how long its answers are; else they end with the connection.
+        tags: ETags, by path; a range of another is answered with all of it.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -104,8 +106,10 @@ class Server:
     break_after: dict[str, int] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
     ranges: bool = True
     lengths: bool = True
+    tags: dict[str, str] = field(default_factory=dict)
     url: str = ""
 
     def __enter__(self) -> Server:
@@ -145,7 +149,7 @@ class Server:
         wanted = request.headers.get("Range", "")
         self.asked.append((path, wanted))
         if path in self.redirects:
-            request.send_response(302)
+            request.send_response(self.codes.get(path, 302))
             request.send_header("Location", self.redirects[path])
             request.send_header("Content-Length", "0")
             request.end_headers()
@@ -157,10 +161,13 @@ class Server:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
+        same = request.headers.get("If-Range", self.tags.get(path)) == self.tags.get(path)
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges and same else 0
         request.send_response(206 if start else 200)
         if start:
             request.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        if path in self.tags:
+            request.send_header("ETag", self.tags[path])
         body = data[start:]
         if self.lengths:
             request.send_header("Content-Length", str(len(body)))

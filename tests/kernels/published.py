@@ -40,10 +40,10 @@ class Signer:
         run("gpg", "--homedir", self.home, "--batch", "--yes", "--clearsign", "-o", target, path)
 
 
-def deb(folder: Path, name: str, version: str, files: dict[str, bytes], *, compression: str = "xz") -> Path:
+def deb(folder: Path, name: str, version: str, members: dict[str, bytes], *, compression: str = "xz") -> Path:
     """Build a package with dpkg-deb."""
     tree = folder / f"{name}.tree"
-    for path, content in files.items():
+    for path, content in members.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_bytes(content)
     (tree / "DEBIAN").mkdir(parents=True)
@@ -65,14 +65,8 @@ def ubuntu_debs(folder: Path, release: str, version: str, image: bytes) -> list[
     ]
 
 
-def publish(server: Server, top: Path, url: str, suites: dict[str, str], signer: Signer) -> None:
-    """Write the indexes of an archive in ``top`` by apt-ftparchive, sign them, and serve all below ``url``.
-
-    Args:
-        server, top, url: the server, the archive's folder, and where it is served.
-        suites: the folder of its packages, by suite.
-        signer: who signs.
-    """
+def index(top: Path, suites: dict[str, str], signer: Signer) -> None:
+    """Write the indexes of an archive in ``top`` by apt-ftparchive, signed; suites with their folders of packages."""
     for suite, pool in suites.items():
         binary = top / f"dists/{suite}/main/binary-amd64"
         binary.mkdir(parents=True, exist_ok=True)
@@ -81,18 +75,30 @@ def publish(server: Server, top: Path, url: str, suites: dict[str, str], signer:
         option = f"APT::FTPArchive::Release::Codename={suite}"
         (top / "Release").write_bytes(run("apt-ftparchive", "-o", option, "release", f"dists/{suite}", folder=top))
         signer.clearsign(top / "Release", top / f"dists/{suite}/InRelease")
+
+
+def publish(server: Server, top: Path, url: str, suites: dict[str, str], signer: Signer) -> None:
+    """Write the indexes of an archive, and serve all of it below ``url``; arguments as of `index`."""
+    index(top, suites, signer)
     serve(server, top, url)
 
 
 def serve(server: Server, top: Path, url: str) -> None:
     """Serve a folder's files, with a listing for each folder, as Apache has them."""
+    server.files |= files(top, url)
+
+
+def files(top: Path, url: str) -> dict[str, bytes]:
+    """Return what a server has of a folder: its files, and a listing for each folder in it."""
+    found = {}
     for folder in [top, *(path for path in top.rglob("*") if path.is_dir())]:
         rows = "".join(f'<a href="{one.name}{"/" * one.is_dir()}">x</a>\n' for one in sorted(folder.iterdir()))
         below = folder.relative_to(top).as_posix()
-        server.files[f"{url}/" if below == "." else f"{url}/{below}/"] = f'<a href="?C=N">x</a>{rows}'.encode()
+        found[f"{url}/" if below == "." else f"{url}/{below}/"] = f'<a href="?C=N">x</a>{rows}'.encode()
     for path in top.rglob("*"):
         if path.is_file():
-            server.files[f"{url}/{path.relative_to(top).as_posix()}"] = path.read_bytes()
+            found[f"{url}/{path.relative_to(top).as_posix()}"] = path.read_bytes()
+    return found
 
 
 def mainline(top: Path, version: str, release: str, package: str, image: bytes) -> None:

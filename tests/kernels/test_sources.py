@@ -52,7 +52,7 @@ def top(tmp_path: Path, server: Server, signer: Signer) -> Path:
 
 def ubuntu(server: Server, signer: Signer, *, update: bool = False) -> Ubuntu:
     url = f"{server.url}/ubuntu"
-    known = replace(catalogue.load(distribution="ubuntu"), snapshot=f"{server.url}/snapshot")
+    known = replace(catalogue.load(distribution="ubuntu"), snapshot=f"{server.url}/snapshot/{{time}}")
     mirror = UbuntuMirror(url, url, f"{server.url}/old-releases", "setting")
     trust = Trust("gpgv", (signer.public,), "our copy of ubuntu's keys", "update everykernel, if the key is new")
     return Ubuntu(Archive(catalogue=known, mirror=mirror, trust=trust, update=update, prefix="ubuntu-"))

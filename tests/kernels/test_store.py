@@ -12,7 +12,7 @@ import pytest
 
 from everykernel import cache, kernels
 from everykernel.errors import CacheError, DownloadError
-from everykernel.kernels import Kernel, store
+from everykernel.kernels import Kernel, store, unpacked
 from everykernel.kernels.debian import Archive
 
 from .archive import BTF, CATALOGUE, Server, TestTrust, TinyArchive, deb, kernel_image
@@ -251,7 +251,7 @@ def test_a_package_whose_names_are_odd_leaves_nothing(tiny: TinyArchive, names: 
 
 def test_a_package_that_is_a_bomb_fills_no_disk(tiny: TinyArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel's package is unpacked as far as a kernel may go, and what was unpacked goes."""
-    monkeypatch.setattr(store, "_LARGEST", 4 << 20)
+    monkeypatch.setattr(unpacked, "_LARGEST", 4 << 20)
     release = "6.1.0-99-cloud-amd64"
     files = {f"./boot/vmlinuz-{release}": kernel_image(release), f"./lib/modules/{release}/a.ko": bytes(8 << 20)}
     tiny.add("stable-security", f"linux-image-{release}", "6.1.999-1", deb(files))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,6 +98,9 @@ def test_a_release_is_its_newest_kernel(top: Path, server: Server, signer: Signe
     assert found == {"virtio.ko.xz": b"a module", "nfs.ko.xz": b"another"}
     assert kernel.config is not None
     assert kernel.notes == ()
+    stored = store.at(kernel)
+    assert stored is not None
+    assert {row["key"] for row in stored.record["packages"]} == {signer.fingerprint}
 
 
 @pytest.mark.parametrize("spec", ["rocky:5.14.0-427.13.1.el9_4.x86_64", "rocky9", "rocky:5.14", "rocky:5.14.0"])
@@ -121,6 +126,30 @@ def test_a_superseded_package_is_where_old_ones_go(top: Path, tmp_path: Path, se
     assert kernels.resolve("rocky:9", sources=[source])[0].release == RELEASE
 
 
+def test_a_vault_is_no_answer_to_a_server_that_is_away(
+    top: Path, tmp_path: Path, server: Server, signer: Signer
+) -> None:
+    """Which kernel a series means does not depend on who is up; a kernel's own name means that one, wherever it is."""
+    vault = tmp_path / "vault"
+    vault.mkdir()
+    kernel_rpms(vault, OLD, signer)
+    serve(server, vendors.repository(vault), "/vault")
+    server.status["/9/repodata/repomd.xml"] = 403
+    source = rpms(server, signer.public, superseded=["not-yet", "vault"])
+    with pytest.raises(DownloadError, match="HTTP 403"):
+        kernels.resolve("rocky:5.14", sources=[source])
+    kernel = fetch("rocky:5.14.0-427.13.1.el9_4.x86_64", source)
+    assert kernel.release == "5.14.0-427.13.1.el9_4.x86_64"
+    assert ("/not-yet/repodata/repomd.xml", "") in server.asked
+
+
+def test_an_index_in_zstd(top: Path, server: Server, signer: Signer) -> None:
+    """Fedora's index since 41."""
+    serve(server, vendors.zstd(top), "/9")
+    assert fetch("rocky:9", rpms(server, signer.public)).release == RELEASE
+    assert [path for path, _ in server.asked if path.endswith("primary.xml.zst")]
+
+
 def test_where_only_the_image_tells(tmp_path: Path, server: Server, signer: Signer) -> None:
     """openSUSE's package 6.4.0-150600.23.25.1 is the kernel 6.4.0-150600.23.25-default."""
     release, folder = "6.4.0-150600.23.25-default", tmp_path / "leap"
@@ -139,6 +168,43 @@ def test_a_mirror_list_and_a_redirect(top: Path, server: Server, signer: Signer)
     server.files["/core/mirror.list"] = f"{server.url}/9\n".encode()
     source = rpms(server, signer.public, repositories=["core/mirror.list"])
     assert fetch("rocky:9", source).release == RELEASE
+
+
+def test_an_older_index_is_refused(
+    top: Path, made: Path, tmp_path: Path, server: Server, signer: Signer, cache_root: Path
+) -> None:
+    """A signed index from before the one that was had is a replay: the kernel in the cache serves, with a note."""
+    source = rpms(server, signer.public, "index")
+    assert fetch("rocky:9", source).release == RELEASE
+    shutil.rmtree(top / "repodata")
+    at = top / "repodata" / "repomd.xml"
+    vendors.repository(top)
+    at.write_text(re.sub(r"<timestamp>\d+", "<timestamp>1700000000", at.read_text()))
+    vendors.detach(signer, at, ".asc", "--armor")
+    serve(server, top, "/9")
+    kernel = fetch("rocky:9", source)
+    assert kernel.release == RELEASE
+    assert re.search(r"is of 2023-11-14 22:13, older than the one of .* that was had before$", kernel.notes[-1])
+    store.release_all()
+    shutil.rmtree(cache_root / "kernels")
+    with pytest.raises(DownloadError, match=r"older than the one .*is out of date: set EVERYKERNEL_ROCKY_MIRROR"):
+        fetch("rocky:9", source)
+
+
+def test_without_network_a_release_is_what_the_cache_has(top: Path, server: Server, signer: Signer) -> None:
+    """rocky:9 means the newest of its kernels that is here, and says that a newer one may be there."""
+    source = rpms(server, signer.public)
+    for spec in ("rocky:5.14.0-427.13.1.el9_4.x86_64", "rocky:9"):
+        fetch(spec, source)
+    server.stop()
+    try:
+        kernel = fetch("rocky:9", rpms(server, signer.public))
+        assert kernel.release == RELEASE
+        assert kernel.notes[-1].startswith("a newer version may be in an index that could not be had: http://127.0.0.1")
+        with pytest.raises(DownloadError, match="Connection refused"):
+            fetch("rocky:8", rpms(server, signer.public, name="8"))
+    finally:
+        server.__enter__()
 
 
 @pytest.mark.parametrize("signed", ["packages", "index"])
@@ -278,6 +344,21 @@ def test_arch(arch: Arch, spec: str) -> None:
     assert kernel.notes == ("no build configuration: Arch's packages hold none (the kernel has it in /proc/config.gz)",)
 
 
+def test_what_repo_add_lists(arch: Arch, tmp_path: Path, signer: Signer) -> None:
+    """The record has the name and the SHA-256 that pacman's own database has of the package."""
+    folder = tmp_path / "packages/l/linux"
+    vendors.repo_add(folder, signer)
+    with tarfile.open(folder / "core.db.tar.gz") as database:
+        desc = database.extractfile(f"linux-{ARCH}/desc")
+        assert desc is not None
+        fields = dict(re.findall(r"%(\w+)%\n(.*)\n", desc.read().decode()))
+    stored = store.at(fetch("arch:linux", arch))
+    assert stored is not None
+    (package,) = stored.record["packages"]
+    assert (package["filename"], package["sha256"]) == (fields["FILENAME"], fields["SHA256SUM"])
+    assert package["key"] == signer.fingerprint
+
+
 def test_archs_old_version(arch: Arch) -> None:
     """Every version that there was is to be had."""
     assert fetch("arch:6.6.9.arch1-1", arch).release == "6.6.9-arch1-1"
@@ -326,6 +407,55 @@ def test_an_image_in_a_folder(layout: Path) -> None:
     assert kernel.config is not None
     with pytest.raises(DownloadError, match="has no image of the name 'two'"):
         fetch(f"oci:{layout}:two", Oci({}))
+
+
+def test_what_an_upper_layer_deletes(tmp_path: Path) -> None:
+    """A file or a folder that an upper layer deletes is gone, and what it has itself stays, whatever it deletes."""
+    top = f"lib/modules/{OCI}/kernel"
+    lower = {f"{top}/{name}": b"old" for name in ("a.ko", "b/c.ko", "d/e.ko", "d/f.ko", "kept.ko")}
+    upper = {f"{top}/{name}": b"" for name in (".wh.a.ko", ".wh.b", "d/.wh..wh..opq")} | {f"{top}/d/e.ko": b"new"}
+    layout = vendors.image(tmp_path / "layout", [{"boot/vmlinuz": kernel_image(OCI), **lower}, upper])
+    modules = fetch(f"oci:{layout}:one", Oci({})).modules
+    assert modules is not None
+    found = {path.relative_to(modules).as_posix(): path.read_bytes() for path in modules.rglob("*.ko")}
+    assert found == {"kernel/kept.ko": b"old", "kernel/d/e.ko": b"new"}
+
+
+def test_lvhs_layout(tmp_path: Path) -> None:
+    """LVH's images have a tree for each kernel, with an ELF file and BTF beside the image (make tar-pkg)."""
+    top = "data/kernels/6.6"
+    files = {
+        f"{top}/boot/vmlinuz-{OCI}": kernel_image(OCI),
+        f"{top}/boot/vmlinux-{OCI}": b"\x7fELF",
+        f"{top}/boot/btf-{OCI}": b"x",
+        f"{top}/boot/config-{OCI}": b"CONFIG_BPF=y\n",
+        f"{top}/lib/modules/{OCI}/kernel/a.ko": b"a module",
+        "bin/busybox": b"x",
+    }
+    kernel = fetch(f"oci:{vendors.image(tmp_path / 'layout', [files])}:one", Oci({}))
+    assert (kernel.release, kernel.notes) == (OCI, ())
+    assert kernel.modules is not None
+    assert (kernel.modules / "kernel/a.ko").read_bytes() == b"a module"
+    assert kernel.config is not None
+
+
+def test_falcos_layout(tmp_path: Path, cache_root: Path) -> None:
+    """Falco's images have an ELF file for another kind of machine, and no modules: told, not kept."""
+    files = {"boot/vmlinux": b"\x7fELF", "boot/initrd": b"x", "lib/modules/.placeholder": b""}
+    with pytest.raises(DownloadError, match=r"holds no kernel image, only an ELF file, which does not boot as it is$"):
+        fetch(f"oci:{vendors.image(tmp_path / 'layout', [files])}:one", Oci({}))
+    assert not list((cache_root / "kernels").glob("*")) + list((cache_root / "packages").glob("*"))
+
+
+def test_hard_links_in_a_layer(tmp_path: Path) -> None:
+    """Files of one content have it under each name, also where an upper layer has one of them anew."""
+    top = f"lib/modules/{OCI}/kernel"
+    lower = {"boot/vmlinuz": kernel_image(OCI), f"{top}/a.ko": b"a module"}
+    links = {f"{top}/b.ko": f"{top}/a.ko"}
+    layout = vendors.image(tmp_path / "layout", [lower, {f"{top}/a.ko": b"another"}], links=links)
+    modules = fetch(f"oci:{layout}:one", Oci({})).modules
+    assert modules is not None
+    assert {path.name: path.read_bytes() for path in modules.rglob("*.ko")} == {"a.ko": b"another", "b.ko": b"a module"}
 
 
 @pytest.fixture
@@ -389,6 +519,9 @@ def test_the_table_makes_every_source() -> None:
         assert table.make(name).name == name
         for row in rows["release"]:
             assert all((keys / f"{key}.asc").is_file() for key in row["keys"]), row
+            vaults = row.get("superseded", ())
+            assert all(one.startswith("https://") and one.endswith("/{arch}/os") for one in vaults)
+            assert len(set(vaults)) == len(vaults)
             (spec,) = kernels.parse(f"{name}:{row['name']}")
             assert (spec.source, spec.value) == (name, row["name"])
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
 import tarfile
 import tempfile
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import zstandard
+
 from .published import Signer, run
 
+NOTHING: Mapping[str, str] = types.MappingProxyType({})
 _SPEC = """\
 Name: {name}
 Version: {version}
@@ -58,12 +63,19 @@ def rpm(
     payload: str = "w1.zstdio",
     arch: str = "x86_64",
     ghosts: Sequence[str] = (),
+    links: Mapping[str, str] = NOTHING,
 ) -> Path:
-    """Return a package in ``folder``, made by rpmbuild from these files and signed by rpmsign."""
+    """Return a package in ``folder``, made by rpmbuild from these files and signed by rpmsign.
+
+    Further names of some of the files (hard links) are in ``links``.
+    """
     with tempfile.TemporaryDirectory(prefix="everykernel-rpm-") as top:
         tree = lay(Path(top, "tree"), files)
         lay(tree, dict.fromkeys(ghosts, b""))
-        rows = [f'"/{name}"' for name in files] + [f'%ghost "/{name}"' for name in ghosts]
+        for link, target in links.items():
+            (tree / link).parent.mkdir(parents=True, exist_ok=True)
+            (tree / link).hardlink_to(tree / target)
+        rows = [f'"/{name}"' for name in (*files, *links)] + [f'%ghost "/{name}"' for name in ghosts]
         spec = Path(top, "test.spec")
         spec.write_text(_SPEC.format(name=name, version=version, release=release, tree=tree, files="\n".join(rows)))
         defines = [f"_topdir {top}", f"_binary_payload {payload}", f"_rpmdir {folder}", "_build_id_links none"]
@@ -86,6 +98,23 @@ def repository(folder: Path, *, key: Signer | None = None, compression: str = "g
     return folder
 
 
+def zstd(folder: Path) -> Path:
+    """Compress a repository's primary index as createrepo_c does since 1.0 (Debian 12 has one that cannot)."""
+    repomd = folder / "repodata/repomd.xml"
+    (old,) = (folder / "repodata").glob("*-primary.xml.gz")
+    data = zstandard.ZstdCompressor().compress(gzip.decompress(old.read_bytes()))
+    digest = hashlib.sha256(data).hexdigest()
+    old.with_name(f"{digest}-primary.xml.zst").write_bytes(data)
+    head, mark, rest = repomd.read_text().partition('<data type="primary">')
+    before = (old.name, str(old.stat().st_size), hashlib.sha256(old.read_bytes()).hexdigest())
+    own, end, tail = rest.partition("</data>")
+    own = own.replace(before[0], f"{digest}-primary.xml.zst").replace(f'"sha256">{before[2]}', f'"sha256">{digest}', 1)
+    own = own.replace(f"<size>{before[1]}<", f"<size>{len(data)}<")
+    repomd.write_text(head + mark + own + end + tail)
+    old.unlink()
+    return folder
+
+
 def pacman(
     folder: Path, name: str, version: str, files: Mapping[str, bytes | Path], *, key: Signer | None = None
 ) -> Path:
@@ -101,14 +130,33 @@ def pacman(
     return path
 
 
+def repo_add(folder: Path, key: Signer) -> None:
+    """List a folder's packages in a database, by pacman's own tool, which takes no package that is not sound."""
+    packages = sorted(folder.glob("*.pkg.tar.zst"))
+    database = folder / "core.db.tar.gz"
+    # repo-add signs by the user's own keyring, and takes no home of gpg's
+    run("repo-add", "--quiet", "--prevent-downgrade", database, *packages)
+    detach(key, database, ".sig")
+
+
 def image(
-    folder: Path, layers: Sequence[Mapping[str, bytes | Path]], *, arch: str = "amd64", name: str = "one"
+    folder: Path,
+    layers: Sequence[Mapping[str, bytes | Path]],
+    *,
+    arch: str = "amd64",
+    name: str = "one",
+    links: Mapping[str, str] = NOTHING,
 ) -> Path:
-    """Return an OCI layout with an image of these layers, made by skopeo from a Docker archive of plain tar files."""
+    """Return an OCI layout with an image of these layers, made by skopeo from a Docker archive of plain tar files.
+
+    Further names of some of the lowest layer's files (hard links) are in ``links``.
+    """
     with tempfile.TemporaryDirectory(prefix="everykernel-image-") as top:
         tars, digests = [], []
         for number, files in enumerate(layers):
             tree = lay(Path(top, f"tree{number}"), files)
+            for link, target in links.items() if not number else ():
+                (tree / link).hardlink_to(tree / target)
             path = Path(top, f"{number}.tar")
             with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
                 tar.add(tree, ".")

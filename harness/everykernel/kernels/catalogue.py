@@ -53,7 +53,7 @@ class Catalogue:
         rolling: by architecture, suites in which further series may appear.
         flavours: by architecture, our short names for Debian's flavours.
         series: by name, oldest first.
-        snapshot: URL of the service that has the archive as it was at a time, "" if there is none.
+        snapshot: URL of the service that has an ``{archive}`` as it was at a ``{time}``, "" if there is none.
     """
 
     mirror: str

@@ -141,7 +141,10 @@ class Archive:
 
     def _download(self, entry: Entry, path: Path, progress: Progress) -> None:
         """Download a package from where its index came from, then from wherever else its suite may be."""
-        own = self.index(entry.suite, entry.arch, progress).base
+        try:
+            own = self.index(entry.suite, entry.arch, progress).base
+        except DownloadError:  # a lock names it, with its digest, whatever has become of the index
+            own = self.mirror.bases(entry.suite)[0]
         failures: list[DownloadError] = []
         for base in dict.fromkeys((own, *self.mirror.bases(entry.suite))):
             try:

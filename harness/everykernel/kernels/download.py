@@ -13,7 +13,7 @@ import threading
 import time
 import types
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -137,7 +137,8 @@ class Downloader:
             with progress.task(description or path.name, size) as task:
                 meter = _Meter(task)
                 for _ in range(2 if part.exists() else 1):  # what was left may be no beginning of this file
-                    self._trying(url, lambda: self._into(part, url, size, meter, headers))
+                    with _room(part):
+                        self._trying(url, lambda: self._into(part, url, size, meter, headers))
                     if matches(part, sha256, size):
                         part.replace(path)
                         return path
@@ -145,24 +146,32 @@ class Downloader:
             raise _mismatch(url, "SHA-256")
 
     def unlisted(
-        self, url: str, path: Path, *, sha256: str = "", description: str = "", progress: Progress = SILENT
+        self,
+        url: str,
+        path: Path,
+        *,
+        sha256: str = "",
+        limit: int = UNLISTED,
+        description: str = "",
+        progress: Progress = SILENT,
     ) -> Path:
-        """Download what no index gives the size of to ``path``; return ``path``.
+        """Download what no index gives the size of, at most ``limit`` bytes, to ``path``; return ``path``.
 
-        Raises as `file` does, and Mismatch where ``sha256`` is given and is another's.
+        What broke off goes on where it did if the server says that it is still the same file (a strong ETag). Raises
+        as `file` does, and Mismatch where ``sha256`` is given and is another's.
         """
         with cache.lock(f"downloads/{path.parent.name}/{path.name}"), cache.explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.part")
+            part, tag = path.with_name(f".{path.name}.part"), ""
             with progress.task(description or path.name, None) as task:
+                meter = _Meter(task)
 
                 def once() -> None:
-                    with self._open(url, start=0) as response, part.open("wb") as file:
-                        for chunk in response.iter_raw():
-                            file.write(chunk)
-                            task.advance(len(chunk))
-                            if file.tell() > UNLISTED:
-                                raise DownloadError(f"has more than {UNLISTED >> 30} GiB", where=shown(url))
+                    nonlocal tag
+                    have = part.stat().st_size if tag and part.exists() else 0
+                    with self._open(url, start=have, headers={"If-Range": tag} if have else NOTHING) as response:
+                        tag = _strong_tag(response)
+                        _keep(response, part, limit, meter)
 
                 try:
                     self._trying(url, once)
@@ -209,8 +218,7 @@ class Downloader:
         ours = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         asked = httpx.URL(url).copy_merge_params(query) if query else url
         with self._client().stream("GET", asked, headers={**headers, **ours}) as response:
-            if self.https_only and response.url.scheme != "https":
-                raise DownloadError("plain HTTP, where HTTPS is required", where=shown(str(response.url)))
+            self._check_way([*(one.url for one in response.history), response.url])
             if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
                 raise NotThere(f"not there (HTTP {response.status_code})", where=shown(url))
             if response.status_code == httpx.codes.UNAUTHORIZED:
@@ -224,6 +232,13 @@ class Downloader:
             if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
                 raise DownloadError(f"HTTP {response.status_code} {response.reason_phrase}", where=shown(url))
             yield response
+
+    def _check_way(self, urls: Sequence[httpx.URL]) -> None:
+        """Raise DownloadError for redirects that leave HTTPS, or were never on it where it is required."""
+        for before, after in zip([None, *urls], urls, strict=False):
+            secure = after.scheme == "https"
+            if not secure and (self.https_only or (before is not None and before.scheme == "https")):
+                raise DownloadError("plain HTTP, where HTTPS is required", where=shown(str(after)))
 
     def _trying(self, url: str, action: Callable[[], _T]) -> _T:
         """Return what ``action`` returns, trying again when the connection breaks."""
@@ -259,6 +274,24 @@ class _Meter:
         self._position = position
 
 
+def _keep(response: httpx.Response, part: Path, limit: int, meter: _Meter) -> None:
+    """Write what comes to ``part``, behind what is there if that is what was asked for."""
+    import httpx
+
+    with part.open("ab" if response.status_code == httpx.codes.PARTIAL_CONTENT else "wb") as file:
+        for chunk in response.iter_raw():
+            if file.tell() + len(chunk) > limit:
+                raise DownloadError(f"has more than {limit >> 20} MiB", where=shown(str(response.url)))
+            file.write(chunk)
+            meter.stand_at(file.tell())
+
+
+def _strong_tag(response: httpx.Response) -> str:
+    """Return the ETag by which a server knows a file to the byte (RFC 9110, section 8.8.3), "" where it gives none."""
+    tag: str = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else ""
+
+
 def matches(path: Path, sha256: str, size: int) -> bool:
     """Tell whether ``path`` is a file of that size and SHA-256."""
     try:
@@ -278,6 +311,16 @@ def shown(url: str) -> str:
         return str(httpx.URL(url).copy_with(username=None, password=None))
     except httpx.InvalidURL:
         return url
+
+
+@contextlib.contextmanager
+def _room(part: Path) -> Iterator[None]:
+    """Give a full disk back what a file that does not fit has taken of it."""
+    try:
+        yield
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _certificates() -> ssl.SSLContext:

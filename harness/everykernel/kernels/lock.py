@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from everykernel.kernels.download import Mismatch, NotThere
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.packages import Candidate, Package
 from everykernel.kernels.progress import Progress
+from everykernel.kernels.sources import table
 from everykernel.kernels.sources.protocol import Source
 
 FILENAME = "everykernel.lock"
@@ -52,39 +53,83 @@ class Lock:
             :1
         ]
 
-    def fetch(self, held: Held, source: Source, spec: str, progress: Progress) -> Kernel:
+    def fetch(
+        self, held: Held, source: Source, spec: str, progress: Progress, newest: Callable[[], Candidate | None]
+    ) -> Kernel:
         """Return a kernel with its files in the cache, which are what the lock says.
 
-        Raises DownloadError where they are not, or where it is nowhere to be had any more.
+        Args:
+            held: the kernel.
+            source: where it came from.
+            spec: what the user calls it.
+            progress: where downloads, and places that do not have it any more, are told.
+            newest: returns what its spec means today, None for nothing; asked where it is nowhere to be had.
+
+        Raises:
+            DownloadError: its files are not what the lock says, or it is nowhere to be had any more.
         """
         try:
-            kernel = store.fetch(held.candidate, source, spec, progress)
+            kernel = store.fetch(kept(held), source, spec, progress)
         except Mismatch as e:
             text = f"is not what {self.path.name} says: {e.where}: {e.message}"
             raise Mismatch(text, where=spec, remedy=_REMEDY) from e
         except NotThere as e:
-            kernel = self._elsewhere(held, source, spec, progress, e)
-        if kernel.digest != held.image or _digests(held) != store.digests(held.candidate):
+            found = self._elsewhere(held, source, spec, progress)
+            if found is None:
+                raise self._gone(held, source, spec, newest()) from e
+            kernel = found
+        if kernel.digest != held.image or _digests(held) != _had(kernel):
             text = f"the digests of {kernel.release} are not those that {self.path.name} has"
             remedy = f"find out which of them changed; {_REMEDY}"
             raise DownloadError(text, where=spec, remedy=remedy)
         return kernel
 
-    def _elsewhere(self, held: Held, source: Source, spec: str, progress: Progress, gone: NotThere) -> Kernel:
-        """Return a kernel that left its archive, from the snapshot service; else say what took its place."""
-        snapshot = source.snapshot(self.made)
-        if snapshot:
-            moved = tuple(replace(one, base=snapshot) for one in held.candidate.packages)
+    def _elsewhere(self, held: Held, source: Source, spec: str, progress: Progress) -> Kernel | None:
+        """Return a kernel that is no longer where it was, from wherever its bytes are now; None if from nowhere."""
+        for moved in self._places(held, source, progress):
             try:
-                return store.fetch(replace(held.candidate, packages=moved), source, spec, progress)
+                return store.fetch(moved, source, spec, progress)
             except DownloadError as e:
                 progress.note(f"{spec}: nor is it at {e.where}: {e.message}")
-        offered = source.offer(held.candidate.series, held.candidate.arch, progress).candidates
-        ours = [one for one in offered if one.flavour == held.candidate.flavour]
-        newest = max(ours, key=lambda one: one.order, default=None)
+        return None
+
+    def _places(self, held: Held, source: Source, progress: Progress) -> Iterator[Candidate]:
+        """Yield a lock's kernel as its source has it now (another suite, a vault), then as the snapshot service has it.
+
+        What is offered under its name is its own only by the same digests.
+        """
+        known = held.candidate
+        if source.name in table.SLASHED:
+            return  # a file or an image is nowhere but where it is
+        for one in source.offer(known.release, known.arch, progress, thorough=True).candidates:
+            places = [(package.base, package.suite, package.filename) for package in one.packages]
+            before = [(package.base, package.suite, package.filename) for package in known.packages]
+            if [package.sha256 for package in one.packages] == _digests(held) and places != before:
+                yield one
+        then = tuple(replace(one, base=source.snapshot(one, self.made)) for one in known.packages)
+        if all(one.base for one in then):
+            yield replace(known, packages=then)
+
+    def _gone(self, held: Held, source: Source, spec: str, newest: Candidate | None) -> NotThere:
+        """Return the error for a kernel that is nowhere any more, with what took its place."""
         now = f"{newest.version} has taken its place" if newest else "nothing has taken its place"
         text = f"{held.candidate.version} has left {source.name}'s archive, and {now}"
-        raise NotThere(text, where=spec, remedy=_REMEDY) from gone
+        return NotThere(text, where=spec, remedy=_REMEDY)
+
+
+def kept(held: Held) -> Candidate:
+    """Return a lock's kernel as the cache has it, or is to have it.
+
+    What was fetched without a lock, from a source that knows no release but the image's, has its package's name there.
+    """
+    by_package = replace(held.candidate, release="")
+    return by_package if store.folder_of(by_package).is_dir() else held.candidate
+
+
+def _had(kernel: Kernel) -> list[str]:
+    """Return the SHA-256 of the packages that a kernel of the cache was made from."""
+    stored = store.at(kernel)
+    return [row["sha256"] for row in stored.record["packages"]] if stored is not None else []
 
 
 def _digests(held: Held) -> list[str]:
@@ -144,9 +189,3 @@ def _row(asked: str, kernel: Kernel, candidate: Candidate) -> dict[str, Any]:
         "image": kernel.digest,
         "packages": [asdict(one) | {"url": one.url} for one in candidate.packages],
     }
-
-
-def newer(held: Held, offered: Sequence[Candidate]) -> Candidate | None:
-    """Return the newest of what is offered, if it is newer than what is held."""
-    later = [one for one in offered if one.flavour == held.candidate.flavour and one.order > held.candidate.order]
-    return max(later, key=lambda one: one.order, default=None)

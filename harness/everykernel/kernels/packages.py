@@ -117,28 +117,37 @@ class Offer:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which members of a source's packages are a kernel's files; ``usr/`` in front of them is seen past.
+    """Which members of a source's packages are a kernel's files.
 
     Attributes:
         image, config: globs of their members, with ``{release}``; where no release is known it stands for any.
         modules: the folder whose subfolder ``{release}`` has the modules.
+        tops: globs of folders that all of these may be in.
+        layered: whether a later package deletes files of an earlier one, as layers of images do.
         no_modules, no_config: the note on a kernel whose packages have none, with ``{release}``.
     """
 
     image: tuple[str, ...] = ("boot/vmlinuz-{release}", "boot/vmlinux-{release}", "lib/modules/{release}/vmlinuz")
     config: tuple[str, ...] = ("boot/config-{release}", "lib/modules/{release}/config")
     modules: str = "lib/modules"
+    tops: tuple[str, ...] = ("usr",)
+    layered: bool = False
     no_modules: str = "no modules: none of its packages holds any"
     no_config: str = "no build configuration: none of its packages holds it"
 
     def place(self, member: str, release: str) -> str:
         """Return what a member is called in the cache (``vmlinuz``, ``lib/modules/6.1/…``), "" if it is not wanted."""
-        plain = member.removeprefix("usr/")
+        found = next((found for top in self.tops if (found := _pattern(f"{top}/", "").match(member))), None)
+        plain = member[found.end() :] if found else member
         for name, globs in (("vmlinuz", self.image), ("config", self.config)):
             if any(_pattern(glob, release).fullmatch(plain) for glob in globs):
                 return name
-        found = self._module(plain, release)
-        return "" if found.endswith("/System.map") else found
+        module = self._module(plain, release)
+        return "" if module.endswith("/System.map") else module
+
+    def elf(self, member: str) -> bool:
+        """Tell whether a member is a kernel as an ELF file, which does not boot as it is."""
+        return re.search(r"(^|/)vmlinux(-[^/]*)?$", member) is not None
 
     def _module(self, plain: str, release: str) -> str:
         rest = plain.removeprefix(f"{self.modules}/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from everykernel import cache
 from everykernel.architectures import ARCHITECTURES, DEFAULT, Architecture
@@ -18,7 +19,7 @@ from everykernel.kernels.packages import Candidate, fitting, series_in
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.sources import table
 from everykernel.kernels.sources.protocol import Source
-from everykernel.kernels.spec import PATH_HINT, Spec
+from everykernel.kernels.spec import PATH_HINT, Spec, parse
 
 
 @dataclass
@@ -161,6 +162,10 @@ class Resolver:
         """Return the best kernel that the cache has of a source, None if none fits."""
         kernels = [store.candidate(one) for one in store.stored()]
         ours = [one for one in kernels if one.source == source.name and one.arch == _arch(spec)]
+        if spec.kind == "named":  # rocky:9, arch:linux-lts: what the source itself calls a part of it
+            part = [one for one in ours if one.packages[0].suite == spec.value]
+            if part:
+                return self.choose(spec, source, part)
         return self.choose(spec, source, fitting(ours, re.sub(r"^linux-(image|binary)-", "", spec.value)))
 
     def _resolved(
@@ -183,21 +188,25 @@ class Resolver:
         """Return a kernel of the lock; a newer one is noted."""
         lock, source = self.lock, self.source(held.candidate.source)
         assert lock is not None, "it holds this kernel"
-        if not self.locked and held.candidate.series:
-            offered = source.offer(held.candidate.series, held.candidate.arch, self.progress).candidates
-            if (later := locks.newer(held, offered)) is not None:
-                self.progress.note(
-                    f"{held.spec}: {later.version} is there, {lock.path.name} has {held.candidate.version}"
-                )
+        later = None if self.locked else self._today(held, source)
+        if later is not None and later.order > held.candidate.order:
+            self.progress.note(f"{held.spec}: {later.version} is there, {lock.path.name} has {held.candidate.version}")
 
         def fetcher(resolved: ResolvedKernel, progress: Progress) -> Kernel:
-            return lock.fetch(held, source, resolved.spec, progress)
+            return lock.fetch(held, source, resolved.spec, progress, lambda: self._today(held, source))
 
-        return self._ready(held.spec, held.candidate, fetcher)
+        return self._ready(held.spec, held.candidate, fetcher, store.folder_of(locks.kept(held)))
+
+    def _today(self, held: locks.Held, source: Source) -> Candidate | None:
+        """Return what the spec of a lock's kernel means today, None for nothing, or for what is a file or an image."""
+        if source.name in table.SLASHED:  # whose versions have no order
+            return None
+        (spec,) = parse(held.spec)
+        return self.choose(spec, source, source.offer(spec.value, _arch(spec), self.progress).candidates)
 
     @staticmethod
-    def _ready(spec: str, chosen: Candidate, fetcher: Fetcher) -> ResolvedKernel:
-        folder = store.folder_of(chosen)
+    def _ready(spec: str, chosen: Candidate, fetcher: Fetcher, folder: Path | None = None) -> ResolvedKernel:
+        folder = folder or store.folder_of(chosen)
         cache.hold(folder)  # it is about to be used: no kernel that is made ready before it may push it out
         return ResolvedKernel(
             spec=spec,

@@ -16,26 +16,23 @@ import hashlib
 import itertools
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from everykernel import cache, names
+from everykernel import cache
 from everykernel.architectures import ARCHITECTURES
-from everykernel.errors import DownloadError, UsageError
-from everykernel.kernels import image
+from everykernel.errors import DownloadError
+from everykernel.kernels import unpacked
 from everykernel.kernels.model import Kernel
-from everykernel.kernels.packages import Candidate, Layout, Package, series_in
+from everykernel.kernels.packages import Candidate, Package
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.sources.protocol import Source
 
-_FORMAT = 1  # of kernel.json: a record of another format is as good as none
-_LARGEST = 4 << 30  # bytes that a kernel's package unpacks to: one with all its modules has half a GB
 _in_use: dict[Path, contextlib.ExitStack] = {}
 _in_use_lock = threading.Lock()
 _threads: dict[Path, threading.Lock] = {}
@@ -94,12 +91,6 @@ def at(kernel: Kernel) -> Stored | None:
     return _load(kernel.image.parent)
 
 
-def digests(candidate: Candidate) -> list[str]:
-    """Return the SHA-256 of the packages that a kernel of the cache was made from."""
-    found = _load(folder_of(candidate))
-    return [row["sha256"] for row in found.record["packages"]] if found is not None else []
-
-
 def stored() -> list[Stored]:
     """Return the kernels of the cache, by their records; their files are not looked at."""
     found = (_load(path) for path in sorted(cache.folder("kernels").iterdir()) if not path.name.startswith("."))
@@ -151,7 +142,7 @@ def _whole(folder: Path, spec: str) -> tuple[Kernel | None, str]:
 def _again(candidate: Candidate, source: Source, folder: Path, damage: str, progress: Progress) -> None:
     """Install a kernel; where it takes the place of a damaged one, an error names the damage too."""
     try:
-        _install(candidate, source, folder, progress)
+        unpacked.install(candidate, source, folder, progress)
     except DownloadError as e:
         if not damage:
             raise
@@ -165,7 +156,11 @@ def _load(folder: Path) -> Stored | None:
         record = json.loads((folder / "kernel.json").read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(record, dict) or record.get("format") != _FORMAT or record.get("arch") not in ARCHITECTURES:
+    if (
+        not isinstance(record, dict)
+        or record.get("format") != unpacked.FORMAT
+        or record.get("arch") not in ARCHITECTURES
+    ):
         return None
     return Stored(folder, record)
 
@@ -185,124 +180,6 @@ def _damage(found: Stored) -> str:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 return f"{name} is corrupted (SHA-256)"
     return ""
-
-
-def _install(candidate: Candidate, source: Source, folder: Path, progress: Progress) -> None:
-    """Download and unpack a kernel into ``folder``, whose lock the caller holds."""
-    packages = [source.fetch(package, progress) for package in candidate.packages]
-    told = (
-        replace(one, sha256=one.sha256 or _digest(path)) for one, path in zip(candidate.packages, packages, strict=True)
-    )
-    candidate = replace(candidate, packages=tuple(told))
-    try:
-        with cache.make_folder(folder) as target:
-            files = _unpack_all(candidate, source, packages, target, progress)
-            seen = _seen(candidate, target, files)
-            found, notes = _btf(target / "vmlinuz")
-            if found is not None:
-                files["vmlinux.btf"] = (target / "vmlinux.btf").write_bytes(found)
-            record = _record(replace(candidate, release=seen.release, series=series_in(seen.release)), files, notes)
-            record["notes"] += _lacking(source.layout, record)
-            for name in ("vmlinuz", "config"):
-                if name in files:
-                    record["digests"][name] = hashlib.sha256((target / name).read_bytes()).hexdigest()
-            (target / "kernel.json").write_text(json.dumps(record, indent=1))
-    finally:
-        for path in packages:  # all that we want of it is unpacked, or it is not what it should be
-            path.unlink(missing_ok=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _unpack_all(
-    candidate: Candidate, source: Source, packages: list[Path], target: Path, progress: Progress
-) -> dict[str, int]:
-    """Unpack a kernel's packages; return the size of each of its files by name."""
-    files: dict[str, int] = {}
-    with progress.task(f"unpacking {candidate.release or candidate.packages[0].name}", None) as task:
-        for path in packages:
-            for name, size in _unpack(path, source, candidate.release, target):
-                files[name] = size
-                task.advance(size)
-    return files
-
-
-def _seen(candidate: Candidate, target: Path, files: dict[str, int]) -> image.Image:
-    """Return what a kernel's image says that it is; raise DownloadError if that is not what its source says."""
-    where = candidate.packages[0].name
-    if "vmlinuz" not in files:
-        named = f" for {candidate.release}" if candidate.release else ""
-        raise DownloadError(f"holds no kernel image{named}", where=where)
-    try:
-        seen = image.inspect((target / "vmlinuz").read_bytes(), where)
-    except UsageError as e:
-        raise DownloadError(f"its kernel image cannot be read: {e.message}", where=where, remedy=e.remedy) from e
-    if seen.uname != candidate.arch.uname:
-        raise DownloadError(f"holds a kernel for {seen.uname}, not for {candidate.arch.uname}", where=where)
-    if seen.release != (candidate.release or seen.release) or series_in(seen.release) != (
-        candidate.series or series_in(seen.release)
-    ):
-        claimed = candidate.release or candidate.series
-        raise DownloadError(f"claims to be {claimed}, and its image is {seen.release}", where=where)
-    return seen
-
-
-def _lacking(layout: Layout, record: dict[str, Any]) -> list[str]:
-    """Return the notes on what a kernel's packages do not have."""
-    told = [] if record["modules"] else [layout.no_modules]
-    told += [] if "config" in record["files"] else [layout.no_config]
-    return [text.format(release=record["release"]) for text in told]
-
-
-def _record(candidate: Candidate, files: dict[str, int], notes: list[str]) -> dict[str, Any]:
-    first = candidate.packages[0]
-    return {
-        "format": _FORMAT,
-        "arch": candidate.arch.name,
-        "release": candidate.release,
-        "series": candidate.series,
-        "version": candidate.version,
-        "flavour": candidate.flavour,
-        "package": first.name,
-        "sha256": first.sha256,
-        "packages": [asdict(package) for package in candidate.packages],
-        "source": candidate.origin,
-        "signed": first.signed,
-        "notes": notes,
-        "modules": any(name.startswith("lib/modules/") for name in files),
-        "btf": "vmlinux.btf" in files,
-        "files": files,
-        "digests": {},
-    }
-
-
-def _unpack(path: Path, source: Source, release: str, target: Path) -> Iterator[tuple[str, int]]:
-    """Unpack what belongs to a kernel; yield the name below ``target`` and the size of each file."""
-    for member, content in source.unpack(path, largest=_LARGEST):
-        name = source.layout.place(member.name, release)
-        if content is None or not name:
-            continue
-        for part in name.split("/"):
-            names.checked(part, "a file of a kernel", where=str(path), error=DownloadError)
-        unpacked = target / name
-        try:
-            unpacked.parent.mkdir(parents=True, exist_ok=True)
-            with unpacked.open("wb") as file:
-                shutil.copyfileobj(content, file, 1 << 20)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError) as e:
-            raise DownloadError(f"not a sound package: {name} is a file and a folder", where=str(path)) from e
-        yield name, member.size
-
-
-def _btf(vmlinuz: Path) -> tuple[bytes | None, list[str]]:
-    """Return the BTF inside an image, and notes on why there is none to be read."""
-    try:
-        return image.btf(vmlinuz.read_bytes()), []
-    except UsageError as e:
-        return None, [f"its BTF cannot be read without booting it: {e.message}"]
 
 
 def superseded(kernels: list[Stored]) -> list[Stored]:

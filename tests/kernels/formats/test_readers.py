@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import struct
 import tarfile
 from pathlib import Path
@@ -45,6 +46,42 @@ def test_an_rpm_package(package: Path) -> None:
         "lib/modules/1/kernel/a.ko.xz": b"a module" * 100,
         "boot/empty": b"",
     }
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package with a file of three names."""
+    folder = tmp_path_factory.mktemp("linked")
+    links = {"boot/vmlinuz-1": "lib/modules/1/vmlinuz", "boot/old": "lib/modules/1/vmlinuz"}
+    files = {"lib/modules/1/vmlinuz": b"a kernel" * 9, "lib/modules/1/config": b"x"}
+    return vendors.rpm(folder, "kernel-core", "1", "1", files, links=links)
+
+
+def test_hard_links_in_an_rpm_package(linked: Path) -> None:
+    """Each name has the content, which rpm packs once, with the last of them."""
+    kernel = b"a kernel" * 9
+    names = {"boot/old": kernel, "boot/vmlinuz-1": kernel, "lib/modules/1/vmlinuz": kernel}
+    assert contents(linked) == {**names, "lib/modules/1/config": b"x"}
+
+
+def test_links_that_unpack_to_too_much(linked: Path) -> None:
+    """What links multiply counts."""
+    with pytest.raises(ValueError, match="the links in it unpack to more than is allowed"):
+        list(rpm._members(_payload(linked), rpm.read(linked), linked, 143))
+
+
+def _payload(path: Path) -> io.BytesIO:
+    data = path.read_bytes()[rpm.read(path).payload :]
+    return io.BytesIO(zstandard.ZstdDecompressor().stream_reader(data).read())
+
+
+def test_a_link_whose_content_does_not_come(linked: Path) -> None:
+    """A name without content is no empty file."""
+    data = _payload(linked).getvalue()
+    at = [one.start() for one in re.finditer(b"070701", data)]  # config, old, vmlinuz-1, vmlinuz, the trailer
+    cut = data[at[1] : at[2]] + data[at[-1] :]
+    with pytest.raises(ValueError, match="its payload has no content for 'boot/old'"):
+        list(rpm._members(io.BytesIO(cut), rpm.read(linked), linked, 1 << 20))
 
 
 def test_damage_in_an_rpm_package(package: Path, tmp_path: Path) -> None:

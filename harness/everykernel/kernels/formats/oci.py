@@ -20,11 +20,11 @@ from everykernel.errors import DownloadError
 from everykernel.kernels.bounded import Stream
 from everykernel.kernels.formats import tar
 from everykernel.kernels.formats.members import LARGEST, Members, explained
+from everykernel.kernels.formats.whiteouts import PREFIX
 
 LARGEST_MANIFEST = 4 << 20  # bytes that every registry takes (OCI distribution-spec v1.1, "Pushing manifests")
 _LAYERS = 1_000  # of an image: those that hold kernels have a handful
 _MAGICS = {b"\x28\xb5\x2f\xfd": "zst", b"\x1f\x8b": "gz"}  # of layers; one that begins otherwise is not compressed
-_WHITEOUT = ".wh."  # OCI image-spec layer.md, "Whiteouts"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
@@ -125,8 +125,8 @@ def _descriptor(row: dict[str, Any], where: str) -> Descriptor:
     return Descriptor(digest.removeprefix("sha256:"), size)
 
 
-def unpack(path: Path, *, largest: int = LARGEST) -> Members:
-    """Yield each member of a layer with its content (None unless it is a regular file); not what hides a lower layer's.
+def unpack(path: Path, *, largest: int = LARGEST, whiteouts: bool = False) -> Members:
+    """Yield each member of a layer with its content (None unless it is a regular file), also whiteouts if so asked.
 
     Read the content before asking for the next member. Names are relative.
 
@@ -137,5 +137,5 @@ def unpack(path: Path, *, largest: int = LARGEST) -> Members:
         kind = next((kind for magic, kind in _MAGICS.items() if file.peek(4).startswith(magic)), None)
         stream: IO[bytes] = io.BufferedReader(Stream(file.read, kind, largest), 1 << 20) if kind else file
         for member, content in tar.members(stream, path, kind=tar.PaxMember):
-            if not posixpath.basename(member.name).startswith(_WHITEOUT):
+            if whiteouts or not posixpath.basename(member.name).startswith(PREFIX):
                 yield member, content

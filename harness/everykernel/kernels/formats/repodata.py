@@ -30,11 +30,19 @@ _REPO = "{http://linux.duke.edu/metadata/repo}"
 
 @dataclass(frozen=True)
 class Index:
-    """An index that a repository has: its path below the repository, the SHA-256 (hex) of its file and its bytes."""
+    """An index that a repository has.
+
+    Attributes:
+        href: its path below the repository.
+        sha256: of its file, hex.
+        size: of its file, in bytes.
+        time: when it was written, in seconds since the epoch; 0 if that is not said.
+    """
 
     href: str
     sha256: str
     size: int
+    time: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,13 @@ def repomd(data: bytes, where: str) -> Index:
             size = fields.get("size", "")
             if not size.isdecimal() or len(size) > 12:
                 break
-            return Index(_path(fields.get("location href", ""), where), _sha256(fields["checksum"], where), int(size))
+            time = fields.get("timestamp", "").partition(".")[0]  # createrepo of old wrote fractions
+            return Index(
+                _path(fields.get("location href", ""), where),
+                _sha256(fields["checksum"], where),
+                int(size),
+                int(time) if time.isdecimal() and len(time) < 12 else 0,
+            )
     raise DownloadError("names no primary index with its size and SHA-256", where=where)
 
 

@@ -14,6 +14,7 @@ import io
 import stat
 import struct
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +117,8 @@ def unpack(rpm: Path, *, largest: int = LARGEST) -> Members:
     """Yield each member of a package's payload with its content (None unless it is a regular file).
 
     Read the content before asking for the next member; the end of a content that is not what the header promises
-    raises. Names are relative (``lib/modules/…``). Of files that are hard links of one another the last has the
-    content, and the others link to it.
+    raises. Names are relative (``lib/modules/…``). Of files that are hard links of one another the last one in the
+    payload has the content: all of them come then, each with it.
 
     Raises:
         DownloadError: the package is damaged, holds more than ``largest`` bytes, or a name that leads elsewhere.
@@ -132,11 +133,11 @@ def unpack(rpm: Path, *, largest: int = LARGEST) -> Members:
         stream: IO[bytes] = file
         if compressor:
             stream = io.BufferedReader(Stream(file.read, _KINDS[compressor], largest), 1 << 20)
-        yield from _members(stream, package, rpm)
+        yield from _members(stream, package, rpm, largest)
 
 
-def _members(stream: IO[bytes], package: Package, rpm: Path) -> Members:
-    linked = {file.inode: name for name, file in package._files.items() if stat.S_ISREG(file.mode)}
+def _members(stream: IO[bytes], package: Package, rpm: Path, largest: int) -> Members:
+    linked: dict[int, list[tarfile.TarInfo]] = {}  # by inode, members whose content is yet to come
     for number, (found, part) in enumerate(cpio.members(stream)):
         counted(number)
         member = tarfile.TarInfo(relative(found.name, rpm))
@@ -151,11 +152,29 @@ def _members(stream: IO[bytes], package: Package, rpm: Path) -> Members:
             member.linkname, member.size = file.link, 0
             yield member, None
         elif found.size < file.size:
-            member.type, member.linkname, member.size = tarfile.LNKTYPE, linked[file.inode], 0
-            yield member, None
+            linked.setdefault(file.inode, []).append(member)
         else:
             checked = _Checked(part, package._hash, file.digest, member.name)
-            yield member, io.BufferedReader(Content(checked.read, rpm), 1 << 20)
+            names = [*linked.pop(file.inode, ()), member]
+            largest -= (len(names) - 1) * file.size
+            if largest < 0:
+                raise Malformed("the links in it unpack to more than is allowed")
+            yield from _contents(names, checked, rpm)
+    for members in linked.values():
+        raise Malformed(f"its payload has no content for {members[0].name!r}")
+
+
+def _contents(names: list[tarfile.TarInfo], checked: _Checked, rpm: Path) -> Members:
+    """Yield each of a file's names with its content, which is kept where it is needed more than once."""
+    if len(names) == 1:
+        yield names[0], io.BufferedReader(Content(checked.read, rpm), 1 << 20)
+        return
+    with tempfile.TemporaryFile(prefix="everykernel-") as kept:
+        while data := checked.read(1 << 20):
+            kept.write(data)
+        for member in names:
+            kept.seek(0)
+            yield member, io.BufferedReader(Content(kept.read, rpm), 1 << 20)
 
 
 class _Checked:

@@ -43,6 +43,7 @@ class Arch(Named):
         self._keys = [path for path in ([keys] if keys else _KEYRINGS) if path.is_file()]
         self._checks = signature.available() and bool(self._keys)
         self._downloader = Downloader(https_only=not self._checks)
+        self._signers: dict[str, str] = {}  # by URL
 
     def offer(self, wanted: str, arch: Architecture, progress: Progress, *, thorough: bool = False) -> Offer:
         """Return all versions of a package, or those of all packages that fit."""
@@ -67,12 +68,16 @@ class Arch(Named):
                 package.url, path, sha256=package.sha256, description=package.name, progress=progress
             )
             if self._checks:
-                signature.check(path, signed, self._keys, name)
+                self._signers[package.url] = signature.check(path, signed, self._keys, name)
         except DownloadError as e:
             path.unlink(missing_ok=True)
             listing.ours(e, SETTING)
             raise
         return path
+
+    def signer(self, package: Package) -> str:
+        """Return the key of the signature beside the package."""
+        return self._signers.get(package.url, package.key)
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a .pkg.tar.zst."""

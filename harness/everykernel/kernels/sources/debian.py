@@ -76,10 +76,14 @@ class Debian:
             listing.ours(e, self.setting)
             raise
 
-    def snapshot(self, time: str) -> str:
-        """Return the URL of the snapshot service."""
-        base = self.archive.catalogue.snapshot
-        return f"{base}/{time}" if base else ""
+    def signer(self, package: Package) -> str:
+        """Return the key that signed the index, "" if none did."""
+        return package.key
+
+    def snapshot(self, package: Package, time: str) -> str:
+        """Return the URL at the snapshot service, which keeps security's archive apart from the other."""
+        own = "debian-security" if package.suite.endswith("-security") else "debian"
+        return self.archive.catalogue.snapshot.format(archive=own, time=time)
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a .deb."""

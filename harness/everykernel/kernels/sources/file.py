@@ -15,13 +15,14 @@ from everykernel.architectures import Architecture
 from everykernel.errors import DownloadError, UnknownKernel, UsageError
 from everykernel.kernels import deb
 from everykernel.kernels.catalogue import Series
-from everykernel.kernels.download import Downloader
+from everykernel.kernels.download import Downloader, matches
 from everykernel.kernels.formats import oci, pacman, rpm
 from everykernel.kernels.packages import Candidate, Layout, Offer, Package
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.sources import listing
 from everykernel.kernels.sources.protocol import Members
 
+_REMEDY = "look at the URL, the network and the proxy settings"
 READERS: Mapping[str, Callable[..., Members]] = {
     ".deb": deb.unpack,
     ".rpm": rpm.unpack,
@@ -56,7 +57,7 @@ class File:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except DownloadError as e:
-            e.remedy = "look at the URL, the network and the proxy settings"
+            e.remedy = _REMEDY
             return Offer((), (e,))
         except OSError as e:
             raise UnknownKernel(e.strerror or str(e), spec=wanted, where=wanted, remedy="look at the path") from e
@@ -69,8 +70,7 @@ class File:
 
     def _here(self, url: str, filename: str, progress: Progress) -> Path:
         """Return the file of a URL, downloaded anew: what it names may be another build today."""
-        path = cache.entry("packages", f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}")
-        return self._downloader.unlisted(url, path, description=filename, progress=progress)
+        return self._downloader.unlisted(url, _place(url), description=filename, progress=progress)
 
     def flavours(self, arch: Architecture) -> Sequence[str]:
         """Return none: there is one kernel."""
@@ -84,7 +84,14 @@ class File:
         """Return a copy in the cache, which is still what was offered."""
         target = cache.entry("packages", f"{package.sha256[:12]}-{posixpath.basename(package.filename)}")
         if not package.base.startswith("file:"):
-            return self._downloader.unlisted(package.url, target, sha256=package.sha256, progress=progress)
+            offered = _place(package.url)
+            if matches(offered, package.sha256, offered.stat().st_size if offered.exists() else 0):
+                return offered.replace(target)
+            try:
+                return self._downloader.unlisted(package.url, target, sha256=package.sha256, progress=progress)
+            except DownloadError as e:
+                e.remedy = _REMEDY
+                raise
         source = Path(urllib.parse.unquote(urllib.parse.urlsplit(package.url).path))
         with cache.explained(target):
             shutil.copyfile(source, target)
@@ -95,13 +102,22 @@ class File:
             raise DownloadError("is not the file that it was", where=str(source), remedy="run the same again")
         return target
 
-    def snapshot(self, time: str) -> str:
+    def signer(self, package: Package) -> str:
+        """Return the key that signed the index, "" if none did."""
+        return package.key
+
+    def snapshot(self, package: Package, time: str) -> str:
         """Return none."""
         return ""
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a package, by the reader for its name."""
         return _reader(path.name)(path, largest=largest)
+
+
+def _place(url: str) -> Path:
+    """Return where the file of a URL is while it is offered."""
+    return cache.entry("packages", f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}")
 
 
 def _reader(filename: str) -> Callable[..., Members]:

@@ -23,6 +23,7 @@ from everykernel.kernels.sources.protocol import Members
 
 SETTING = "EVERYKERNEL_MAINLINE_MIRROR"
 _BACK = 10  # versions of a series that are looked at for one that was built
+_FLAVOURS = ("generic", "lowlatency")
 _SUM = re.compile(r"([0-9a-f]{64}) [ *](linux-[a-z-]+-\d[^_/]*)_([^_/]+)_([a-z0-9]+)\.deb")
 
 
@@ -71,7 +72,11 @@ class Mainline:
             listing.ours(e, SETTING)
             raise
 
-    def snapshot(self, time: str) -> str:
+    def signer(self, package: Package) -> str:
+        """Return the key that signed the index, "" if none did."""
+        return package.key
+
+    def snapshot(self, package: Package, time: str) -> str:
         """Return none."""
         return ""
 
@@ -113,4 +118,4 @@ class Mainline:
             for match in map(_SUM.fullmatch, sums.splitlines())
             if match and match[4] == arch.debian
         ]
-        return candidates.group(packages, arch, ("generic", "lowlatency"), self.name)
+        return candidates.group(packages, arch, _FLAVOURS, self.name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from everykernel.architectures import Architecture
 from everykernel.kernels.catalogue import Series
+from everykernel.kernels.packages import Package
 from everykernel.kernels.progress import Progress
 
 
@@ -24,6 +25,10 @@ class Named:
         """Return the name itself."""
         return name
 
-    def snapshot(self, time: str) -> str:
+    def signer(self, package: Package) -> str:
+        """Return the key that signed the index, "" if none did."""
+        return package.key
+
+    def snapshot(self, package: Package, time: str) -> str:
         """Return none."""
         return ""

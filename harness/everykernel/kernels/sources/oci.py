@@ -20,19 +20,24 @@ from everykernel.kernels.sources.named import Named
 from everykernel.kernels.sources.protocol import Members
 
 INSECURE = "EVERYKERNEL_OCI_INSECURE"
+_REMEDY = "look at the reference, the network and the proxy settings"
 _PLATFORMS = {"amd64": "amd64", "i386": "386"}  # Go's names, by Debian's
 
 
 class Oci(Named):
-    """Images as a source (`protocol.Source`). Each layer is a package; what an upper one has, it has over a lower's.
+    """Images as a source (`protocol.Source`). Each layer is a package; an upper one's files go before a lower's.
 
-    What an upper layer deletes of a lower one is not: images that hold kernels delete nothing.
+    cilium's ci-kernels have theirs below ``boot`` and ``lib/modules``, LVH's a tree for each kernel below
+    ``data/kernels`` (cilium/little-vm-helper-images, dockerfiles/kernel-images). Falco's kernel-testing has an ELF
+    ``boot/vmlinux`` without modules, which is told.
     """
 
     name = "oci"
     layout = Layout(
-        image=("boot/vmlinuz", "boot/vmlinuz-*", "data/kernels/*/boot/vmlinuz-*", "vmlinuz", "kernel"),
-        config=("boot/config-*", "boot/config", "data/kernels/*/boot/config-*"),
+        image=("boot/vmlinuz", "boot/vmlinuz-*", "vmlinuz", "kernel"),
+        config=("boot/config-*", "boot/config"),
+        tops=("usr", "data/kernels/*"),
+        layered=True,
         no_modules="no modules: the image holds none",
         no_config="no build configuration: the image holds none",
     )
@@ -48,7 +53,7 @@ class Oci(Named):
             store, version, base = self._store(wanted, progress)
             image = oci.find(store, version, _PLATFORMS.get(arch.debian, arch.debian))
         except DownloadError as e:
-            e.remedy = "look at the reference, the network and the proxy settings"
+            e.remedy = _REMEDY
             return Offer((), (e,))
         stem = re.sub(r"[^A-Za-z0-9.+~-]+", "-", f"{store.name}-{version[:24]}").strip("-.+~")[-80:].lstrip("-.+~")
         signed = "https" if base.startswith("https:") else "none"
@@ -73,11 +78,15 @@ class Oci(Named):
         layer = oci.Descriptor(package.sha256, package.size)
         if package.base.startswith("file:"):
             return Folder(Path(urllib.parse.unquote(package.base.removeprefix("file://")))).copy(layer)
-        return self._registry(package.base, progress).blob(layer)
+        try:
+            return self._registry(package.base, progress).blob(layer)
+        except DownloadError as e:
+            e.remedy = _REMEDY
+            raise
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of a layer."""
-        return oci.unpack(path, largest=largest)
+        return oci.unpack(path, largest=largest, whiteouts=True)
 
     def _store(self, wanted: str, progress: Progress) -> tuple[oci.Store, str, str]:
         """Return where an image is, its version there, and the URL of that."""

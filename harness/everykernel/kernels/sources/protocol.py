@@ -57,8 +57,11 @@ class Source(Protocol):
             CacheError: the cache cannot be written.
         """
 
+    def signer(self, package: Package) -> str:
+        """Return the fingerprint (hex) of the key that vouched for a package that was fetched, "" if none did."""
+
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield each member of a package, in the file's order, with its content (None unless it is a regular file)."""
 
-    def snapshot(self, time: str) -> str:
-        """Return the URL below which files are as they were then (``20261129T060000Z``), "" where nobody keeps them."""
+    def snapshot(self, package: Package, time: str) -> str:
+        """Return the URL below which a package's archive is as it was then (``20261129T060000Z``), "" if nowhere."""

@@ -7,9 +7,12 @@ repository's index where the distribution does so, else each package.
 
 from __future__ import annotations
 
+import datetime
+import hashlib
 import io
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,10 +28,12 @@ from everykernel.kernels.formats import repodata, rpm
 from everykernel.kernels.formats.repodata import Listed
 from everykernel.kernels.packages import Candidate, Layout, Offer, Package, fitting, series_in
 from everykernel.kernels.progress import Progress
+from everykernel.kernels.release import Stale
 from everykernel.kernels.sources import listing
 from everykernel.kernels.sources.named import Named
 from everykernel.kernels.sources.protocol import Members
 
+_CLOCKS = 86400.0  # seconds by which a distribution's clock may be ahead of ours
 _MIRROR_LIST = "mirror.list"  # the name of a file with a repository's URL (Amazon's)
 _Row = Mapping[str, Any]
 
@@ -58,6 +63,7 @@ class Rpm(Named):
         self._mirror = listing.setting(environ, self._setting, self._table["mirror"])
         self._checks = signature.available()
         self._downloader = Downloader(https_only=not self._checks)
+        self._signers: dict[str, str] = {}  # by SHA-256
 
     def offer(self, wanted: str, arch: Architecture, progress: Progress, *, thorough: bool = False) -> Offer:
         """Return the newest kernels of a release, or what fits of all releases."""
@@ -65,13 +71,37 @@ class Rpm(Named):
         named = [row for row in rows if row["name"] == wanted]
         found: list[Candidate] = []
         failures: list[DownloadError] = []
-        for row in named or [row for row in rows if series_in(wanted) in row.get("series", [series_in(wanted)])]:
-            for path in (*row["repositories"], *(() if named else row.get("superseded", ()))):
+        fits = named or [row for row in rows if series_in(wanted) in row.get("series", [series_in(wanted)])]
+        for row in fits:
+            for path in row["repositories"]:
                 try:
                     found += self._candidates(row, path, arch, progress)
                 except DownloadError as e:
                     failures.append(listing.ours(e, self._setting))
-        return Offer(found if named else fitting(found, wanted), failures)
+        ours = found if named else fitting(found, wanted)
+        if named or ours or (failures and "-" not in wanted):
+            return Offer(ours, failures)  # of a series, what is superseded is no answer to a server that is away
+        return self._superseded(fits, wanted, arch, progress, failures)
+
+    def _superseded(
+        self,
+        rows: Sequence[_Row],
+        wanted: str,
+        arch: Architecture,
+        progress: Progress,
+        failures: Sequence[DownloadError],
+    ) -> Offer:
+        """Return what only the folders of superseded releases have, of the first that has it."""
+        further = list(failures)
+        for row, path in [(each, path) for each in rows for path in each.get("superseded", ())]:
+            try:
+                if found := fitting(self._candidates(row, path, arch, progress), wanted):
+                    return Offer(found, failures)
+            except NotThere:
+                continue  # a folder whose release is not superseded yet, or not kept any more
+            except DownloadError as e:
+                further.append(listing.ours(e, self._setting))
+        return Offer((), further)
 
     def fetch(self, package: Package, progress: Progress) -> Path:
         """Return a package's file, by the index's SHA-256, and by its own signature where the index has none."""
@@ -87,11 +117,15 @@ class Rpm(Named):
                 progress=progress,
             )
             if row is not None and row["signed"] == "packages" and self._checks:
-                self._check(path, self._keys_of(row))
+                self._signers[package.sha256] = self._check(path, self._keys_of(row))
         except DownloadError as e:
             listing.ours(e, self._setting)
             raise
         return path
+
+    def signer(self, package: Package) -> str:
+        """Return the key of the package's own signature, else of the index's."""
+        return self._signers.get(package.sha256, package.key)
 
     def unpack(self, path: Path, *, largest: int) -> Members:
         """Yield the members of an .rpm."""
@@ -105,10 +139,30 @@ class Rpm(Named):
         key = ""
         if row["signed"] == "index" and self._checks:
             key = signature.check(data, self._downloader.get(f"{url}.asc"), self._keys_of(row), url)
-        listed = self._listed(base, repodata.repomd(data, url), row, progress)
+        index = repodata.repomd(data, url)
+        if key:
+            self._check_not_before(row, path, index.time, url)
+        listed = self._listed(base, index, row, progress)
         return list(
             _kernels(self.name, row, listed, arch, base, "gpgv" if self._checks else listing.vouched(base), key)
         )
+
+    def _check_not_before(self, row: _Row, path: str, written: int, url: str) -> None:
+        """Raise Stale for a signed index that is older than the one that was had before: good once, and replayed.
+
+        Of an index that nobody signs the time would be anybody's word, and is not remembered.
+        """
+        kept = cache.entry("indexes", f"rpm-{self.name}-{row['name']}-{hashlib.sha256(path.encode()).hexdigest()[:12]}")
+        try:
+            before = int(kept.read_text())
+        except (OSError, ValueError):
+            before = 0
+        if written < before:
+            then, now = (f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%F %H:%M}" for at in (before, written))
+            text = f"is of {now}, older than the one of {then} that was had before"
+            raise Stale(text, where=url, remedy=f"the mirror is out of date: set {self._setting} to another")
+        if before < written <= time.time() + _CLOCKS:
+            cache.write(kept, str(written).encode())
 
     def _base(self, path: str) -> str:
         """Return a repository's URL; the newest of a file of mirrors is the first."""
@@ -146,11 +200,11 @@ class Rpm(Named):
     def _keys_of(self, row: _Row) -> list[Path]:
         return [self._keys / f"{name}.asc" for name in row["keys"]]
 
-    def _check(self, path: Path, keys: Sequence[Path]) -> None:
-        """Check a package's own signatures, of which one good one is enough; delete a package that has none."""
+    def _check(self, path: Path, keys: Sequence[Path]) -> str:
+        """Return who made the first good one of a package's own signatures; delete a package that has none."""
         try:
             package = rpm.read(path)
-            signature.any_of(package.header, package.signatures, keys, package.name)
+            return signature.any_of(package.header, package.signatures, keys, package.name)
         except DownloadError:
             path.unlink(missing_ok=True)
             raise
