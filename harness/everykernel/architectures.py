@@ -27,8 +27,8 @@ class Architecture:
         flavours: the Debian kernel flavours that we take, the default first.
         syscall_bpf, syscall_perf_event_open: system call numbers (Linux arch/*/entry/syscalls/*.tbl).
         audit_arch: what seccomp(2) calls it: AUDIT_ARCH_* of include/uapi/linux/audit.h.
-        syscall_prefix: prefix of system call functions in kallsyms (Linux v4.17, syscall wrappers), as libbpf looks for it
-            (arch_specific_syscall_pfx); where none has it, there are no wrappers.
+        syscall_prefix: prefix of system call functions in kallsyms (Linux v4.17, syscall wrappers), as libbpf looks for
+            it (arch_specific_syscall_pfx); where none has it, there are no wrappers.
         bpf_target_define: the ``__TARGET_ARCH_*`` that libbpf's bpf_tracing.h asks for.
         compile_flags: further clang flags for an object that is meant for this target.
         serial_bus: QEMU's virtio-serial device: how this machine finds what is attached to it.

@@ -133,7 +133,7 @@ def zboot(machine: bytes, kernel: bytes) -> bytes:
         "riscv64",
         "ppc64el",
         "armhf",
-        "armhf behind what looks like a payload",
+        "armhf, stray bytes",
         "arm64 zboot",
         "riscv64 zboot",
         "s390x",
