@@ -35,7 +35,6 @@ CASES = (
     "uprobe",
     "usdt_sites",
 )
-# What the kernel's own word is, and what its facts say.
 BIG, ARM = "6.12/s390x", "6.12/arm64"
 
 
