@@ -62,6 +62,7 @@ NEEDS = (
     Need("/usr/include/stdlib.h", "libc6-dev", "glibc-static", "glibc"),
     Need("/sbin/depmod", "kmod", "kmod", "kmod"),  # the benchmark's peer calls it
     Need("/usr/sbin/bpftool", "bpftool", "bpftool", "bpf"),  # the reference for what an archive of BTF holds
+    Need("pahole", "dwarves", "dwarves", "pahole"),  # BTF of kernels without, from their debug packages
     Need("gpgv", "gpgv", "gnupg2", "gnupg"),
     Need("gpg", "gpg", "gnupg2", "gnupg"),  # tests sign archives of their own
     Need("apt-ftparchive", "apt-utils", "apt-utils", "apt"),

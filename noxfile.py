@@ -72,6 +72,13 @@ def kernel68(session: nox.Session) -> None:
 
 
 @nox.session
+def old_kernel(session: nox.Session) -> None:
+    """Build a 5.10 that answers as 4.14, 4.18 and 5.4 do (20 minutes and more), and run the cases on these."""
+    _python(session, "-m", "tests.old.kernel")
+    _python(session, "-m", "tests.old.verdicts", "built")
+
+
+@nox.session
 def runners(session: nox.Session) -> None:
     """Run test binaries and tools of Go and Rust in guests (needs go, cargo and its musl target)."""
     _python(session, "-m", "pytest", "-m", "toolchains", "tests/vm", *session.posargs)

@@ -1,8 +1,9 @@
 """Make the BTF that Debian's 6.1 for i386 lacks, cut down to what our cases need: ``nox -s i386_btf``.
 
-pahole encodes it from the kernel's debug package (765 MB, once a release; the whole result stays in the cache),
+`kernels.debuginfo` makes it of the kernel's debug package (765 MB, once a release; the whole stays in the cache),
 ``everykernel btf minimise`` keeps what the cases' objects ask for, and the result is written to
 ``cases/btf/debian/12/i386/RELEASE.btf`` (the layout of the public BTF archive), a record of how it was made beside it.
+At the end a case is run in a guest with ``--btf`` and the package itself.
 """
 
 from __future__ import annotations
@@ -10,17 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from everykernel import cache, cli, folders, kernels
+from everykernel import cli, folders, kernels
 from everykernel.cli.progress import shown
-from everykernel.errors import DownloadError, EverykernelError, HarnessError, ToolMissing
-from everykernel.kernels.debian import Archive, Entry, unpack
+from everykernel.errors import DownloadError, EverykernelError, HarnessError
+from everykernel.kernels import debuginfo, pahole
+from everykernel.kernels.debian import Archive, Entry
 from everykernel.kernels.model import ResolvedKernel
 from everykernel.kernels.progress import Progress
 
@@ -34,9 +33,12 @@ def main() -> int:
     try:
         with shown() as progress:
             (resolved,) = kernels.resolve([SPEC], progress)
-            package = _package(Archive(), resolved, progress)
-            whole = encode(package, resolved, progress)
+            archive = Archive()
+            package = _package(archive, resolved, progress)
+            deb = archive.fetch(package, progress)
+            whole = debuginfo.of_file(deb, progress).path
         path = minimise(whole, resolved)
+        run(deb)
     except EverykernelError as e:
         print(f"i386_btf: {e}", file=sys.stderr)  # noqa: T201 - the session's only output
         return e.exit_code
@@ -57,34 +59,12 @@ def _package(archive: Archive, resolved: ResolvedKernel, progress: Progress) -> 
     return found
 
 
-def encode(package: Entry, resolved: ResolvedKernel, progress: Progress) -> Path:
-    """Return the kernel's whole BTF in the cache, made by pahole from the package's vmlinux if it is not there yet."""
-    entry = f"dwarf-{resolved.arch.name}-{resolved.release}_{package.version}.btf"
-    path = cache.folder("btf") / entry
-    if shutil.which("pahole") is None:
-        raise ToolMissing("is not installed", where="pahole", remedy="apt install pahole")
-    with cache.lock(f"btf/{entry}"):
-        if not path.exists():
-            deb = Archive().fetch(package, progress)
-            with tempfile.TemporaryDirectory(dir=cache.root()) as scratch:
-                vmlinux, made = Path(scratch) / "vmlinux", Path(scratch) / "vmlinux.btf"
-                with progress.task("unpacking vmlinux", None):
-                    _unpack(deb, resolved.release, vmlinux)
-                with progress.task("pahole", None):  # without -j, which numbers types anew each time
-                    subprocess.run(["pahole", f"--btf_encode_detached={made}", vmlinux], check=True)
-                made.chmod(0o644)
-                made.replace(path)
-        cache.touch(path)
-    return path
-
-
-def _unpack(deb: Path, release: str, target: Path) -> None:
-    for member, content in unpack(deb):
-        if content is not None and member.name == f"usr/lib/debug/boot/vmlinux-{release}":
-            with target.open("wb") as file:
-                shutil.copyfileobj(content, file, 1 << 20)
-            return
-    raise HarnessError(f"holds no vmlinux-{release}", where=str(deb))
+def run(package: Path) -> None:
+    """Run a case in a guest, relocated against the BTF that is made of the package."""
+    case = folders.data("cases") / "anonymous_member"
+    arguments = ["run", str(case), "--kernels", SPEC, "--btf", f"{SPEC}={package}"]
+    if cli.main(arguments):
+        raise HarnessError("failed", where=f"everykernel {shlex.join(arguments)}")
 
 
 def minimise(whole: Path, resolved: ResolvedKernel) -> Path:
@@ -100,14 +80,13 @@ def minimise(whole: Path, resolved: ResolvedKernel) -> Path:
 
 def _record(path: Path, whole: Path, package: Entry) -> dict[str, Any]:
     """Return how it was made, for the reader and for the test that looks whether it is current."""
-    pahole = subprocess.run(["pahole", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     return {
         "made by": SESSION,
         "commands": [
             f"pahole --btf_encode_detached=vmlinux.btf usr/lib/debug/boot/vmlinux-{path.stem}",
             f"everykernel btf minimise cases/*/build/i386/*.bpf.o --btf vmlinux.btf -o {path.name}",
         ],
-        "pahole": pahole,
+        "pahole": pahole.find().version,
         "package": {"name": package.name, "version": package.version, "sha256": package.sha256},
         "vmlinux.btf": {"bytes": whole.stat().st_size, "sha256": _digest(whole)},
         path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)},

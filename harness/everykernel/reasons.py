@@ -60,8 +60,8 @@ _TABLE = (
     Reason(
         "map-type-unsupported",
         "load",
-        "this kernel does not know the map type",
-        "choose an older map type, or a variant",
+        "this kernel does not know the map type, or has no global variables (each section of them is a map)",
+        "choose an older map type, or a variant; keep in maps what has to be kept",
     ),
     Reason(
         "map-create-failed",

@@ -7,6 +7,7 @@ strict: an unknown key or a value of the wrong type is a UsageError that names f
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -65,10 +66,25 @@ def _supplies(value: Any, folder: Path) -> list[str]:
     """Return ``[SPEC=]PATH`` texts, their paths seen from the file's folder."""
     found = []
     for text in _texts([value] if isinstance(value, str) else value, folder):
-        spec, equals, path = text.partition("=")
-        whole = not equals or (folder / text).exists()
-        found.append(str(folder / text) if whole else f"{spec}={folder / path}")
+        spec, path = supply(text, folder)
+        place = path if is_url(path) else str(folder / path)
+        found.append(f"{spec}={place}" if spec else place)
     return found
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text names something behind HTTP or HTTPS."""
+    return re.match(r"https?://[^/]", text) is not None
+
+
+def supply(text: str, folder: Path = Path()) -> tuple[str, str]:
+    """Return the spec ("" for none) and the path or URL that ``[SPEC=]PATH`` means.
+
+    A path may hold the sign itself, if it is there (seen from ``folder``); so may what follows a URL's question mark.
+    """
+    spec, sign, path = text.partition("=")
+    own = (is_url(spec) and "?" in spec) or (not is_url(text) and (folder / text).exists())
+    return ("", text) if own or not sign else (spec, path)
 
 
 def _switch(value: Any, _: Path) -> bool:
@@ -99,7 +115,7 @@ KEYS: dict[str, Key] = {
     "objects": Key("a list of globs", _texts),
     "accel": _choice("auto", "kvm", "tcg"),
     "timeout": Key("a number of seconds", _seconds),
-    "btf": Key("a path, or a list of [SPEC=]PATH", _supplies),
+    "btf": Key("a path or URL, or a list of [SPEC=]PATH", _supplies),
     "missing": _choice("fail", "skip"),
     "memory": Key("a number of MiB from 256 to 65536", _mebibytes),
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),

@@ -84,6 +84,20 @@ def test_what_is_optional_does_not_fail(capsys: pytest.CaptureFixture[str], host
     assert found["gpgv"].detail == "Debian's indexes are then taken by HTTPS, their signatures unchecked"
 
 
+def test_pahole(capsys: pytest.CaptureFixture[str], host: Path) -> None:
+    """Without pahole only debug packages cannot be used: said, with what to install; an old one is told too."""
+    why = "needed only to make BTF of a kernel's debug package (--btf …-dbg.deb)"
+    code, found = run(capsys)
+    assert (code, found["pahole"].status, found["pahole"].detail) == (0, "optional", why)
+    assert "dwarves" in found["pahole"].remedy
+    program(host, "pahole", "v1.21")
+    _, found = run(capsys)
+    assert found["pahole"].detail == f"{host}/pahole v1.21 is too old: it writes no BTF of its own; {why}"
+    program(host, "pahole", "v1.24")
+    _, found = run(capsys)
+    assert found["pahole"] == doctor.Finding("pahole", "ok", f"v1.24 ({host}/pahole)")
+
+
 def test_old_versions_are_told(capsys: pytest.CaptureFixture[str], host: Path) -> None:
     """A QEMU older than any tested and a clang that crashes are pointed out."""
     program(host, "qemu-system-x86_64", "QEMU emulator version 5.2.0")

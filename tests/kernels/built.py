@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from everykernel import cache
@@ -48,40 +49,51 @@ def build(folder: Path) -> Path:
     archive = Archive()
     package = archive.fetch(archive.newest(["bookworm-security", "bookworm"], SOURCE, "amd64"))
     with tempfile.TemporaryDirectory(prefix="everykernel-", dir=folder) as work:
-        top = _source(package, Path(work))
-        _configure(top)
-        _make(top, "bzImage", f"-j{os.cpu_count()}")
+        top = source(package, Path(work), VERSION)
+        configure(top, local=RELEASE.removeprefix("6.8.12"))
+        make(top, "bzImage", f"-j{os.cpu_count()}")
         shutil.copy(top / ".config", folder / "config")
         shutil.copy(top / "arch/x86/boot/bzImage", folder / "vmlinuz.new")
     return (folder / "vmlinuz.new").rename(image)
 
 
-def _source(package: Path, work: Path) -> Path:
-    """Unpack the kernel's source, its version set; return its folder."""
+def source(package: Path, work: Path, version: Mapping[str, str]) -> Path:
+    """Unpack the kernel's source, the variables of its Makefile set that are its version; return its folder."""
     for member, content in deb.unpack(package):
         if content is not None and member.name.endswith(".tar.xz"):
             with lzma.open(content) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
                 tar.extractall(work, filter="data")
     (top,) = work.iterdir()
-    makefile = top / "Makefile"
-    text = makefile.read_text()
-    for name, value in VERSION.items():
-        text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, count=1, flags=re.MULTILINE)
-    makefile.write_text(text)
+    number(top, version)
     return top
 
 
-def _configure(top: Path) -> None:
-    _make(top, "tinyconfig")
-    lines = [f"CONFIG_{name}=y" for name in _ENABLED.split()]
-    lines += ["# CONFIG_KERNEL_GZIP is not set", "# CONFIG_EXPERT is not set", "# CONFIG_EMBEDDED is not set"]
-    lines += [f'CONFIG_LOCALVERSION="{RELEASE.removeprefix("6.8.12")}"', "# CONFIG_LOCALVERSION_AUTO is not set"]
+def number(top: Path, version: Mapping[str, str]) -> None:
+    """Set the variables of a source tree's Makefile that are its version."""
+    makefile = top / "Makefile"
+    text = makefile.read_text()
+    for name, value in version.items():
+        text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, count=1, flags=re.MULTILINE)
+    makefile.write_text(text)
+
+
+def configure(top: Path, *, local: str, enabled: str = "", disabled: str = "", texts: Sequence[str] = ()) -> None:
+    """Write the configuration: small, with what a guest needs, and what else is named.
+
+    ``local`` ends the kernel's release, ``texts`` are settings that are no switches: ``NAME="text"``.
+    """
+    make(top, "tinyconfig")
+    lines = [f"CONFIG_{name}=y" for name in f"{_ENABLED} {enabled}".split()]
+    lines += [f"# CONFIG_{name} is not set" for name in f"KERNEL_GZIP EXPERT EMBEDDED {disabled}".split()]
+    lines += [f"CONFIG_{text}" for text in texts]
+    lines += [f'CONFIG_LOCALVERSION="{local}"', "# CONFIG_LOCALVERSION_AUTO is not set"]
     with (top / ".config").open("a") as file:
         file.write("\n".join(lines) + "\n")
-    _make(top, "olddefconfig")
+    make(top, "olddefconfig")
 
 
-def _make(top: Path, *arguments: str) -> None:
+def make(top: Path, *arguments: str) -> None:
+    """Run make in a source tree."""
     subprocess.run(["make", "-s", "-C", str(top), *arguments], check=True, stdin=subprocess.DEVNULL)
 
 

@@ -36,6 +36,9 @@ class Signer:
         listed = run(*gpg, "--list-keys", "--with-colons").decode().splitlines()
         return cls(home, public, next(line.split(":")[9] for line in listed if line.startswith("fpr:")))
 
+    def detach(self, path: Path, target: Path) -> None:
+        run("gpg", "--homedir", self.home, "--batch", "--yes", "--detach-sign", "-o", target, path)
+
     def clearsign(self, path: Path, target: Path) -> None:
         run("gpg", "--homedir", self.home, "--batch", "--yes", "--clearsign", "-o", target, path)
 
@@ -101,10 +104,12 @@ def files(top: Path, url: str) -> dict[str, bytes]:
     return found
 
 
-def mainline(top: Path, version: str, release: str, package: str, image: bytes) -> None:
-    """Write the folder of one of Ubuntu's builds of upstream's kernels."""
+def mainline(top: Path, version: str, release: str, package: str, image: bytes, signer: Signer | None = None) -> None:
+    """Write the folder of one of Ubuntu's builds of upstream's kernels, with its signature."""
     folder = top / f"v{version}/amd64"
     folder.mkdir(parents=True)
     debs = ubuntu_debs(folder, release, package, image)
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in debs]
     (folder / "CHECKSUMS").write_text("# Checksums-Sha256:\n" + "\n".join(lines) + "\n")
+    if signer is not None:
+        signer.detach(folder / "CHECKSUMS", folder / "CHECKSUMS.gpg")

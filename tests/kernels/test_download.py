@@ -241,3 +241,52 @@ def test_a_small_file_is_small(server: Server, monkeypatch: pytest.MonkeyPatch) 
         downloader.get(f"{server.url}/f")
     downloader.close()
     assert str(caught.value) == f"{server.url}/f: has more than 1 MiB, for a small file"
+
+
+def unlisted(server: Server, path: Path, *, limit: int = len(DATA)) -> bytes:
+    downloader = Downloader()
+    try:
+        return downloader.unlisted(f"{server.url}/f", path, limit=limit).read_bytes()
+    finally:
+        downloader.close()
+
+
+@pytest.mark.parametrize(
+    ("tag", "second"), [('"one"', "bytes=400000-"), ("", ""), ('W/"one"', "")], ids=["strong", "none", "weak"]
+)
+def test_what_no_index_lists_is_resumed_if_it_is_the_same_file(
+    server: Server, tmp_path: Path, tag: str, second: str
+) -> None:
+    """Only a strong ETag says that the second half is of the same file; else all of it is had again."""
+    server.files["/f"] = DATA
+    server.break_after["/f"] = 400_000
+    if tag:
+        server.tags["/f"] = tag
+    assert unlisted(server, tmp_path / "f") == DATA
+    assert [wanted for _, wanted in server.asked] == ["", second]
+
+
+def test_a_file_that_changed_between_two_tries_is_had_whole(server: Server, tmp_path: Path) -> None:
+    """The server answers a range of what was there before with all of what is there now."""
+    server.files["/f"], server.tags["/f"] = DATA, '"one"'
+    server.break_after["/f"] = 400_000
+
+    class Changed(dict[str, bytes]):
+        def get(self, path: str, default: object = None) -> bytes:
+            if len(server.asked) == 2:
+                server.tags[path] = '"two"'
+                return DATA[::-1]
+            return self[path]
+
+    server.files = Changed(server.files)
+    assert unlisted(server, tmp_path / "f") == DATA[::-1]
+    assert [wanted for _, wanted in server.asked] == ["", "bytes=400000-"]
+
+
+def test_what_no_index_lists_ends_at_the_limit(server: Server, tmp_path: Path) -> None:
+    """A file that does not end is had as far as it may go, and nothing of it stays."""
+    server.files["/f"], server.lengths = DATA + bytes(1 << 20), False
+    with pytest.raises(DownloadError) as caught:
+        unlisted(server, tmp_path / "f", limit=1 << 20)
+    assert str(caught.value) == f"{server.url}/f: has more than 1 MiB"
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]

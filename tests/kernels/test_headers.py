@@ -72,8 +72,45 @@ def test_a_kernel_without_headers(tiny: TinyArchive) -> None:
     with pytest.raises(UsageError) as caught:
         headers.fetch(replace(kernel, spec="./bzImage", source="path:bzImage"))
     assert str(caught.value) == (
-        "./bzImage: no package of headers is known for a kernel that is not Debian's "
+        "./bzImage: no package of headers is known for a kernel that no distribution made "
         f"[--push FOLDER:/lib/modules/{RELEASE}/build]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "package", "pushed"),
+    [
+        (
+            "ubuntu:noble-updates",
+            f"linux-headers-{RELEASE} and the one it depends on",
+            f"--push ROOT/usr/src:/usr/src --push ROOT/lib/modules/{RELEASE}:/lib/modules/{RELEASE}",
+        ),
+        (
+            "rocky:9",
+            f"kernel-devel of {RELEASE}",
+            f"--push ROOT/usr/src/kernels/{RELEASE}:/lib/modules/{RELEASE}/build",
+        ),
+        (
+            "oracle:9",
+            f"kernel-uek-devel of {RELEASE}",
+            f"--push ROOT/usr/src/kernels/{RELEASE}:/lib/modules/{RELEASE}/build",
+        ),
+        (
+            "arch:linux",
+            f"linux-headers of {RELEASE}",
+            f"--push ROOT/usr/lib/modules/{RELEASE}/build:/lib/modules/{RELEASE}/build",
+        ),
+    ],
+)
+def test_a_kernel_of_another_distribution(tiny: TinyArchive, source: str, package: str, pushed: str) -> None:
+    """One line names the package that has the headers there, and how they come into the guest."""
+    kernel = kernels.resolve("6.1", archive=tiny.archive())[0].fetch()
+    with pytest.raises(UsageError) as caught:
+        headers.fetch(replace(kernel, spec="its spec", source=source))
+    name = source.partition(":")[0]
+    assert str(caught.value) == (
+        f"its spec: headers are had for Debian's kernels only, not for those of {name}: they are in its package "
+        f"{package} [unpack it into a folder ROOT, then {pushed} instead of --headers]"
     )
 
 

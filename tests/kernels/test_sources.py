@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from everykernel import cache, kernels
-from everykernel.errors import CacheError, DownloadError, EverykernelError, UnknownKernel
+from everykernel.errors import CacheError, DownloadError, EverykernelError, UnknownKernel, UsageError
 from everykernel.kernels import Kernel, catalogue, lock, store
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.resolver import Resolver
@@ -58,8 +58,8 @@ def ubuntu(server: Server, signer: Signer, *, update: bool = False) -> Ubuntu:
     return Ubuntu(Archive(catalogue=known, mirror=mirror, trust=trust, update=update, prefix="ubuntu-"))
 
 
-def built(server: Server) -> Mainline:
-    return Mainline({"EVERYKERNEL_MAINLINE_MIRROR": f"{server.url}/mainline"})
+def built(server: Server, **more: str) -> Mainline:
+    return Mainline({"EVERYKERNEL_MAINLINE_MIRROR": f"{server.url}/mainline"} | more)
 
 
 def fetch(spec: str, *sources: Source, progress: Recorder | None = None) -> Kernel:
@@ -190,10 +190,10 @@ def test_a_kernel_is_what_it_says(
 
 
 @pytest.fixture
-def builds(tmp_path: Path, server: Server) -> Path:
+def builds(tmp_path: Path, server: Server, signer: Signer) -> Path:
     """Builds of 6.8, the newest of which failed."""
     top = tmp_path / "mainline"
-    mainline(top, "6.8.11", "6.8.11-060811-generic", "6.8.11-060811.1", kernel_image("6.8.11-060811-generic"))
+    mainline(top, "6.8.11", "6.8.11-060811-generic", "6.8.11-060811.1", kernel_image("6.8.11-060811-generic"), signer)
     (top / "v6.8.12").mkdir()
     serve(server, top, "/mainline")
     return top
@@ -213,6 +213,51 @@ def test_mainline_by_its_checksums(builds: Path, server: Server, cache_root: Pat
     with pytest.raises(DownloadError, match="SHA-256"):
         fetch("mainline:6.8.11", built(server))
     assert nothing_broken(cache_root)
+
+
+def test_mainline_by_its_signature(builds: Path, server: Server, signer: Signer) -> None:
+    """Who has the key has the signature of CHECKSUMS checked, and the record says so."""
+    (found,) = kernels.resolve("mainline:6.8", sources=[built(server, EVERYKERNEL_MAINLINE_KEY=str(signer.public))])
+    kernel = found.fetch()
+    assert kernel.signed == "gpgv"
+    stored = store.at(kernel)
+    assert stored is not None
+    assert [one.key for one in store.candidate(stored).packages] == [signer.fingerprint] * 2
+
+
+def forged(server: Server) -> None:
+    path = next(path for path in server.files if path.endswith("CHECKSUMS"))
+    server.files[path] += b"# more\n"
+
+
+def unsigned(server: Server) -> None:
+    del server.files[next(path for path in server.files if path.endswith("CHECKSUMS.gpg"))]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (forged, "CHECKSUMS: the signature is not good: it is not what was signed"),
+        (unsigned, "CHECKSUMS: is not signed: there is no CHECKSUMS.gpg"),
+        (None, "CHECKSUMS: signed by the key [0-9A-F]+, which is none of its distribution's"),
+    ],
+)
+def test_mainline_signed_by_nobody_or_another(
+    builds: Path, server: Server, signer: Signer, tmp_path: Path, cache_root: Path, spoil: object, message: str
+) -> None:
+    """With a key, a changed CHECKSUMS, one without signature and one that another signed give nothing."""
+    key = signer.public if spoil else Signer.make(tmp_path / "another", "another").public
+    if callable(spoil):
+        spoil(server)
+    with pytest.raises(DownloadError, match=message):
+        fetch("mainline:6.8", built(server, EVERYKERNEL_MAINLINE_KEY=str(key)))
+    assert nothing_broken(cache_root)
+
+
+def test_a_mainline_key_that_is_not_there(server: Server) -> None:
+    """A setting that names no file is a usage error, not a signature that goes unchecked."""
+    with pytest.raises(UsageError, match=r"^EVERYKERNEL_MAINLINE_KEY: 'gone\.asc' is no file "):
+        built(server, EVERYKERNEL_MAINLINE_KEY="gone.asc")
 
 
 def test_a_redirect(builds: Path, server: Server) -> None:
@@ -300,7 +345,8 @@ def test_two_runs_a_package_apart_take_the_same(top: Path, server: Server, signe
     assert [one.key for one in held.candidate.packages] == [signer.fingerprint] * 2
     renewed(top, server, signer)
     progress = Recorder()
-    assert by_lock(path, ubuntu(server, signer, update=True), progress).release == RELEASE
+    kernel = by_lock(path, ubuntu(server, signer, update=True), progress)
+    assert (kernel.release, kernel.signed) == (RELEASE, "gpgv"), "by the digest that the signed index had"
     assert "ubuntu:6.8: 6.8.0-40.40 is there, everykernel.lock has 6.8.0-31.31" in progress.notes
 
 

@@ -99,7 +99,10 @@ class Elsewhere(System):
         self.answer = answer
 
     def read(self, path: str) -> bytes:
-        return {"/sys/devices/system/cpu/possible": b"0-1,4\n", "/proc/sys/kernel/perf_event_max_stack": b"9\n"}[path]
+        files = {"/sys/devices/system/cpu/possible": b"0-1,4\n", "/proc/sys/kernel/perf_event_max_stack": b"9\n"}
+        if path not in files:
+            raise FileNotFoundError(path)
+        return files[path]
 
     def bpf(self, command: int, attributes: Fields) -> int:
         self.asked.append((command, attributes))

@@ -64,7 +64,7 @@ def test_codes(number: int, log: str, code: str) -> None:
 def test_unknown_program_type() -> None:
     """EINVAL without a word, and a smallest program that is refused too: the kernel does not know the type."""
     found = _reason(errno.EINVAL, "", "netfilter", Answers(program=False))
-    text = "this kernel does not know program type netfilter (Linux has it since v6.4)"
+    text = "this kernel does not know program type netfilter (upstream since v6.4)"
     assert found == Reason("program-type-unsupported", text)
 
 
@@ -79,7 +79,8 @@ def test_a_program_type_that_was_left_out() -> None:
 def test_unknown_attach_type() -> None:
     """The same with a known program type: it does not know the attach type."""
     found = _reason(errno.EINVAL, "", "cgroup/getpeername4", Answers(attach=False))
-    assert found == Reason("attach-type-unsupported", "this kernel does not know attach type cgroup_inet4_getpeername")
+    told = "this kernel does not know attach type cgroup_inet4_getpeername (upstream since v5.8)"
+    assert found == Reason("attach-type-unsupported", told)
 
 
 def test_what_the_verifier_says_comes_before_probes() -> None:
@@ -100,7 +101,7 @@ def test_helpers_have_names() -> None:
     """A helper that the kernel knows by its number only is named, and it is told whether the type is to blame."""
     found = _reason(errno.EINVAL, "3: (85) call unknown#160\ninvalid func unknown#160\n")
     assert found.message.startswith(
-        "this kernel does not have helper bpf_ktime_get_coarse_ns (Linux has it since v5.11): 3: "
+        "this kernel does not have helper bpf_ktime_get_coarse_ns (upstream since v5.11): 3: "
     )
     found = _reason(errno.EINVAL, "0: (85) call bpf_probe_read#4\nunknown func bpf_probe_read#4\n")
     assert found.message.startswith("this kernel does not have helper bpf_probe_read for this program type: 0: ")

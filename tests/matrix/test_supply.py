@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from tests import faking
 from tests.btfwriter import Writer
+from tests.kernels.archive import Server
 
 from everykernel import wire
 from everykernel.errors import UsageError
+from everykernel.kernels import btfhub
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import fake
 from everykernel.matrix import case, supply
@@ -121,3 +123,43 @@ def test_misspelt(line: str, message: str, tmp_path: Path) -> None:
     """A case whose btf key makes no sense is an error that names the key."""
     with pytest.raises(UsageError, match=message):
         a_case(tmp_path, line)
+
+
+def test_a_tree_behind_a_url(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The release that the guest says decides which file is fetched; the record names it, and how it was come by."""
+    monkeypatch.setenv("EVERYKERNEL_CACHE", str(tmp_path / "cache"))
+    kernel = WITHOUT
+    place = f"/hub/{btfhub.place(kernel.source, kernel.arch, fake.facts(kernel).release)}"
+    with Server({place: file.read_bytes()}) as server:
+        supplies = [Supply.parse(f"{kernel.spec}={server.url}/hub")]
+        report, message = run(faking.World(), a_case(tmp_path), kernel, supplies)
+        assert (message.btf, message.btf_name) == (file.read_bytes(), f"{server.url}{place}")
+        (note,) = report["result"]["notes"]
+        assert note.startswith(f"BTF from {server.url}{place} (SHA-256 ")
+        again = supply.again(
+            [f"6.1/i386={server.url}/hub", "6.1=http://me:word@h/t", "https://me:word@h/t"], "6.1/i386"
+        )
+        assert again == f" --btf 6.1/i386={server.url}/hub --btf https://h/t"
+
+
+def test_a_server_that_cannot_be_asked_is_no_fault_of_the_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cell is an error of the harness's with one line, not a load that failed."""
+    monkeypatch.setenv("EVERYKERNEL_CACHE", str(tmp_path / "cache"))
+    with Server() as server:
+        url = server.url
+    world = faking.World()
+    report = run_cell(
+        lambda: world.start(WITHOUT, a_case(tmp_path).machine), WITHOUT, a_case(tmp_path), btf=[Supply.parse(url)]
+    )
+    result = report["result"]
+    assert (result["outcome"], result["code"]) == ("error", "harness-error")
+    assert "cannot be had: " in result["message"]
+    assert result["message"].endswith("[look at the URL, the network and the proxy settings]")
+
+
+def test_a_case_names_a_url(tmp_path: Path) -> None:
+    """A case may bring a URL, which is not taken for a path beside it, and is not asked when the case is read."""
+    found = a_case(tmp_path, 'btf = "https://h/tree"').btf
+    assert found == Supply(None, "https://h/tree", "", "https://h/tree")

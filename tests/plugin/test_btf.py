@@ -7,6 +7,9 @@ import json
 import pytest
 from tests import faking
 from tests.btfwriter import Writer
+from tests.kernels.archive import Server
+
+from everykernel.kernels import btfhub
 
 KERNELS = ("--kernels", "6.1,6.1/i386")
 
@@ -50,6 +53,20 @@ def test_a_folder_that_lacks_the_kernel(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest(*KERNELS)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*empty has no BTF for 6.1.0-56-686-pae (i386)*"])
+
+
+def test_a_tree_behind_a_url(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test may name a URL, whose file for the guest's release is fetched; the record says how it was come by."""
+    monkeypatch.setenv("EVERYKERNEL_CACHE", str(pytester.path / "cache"))
+    faking.objects(pytester.path, good={})
+    kernel = faking.kernel("6.1/i386")
+    place = f"/hub/{btfhub.place(kernel.source, kernel.arch, '6.1.0-56-686-pae')}"
+    with Server({place: (pytester.path / "any.btf").read_bytes()}) as server:
+        pytester.makepyfile(f"def test(load):\n    load('good.bpf.o', btf='{server.url}/hub')")
+        pytester.runpytest(*KERNELS, "--kernel-report", "out").assert_outcomes(passed=2)
+        results = json.loads((pytester.path / "out/results.json").read_text())["results"]
+        notes = {r["kernel"]: [note.partition(" (SHA-256 ")[0] for note in r["notes"]] for r in results}
+        assert notes == {"6.1": [], "6.1/i386": [f"BTF from {server.url}{place}"]}
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ BY_TRACEFS = """
 import ctypes
 import os
 
-from everykernel.load.attach import files, perf, tracing, uprobe
+from everykernel.load.attach import files, tracing, uprobe
 from everykernel.load.attach.outcome import NotAttached
+from everykernel.load.kernel import tracefs
 
 def check(obj):
     fd, libc = obj.programs["on_entry"].fd, files.find_file(obj.system, "libc.so.6")
@@ -39,7 +40,7 @@ def check(obj):
         tracing.kprobe_by_tracefs(obj.system, fd, "no_such_function")
     except NotAttached as e:
         refusal = e.message
-    left = [obj.system.text(f"{perf.tracefs(obj.system)}/{kind}_events") for kind in ("kprobe", "uprobe")]
+    left = [obj.system.text(f"{tracefs.root(obj.system)}/{kind}_events") for kind in ("kprobe", "uprobe")]
     return {"hits": hits, "refusal": refusal, "left": left}
 """
 

@@ -52,7 +52,7 @@ def test_a_jump_table(machines: Machines, columns: dict[str, Kernel], newest: Ke
     assert records["plain"]["status"] == "passed"
     assert records["sw"]["code"] == "map-type-unsupported"
     assert records["sw"]["message"] == (
-        "it jumps by a table, and this kernel does not know map type insn_array (Linux has it since v6.19) "
+        "it jumps by a table, and this kernel does not know map type insn_array (upstream since v6.19) "
         "[compile with -fno-jump-tables]"
     )
     with machines.start(newest) as guest:
@@ -102,7 +102,7 @@ def test_arguments_on_the_stack(machines: Machines, columns: dict[str, Kernel], 
     said = {
         columns[
             "6.12"
-        ]: "this kernel's functions take five arguments, not more on the stack (Linux's static ones do since "
+        ]: "this kernel's functions take five arguments, not more on the stack (static ones do upstream since "
         "v7.2): 5: (7b) *(u64 *)(r11 -8) = r2: R11 is invalid",
         newest: "13: (85) call pc+1: global function many has 7 > 5 args, stack args not supported",
     }

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from everykernel import folders
+from everykernel.btf import Btf
+
+from ..debugpackage import debug_package
 
 ROOT = Path(__file__).parents[2]
 COMMAND = re.compile(r"^    ((?:everykernel|pytest|nox|python3 bootstrap\.py)(?: .*)?)$", re.MULTILINE)
@@ -28,6 +31,7 @@ ELSEWHERE = (
 )
 OBJECTS = ("mytool.bpf.o", "biosnoop.bpf.o")
 BTFS = ("mytool.btf", "whole.btf")
+DEBUG_PACKAGE = "linux-image-686-pae-dbg.deb"
 CHANGED = 1  # the exit code of `btf diff` where something differs
 
 pytestmark = pytest.mark.vm
@@ -53,6 +57,8 @@ def test_command_works(command: str, tmp_path: Path) -> None:
     (i386_btf,) = (folders.data("cases") / "btf").glob("*/*/i386/*.btf")
     for name in BTFS:
         shutil.copy(i386_btf, tmp_path / name)
+    package = debug_package(tmp_path, Btf.parse(i386_btf.read_bytes()), i386_btf.stem)
+    package.rename(tmp_path / DEBUG_PACKAGE)
     (tmp_path / "btf").mkdir()
     empty = {"schema": "everykernel/1", "run": {}, "results": [], "kernels": []}
     (tmp_path / "results.json").write_text(json.dumps(empty))

@@ -94,7 +94,7 @@ def test_what_those_are_told_on_an_older_kernel(older: Guest, tmp_path: Path) ->
     loaded = Loaded(older, "many", tmp_path)
     refused = {name: p["message"] for name, p in loaded.programs.items() if p["status"] == "failed"}
     assert set(loaded.programs) - set(refused) == {"tested"}
-    multi = "this kernel does not know attach type trace_fentry_multi (Linux has it since v7.2)"
+    multi = "this kernel does not know attach type trace_fentry_multi (upstream since v7.2)"
     assert refused["on_entry"] == f"EINVAL: {multi}"
     assert all("sleep" in refused[name] for name in NAMES)
     codes = {p["code"] for name, p in loaded.programs.items() if name in refused and name != "of_module"}
@@ -111,7 +111,7 @@ def test_a_hash_map_that_grows(newest: Guest, older: Guest, tmp_path: Path) -> N
     assert [tuple(item) for item in reply.value] == [(1, 2)]
     record = Loaded(older, "rhash", tmp_path).maps["grows"]
     assert record["code"] == "map-type-unsupported"
-    assert record["message"].endswith("this kernel does not know map type rhash (Linux has it since v7.2)")
+    assert record["message"].endswith("this kernel does not know map type rhash (upstream since v7.2)")
 
 
 def test_a_ring_buffer_that_overwrites(newest: Guest, older: Guest, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_ring_buffer_that_overwrites(newest: Guest, older: Guest, tmp_path: Pa
     record = Loaded(older, "overwrite", tmp_path).maps["events"]
     assert record["code"] == "map-create-failed"
     assert record["message"] == (
-        "map 'events': EINVAL: this kernel does not know map flag BPF_F_RB_OVERWRITE (Linux has it since v6.19)"
+        "map 'events': EINVAL: this kernel takes the map only without flag BPF_F_RB_OVERWRITE (upstream since v6.19)"
     )
 
 
@@ -178,7 +178,9 @@ def test_variables_per_cpu_where_there_are_none(older: Guest, tmp_path: Path) ->
     assert loaded.statuses() == {"counts": "failed", "adds": "failed", "beside": "passed"}
     record = loaded.programs["adds"]
     assert (record["code"], loaded.maps[".percpu.mine"]["status"]) == ("map-type-unsupported", "skipped")
-    message = "EINVAL: it needs map '.percpu.mine': left out as this kernel has no variables per CPU (v7.3 has)"
+    message = (
+        "EINVAL: it needs map '.percpu.mine': left out as this kernel has no variables per CPU (upstream since v7.3)"
+    )
     assert record["message"].startswith(message)
 
 

@@ -62,7 +62,7 @@ def test_newer_instructions_are_named(series: str, machines: Machines) -> None:
         else:
             release = f"v{since[0]}.{since[1]}"
             assert record["code"] == "verifier-rejected"
-            assert f"this kernel has no {called} (Linux has it since {release}; " in record["message"], record
+            assert f"this kernel has no {called} (upstream since {release}; " in record["message"], record
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_the_reason_is_in_the_headline(series: str, machines: Machines, refused:
     told = programs["calls_global"]
     if series == "5.10":
         assert told["message"].startswith(
-            "EINVAL: this kernel takes no pointers in global functions (Linux does since v5.12; make it static): "
+            "EINVAL: this kernel takes no pointers in global functions (upstream since v5.12; make it static): "
             "Arg#0 type PTR in eval() is not supported yet."
         )
     else:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from tests.btfwriter import Writer
+from tests.debugpackage import debug_package
 from tests.i386_btf import FOLDER, SESSION
 
-from everykernel import folders, kernels, wire
+from everykernel import cli, folders, kernels, wire
 from everykernel.btf import Btf, image
 from everykernel.compile import Job, compile_all, compile_one, jobs
 from everykernel.kernels.model import Kernel
@@ -22,6 +23,8 @@ from everykernel.machine import Machines
 from everykernel.matrix import case
 from everykernel.matrix.cell import run_cell
 from everykernel.object import read
+
+from ..kernels.archive import Server
 
 pytestmark = pytest.mark.vm
 
@@ -215,3 +218,33 @@ def test_an_object_whose_btf_the_kernel_refuses(
         assert isinstance(values, wire.Value)
         assert values.value["ek_hits"] >= 1
         assert values.value["ek_failed_line"] == 0
+
+
+def test_from_a_debug_package(
+    committed: Path, columns: dict[str, Kernel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """BTF that pahole makes of a package's vmlinux relocates an object, which reads the kernel's own fields."""
+    release = columns["6.1/i386"].release
+    package = debug_package(tmp_path, Btf.parse(committed.read_bytes()), release)
+    folder = CASES / "anonymous_member"
+    arguments = ["run", str(folder), "--kernels", "6.1/i386", "--json", str(tmp_path / "out.json")]
+    assert cli.main([*arguments, "--btf", f"6.1/i386={package}"]) == 0, capsys.readouterr()
+    (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert (marks(result), result["btf"]) == (PASSED, f"supplied:{package}")
+    assert any(note.startswith("BTF by pahole-v") for note in result["notes"])
+    other = debug_package(tmp_path, Btf.parse(committed.read_bytes()), "6.1.0-1-686-pae")
+    assert cli.main([*arguments, "--btf", str(other)]) == 0, capsys.readouterr()  # as the case expects without BTF
+    (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert (result["btf"], result["stages"]["relocate"]["code"]) == ("none", "btf-missing")
+    assert any(f"has no BTF for {release} (i386)" in note for note in result["notes"])
+
+
+def test_from_a_tree_behind_a_url(tmp_path: Path, committed: Path) -> None:
+    """pytest fetches the one file that the guest's release names, and cases run with it as from a folder."""
+    files = {f"/tree/{committed.relative_to(BTF)}": committed.read_bytes()}
+    with Server(files) as server:
+        found = pytest_run(tmp_path, "--btf", f"{server.url}/tree", "-k", "anonymous_member or enum_value")
+        asked = server.paths()
+    assert [path for path in asked if path in files] == list(files)
+    assert {marks(r) for r in found.values()} == {PASSED}
+    assert {r["btf"] for r in found.values()} == {f"supplied:{server.url}/tree/{committed.relative_to(BTF)}"}

@@ -170,6 +170,9 @@ def _probe(strings: bytes, *words: int) -> bytes:
 _INT = (0, kinds.INT << 24, 4, 1 << 24 | 32)  # a signed int of 32 bits, type 1 of most probes
 _PROTO = (0, kinds.FUNC_PROTO << 24 | 1, 0, 3, 1)  # void (int a), type 2
 
+LEAST = _probe(b"\0int\0", 1, kinds.INT << 24, 4, 1 << 24 | 32)
+"""The smallest BTF of all: type 1 is an int of 4 bytes."""
+
 # The smallest BTF with each feature, in this machine's byte order: a kernel that has the feature loads it.
 PROBES = {
     "func": _probe(b"\0x\0a\0", 1, kinds.INT << 24, 4, 1 << 24 | 32, *_PROTO, 1, kinds.FUNC << 24, 2),

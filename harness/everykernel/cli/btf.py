@@ -12,6 +12,7 @@ from everykernel.btf import Btf, diff, kinds, render
 from everykernel.btf.naming import title
 from everykernel.btf.subset import Subset
 from everykernel.cli import choices, say
+from everykernel.cli.progress import shown
 from everykernel.cli.sources import one, read_btf, read_object, read_objects
 from everykernel.core import needed
 from everykernel.errors import UsageError
@@ -136,7 +137,7 @@ def minimise(objects: tuple[Path, ...], source: str, output: Path) -> None:
 @btf.command()
 @click.argument("objects", metavar="OBJ...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @choices.kernels
-@click.option("--btf", "supplies", metavar="[SPEC=]PATH", multiple=True, help="BTF of kernels that have none.")
+@click.option("--btf", "supplies", metavar="[SPEC=]PATH|URL", multiple=True, help="BTF of kernels that have none.")
 @click.option("--out", "output", metavar="DIR", type=click.Path(path_type=Path), required=True, help="The tree's top.")
 @click.option("--tar-xz", is_flag=True, help="Pack each as UNAME.btf.tar.xz, as the public archive does.")
 def archive(
@@ -159,7 +160,8 @@ def archive(
     specs = [spec for path in objects for spec in read_objects(path)]
     chosen = writing.resolved(choices.specs(kernel_list), skip=kernels_missing == "skip")
     given = [Supply.parse(text) for text in supplies]
-    check(given, [kernel.spec for kernel in chosen])
+    with shown() as progress:
+        check(given, [kernel.spec for kernel in chosen], progress)
     for kernel in chosen:
         types = writing.whole(kernel, given)
         data = _minimised(specs, types)

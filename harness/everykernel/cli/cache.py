@@ -112,7 +112,7 @@ def _what(entry: cache.Entry) -> str:
         return f"kernel {record.get('series', '?')}, {record.get('flavour', '?')}"
     if kind == "images":
         return "modules of a kernel" if name.startswith("modules-") else "guest image"
-    return {"packages": "package of the guest image", "btf": "BTF of an image"}.get(kind, "")
+    return {"packages": "package of the guest image", "btf": "BTF of a kernel"}.get(kind, "")
 
 
 def _record(entry: cache.Entry, name: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from everykernel.architectures import ARCHITECTURES, DEFAULT
 from everykernel.cli import say
 from everykernel.cli.progress import shown
 from everykernel.compile import COMPILERS
-from everykernel.errors import DownloadError, EverykernelError, HarnessError
-from everykernel.kernels import store
+from everykernel.errors import DownloadError, EverykernelError, HarnessError, ToolMissing
+from everykernel.kernels import pahole, store
 from everykernel.kernels.debian import Archive
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.trust import Trust
@@ -41,6 +41,7 @@ _PACKAGES: dict[str, tuple[str, str, str]] = {
     "setpriv": ("util-linux", "util-linux", "util-linux"),
     "clang": ("clang-19 llvm-19", "clang llvm", "clang llvm"),
     "libbpf headers": ("libbpf-dev", "libbpf-devel", "libbpf"),
+    "pahole": ("dwarves", "dwarves", "pahole"),
     "gpgv": ("gpgv", "gnupg2", "gnupg"),
     "Debian keyring": ("debian-archive-keyring", "debian-keyring", "debian-archive-keyring"),
 }
@@ -77,7 +78,9 @@ def doctor(as_json: bool, no_boot: bool) -> int:
     Boots a kernel to see which accelerator works, fetching one if none is here. Ends with 4 if something that is
     needed is missing.
     """
-    checks: list[Callable[[], Iterable[Finding]]] = [python, emulator, compiler, signatures, room, mirror]
+    checks: list[Callable[[], Iterable[Finding]]] = [
+        python, emulator, compiler, debug_information, signatures, room, mirror,
+    ]  # fmt: skip
     findings: list[Finding] = []
     console = screen.Screen(soft_wrap=True)
 
@@ -193,6 +196,18 @@ def _major(compiler: str) -> int:
     done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     match = re.search(r"version (\d+)", done.stdout)
     return int(match[1]) if match else 0
+
+
+def debug_information() -> Iterable[Finding]:
+    """What makes BTF of a kernel's debug package: not needed for kernels that have BTF of their own."""
+    why = "needed only to make BTF of a kernel's debug package (--btf …-dbg.deb)"
+    try:
+        found = pahole.find()
+    except ToolMissing as e:
+        detail = why if e.where == pahole.PROGRAM else f"{e.where} {e.message}; {why}"
+        yield Finding("pahole", OPTIONAL, detail, install("pahole"))
+    else:
+        yield Finding("pahole", OK, f"{found.version} ({found.program})")
 
 
 def signatures() -> Iterable[Finding]:

@@ -50,10 +50,10 @@ _OF_ANOTHER = (
 @choices.guests
 @click.option(
     "--btf",
-    metavar="[SPEC=]PATH",
+    metavar="[SPEC=]PATH|URL",
     multiple=True,
-    help="BTF to relocate against on kernels that have none (on SPEC only: 6.1/i386=PATH): raw, in ELF, or a folder "
-    "with RELEASE.btf or DISTRIBUTION/VERSION/ARCH/RELEASE.btf.tar.xz. May be repeated.",
+    help="BTF to relocate against on kernels that have none (on SPEC only: 6.1/i386=PATH): raw, in ELF, a folder with "
+    "RELEASE.btf or DISTRIBUTION/VERSION/ARCH/RELEASE.btf.tar.xz, or a -dbg package (.deb, .ddeb). May be repeated.",
 )
 @click.option(
     "--until",
@@ -120,7 +120,7 @@ def run(
         if column.resolved is not None:
             process.find(column.resolved.arch.qemu)
             commands.check(cases, column.resolved.arch)
-    supply.check(supplies, [c.spec for c in columns])
+    supply.check(supplies, [c.spec for c in columns], board)
     found = crew.Crew.of(wanted, lambda line: talk.print(f"everykernel: {line}", soft_wrap=True))
     cases = found.spread(cases, loaders)
     sizing = Sizing(ceiling)

@@ -45,6 +45,9 @@ def warm(kernel: KernelTypes) -> None:
     for name in _PROGRAM_TYPES:
         kernel.probes.program_type(PROGRAM_TYPE[name])
     kernel.probes.expected_attach_type()
+    kernel.probes.names()
+    kernel.probes.global_data()
+    kernel.probes.read_kernel()
     for name in _OF_CHECKS:
         with contextlib.suppress(ImportError):  # a Python without all of its library
             importlib.import_module(name)

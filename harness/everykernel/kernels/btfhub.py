@@ -25,6 +25,22 @@ _VERSIONS = {
 }
 
 
+# ID of os-release, by the names of our sources; a source that goes by the same needs no row.
+_DISTRIBUTIONS = {
+    "alma": "almalinux",
+    "amazon": "amzn",
+    "leap": "opensuse-leap",
+    "oracle": "ol",
+    "tumbleweed": "opensuse-tumbleweed",
+}
+
+
+def distribution(source: str) -> str:
+    """Return the archive's name of the distribution that a kernel comes from (``amazon:2023``: ``amzn``)."""
+    name = source.partition(":")[0]
+    return _DISTRIBUTIONS.get(name, name)
+
+
 def folder(source: str, arch: Architecture) -> PurePosixPath:
     """Return the folder of a kernel's distribution, version and architecture (by its name in the archive).
 
@@ -34,20 +50,28 @@ def folder(source: str, arch: Architecture) -> PurePosixPath:
 
     A kernel of no distribution (``path:…``) is under its architecture alone, where `supplied.candidates` looks too.
     """
-    distribution, _, suite = source.partition(":")
-    if distribution == "path" or not suite:
+    name, (_, _, suite) = distribution(source), source.partition(":")
+    if name == "path" or not suite:
         return PurePosixPath(arch.name)
-    known = _VERSIONS.get(distribution, {})
+    known = _VERSIONS.get(name, {})
     version = known.get(suite.partition("-")[0], suite)  # bookworm-security, trixie-backports: of that release
-    for part in (distribution, version):
+    for part in (name, version):
         names.checked(part, "a source's distribution and version", where=source, error=HarnessError)
-    return PurePosixPath(distribution, version, arch.name)
+    return PurePosixPath(name, version, arch.name)
 
 
 def place(source: str, arch: Architecture, release: str) -> PurePosixPath:
     """Return where the raw BTF of a kernel stands, ``release`` being what ``uname -r`` prints there."""
     names.checked(release, "a kernel's release", where=source, error=HarnessError)
     return folder(source, arch) / f"{release}{RAW}"
+
+
+def places(source: str, arch: Architecture, release: str) -> list[PurePosixPath]:
+    """Return all places where a kernel's BTF may stand, the likeliest first: packed as in the archive, or raw."""
+    own = place(source, arch, release)
+    above = own.parent.parent
+    folders = dict.fromkeys((arch.name, arch.uname, arch.debian))
+    return [above / part / f"{release}{suffix}" for part in folders for suffix in (PACKED, RAW)]
 
 
 def pack(name: str, data: bytes) -> bytes:

@@ -26,6 +26,29 @@ _KEPT = re.compile(
     r"(?:usr/(?=lib/))?(lib/modules/[^/]+/(?:build|source)|usr/src/[^/]+/(?:include|arch/([^/]+)/include)/.+\.h)"
 )
 _COMMON = re.compile(r"\blinux-headers-[^\s,|(]+-common\b")
+# The package that has a kernel's headers elsewhere, and what of it belongs where in the guest; in Ubuntu's, links lead
+# from one folder of usr/src to the other.
+_UBUNTU = (
+    "linux-headers-{release} and the one it depends on",
+    "--push ROOT/usr/src:/usr/src --push ROOT/lib/modules/{release}:/lib/modules/{release}",
+)
+_DEVEL = "--push ROOT/usr/src/kernels/{release}:/lib/modules/{release}/build"
+_RPM = ("kernel-devel of {release}", _DEVEL)
+_SUSE = (
+    "kernel-default-devel of {release} and kernel-devel that it depends on",
+    "--push ROOT/usr/src:/usr/src --push ROOT/lib/modules/{release}:/lib/modules/{release}",
+)
+_FOREIGN = {
+    "ubuntu": _UBUNTU,
+    "mainline": _UBUNTU,
+    "oracle": ("kernel-uek-devel of {release}", _DEVEL),
+    "leap": _SUSE,
+    "tumbleweed": _SUSE,
+    "arch": (
+        "linux-headers of {release}",
+        "--push ROOT/usr/lib/modules/{release}/build:/lib/modules/{release}/build",
+    ),
+}
 _LARGEST = 1 << 30  # bytes that a package of headers unpacks to: the common one of 6.12 has 90 MB
 
 
@@ -38,11 +61,7 @@ def fetch(kernel: Kernel, progress: Progress = SILENT, *, archive: Archive | Non
         CacheError: the cache cannot be written.
     """
     if not kernel.source.startswith("debian:"):
-        raise UsageError(
-            "no package of headers is known for a kernel that is not Debian's",
-            where=kernel.spec,
-            remedy=f"--push FOLDER:/lib/modules/{kernel.release}/build",
-        )
+        raise _foreign(kernel)
     entry = cache.entry("headers", f"{kernel.arch.name}-{kernel.release}")
     cache.hold(entry)
     with cache.lock(f"headers/{entry.name}"):
@@ -50,6 +69,22 @@ def fetch(kernel: Kernel, progress: Progress = SILENT, *, archive: Archive | Non
             _make(entry, kernel, archive or Archive(), progress)
     cache.touch(entry)
     return entry / _ROOT
+
+
+def _foreign(kernel: Kernel) -> UsageError:
+    """Return what to say of a kernel that is not Debian's: where its headers are, and how they come into the guest."""
+    source = kernel.source.partition(":")[0]
+    build = f"/lib/modules/{kernel.release}/build"
+    if source in ("path", "file", "oci"):
+        text, remedy = "no package of headers is known for a kernel that no distribution made", f"--push FOLDER:{build}"
+        return UsageError(text, where=kernel.spec, remedy=remedy)
+    package, pushed = _FOREIGN.get(source, _RPM)
+    package, pushed = (part.format(release=kernel.release) for part in (package, pushed))
+    return UsageError(
+        f"headers are had for Debian's kernels only, not for those of {source}: they are in its package {package}",
+        where=kernel.spec,
+        remedy=f"unpack it into a folder ROOT, then {pushed} instead of --headers",
+    )
 
 
 def _make(entry: Path, kernel: Kernel, archive: Archive, progress: Progress) -> None:

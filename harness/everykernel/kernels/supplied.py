@@ -3,6 +3,8 @@
 A file is raw BTF, an ELF file with a .BTF section, or a ``.btf.tar.xz`` that holds one. A folder holds many, each under
 the release that it was made for, in the layout of the public BTF archive (``debian/12/x86_64/RELEASE.btf.tar.xz``, of
 https://github.com/aquasecurity/btfhub-archive); ``RELEASE.btf`` serves as well, with or without the folders above it.
+Both may be behind a URL: of a tree there, the one file that is meant for a kernel is fetched. A distribution's debug
+package (``.deb``, ``.ddeb``), here or behind a URL, is for the kernel whose vmlinux it holds.
 """
 
 from __future__ import annotations
@@ -14,14 +16,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from everykernel import names
+from everykernel import names, settings
 from everykernel.architectures import Architecture
 from everykernel.btf import image
 from everykernel.errors import BtfMalformed, GuestLost, UsageError
-from everykernel.kernels import bounded, btfhub
+from everykernel.kernels import bounded, btfhub, debuginfo, unlisted
+from everykernel.kernels.download import shown
 from everykernel.kernels.formats.tar import Member
+from everykernel.kernels.progress import SILENT, Progress
 
 _FORMS = "give raw BTF, an ELF file with .BTF, or a folder with RELEASE.btf or RELEASE.btf.tar.xz"
+_FETCHED = 64 << 20  # bytes of a file that is fetched: BTF has some 10 MB, packed 2
 _LIMIT = 1 << 30  # bytes of a file: BTF has some 10 MB, a vmlinux with debug information that holds it half a GB
 
 
@@ -32,71 +37,121 @@ class Supplied:
     Attributes:
         name: the file as results name it (``supplied:NAME``).
         data: raw BTF.
+        notes: how it was come by, one line each, where the name does not tell.
     """
 
     name: str
     data: bytes
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Supply:
-    """A file or folder that was supplied.
+    """A file, folder, tree or package that was supplied.
 
     Attributes:
-        path: where it is.
-        name: the path as the user gave it.
+        path: where it is, None for one behind a URL.
+        name: the path as the user gave it, or the URL as it may be shown.
         spec: the spec of the one kernel that it is for, "" for every kernel.
+        url: where it is, "" for a path.
     """
 
-    path: Path
+    path: Path | None
     name: str
     spec: str = ""
+    url: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Supply:
-        """Return what the option ``--btf [SPEC=]PATH`` means; raise UsageError as `at` does."""
-        spec, sign, path = text.partition("=")
-        return cls.at(path, spec=spec) if sign and not Path(text).exists() else cls.at(text)
+        """Return what the option ``--btf [SPEC=]PATH|URL`` means; raise UsageError as `at` does."""
+        spec, path = settings.supply(text)
+        return cls.at(path, spec=spec)
 
     @classmethod
     def at(cls, name: str, base: Path | None = None, *, spec: str = "") -> Supply:
-        """Return the supply at a path, which starts from the folder ``base`` (default: the current one).
+        """Return the supply behind a URL, or at a path, which starts from the folder ``base`` (default: the current).
 
-        Raises UsageError where there is nothing, or a file that holds no BTF.
+        Raises UsageError where there is nothing, or a file that holds no BTF; URLs are not asked yet, and packages not
+        opened.
         """
+        if settings.is_url(name):
+            return cls(None, shown(name), spec, name)
         path = (base or Path()) / name
         if not name or not path.exists():
             raise UsageError("there is no such file or folder", where=f"BTF {name!r}", remedy=_FORMS)
-        if not path.is_dir():
+        if not path.is_dir() and not debuginfo.is_package(name):
             read(path)
         return cls(path, name, spec)
 
+    def prepare(self, progress: Progress = SILENT) -> None:
+        """Do what takes minutes before anything boots: have the BTF of a debug package made.
+
+        Raises as `debuginfo.of` does.
+        """
+        if self._is_package:
+            self._encoded(progress)
+
     def find(self, release: str, arch: Architecture, source: str = "") -> Supplied | None:
-        """Return the BTF for a kernel, None if this is a folder that has none for it.
+        """Return the BTF for a kernel, None if this has none for it.
 
         Args:
             release: what ``uname -r`` prints there.
             arch: its architecture.
             source: where the kernel comes from (``debian:bookworm``): decides between distributions.
 
-        Raises UsageError for a file without BTF, and for a folder with several for this kernel that differ.
+        Raises:
+            UsageError: a file without BTF, or a folder with several for this kernel that differ.
+            DownloadError: what is behind a URL cannot be had.
+            HarnessError: as `debuginfo.of` does.
         """
+        if self._is_package:
+            made = self._encoded(SILENT)
+            notes = (f"BTF by {made.by} from {self.name} (SHA-256 {made.sha256}, signed: {self._vouched})",)
+            return Supplied(self.name, read(made.path), notes) if made.release == release else None
+        if self.path is None:
+            return self._fetch(release, arch, source)
         if self.path.is_dir():
-            return self._choose(release, arch, source)
+            return self._choose(self.path, release, arch, source)
         return Supplied(self.name, read(self.path))
 
-    def _choose(self, release: str, arch: Architecture, source: str) -> Supplied | None:
-        found = candidates(self.path, release, arch, source.partition(":")[0])
+    @property
+    def _is_package(self) -> bool:
+        return debuginfo.is_package(self.url or self.name) and (self.path is None or not self.path.is_dir())
+
+    @property
+    def _vouched(self) -> str:
+        return unlisted.vouched(self.url)
+
+    def _encoded(self, progress: Progress) -> debuginfo.Encoded:
+        """Return what pahole makes of this package."""
+        return debuginfo.of_file(self.path, progress) if self.path else debuginfo.of_url(self.url, progress)
+
+    def _fetch(self, release: str, arch: Architecture, source: str) -> Supplied | None:
+        """Return the one file behind the URL that is for a kernel."""
+        top, question, query = self.url.partition("?")
+        urls = [self.url]
+        if not top.endswith(btfhub.SUFFIXES):
+            names.checked(release, "a kernel's release", where=self.name, error=GuestLost)
+            places = btfhub.places(source, arch, release)
+            urls = [f"{top.rstrip('/')}/{place}{question}{query}" for place in places]
+        found = unlisted.first(urls, btfhub.SUFFIXES, limit=_FETCHED)
+        if found is None:
+            return None
+        note = f"BTF from {found.url} (SHA-256 {found.sha256}, signed: {found.signed})"
+        return Supplied(found.url, read(found.path), (note,))
+
+    def _choose(self, folder: Path, release: str, arch: Architecture, source: str) -> Supplied | None:
+        found = candidates(folder, release, arch, btfhub.distribution(source))
         read_ = {path: read(path) for path in found}
         if len(set(read_.values())) > 1:
-            names = ", ".join(str(path.relative_to(self.path)) for path in found)
+            names = ", ".join(str(path.relative_to(folder)) for path in found)
             raise UsageError(
                 f"has several BTFs for {release} ({arch.name}), and they differ: {names}",
                 where=self.name,
                 remedy="name the file itself",
             )
         for path, data in read_.items():
-            return Supplied(str(Path(self.name) / path.relative_to(self.path)), data)
+            return Supplied(str(Path(self.name) / path.relative_to(folder)), data)
         return None
 
 
@@ -124,7 +179,9 @@ def candidates(folder: Path, release: str, arch: Architecture, distribution: str
 def for_kernel(
     supplies: Sequence[Supply], spec: str, release: str, arch: Architecture, source: str = ""
 ) -> tuple[Supplied | None, list[str]]:
-    """Return the BTF that the first supply has for a kernel, those for its spec alone first; and why others have none.
+    """Return the BTF that the first supply has for a kernel, those for its spec alone first; and notes for the record.
+
+    They say how it was come by, or why none has any.
 
     Raises as `Supply.find` does.
     """
@@ -132,7 +189,7 @@ def for_kernel(
     for supply in [s for s in supplies if s.spec == spec] + [s for s in supplies if not s.spec]:
         found = supply.find(release, arch, source)
         if found is not None:
-            return found, []
+            return found, list(found.notes)
         notes.append(f"{supply.name} has no BTF for {release} ({arch.name})")
     return None, notes
 

@@ -227,8 +227,7 @@ class _Load:
             found[section.name] = made = create.data_map(section, spec.btf, system)
             if self._left_out(made) or self._untold(made, kept):
                 continue
-            if section.percpu and not probes.percpu_data():
-                create.leave_out(made, "as this kernel has no variables per CPU (v7.3 has)", "map-type-unsupported")
+            if create.without_variables(made, probes):
                 continue
             whole = section.percpu or "." in section.name[1:]  # of the names that it has in the kernel
             title = section.name if whole else stem[: 15 - max(7, len(section.name))] + section.name
@@ -239,8 +238,9 @@ class _Load:
             data = self.externs.kconfig
             kconfig = MapSpec(_KCONFIG, ARRAY, 4, len(data), 1, abi.F_RDONLY_PROG | abi.F_MMAPABLE)
             found[_KCONFIG] = made = Map(_KCONFIG, kconfig, spec.btf, system)
-            create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data, self.rules)
-            self.externs.place_kconfig(made.fd)
+            if not create.without_variables(made, probes):
+                create.create_data(made, probes, 0, stem[:7] + _KCONFIG, data, self.rules)
+            self.externs.place_kconfig(made.fd, made.record["code"], made.record["message"])
 
     def _untold(self, made: Map, kept: Kept) -> bool:
         """Whether the kernel does not take the map's types from this loader, which its record then says."""

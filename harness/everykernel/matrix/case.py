@@ -313,7 +313,7 @@ def _btf(value: Any, folder: Path, where: str) -> tuple[Supply | None, bool]:
         found = Supply.at(name, folder)
     except UsageError as e:
         raise UsageError(e.message, where=f"{where}: {e.where}", remedy=e.remedy) from e
-    return Supply(found.path, str(found.path)), always
+    return replace(found, name=str(found.path) if found.path else found.name), always
 
 
 def _contract(table: Mapping[str, Any], where: str) -> tuple[tuple[str, Any], ...]:

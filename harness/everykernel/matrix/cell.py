@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from everykernel import wire
-from everykernel.errors import EverykernelError, GuestError, GuestLost, RequestFailed
+from everykernel.errors import EverykernelError, GuestError, GuestLost, HarnessError, RequestFailed
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.load.rules import named
@@ -182,7 +182,7 @@ class Drive:
         self._judge("run", excused=bool(stopped))
 
     def _timed(self, name: str, action: Callable[[wire.Stage], Any]) -> Any:
-        """Run one stage; a case's error fails it (and is judged), a guest's passes through with the stage marked."""
+        """Run one stage; a case's error fails it (and is judged), another's passes through with the stage marked."""
         stage: wire.Stage = {"status": wire.PASSED, "code": "", "message": ""}
         began = time.monotonic()
         try:
@@ -191,7 +191,7 @@ class Drive:
             stage.update({"status": wire.FAILED, "code": e.code, "message": e.message})
             if isinstance(e, RequestFailed) and e.where:
                 stage["message"] = f"{e.where}: {e.message}"
-            if isinstance(e, GuestError):
+            if isinstance(e, GuestError | HarnessError):
                 raise
             if name == "load":
                 self.stages["load"] = stage

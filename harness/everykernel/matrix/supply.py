@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from everykernel import wire
+from everykernel import settings, wire
 from everykernel.errors import UsageError
+from everykernel.kernels.download import shown
 from everykernel.kernels.model import Kernel
+from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.supplied import Supplied, Supply, for_kernel
 
 
@@ -23,7 +24,7 @@ def choose(
         facts: what its guest found out: a kernel with BTF of its own uses that …
         always: … unless this is true.
 
-    Raises UsageError for a folder with several BTFs for this kernel that differ.
+    Raises as `Supply.find` does.
     """
     if facts.btf and not always:
         unused = [s for s in supplies if s.spec == kernel.spec]
@@ -35,12 +36,18 @@ def choose(
 
 def again(given: Iterable[str], spec: str, option: str = "--btf") -> str:
     """Return the supplies that serve a kernel as options, for the command that runs one of its cells again."""
-    serve = [text for text in given if Path(text).exists() or text.partition("=")[0] in (spec, text)]
-    return "".join(f" {option} {shlex.quote(text)}" for text in serve)
+    serve = [(of, path) for of, path in map(settings.supply, given) if of in ("", spec)]
+    texts = (f"{of}={_plain(path)}" if of else _plain(path) for of, path in serve)
+    return "".join(f" {option} {shlex.quote(text)}" for text in texts)
 
 
-def check(supplies: Iterable[Supply], specs: Iterable[str]) -> None:
-    """Raise UsageError for a supply that is meant for a kernel which is not among ``specs``."""
+def _plain(path: str) -> str:
+    """Return a path, or a URL as it may be shown: results hold nobody's password."""
+    return shown(path) if settings.is_url(path) else path
+
+
+def check(supplies: Sequence[Supply], specs: Iterable[str], progress: Progress = SILENT) -> None:
+    """Raise UsageError for a supply that is meant for a kernel which is not among ``specs``; then `Supply.prepare`."""
     known = list(specs)
     for supply in supplies:
         if supply.spec and supply.spec not in known:
@@ -49,3 +56,5 @@ def check(supplies: Iterable[Supply], specs: Iterable[str]) -> None:
                 where=f"--btf {supply.spec}={supply.name}",
                 remedy=f"one of {', '.join(known)}",
             )
+    for supply in supplies:
+        supply.prepare(progress)

@@ -128,9 +128,10 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
         group,
         "--kernel-btf",
         action="append",
-        metavar="[SPEC=]PATH",
-        help="BTF to relocate against on kernels that have none (on SPEC only: 6.1/i386=PATH): raw, in ELF, or "
-        "a folder with RELEASE.btf or DISTRIBUTION/VERSION/ARCH/RELEASE.btf.tar.xz; may be repeated",
+        metavar="[SPEC=]PATH|URL",
+        help="BTF to relocate against on kernels that have none (on SPEC only: 6.1/i386=PATH): raw, in ELF, a folder "
+        "with RELEASE.btf or DISTRIBUTION/VERSION/ARCH/RELEASE.btf.tar.xz, or a -dbg package (.deb, .ddeb); may be "
+        "repeated",
     )
     _option(
         group,

@@ -111,7 +111,7 @@ class KernelSession:
         from everykernel.matrix import supply
 
         found = [Supply.parse(text) for text in self.settings.btf]
-        supply.check(found, [c.spec for c in self.columns])
+        supply.check(found, [c.spec for c in self.columns], self.board)
         return found
 
     @cached_property

@@ -37,6 +37,7 @@ class KernelUnderTest:
         spec: the kernel as the user named it: ``6.1/i386``.
         loaded: the objects that the test loaded here.
         sha256: of the last of them.
+        notes: what a reader of the record should know, one line each.
         folder: where relative paths of programs to run are looked up first.
         command: what the last program did that the test ran here.
         rules: the loader whose rules decided about it, "" before.
@@ -49,6 +50,7 @@ class KernelUnderTest:
         self._timeout = timeout
         self.spec = guest.kernel.spec
         self.loaded: list[LoadedObject] = []
+        self.notes: list[str] = []
         self.rules = ""
         self.sha256: str | None = None
 
@@ -234,12 +236,14 @@ class Loader:
         """Return the BTF to relocate against, None for the kernel's own (or none)."""
         from everykernel.kernels.supplied import Supply
         from everykernel.matrix import supply
+        from everykernel.settings import is_url
 
         facts = self._under.facts
-        own = [Supply.at(str(self._find(btf, folder=True)))] if btf is not None else []
+        own = [] if btf is None else [Supply.at(str(btf if is_url(str(btf)) else self._find(btf, folder=True)))]
         found, notes = supply.choose([*self._btf, *own], self._under.guest.kernel, facts, always=always)
         if found is None and own and (always or not facts.btf):
             raise UsageError("; ".join(notes), where="load")
+        self._under.notes += [note for note in notes if note not in self._under.notes]
         return found
 
     def _find(self, path: str | Path, *, folder: bool = False) -> Path:

@@ -108,7 +108,7 @@ def _of_test(
         "seconds": round(seconds, 4),
         "start": guest.start_kind,
         "warnings": guest.warnings(),
-        "notes": list(guest.notes),
+        "notes": [*guest.notes, *under.notes],
         "test": item.nodeid,
         "again": again(item.config, item.path, _name(item), guest.kernel.spec),
     }

@@ -84,8 +84,10 @@ class Tracer:
             if os.WIFSTOPPED(status):
                 try:
                     self._stopped(pid, status)
-                except OSError:  # it was killed meanwhile
+                except OSError:  # it was killed meanwhile, or what it did cannot be read
                     self._begun.pop(pid, None)
+                    with contextlib.suppress(OSError):
+                        ptrace.go_on(pid)
                 continue
             self._alive.pop(pid, None)
             self._begun.pop(pid, None)

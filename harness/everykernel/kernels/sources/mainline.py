@@ -1,7 +1,8 @@
 """Ubuntu's builds of upstream's kernels: folders ``vX.Y.Z/ARCH`` with packages and their CHECKSUMS (kernel.ubuntu.com).
 
 Many builds fail: the newest version of a series may have no packages for an architecture, and then one before it has.
-CHECKSUMS is signed by a key that no distribution ships, so HTTPS vouches for it.
+CHECKSUMS is signed (CHECKSUMS.gpg) by a key that neither Debian nor Ubuntu has in a package, and of which we bring no
+copy: HTTPS vouches for it, or the signature where the user has the key.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from everykernel.architectures import Architecture
-from everykernel.errors import DownloadError
-from everykernel.kernels import candidates, catalogue, deb
+from everykernel.errors import DownloadError, UsageError
+from everykernel.kernels import candidates, catalogue, deb, signature
 from everykernel.kernels.catalogue import Series, order
 from everykernel.kernels.download import Downloader, NotThere
 from everykernel.kernels.packages import Candidate, Layout, Offer, Package, series_in
@@ -22,6 +23,7 @@ from everykernel.kernels.sources import listing
 from everykernel.kernels.sources.protocol import Members
 
 SETTING = "EVERYKERNEL_MAINLINE_MIRROR"
+KEY = "EVERYKERNEL_MAINLINE_KEY"  # a file with the public key, armoured or not
 _BACK = 10  # versions of a series that are looked at for one that was built
 _FLAVOURS = ("generic", "lowlatency")
 _SUM = re.compile(r"([0-9a-f]{64}) [ *](linux-[a-z-]+-\d[^_/]*)_([^_/]+)_([a-z0-9]+)\.deb")
@@ -36,6 +38,7 @@ class Mainline:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         servers = catalogue.servers("mainline")
         self._mirror = listing.setting(environ, SETTING, servers["mirror"])
+        self._key = _key(environ)
         self._named, self._lts = servers["series"], servers["lts"]
         self._downloader = Downloader()
         self._versions: Sequence[str] | DownloadError | None = None
@@ -100,9 +103,10 @@ class Mainline:
         """Return the kernels of one version for an architecture, none where its build failed."""
         base = f"{self._mirror}/v{version}/{arch.debian}"
         try:
-            sums = self._downloader.get(f"{base}/CHECKSUMS").decode("ascii", "replace")
+            data = self._downloader.get(f"{base}/CHECKSUMS")
         except NotThere:
             return []
+        signer = self._signer(data, f"{base}/CHECKSUMS")
         packages = [
             Package(
                 name=match[2],
@@ -112,10 +116,29 @@ class Mainline:
                 filename=match[0].split()[1].removeprefix("*"),
                 size=0,
                 sha256=match[1],
-                signed=listing.vouched(base),
+                signed="gpgv" if signer else listing.vouched(base),
                 base=base,
+                key=signer,
             )
-            for match in map(_SUM.fullmatch, sums.splitlines())
+            for match in map(_SUM.fullmatch, data.decode("ascii", "replace").splitlines())
             if match and match[4] == arch.debian
         ]
         return candidates.group(packages, arch, _FLAVOURS, self.name)
+
+    def _signer(self, data: bytes, url: str) -> str:
+        """Return the fingerprint of the key that signed CHECKSUMS, "" where we have no key to check it by."""
+        if self._key is None:
+            return ""
+        try:
+            made = self._downloader.get(f"{url}.gpg")
+        except NotThere as e:
+            raise DownloadError("is not signed: there is no CHECKSUMS.gpg", where=url) from e
+        return signature.check(data, made, [self._key], url)
+
+
+def _key(environ: Mapping[str, str]) -> Path | None:
+    """Return the file with the key that the environment names, None for none; raise UsageError if it is not there."""
+    text = environ.get(KEY, "").strip()
+    if text and not Path(text).is_file():
+        raise UsageError(f"{text!r} is no file", where=KEY, remedy="give the file with the public key")
+    return Path(text) if text else None

@@ -58,6 +58,16 @@ def _move(system: System, path: str) -> None:
     system.write(f"{path}/cgroup.procs", str(system.pid))
 
 
+def _without_link(system: System, fd: int, target: int, attach_type: str, what: str) -> Link:
+    """Attach beside others or, where the kernel does not know that flag, as the one program."""
+    try:
+        return outcome.prog_attach(system, fd, target, attach_type, what, _ALLOW_MULTI)
+    except NotAttached as e:
+        if e.code != "attach-type-unsupported":
+            raise
+    return outcome.prog_attach(system, fd, target, attach_type, what)
+
+
 def attach(system: System, fd: int, path: str, attach_type: str) -> Link:
     """Attach to the cgroup at ``path``: by a link, or (before Linux commit af6eea57437a, v5.7) by BPF_PROG_ATTACH."""
     what = f"cgroup {path}"
@@ -70,6 +80,6 @@ def attach(system: System, fd: int, path: str, attach_type: str) -> Link:
     except NotAttached as e:
         if e.code != "attach-type-unsupported" or attach_type == "lsm_cgroup":  # which has links only
             raise
-        return outcome.prog_attach(system, fd, target, attach_type, what, _ALLOW_MULTI)
+        return _without_link(system, fd, target, attach_type, what)
     finally:
         system.close(target)

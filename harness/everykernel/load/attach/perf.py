@@ -5,31 +5,23 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 from typing import TYPE_CHECKING
 
 from everykernel.load.attach import outcome
 from everykernel.load.attach.outcome import Link, NotAttached
+from everykernel.load.kernel import tracefs
 from everykernel.load.system import abi
 from everykernel.object.sections import ATTACH_TYPE
 
 if TYPE_CHECKING:
     from everykernel.load.system.door import System
 
-_TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 # enum perf_sw_ids of include/uapi/linux/perf_event.h, and perf's names for them
 _SOFTWARE = (
     "cpu-clock", "task-clock", "page-faults", "context-switches", "cpu-migrations", "minor-faults", "major-faults",
     "alignment-faults", "emulation-faults",
 )  # fmt: skip
 _CLOCK_PERIOD = 1_000_000  # ns between two samples of a clock
-_numbers = itertools.count(1)  # probes in tracefs have names
-
-
-def tracefs(system: System) -> str:
-    """Return where tracefs is mounted."""
-    return next((path for path in _TRACEFS if system.exists(f"{path}/events")), _TRACEFS[0])
 
 
 def link(system: System, fd: int, event: int, what: str, cookie: int = 0) -> Link:
@@ -67,31 +59,24 @@ def by_tracefs(system: System, fd: int, kind: str, place: str, what: str, *, at_
     ``kind`` is kprobe or uprobe, ``place`` is written as tracefs takes it. Raises OSError where the kernel takes no
     such probe, NotAttached where it lets no program run there.
     """
-    root, letter = tracefs(system), "r" if at_return else "p"
-    name = f"everykernel_{system.pid}_{next(_numbers)}"
-    system.write(f"{root}/{kind}_events", f"{letter}:{name} {place}\n", append=True)
-
-    def undo() -> None:
-        with contextlib.suppress(OSError):
-            system.write(f"{root}/{kind}_events", f"-:{name}\n", append=True)
-
+    name = tracefs.add(system, kind, place, at_return=at_return)
     try:
-        event = int(system.text(f"{root}/events/{kind}s/{name}/id"))
+        event = tracefs.event(system, kind, name)
         held = link(system, fd, system.perf_event_open(abi.perf_event(abi.PERF_TYPE_TRACEPOINT, event), -1, 0), what)
     except (OSError, NotAttached):
-        undo()
+        tracefs.remove(system, kind, name)
         raise
 
     def both() -> None:
         held.close()
-        undo()
+        tracefs.remove(system, kind, name)
 
     return Link(system, -1, both)
 
 
 def traceable(system: System) -> set[str]:
     """Return the functions that ftrace lists. Raises OSError where it lists none, NotAttached without tracefs."""
-    return {line.split()[0] for line in system.text(f"{tracefs(system)}/available_filter_functions").splitlines()}
+    return {line.split()[0] for line in system.text(f"{tracefs.root(system)}/available_filter_functions").splitlines()}
 
 
 def event(system: System, fd: int, target: str) -> Link:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from everykernel.btf import kinds
 from everykernel.load.attach import outcome, perf
 from everykernel.load.attach.outcome import Link, NotAttached
+from everykernel.load.kernel import tracefs
+from everykernel.load.kernel.releases import upstream
 from everykernel.load.kernel.types import find_type
 from everykernel.load.system import abi
 from everykernel.load.system.block import text
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from everykernel.load.system.door import System
 
 _PROBES = "/sys/bus/event_source/devices/kprobe"
-_FEW = 6  # arguments that a trampoline passed on before Linux commit 473e3150e30a (v6.6)
+_FEW = 6  # arguments that every trampoline passes on; more since Linux commit 473e3150e30a (v6.6)
 
 
 def kprobe(system: System, fd: int, target: str, *, at_return: bool = False) -> Link:
@@ -89,7 +91,7 @@ def tracepoint(system: System, fd: int, target: str) -> Link:
     if not slash:
         raise NotAttached(f"{what}: is no category/name", status="failed", code="attach-target-missing")
     try:
-        number = int(system.text(f"{perf.tracefs(system)}/events/{category}/{name}/id"))
+        number = int(system.text(f"{tracefs.root(system)}/events/{category}/{name}/id"))
     except OSError as e:
         raise NotAttached(
             f"{what}: {error_name(e.errno)}: this kernel has no such tracepoint",
@@ -123,12 +125,11 @@ def trace(kernel: KernelTypes, fd: int, target: str) -> Link:
         return Link(kernel.system, kernel.system.bpf(abi.RAW_TRACEPOINT_OPEN, abi.raw_tracepoint(0, fd)))
     except OSError as e:
         if e.errno in (ENOTSUPP, errno.EOPNOTSUPP):
+            code, why = "kernel-config-missing", "this kernel has no trampolines"
             count = _arguments(kernel, target)
-            code, why = (
-                ("limit-exceeded", f"it has {count} arguments, this kernel's trampolines take {_FEW} (12 since v6.6)")
-                if count > _FEW
-                else ("kernel-config-missing", "this kernel has no trampolines")
-            )
+            if count > _FEW:
+                code = "limit-exceeded"
+                why = f"it has {count} arguments, more than this kernel's trampolines take (12 {upstream('v6.6')})"
             raise NotAttached(f"attaching to {target}: {error_name(e.errno)}: {why}", code=code, number=e.errno) from e
         why = _untraceable(kernel.system, target) if e.errno == errno.EBUSY else ""
         if why:  # its first bytes are no call that was left out

@@ -63,13 +63,11 @@ def at(
     ``semaphore`` is the offset in the file of a counter that the kernel raises meanwhile, in every process (Linux
     commit a6ca88b241d5, v4.20); ``cookie`` is for kernels that have cookies.
     """
+    if semaphore and not system.exists(f"{_UPROBES}/format/ref_ctr_offset"):  # it would ignore what it does not know
+        raise NotAttached(f"{what}: this kernel cannot switch the probe on", code="attach-type-unsupported")
     try:
         type_ = int(system.text(f"{_UPROBES}/type"))
     except FileNotFoundError:
-        if semaphore:
-            raise NotAttached(
-                f"{what}: this kernel cannot switch the probe on", code="attach-type-unsupported"
-            ) from None
         return uprobe_by_tracefs(system, fd, path, offset, what, at_return=at_return)
     config = (perf.retprobe_bit(system, _UPROBES) if at_return else 0) | semaphore << _SEMAPHORE_SHIFT
     try:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     _Describe = Callable[[int, int], Optional[wire.Appeared]]
 
 _LIMIT = 4096  # programs, and maps, that are kept account of
-# Offsets in struct bpf_prog_info and bpf_map_info (include/uapi/linux/bpf.h).
+# Offsets in struct bpf_prog_info and bpf_map_info (include/uapi/linux/bpf.h); names are of Linux commits cb4d2b3f03d8
+# and ad5b177bd73f (v4.15).
 _NAME_OF_PROGRAM, _RUNS, _NAME_OF_MAP = 64, 200, 24
 
 
@@ -75,15 +76,16 @@ class Inventory:
 
     def _program(self, number: int, fd: int) -> Optional[wire.Appeared]:
         found = program.info(self._system, fd)
-        if len(found) < _NAME_OF_PROGRAM + abi.NAME_SIZE:
+        if not found:
             return None
         type_ = self._system.unpack("I", found)[0]
+        counted = self._system.counts_runs and len(found) >= _RUNS + 8
         return {
             "id": number,
             "name": _name(found, _NAME_OF_PROGRAM),
             "type": PROGRAM_TYPES[type_] if type_ < len(PROGRAM_TYPES) else str(type_),
             "verified_insns": program.verified(self._system, found),
-            "runs": self._system.unpack("Q", found, _RUNS)[0] if len(found) >= _RUNS + 8 else None,
+            "runs": self._system.unpack("Q", found, _RUNS)[0] if counted else None,
             "left": True,
         }
 

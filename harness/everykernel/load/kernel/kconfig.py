@@ -77,15 +77,29 @@ def _number(text: str) -> int:
 
 
 def kernel_version(system: System) -> int:
-    """Return LINUX_KERNEL_VERSION as libbpf does: Debian keeps the upstream version in ``uname -v``."""
+    """Return LINUX_KERNEL_VERSION as libbpf does (get_kernel_version): vendors keep the upstream version elsewhere.
+
+    Ubuntu in /proc/version_signature (``Ubuntu 4.15.0-213.224-generic 4.15.18``), Debian in ``uname -v``. Kernels
+    before Linux commit 6c4fc209fcf9 ("bpf: remove useless version check for prog load") (in v5.0) load no kprobe
+    program that names another.
+    """
     uname = system.uname
-    found = re.search(r"Debian (\d+)\.(\d+)\.(\d+)", uname.version) or re.match(
-        r"(\d+)\.(\d+)(?:\.(\d+))?", uname.release
+    found = (
+        re.match(r"\S+ \S+ (\d+)\.(\d+)\.(\d+)", _signature(system))
+        or re.search(r"Debian (\d+)\.(\d+)\.(\d+)", uname.version)
+        or re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", uname.release)
     )
     if found is None:
         return 0
     major, minor, patch = (int(part or 0) for part in found.groups())
     return (major << 16) + (minor << 8) + min(patch, 255)
+
+
+def _signature(system: System) -> str:
+    try:
+        return system.text("/proc/version_signature")
+    except OSError:
+        return ""
 
 
 def kernel_config(system: System) -> Mapping[str, str]:

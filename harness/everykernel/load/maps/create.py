@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Optional
 
 from everykernel import wire
 from everykernel.load.kernel.reason import Reason
-from everykernel.load.kernel.releases import since
+from everykernel.load.kernel.releases import MAP_FLAGS, since, upstream
 from everykernel.load.maps import pins
 from everykernel.load.maps.map import ARRAY, PERF_EVENT_ARRAY, Map
 from everykernel.load.rules.rules import Machine, MapRefused
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from everykernel.load.rules.rules import Rules
     from everykernel.load.system.door import System
 
+_UNKNOWN = (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, ENOTSUPP)  # E2BIG: map_extra, before there was one
 _RING_BUFFERS = frozenset({MAP_TYPE["ringbuf"], MAP_TYPE["user_ringbuf"]})
 PERCPU_ARRAY = MAP_TYPE["percpu_array"]
 _ARENA, _STACK_TRACE = MAP_TYPE["arena"], MAP_TYPE["stack_trace"]
@@ -62,12 +63,13 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
         told = f"its variables take {len(spec.content)} bytes, its {entries} pages have fewer"
         absent(map_, Reason("limit-exceeded", told))
         return
+    name = map_.name if probes.names() else ""
     inner = -1
     try:
         if spec.inner is not None:
             held, _ = rules.ask(spec.inner, machine_of(system))
-            inner = _create(system, _typed(held, f"{map_.name}.inner", btf_fd, rules), rules)
-        attributes = _typed(spec, map_.name, btf_fd, rules)
+            inner = _create(system, _typed(held, f"{name}.inner" if name else "", btf_fd, rules), rules)
+        attributes = _typed(spec, name, btf_fd, rules)
         map_.fd = _create(map_.system, attributes._replace(inner_fd=max(inner, 0)), rules)
         if spec.type == _ARENA and rules.maps_arenas:
             map_.memory = system.map(map_.fd, entries * system.page_size)
@@ -183,7 +185,7 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
     record["errno"] = name = error_name(error.errno)
     if error.errno == errno.EPERM:
         record["code"], why = "permission-denied", "the kernel denies it to this caller"
-    elif error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and not probes.map_type(map_.spec.type):
+    elif error.errno in _UNKNOWN and not probes.map_type(map_.spec.type):
         record["code"], why = (
             "map-type-unsupported",
             f"this kernel does not know map type {kind}{since('map', map_.spec.type)}",
@@ -201,9 +203,10 @@ def _refused(map_: Map, probes: Probes, error: OSError) -> None:
             why += ": it takes keys and values of 4 bytes (cilium/ebpf sets these, libbpf asks for what is declared)"
         elif spec.type in _RING_BUFFERS and (spec.key_size or spec.value_size):
             why += ": it takes neither keys nor values (cilium/ebpf drops them, libbpf asks for what is declared)"
-        plain = replace(spec, flags=spec.flags & ~abi.F_RB_OVERWRITE)
-        if plain != spec and _creates(map_.system, _attributes(plain, "", 0)):
-            why = "this kernel does not know map flag BPF_F_RB_OVERWRITE (Linux has it since v6.19)"
+        for flag, (flag_name, release) in MAP_FLAGS.items():
+            plain = replace(spec, flags=spec.flags & ~flag)
+            if plain != spec and _creates(map_.system, _attributes(plain, "", 0)):
+                why = f"this kernel takes the map only without flag {flag_name} ({upstream(release)})"
     record["message"] = f"map {map_.name!r}: {name}: {why}"
 
 
@@ -217,6 +220,16 @@ def data_map(section: DataSection, btf: Optional[Btf], system: System) -> Map:
     return Map(section.name, spec, btf, system)
 
 
+def without_variables(map_: Map, probes: Probes) -> bool:
+    """Leave out the map of a section of global variables where the kernel has none, as libbpf does; return whether."""
+    percpu = map_.spec.type == PERCPU_ARRAY
+    there = probes.percpu_data() if percpu else probes.global_data()
+    what = ("variables per CPU", "v7.3") if percpu else ("global variables", "v5.2")
+    if not there:
+        leave_out(map_, f"as this kernel has no {what[0]} ({upstream(what[1])})", "map-type-unsupported")
+    return not there
+
+
 def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes, rules: Rules) -> None:
     """Create and fill the map of a section of global variables; freeze a read-only one.
 
@@ -224,7 +237,7 @@ def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes,
     v5.5) it is created without.
     """
     spec = map_.spec
-    attributes = _attributes(spec, title, btf_fd if spec.value_type else 0)
+    attributes = _attributes(spec, title if probes.names() else "", btf_fd if spec.value_type else 0)
     try:
         try:
             map_.fd = _create(map_.system, attributes, rules)
@@ -241,7 +254,7 @@ def create_data(map_: Map, probes: Probes, btf_fd: int, title: str, data: bytes,
             try:
                 map_.system.bpf(abi.MAP_FREEZE, abi.words(map_.fd))
             except OSError as e:
-                if e.errno != errno.EINVAL:  # it freezes no maps: before Linux commit 87df15de441b (v5.2)
+                if e.errno != errno.EINVAL:  # it freezes no maps: Linux does since commit 87df15de441b (v5.2)
                     raise
     except OSError as e:
         _refused(map_, probes, e)

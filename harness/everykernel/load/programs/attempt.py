@@ -17,7 +17,7 @@ from everykernel.load.kernel.operations import Operations
 from everykernel.load.kernel.program import verified_instructions
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.loaded import LoadedObject, Program
-from everykernel.load.programs import contexts, instructions, loading, reasons, tables, verifier
+from everykernel.load.programs import contexts, instructions, loading, older, reasons, tables, verifier
 from everykernel.load.programs.kept import Kept
 from everykernel.load.programs.link import link
 from everykernel.load.programs.relocate import decides
@@ -179,16 +179,19 @@ class Attempts:
         record["insns"] = len(linked.code) // 8
         rule = spec.rule
         expected = not (rule and rule.expected_optional) or self.kernel.probes.expected_attach_type()
+        if older.reads(linked.code) and not self.kernel.probes.read_kernel():
+            older.replace_reads(linked.code, self.spec.byteorder)
         attempt = loading.Loading(
             self.kernel.system,
             spec,
             linked,
             license_=self.spec.license,
             kernel_version=self.spec.kernel_version or kernel_version(self.kernel.system),
-            btf_fd=self.types.fd,
+            btf_fd=self.types.of_functions,
             target=target,
             btf_fds=self.externs.descriptors,
             expected=expected,
+            named=self.kernel.probes.names(),
         )
         try:
             fd = self._with_contexts(attempt, linked, rule.type if rule else "")
@@ -214,7 +217,7 @@ class Attempts:
             return attempt.load()
         except loading.Refused:
             btf = self.types.btf
-            tagged = self.rules.contexts and btf is not None and self.types.fd
+            tagged = self.rules.contexts and btf is not None and self.types.of_functions
             changed = contexts.named(btf, linked.func_info, type_) if tagged and btf is not None else None
             if btf is None or changed is None:
                 raise

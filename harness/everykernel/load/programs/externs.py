@@ -87,11 +87,11 @@ class Resolution:
         if missing is not None:
             self.resolved.update(dict.fromkeys(self.places, missing))
 
-    def place_kconfig(self, fd: int) -> None:
-        """Put the descriptor of the .kconfig map into the externs that live there."""
+    def place_kconfig(self, fd: int, code: str, message: str) -> None:
+        """Put the descriptor of the .kconfig map into the externs that live there, or why there is none."""
         for name, offset in self.places.items():
             if self.resolved[name].kind == "kconfig":
-                self.resolved[name] = Resolved("kconfig", fd, offset)
+                self.resolved[name] = Resolved("kconfig", fd, offset, code=code, message=f"it needs {message}")
 
     def _kconfig(self, extern: Extern, btf: Btf, data: bytearray) -> None:
         type_id = btf.type(extern.type_id).type  # type: ignore[union-attr]

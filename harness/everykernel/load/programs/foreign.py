@@ -77,7 +77,7 @@ def _of_map(call: BpfCall, error: OSError, kernel: KernelTypes) -> Reason:
     sizes = f"{call.get('max_entries')} entries, key {call.get('key_size')}, value {call.get('value_size')} bytes"
     if error.errno == errno.EPERM:
         return Reason("permission-denied", "the kernel denies it to this caller")
-    unknown = error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP)
+    unknown = error.errno in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, ENOTSUPP)
     if unknown and (type_ not in MAP_TYPE or not kernel.probes.map_type(MAP_TYPE[type_])):
         known = since("map", MAP_TYPE[type_]) if type_ in MAP_TYPE else ""
         return Reason("map-type-unsupported", f"this kernel does not know map type {type_}{known}")

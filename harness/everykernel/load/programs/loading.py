@@ -121,6 +121,7 @@ class Loading:
         target: Target,
         btf_fds: list[int],
         expected: bool,
+        named: bool = True,
     ) -> None:
         rule = program.rule
         assert rule is not None
@@ -140,7 +141,7 @@ class Loading:
             license=text(license_),
             kernel_version=kernel_version,
             flags=rule.flags,
-            name=abi.object_name(program.name),
+            name=abi.object_name(program.name) if named else b"",
             expected_attach_type=attach_type,
             btf_fd=btf_fd if funcs else 0,
             func_info_size=8 if funcs else 0,

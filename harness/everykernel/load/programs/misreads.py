@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional
 
 from everykernel.core import reads
 from everykernel.core.reads import formats
-from everykernel.load.attach.perf import tracefs
+from everykernel.load.kernel import tracefs
 
 if TYPE_CHECKING:
     from everykernel import wire
@@ -56,6 +56,6 @@ class Misreads:
 def _event(system: System, target: str) -> Optional[formats.Format]:
     """Return the fields of an event ``CATEGORY/NAME`` of the running kernel, None where there is no such event."""
     try:
-        return formats.parse(system.text(f"{tracefs(system)}/events/{target}/format"))
+        return formats.parse(system.text(f"{tracefs.root(system)}/events/{target}/format"))
     except (OSError, ValueError):
         return None

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
-from everykernel.load.attach import perf
-from everykernel.load.kernel import probes
+from everykernel.load.kernel import questions, tracefs
 from everykernel.load.kernel.helpers import HELPERS
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since
@@ -50,10 +49,10 @@ def _lacks(key: str, name: str, program: Optional[ProgramSpec], kernel: KernelTy
         text = f"this kernel has no helper bpf_{short}{since('helper', helper)}"
         return None if there else Reason("helper-unsupported", text)
     if key == "function":
-        there = probes.kprobe_exists(kernel.system, name)
+        there = questions.kprobe_exists(kernel.system, name)
         return None if there else Reason("attach-target-missing", f"this kernel has no function {name} to probe")
     if key == "tracepoint":
-        there = kernel.system.exists(f"{perf.tracefs(kernel.system)}/events/{name.replace(':', '/')}/id")
+        there = kernel.system.exists(f"{tracefs.root(kernel.system)}/events/{name.replace(':', '/')}/id")
         return None if there else Reason("attach-target-missing", f"this kernel has no tracepoint {name}")
     if key == "map_type":
         strict.known(name, MAP_TYPE, "needs", "map type")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from everykernel.load.kernel import helpers
 from everykernel.load.kernel.reason import Reason
-from everykernel.load.kernel.releases import since
+from everykernel.load.kernel.releases import since, upstream
 from everykernel.load.programs.verifier import POISON
 from everykernel.load.system.errnos import ENOTSUPP
 from everykernel.object.sections import ATTACH_TYPE, ATTACH_TYPES, PROGRAM_TYPE, PROGRAM_TYPES
@@ -25,24 +25,26 @@ if TYPE_CHECKING:
 # What a verifier says to instructions that it does not know, and what they are. Linux commits e6ac2450d6de (calls of
 # kernel functions), 5ca419f2864a (atomic instructions with a result), 69c087ba6225 (callbacks); clang 23 puts arguments
 # past the fifth on the stack, by a register 11 that only that is for.
-_UNKNOWN = {
+_UNKNOWN_INSTRUCTIONS = {
     "BPF_CALL uses reserved fields": (
         "kfunc-missing",
-        "this kernel lets no program call its functions (Linux does since v5.13)",
+        f"this kernel lets no program call its functions ({upstream('v5.13')})",
     ),
     "BPF_STX uses reserved fields": (
         "verifier-rejected",
-        "this kernel's one atomic instruction is an addition without result (Linux has others since v5.12)",
+        f"this kernel's one atomic instruction is an addition without result (others are {upstream('v5.12')})",
     ),
     "R11 is invalid": (
         "verifier-rejected",
-        "this kernel's functions take five arguments, not more on the stack (Linux's static ones do since v7.2)",
+        f"this kernel's functions take five arguments, not more on the stack (static ones do {upstream('v7.2')})",
     ),
     "number of funcs in func_info doesn't match number of subprogs": (
         "verifier-rejected",
-        "this kernel knows no callbacks, functions whose address is taken (Linux does since v5.13)",
+        f"this kernel knows no callbacks, functions whose address is taken ({upstream('v5.13')})",
     ),
 }
+# E2BIG: a field that is behind the end of the kernel's bpf_attr.
+_UNKNOWN_TO = (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, ENOTSUPP)
 _POINTER_ARGUMENT = re.compile(r"Arg#\d+ type PTR in \S+ is not supported yet")  # Linux commit e5069b9c23b3
 
 # What the verifier says, and what it means. The first that matches wins. Sources: check_helper_call,
@@ -91,12 +93,12 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
         if pattern.search(verdict.reason) or (not verdict.reason and pattern.search(log)):
             return Reason(code, _helper(verdict) if code == "helper-unsupported" else verdict.lines)
     if _POINTER_ARGUMENT.match(verdict.reason):
-        what = "this kernel takes no pointers in global functions (Linux does since v5.12; make it static)"
+        what = f"this kernel takes no pointers in global functions ({upstream('v5.12')}; make it static)"
         return Reason("verifier-rejected", f"{what}: {verdict.lines}")
-    if verdict.reason in _UNKNOWN:
-        code, what = _UNKNOWN[verdict.reason]
+    if verdict.reason in _UNKNOWN_INSTRUCTIONS:
+        code, what = _UNKNOWN_INSTRUCTIONS[verdict.reason]
         return Reason(code, f"{what}: {verdict.lines}")
-    if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP) and verdict.reason in ("", _NO_TARGET):
+    if error.errno in _UNKNOWN_TO and verdict.reason in ("", _NO_TARGET):
         if not probes.program_type(number):
             if any(probes.program_type(newer) for newer in range(number + 1, len(PROGRAM_TYPES))):
                 return Reason("kernel-config-missing", f"this kernel is built without program type {rule.type}")

@@ -9,6 +9,7 @@ import errno
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, sanitise
+from everykernel.load.kernel.releases import upstream
 from everykernel.load.system import abi
 from everykernel.load.system.errnos import error_name
 
@@ -48,6 +49,9 @@ class Uploaded:
             if e.errno == errno.EPERM:
                 self.refused = "EPERM"
                 self._notes.append("the kernel denies BTF to this caller: loaded without")
+            elif not self._probes.btf_at_all():
+                self.refused = error_name(e.errno)
+                self._notes.append(f"this kernel takes no BTF ({upstream('v4.18')}): loaded without")
             else:
                 self._upload_less(btf)
 
@@ -62,6 +66,15 @@ class Uploaded:
             self.refused = error_name(e.errno)
             why = _log(self._system, sanitise.sanitise(btf, features))
             self._notes.append(f"the kernel refuses the object's BTF ({error_name(e.errno)}: {why}): loaded without")
+
+    @property
+    def of_functions(self) -> int:
+        """The descriptor where programs may tell of their functions and lines, 0 where not.
+
+        Linux commit 838e96904ff3 ("bpf: Introduce bpf_func_info") (in v5.0): a kernel that takes no functions in BTF
+        refuses a program that has such (libbpf's FEAT_BTF_FUNC).
+        """
+        return self.fd if self.fd and self._probes.btf("func") else 0
 
     def known(self, btf: Btf) -> set[str]:
         """Return the features of a BTF that the kernel knows."""

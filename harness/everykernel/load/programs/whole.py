@@ -136,7 +136,7 @@ def _kernel_types(tried: Tried) -> Optional[Refusal]:
 
 def _externs(tried: Tried) -> Optional[Refusal]:
     """Every strong extern, used or not; what is not as declared first, what is not there last."""
-    missing = [r for r in tried.attempts.externs.resolved.values() if r.code]
+    missing = [r for r in tried.attempts.externs.resolved.values() if r.code and r.kind != "kconfig"]
     first = min(missing, key=lambda r: r.errno == "ESRCH", default=None)
     return Refusal(first.code, first.errno or "EINVAL", first.message) if first else None
 

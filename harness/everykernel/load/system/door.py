@@ -33,12 +33,14 @@ class System(Files):
         byteorder: ``"little"`` or ``"big"``.
         pointer_size: bytes in a pointer, and in the kernel's ``long``.
         page_size: bytes in a page.
+        counts_runs: False where the kernel counts no runs of programs, whatever number it tells.
     """
 
     def __init__(self) -> None:
         self.byteorder = sys.byteorder
         self.pointer_size = struct.calcsize("P")
         self.page_size = mmap.PAGESIZE
+        self.counts_runs = True
         self._layouts: dict[str, struct.Struct] = {}
         self._numbers: Optional[tuple[int, int]] = None
 
