@@ -35,6 +35,7 @@ class Architecture:
         nmi: what QEMU's ``inject-nmi`` needs on the kernel's command line to make a hung kernel panic; "" for nothing.
         tcg_threads: all virtual CPUs in one thread (``single``: with a guest a core that beats a thread each, 16 fresh
             guests on 2 cores in 0.52 s against 0.64 s), or ``multi`` where a kernel does not come up so.
+        forgets_timers: a saved machine does not hold when its CPUs' timers are due (QEMU before 8.1 on powerpc).
         ioctl_size_bits, ioctl_directions: how an ioctl's number is made: the bits of its size, _IOC_NONE and _IOC_WRITE
             (include/uapi/asm-generic/ioctl.h, arch/powerpc/include/uapi/asm/ioctl.h).
     """
@@ -60,6 +61,7 @@ class Architecture:
     serial_bus: str = "virtio-serial-pci"
     nmi: str = ""
     tcg_threads: str = "single"
+    forgets_timers: bool = False
     ioctl_size_bits: int = 14
     ioctl_directions: tuple[int, int] = (0, 1)
 
@@ -222,6 +224,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_prefix="__powerpc_",
             bpf_target_define="__TARGET_ARCH_powerpc",
             compile_flags=("-D__powerpc64__",),
+            forgets_timers=True,
             ioctl_size_bits=13,
             ioctl_directions=(1, 4),
         ),
