@@ -1,9 +1,9 @@
 """Timers that a saved machine forgot: each CPU is made to set its own anew.
 
 A CPU's timer interrupts come from what its kernel told it last. Where a saved state does not hold that, a restored CPU
-waits for an interrupt that never comes, and its kernel, which takes it for set, sets it no more. A kernel sets the timers
-of all CPUs when the wall clock jumps past a timer of each (Linux kernel/time/hrtimer.c, clock_was_set): so every CPU gets
-one before the machine is saved, and the clock jumps once it is restored.
+waits for an interrupt that never comes, and its kernel, which takes it for set, sets it no more. A kernel sets the
+timers of all CPUs when the wall clock jumps past a timer of each (Linux kernel/time/hrtimer.c, clock_was_set): so every
+CPU gets one before the machine is saved, and the clock jumps once it is restored.
 
 This module travels to the guest: standard library only, Python 3.9.
 """

@@ -16,6 +16,13 @@ from everykernel.object.sections import ATTACH_TYPE, PROGRAM_TYPE
 _GET_ATTACH_COOKIE = 174
 
 
+def _jit(system: System) -> bool:
+    try:
+        return system.text("/proc/sys/net/core/bpf_jit_enable") != "0"
+    except OSError:
+        return False
+
+
 class Probes:
     """The answers of a machine's kernel so far."""
 
@@ -67,8 +74,8 @@ class Probes:
         )
 
     def jit(self) -> bool:
-        """Whether the kernel is built with a compiler for programs (BPF_JIT), on or off."""
-        return self._ask("jit", lambda: self._system.exists("/proc/sys/net/core/bpf_jit_enable"))
+        """Whether the kernel compiles programs: it is built with BPF_JIT, and that is on."""
+        return self._ask("jit", lambda: _jit(self._system))
 
     def cookie(self) -> bool:
         """Whether programs can ask for their link's cookie.
