@@ -48,6 +48,9 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 NEEDS = (
     Need("python:ensurepip", "python3-venv", "python3", "python"),
     Need("qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86"),
+    # Tests boot one kernel of another byte order, and one of another instruction set.
+    Need("qemu-system-s390x", "qemu-system-misc", "qemu-system-s390x-core", "qemu-system-s390x"),
+    Need("qemu-system-aarch64", "qemu-system-arm", "qemu-system-aarch64-core", "qemu-system-aarch64"),
     Need("clang-19", "clang-19", "clang", "clang"),
     Need("llvm-strip-19", "llvm-19", "llvm", "llvm"),
     Need("ld.lld-19", "lld-19", "lld", "lld"),
@@ -77,6 +80,12 @@ NEEDS = (
     Need("bison", "bison", "bison", "bison"),
     Need(KEYRING, "debian-archive-keyring", "debian-keyring", "debian-archive-keyring"),
 )  # fmt: skip
+EMULATORS = (
+    Need("qemu-system-arm", "qemu-system-arm", "qemu-system-arm-core", "qemu-system-arm"),
+    Need("qemu-system-riscv64", "qemu-system-misc", "qemu-system-riscv-core", "qemu-system-riscv"),
+    Need("qemu-system-ppc64", "qemu-system-ppc", "qemu-system-ppc-core", "qemu-system-ppc"),
+)
+FOR_SESSION = {"architectures": EMULATORS, "support": EMULATORS}
 OPTIONAL = {"gpgv", KEYRING}  # without them the archive is asked over HTTPS
 
 
@@ -97,9 +106,10 @@ def run(*argv: str | Path, env: dict[str, str] | None = None, folder: Path = ROO
         raise BootstrapError(f"`{' '.join(words)}` ended with exit code {code}")
 
 
-def install_packages() -> None:
+def install_packages(sessions: list[str]) -> None:
     """Install the system packages that are missing, or name them where apt-get is not the way."""
-    missing = [need for need in NEEDS if need.missing()]
+    wanted = [*NEEDS, *(need for session in sessions for need in FOR_SESSION.get(session, ()))]
+    missing = [need for need in wanted if need.missing()]
     if not missing:
         return
     if shutil.which("apt-get") is None:
@@ -158,7 +168,7 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return 0
     try:
-        install_packages()
+        install_packages(arguments)
         make_venv()
         if arguments:
             install_rust()

@@ -9,6 +9,7 @@ import nox
 
 KERNELS = "5.10,6.1,6.12,6.1/i386"
 NEWEST = "6.18,7.3"
+ARCHITECTURES = "6.12,6.12/arm64,6.12/armhf,6.1/armhf,6.1/i386,6.12/s390x,6.1/s390x,6.12/riscv64,6.12/ppc64el"
 ALL_LAYOUTS = "6.16,6.18,7.1,7.3"  # the archive's three package layouts
 
 nox.options.sessions = ["lint", "typing", "tests", "reference", "vm", "wheel", "examples", "docs"]
@@ -108,7 +109,7 @@ def i386_btf(session: nox.Session) -> None:
 def support(session: nox.Session) -> None:
     """Write docs/support.md from a run of the matrix, and of the newest kernels."""
     folder = session.create_tmp()
-    matrix(session, f"{KERNELS},{NEWEST}", folder)
+    matrix(session, f"{KERNELS},{NEWEST},{ARCHITECTURES}", folder)
     _python(session, "-m", "tests.report.test_support", f"{folder}/results.json")
 
 
@@ -140,6 +141,12 @@ def layouts(session: nox.Session) -> None:
     """Run the matrix on kernels from each package layout of the archive."""
     cases(session)
     _python(session, "-m", "pytest", "--kernels", ALL_LAYOUTS, "cases", *session.posargs)
+
+
+@nox.session
+def architectures(session: nox.Session) -> None:
+    """Run the matrix on kernels of every architecture (half an hour on two cores; QEMU of each is needed)."""
+    matrix(session, ARCHITECTURES, "kernel-report-architectures")
 
 
 @nox.session

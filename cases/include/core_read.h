@@ -13,6 +13,13 @@
 #define EK_READ(source, ...)                                                                                           \
 	EK_READ_PICK_(__VA_ARGS__, EK_READ_4_, EK_READ_3_, EK_READ_2_, EK_READ_1_)(source, __VA_ARGS__)
 
+/* Where in eight bytes the lower ones are. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define EK_LOWER_(spare) ((spare) / 8)
+#else
+#define EK_LOWER_(spare) 0
+#endif
+
 #define EK_READ_PICK_(one, two, three, four, name, ...) name
 #define EK_READ_4_(source, a, b, c, d)                  EK_READ_1_(EK_READ_3_(source, a, b, c), d)
 #define EK_READ_3_(source, a, b, c)                     EK_READ_1_(EK_READ_2_(source, a, b), c)
@@ -23,7 +30,8 @@
 		__u32 spare_ = 64 - 8 * bpf_core_field_size(from_->field);                                             \
 		__u64 value_ = 0;                                                                                      \
                                                                                                                        \
-		bpf_probe_read_kernel(&value_, bpf_core_field_size(from_->field), (const void *)&from_->field);        \
+		bpf_probe_read_kernel((void *)&value_ + EK_LOWER_(spare_), bpf_core_field_size(from_->field),          \
+				      (const void *)&from_->field);                                            \
 		if ((__typeof__(from_->field))-1 < (__typeof__(from_->field))1) /* signed */                           \
 			value_ = (__s64)(value_ << spare_) >> spare_;                                                  \
 		(__typeof__(from_->field))value_;                                                                      \

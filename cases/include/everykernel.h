@@ -29,12 +29,27 @@ __s32 ek_pid;       /* the process whose doings count; a case's check sets it, 0
 #define EK_MINE() (ek_pid && (__s32)(bpf_get_current_pid_tgid() >> 32) == ek_pid)
 
 /* The kernel's long: 4 bytes on the 32-bit targets, whatever the BPF machine's own is. */
-#if defined(__i386__)
+#if defined(__i386__) || defined(__arm__)
 typedef __s32 ek_long;
 typedef __u32 ek_ulong;
 #else
 typedef __s64 ek_long;
 typedef __u64 ek_ulong;
+#endif
+
+/* The function of a system call in the kernel, by its name (CONFIG_ARCH_HAS_SYSCALL_WRAPPER and its prefixes). */
+#if defined(__x86_64__)
+#define EK_SYSCALL(name) "__x64_sys_" name
+#elif defined(__i386__)
+#define EK_SYSCALL(name) "__ia32_sys_" name
+#elif defined(__aarch64__)
+#define EK_SYSCALL(name) "__arm64_sys_" name
+#elif defined(__s390x__)
+#define EK_SYSCALL(name) "__s390x_sys_" name
+#elif defined(__riscv)
+#define EK_SYSCALL(name) "__riscv_sys_" name
+#else
+#define EK_SYSCALL(name) "sys_" name
 #endif
 
 /*

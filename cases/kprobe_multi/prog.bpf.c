@@ -4,7 +4,7 @@
 
 __u64 entered, left, both;
 
-SEC("kprobe.multi/__x64_sys_getres?id")
+SEC("kprobe.multi/" EK_SYSCALL("getres?id"))
 int on_entry(void *ctx)
 {
 	if (EK_MINE())
@@ -12,7 +12,7 @@ int on_entry(void *ctx)
 	return 0;
 }
 
-SEC("kretprobe.multi/__x64_sys_getpgid")
+SEC("kretprobe.multi/" EK_SYSCALL("getpgid"))
 int on_return(void *ctx)
 {
 	if (EK_MINE())
@@ -20,7 +20,7 @@ int on_return(void *ctx)
 	return 0;
 }
 
-SEC("kprobe.session/__x64_sys_getpgid")
+SEC("kprobe.session/" EK_SYSCALL("getpgid"))
 int on_both(void *ctx)
 {
 	if (EK_MINE())

@@ -19,11 +19,7 @@ int on_entry(struct pt_regs *ctx)
 
 	if (!EK_MINE())
 		return 0;
-#if defined(__i386__)
-	EK_ASSERT(bpf_probe_read_kernel(&argument, sizeof(argument), &regs->ebx) == 0);
-#else
-	EK_ASSERT(bpf_probe_read_kernel(&argument, sizeof(argument), &regs->rdi) == 0);
-#endif
+	EK_ASSERT(bpf_probe_read_kernel(&argument, sizeof(argument), EK_SYSCALL_ARGUMENT(regs)) == 0);
 	EK_HIT();
 	return 0;
 }

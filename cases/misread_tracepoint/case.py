@@ -1,6 +1,7 @@
 """Of each layout it is told whether it is the kernel's, and it reads what that says."""
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -17,7 +18,7 @@ def check(obj):
     right = {
         "old_layout": values["old_child"] == child,
         "new_layout": values["new_child"] == child,
-        "name": values["old_name"] == int.from_bytes(comm, "little"),
+        "name": values["old_name"] == int.from_bytes(comm, sys.byteorder),
     }
     told = {m["program"] for m in obj.misreads}
     assert told == {program for program, holds in right.items() if not holds}, f"{told}, and right are {right}"

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def check(obj):
     values = obj.globals
     tested = obj.programs["tested"]
     with tempfile.TemporaryFile() as file, contextlib.ExitStack() as stack:
-        file.write(WORD.to_bytes(8, "little") + bytes(mmap.PAGESIZE - 8))
+        file.write(WORD.to_bytes(8, sys.byteorder) + bytes(mmap.PAGESIZE - 8))
         file.flush()
         pages = [stack.enter_context(_Page(file.fileno())) for _ in PROGRAMS]
         values["pages"] = pages

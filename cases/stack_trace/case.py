@@ -13,8 +13,13 @@ def _addresses(value):
 
 
 def _waiting(process):
-    """Return the kernel's own word on a process that waits in read(2): functions and offsets, the innermost first."""
+    """Return the kernel's own word on a process that waits in read(2): functions and offsets, the innermost first.
+
+    32-bit arm tells of no other process where it is but for the instruction: nothing but vfs_read is known there.
+    """
     for _ in range(50):
+        if os.uname().machine == "armv7l" and Path(f"/proc/{process}/syscall").read_text().startswith("3 "):  # read(2)
+            return [("vfs_read", 0)]
         text = Path(f"/proc/{process}/stack").read_text()
         if "vfs_read+" in text:
             return [(name, int(offset, 16)) for name, offset in re.findall(r" (\S+)\+(0x[0-9a-f]+)/", text)]
@@ -49,6 +54,6 @@ def check(obj):
     callers = [starts[name] + offset for name, offset in waiting][1 + [n for n, _ in waiting].index("vfs_read") :]
     assert 0 <= stack[0] - starts["vfs_read"] < 16, f"the stack begins at {stack[0]:#x}"
     # a caller that has not set up its frame yet is not seen by unwinders that go by frame pointers
-    assert stack[1:] in (callers, callers[1:]), f"{stack}, and the kernel says {callers}"
+    assert len(waiting) == 1 or stack[1:] in (callers, callers[1:]), f"{stack}, and the kernel says {callers}"
     assert user[0] == instruction, f"the process is at {instruction:#x}, and at {user[0]:#x} in the map"
     return {"stack": [name for name, _ in waiting], "depth": len(stack)}

@@ -10,7 +10,7 @@
 
 #include <bpf/usdt.bpf.h>
 
-#define PYTHON "/usr/bin/python3.11:python:"
+#define PYTHON "/usr/bin/python3:python:"
 
 ek_long generation, collected;
 int arguments;

@@ -37,8 +37,6 @@ FLAGS = (
     "-Wextra",
     "-Wno-unused-parameter",
     "-Werror",
-    "-target",
-    "bpf",
     "-mcpu=v3",
     "-fno-addrsig",
 )
@@ -153,7 +151,7 @@ def _command(job: Job) -> list[str]:
     So BTF's line information names ``cases/<name>/prog.bpf.c``, wherever the checkout is.
     """
     top = _top(job)
-    command = [_tool(COMPILERS), *FLAGS, f"-ffile-prefix-map={top}="]
+    command = [_tool(COMPILERS), *FLAGS, "-target", job.arch.bpf_target, f"-ffile-prefix-map={top}="]
     command += [f"-D{job.arch.bpf_target_define}", *job.arch.compile_flags]
     command += ["-I", str(folders.data("cases") / "include"), "-idirafter", str(_kernel_headers())]
     return [*command, "-c", str(job.source.absolute().relative_to(top))]

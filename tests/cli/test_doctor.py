@@ -163,7 +163,7 @@ def test_the_remedy_is_this_systems(tmp_path: Path, release: str, remedy: str) -
     path = tmp_path / "os-release"
     if release:
         path.write_text(release)
-    assert doctor.install("gpgv", path) == remedy
+    assert doctor.install("gpgv", os_release=path) == remedy
 
 
 def test_little_room_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,3 +179,19 @@ class Usage:
 
     def __init__(self, free: float) -> None:
         self.free = free
+
+
+def test_other_architectures(capsys: pytest.CaptureFixture[str], host: Path) -> None:
+    """What has an emulator and what has none, with the packages that bring all that are missing."""
+    for name in ("qemu-system-aarch64", "qemu-system-arm", "qemu-system-ppc64"):
+        program(host, name, "QEMU emulator version 9.1.0 (Debian)")
+    code, found = run(capsys)
+    assert code == 0
+    assert found["other machines"].status == "optional"
+    assert found["other machines"].detail == "arm64 armhf ppc64el; no emulator for s390x riscv64"
+    assert "qemu-system-misc" in found["other machines"].remedy
+    for name in ("qemu-system-s390x", "qemu-system-riscv64"):
+        program(host, name, "QEMU emulator version 9.1.0 (Debian)")
+    other = run(capsys)[1]["other machines"]
+    assert (other.status, other.remedy) == ("ok", "")
+    assert other.detail == "arm64 armhf s390x riscv64 ppc64el"

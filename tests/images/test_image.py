@@ -103,6 +103,6 @@ def test_a_truncated_image_is_built_again() -> None:
 def test_a_package_that_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names it and where it was looked for."""
     monkeypatch.setattr(Archive, "versions", {})
-    name = recipe.read().packages[0]
+    name = recipe.read("x86_64").packages[0]
     with pytest.raises(DownloadError, match=f"package {name}: neither bookworm nor bookworm-security has it for amd64"):
         images.build(X86)

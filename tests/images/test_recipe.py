@@ -29,7 +29,7 @@ from everykernel.images import recipe
 )
 def test_what_is_kept(path: str) -> None:
     """Python, ctypes and what they link are there, on every architecture."""
-    assert recipe.read().keeps(path)
+    assert recipe.read("x86_64").keeps(path)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,26 @@ def test_what_is_kept(path: str) -> None:
 )
 def test_what_is_dropped(path: str) -> None:
     """Documentation, tests and code pages are not."""
-    assert not recipe.read().keeps(path)
+    assert not recipe.read("x86_64").keeps(path)
 
 
 def test_a_broken_recipe(tmp_path: Path) -> None:
     """A recipe that cannot be read is an error that names the file."""
     (tmp_path / "guest.toml").write_text("suite = 1")
-    with pytest.raises(HarnessError, match=r"guest.toml: cannot be used: .*packages"):
-        recipe.read(tmp_path / "guest.toml")
+    with pytest.raises(HarnessError, match=r"guest.toml: cannot be used: .*(packages|python)"):
+        recipe.read("x86_64", tmp_path / "guest.toml")
+
+
+def test_each_architecture_has_what_is_its_own() -> None:
+    """riscv64 comes from a newer suite, with that suite's Python below usr/; armhf's Python needs one library more."""
+    usual, armhf, riscv64 = (recipe.read(name) for name in ("x86_64", "armhf", "riscv64"))
+    assert (usual.suite, riscv64.suite) == ("bookworm", "trixie")
+    assert set(armhf.packages) - set(usual.packages) == {"libgcc-s1"}
+    assert armhf.keeps("lib/arm-linux-gnueabihf/libgcc_s.so.1")
+    assert "python3.13-minimal" in riscv64.packages
+    assert riscv64.keeps("usr/lib/python3.13/json/decoder.py")
+    assert not riscv64.keeps("usr/lib/python3.13/pydoc.py")
+    assert riscv64.keeps("usr/bin/busybox")
+    assert dict(riscv64.links)["usr/bin/python3"] == "python3.13"
+    assert "lib/ld-linux-riscv64-lp64d.so.1" in dict(riscv64.links)
+    assert recipe.read("s390x").keeps("lib/ld64.so.1")

@@ -97,6 +97,72 @@ def test_the_header_tells_release_and_architecture() -> None:
     assert image.inspect(arm, "x") == image.Image("aarch64", "6.12.1")
 
 
+def banner(release: str) -> bytes:
+    return bytes(300) + f"Linux version {release} (x@y) #1 SMP\n\0".encode() + BTF
+
+
+def s390x(release: str, payload: bytes = b"") -> bytes:
+    """Return a bzImage of s390x: its version is where the parameter area says, as in arch/s390/boot."""
+    head = bytearray(0x10600)
+    head[0x10008:0x1000E] = b"S390EP"
+    struct.pack_into(">Q", head, 0x10428, 0x10500)
+    version = release.encode() + b" (x@y)\0"
+    head[0x10500 : 0x10500 + len(version)] = version
+    return bytes(head) + payload
+
+
+def zboot(machine: bytes, kernel: bytes) -> bytes:
+    """Return an EFI image that unpacks itself, as drivers/firmware/efi/libstub/zboot-header.S has it."""
+    packed = gzip.compress(kernel)
+    head = b"MZ\0\0zimg" + struct.pack("<II", 0x100, len(packed)) + bytes(44) + struct.pack("<I", 0x40)
+    return (head + b"PE\0\0" + machine).ljust(0x100, b"\0") + packed
+
+
+@pytest.mark.parametrize(
+    ("data", "uname"),
+    [
+        (bytes(56) + b"RSC\x05" + banner("6.12.1-x"), "riscv64"),
+        (b"\x7fELF\2\1\1" + bytes(11) + b"\x15\0" + banner("6.12.1-x"), "ppc64le"),
+        (bytes(36) + b"\x18\x28\x6f\x01" + bytes(60) + lzma.compress(banner("6.12.1-x")), "armv7l"),
+        (bytes(36) + b"\x18\x28\x6f\x01" + b"\x1f\x8b stray" + gzip.compress(banner("6.12.1-x")), "armv7l"),
+        (zboot(b"\x64\xaa", bytes(56) + b"ARM\x64" + banner("6.12.1-x")), "aarch64"),
+        (zboot(b"\x64\x50", bytes(56) + b"RSC\x05" + banner("6.12.1-x")), "riscv64"),
+        (s390x("6.12.1-x", zstandard.ZstdCompressor().compress(banner("6.12.1-x"))), "s390x"),
+    ],
+    ids=[
+        "riscv64",
+        "ppc64el",
+        "armhf",
+        "armhf, stray bytes",
+        "arm64 zboot",
+        "riscv64 zboot",
+        "s390x",
+    ],
+)
+def test_images_of_other_architectures(data: bytes, uname: str) -> None:
+    """Each tells release, architecture and BTF, packed or not."""
+    assert image.inspect(data, "x") == image.Image(uname, "6.12.1-x")
+    assert image.btf(data) == BTF
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        s390x("../x"),
+        s390x("6.12.1-x")[:0x10430],
+        bytes(56) + b"RSC\x05",
+        b"\x7fELF\2\1\1" + bytes(11) + b"\x15\0",
+        bytes(36) + b"\x18\x28\x6f\x01" + b"\x1f\x8b" * 5000,
+        b"MZ\0\0zimg" + b"\xff" * 60,
+        b"MZ\0\0zimg",
+    ],
+)
+def test_images_of_other_architectures_that_are_damaged(data: bytes) -> None:
+    """Whatever a damaged image says, it is refused in one line."""
+    with pytest.raises(UsageError):
+        image.inspect(data, "x")
+
+
 def test_a_vmlinux_is_pointed_to_its_image() -> None:
     """An ELF file does not boot: the error says what does."""
     with pytest.raises(UsageError) as caught:

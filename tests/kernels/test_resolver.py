@@ -7,7 +7,7 @@ import pytest
 from everykernel import cache, kernels
 from everykernel.errors import UnknownKernel
 from everykernel.kernels.debian import Archive
-from everykernel.kernels.download import Unreachable
+from everykernel.kernels.download import NotThere, Unreachable
 from everykernel.kernels.mirror import Mirror
 
 from .archive import CATALOGUE, Server, TestTrust, TinyArchive
@@ -135,3 +135,19 @@ def test_offline_with_nothing_is_told_as_no_network() -> None:
     archive = Archive(catalogue=CATALOGUE, mirror=OFFLINE, trust=TestTrust("gpgv", ()))
     with pytest.raises(Unreachable, match=r"cannot be had: .*Connection refused"):
         kernels.resolve("6.1", archive=archive)
+
+
+def test_a_mirror_whose_index_is_ahead_of_its_files(tiny: TinyArchive) -> None:
+    """A series is the newest kernel that is there, and its notes say which should be; a version is that one alone."""
+    for abi, version in ((56, "6.1.192-2"), (50, "6.1.176-1")):
+        package = f"linux-image-6.1.0-{abi}-cloud-amd64"
+        gone = [path for path in tiny.server.files if f"/{package}_{version}_" in path]
+        assert gone
+        for path in gone:
+            del tiny.server.files[path]
+    (resolved,) = kernels.resolve("6.1", archive=tiny.archive())
+    kernel = resolved.fetch()
+    assert kernel.release == "6.1.0-47-cloud-amd64"
+    assert "6.1.192-2 is in the index and not on the server: 6.1.170-1 was taken" in kernel.notes
+    with pytest.raises(NotThere, match=r"6\.1\.0-56-cloud-amd64_6\.1\.192-2_amd64\.deb: not there \(HTTP 404\)"):
+        kernels.resolve("6.1.192", archive=tiny.archive())[0].fetch()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from everykernel.architectures import ARCHITECTURES
-from everykernel.load.attach import sites
+from everykernel.load.attach import operands, sites
+from everykernel.load.attach.operands import CONST, REG, REG_DEREF, SIB
 from everykernel.load.attach.outcome import NotAttached
-from everykernel.load.attach.sites import CONST, REG, REG_DEREF, SIB, Site
+from everykernel.load.attach.sites import Site
 from everykernel.load.system.door import System
 
 X86_64 = ARCHITECTURES["x86_64"]
@@ -19,7 +20,7 @@ MACHINE.pointer_size, MACHINE.byteorder = 8, "little"
 
 
 def _read(arguments: str, machine: str = "x86_64") -> list[dict[str, int]]:
-    found: list[dict[str, int]] = sites.specification(arguments, ARCHITECTURES[machine], "probe")["args"]
+    found: list[dict[str, int]] = operands.specification(arguments, ARCHITECTURES[machine], "probe")["args"]
     return found
 
 
@@ -56,6 +57,58 @@ def test_registers_of_another_architecture() -> None:
 
 
 @pytest.mark.parametrize(
+    ("machine", "text", "expected"),
+    [
+        ("arm64", "8@x19", (REG, 152, 0)),
+        ("arm64", "-4@[sp, 172]", (REG_DEREF, 248, 172)),
+        ("arm64", "-4@[x29]", (REG_DEREF, 232, 0)),
+        ("arm64", "4@5", (CONST, 0, 5)),
+        ("armhf", "-4@r10", (REG, 40, 0)),
+        ("armhf", "-4@[fp, #-96]", (REG_DEREF, 44, -96)),
+        ("armhf", "4@[sp]", (REG_DEREF, 52, 0)),
+        ("armhf", "4@#5", (CONST, 0, 5)),
+        ("s390x", "-8@%r0", (REG, 24, 0)),
+        ("s390x", "-4@172(%r15)", (REG_DEREF, 144, 172)),
+        ("s390x", "4@-71", (CONST, 0, -71)),
+        ("riscv64", "-8@a1", (REG, 88, 0)),
+        ("riscv64", "-4@-88(s0)", (REG_DEREF, 64, -88)),
+        ("riscv64", "8@0(t6)", (REG_DEREF, 248, 0)),
+        ("riscv64", "4@5", (CONST, 0, 5)),
+    ],
+)
+def test_operands_of_other_architectures(machine: str, text: str, expected: tuple[int, int, int]) -> None:
+    """What each assembler writes is read by its own rules, registers where that kernel has them."""
+    (found,) = _read(text, machine)
+    assert (found["arg_type"], found.get("reg_off", 0), found.get("val_off", 0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "text"),
+    [
+        ("arm64", "8@x31"),
+        ("arm64", "4@w3"),
+        ("armhf", "4@5"),
+        ("armhf", "4@[fp, 8]"),
+        ("s390x", "8@%r16"),
+        ("s390x", "4@8(r15)"),
+        ("riscv64", "8@pc"),
+        ("riscv64", "8@zero"),
+    ],
+)
+def test_operands_that_other_architectures_do_not_have(machine: str, text: str) -> None:
+    """An operand that libbpf refuses there is refused."""
+    with pytest.raises(NotAttached, match="argument 0 is none that can be read"):
+        _read(text, machine)
+
+
+def test_an_architecture_whose_operands_nobody_knows() -> None:
+    """libbpf has no USDT on powerpc, and we have none there."""
+    with pytest.raises(NotAttached, match="the operands of ppc64el are known neither to libbpf nor to us") as raised:
+        _read("8@3", "ppc64el")
+    assert raised.value.code == "attach-type-unsupported"
+
+
+@pytest.mark.parametrize(
     "text", ["3@%rax", "8@%rzx", "8@8(%rip,%rzx)", "8@(%rax,%rbx,3)", "8@symbol(%rip)", "8", "8@%xmm0", "@%rax", "8@$x"]
 )
 def test_operands_that_cannot_be_read(text: str) -> None:
@@ -67,8 +120,8 @@ def test_operands_that_cannot_be_read(text: str) -> None:
 
 def test_how_many_arguments() -> None:
     """A probe has as many arguments as its note names, up to twelve."""
-    assert sites.specification("", X86_64, "probe") == {"args": [], "arg_cnt": 0}
-    assert sites.specification(" 8@%rax  4@$1 ", X86_64, "probe")["arg_cnt"] == 2
+    assert operands.specification("", X86_64, "probe") == {"args": [], "arg_cnt": 0}
+    assert operands.specification(" 8@%rax  4@$1 ", X86_64, "probe")["arg_cnt"] == 2
     assert len(_read("4@$1 " * 12)) == 12
     with pytest.raises(NotAttached) as raised:
         _read("4@$1 " * 13)

@@ -160,3 +160,15 @@ def test_the_loader_contract_is_checked_and_passed_on(tmp_path: Path) -> None:
     assert str(caught.value).endswith(
         "case.toml: contract: variants.g 1: unknown key 'program' [did you mean 'programs'?]"
     )
+
+
+def test_of_a_pair_each_byte_order_has_its_own(tmp_path: Path) -> None:
+    """Of bpf2go's two objects a kernel gets the one that it can load, whichever was named; a lone one is itself."""
+    little, big, alone = tmp_path / "x_bpfel.o", tmp_path / "x_bpfeb.o", tmp_path / "y_bpfel.o"
+    for path in (little, big, alone):
+        path.write_bytes(path.name.encode())
+    for named in (little, big):
+        assert case.bare(named).object_path(ARCHITECTURES["s390x"]) == big
+        assert case.bare(named).object_path(ARCHITECTURES["arm64"]) == little
+        assert case.bare(named).object_shown(ARCHITECTURES["s390x"]) == str(named)
+    assert case.bare(alone).object_path(ARCHITECTURES["s390x"]) == alone

@@ -28,14 +28,14 @@ def older(value: Any) -> Any:
 
 def test_the_agent_on_bullseyes_python(columns: dict[str, Kernel], monkeypatch: pytest.MonkeyPatch) -> None:
     """The agent warms up and serves on Python 3.9; the loader with it."""
-    ours = recipe.read()
+    ours = recipe.read("x86_64")
     bullseye = recipe.Recipe(**{f.name: older(getattr(ours, f.name)) for f in dataclasses.fields(ours)})
     bullseye = dataclasses.replace(
         bullseye,
         packages=(*bullseye.packages, "libgcc-s1"),  # with which its Python 3.9.2 ends threads (bpo-44434)
         keep=(*bullseye.keep, "lib/*-2.31.so", "*/libgcc_s.so.1"),  # what its libc.so.6 … link to
     )
-    monkeypatch.setattr(recipe, "read", lambda: bullseye)
+    monkeypatch.setattr(recipe, "read", lambda arch: bullseye)
     with Machines("tcg", timeout=60) as machines, machines.start(columns["5.10"]) as guest:
         assert guest.facts.python.startswith("3.9.")
         assert guest.run(["python3", "--version"]).stdout.startswith(b"Python 3.9.")

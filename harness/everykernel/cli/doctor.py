@@ -16,7 +16,7 @@ import click
 from rich.text import Text
 
 from everykernel import cache, kernels
-from everykernel.architectures import DEFAULT
+from everykernel.architectures import ARCHITECTURES, DEFAULT
 from everykernel.cli import say
 from everykernel.cli.progress import shown
 from everykernel.compile import COMPILERS
@@ -37,7 +37,7 @@ OS_RELEASE = Path("/etc/os-release")
 # What to install, by package manager: (Debian and Ubuntu, Fedora, Arch). bootstrap.py has its own copy, since it runs
 # before anything is installed.
 _PACKAGES: dict[str, tuple[str, str, str]] = {
-    "qemu": ("qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86"),
+    **{row.qemu: row.qemu_packages for row in ARCHITECTURES.values()},
     "setpriv": ("util-linux", "util-linux", "util-linux"),
     "clang": ("clang-19 llvm-19", "clang llvm", "clang llvm"),
     "libbpf headers": ("libbpf-dev", "libbpf-devel", "libbpf"),
@@ -112,9 +112,9 @@ def _print(console: screen.Screen, finding: Finding) -> None:
         console.print(screen.text(f"{'':<25}{finding.remedy}"))
 
 
-def install(name: str, os_release: Path = OS_RELEASE) -> str:
-    """Return how to install something here; on a system that we do not know, how to on those that we do."""
-    packages = _PACKAGES[name]
+def install(*names: str, os_release: Path = OS_RELEASE) -> str:
+    """Return how to install things here; on a system that we do not know, how to on those that we do."""
+    packages = [" ".join(dict.fromkeys(each)) for each in zip(*(_PACKAGES[name] for name in names), strict=True)]
     try:
         text = os_release.read_text()
     except OSError:
@@ -136,9 +136,10 @@ def emulator() -> Iterable[Finding]:
     """QEMU, and what ties its life to ours."""
     program = shutil.which(DEFAULT.qemu)
     if program is None:
-        yield Finding("qemu", MISSING, f"no {DEFAULT.qemu}: nothing can be booted", install("qemu"))
+        yield Finding("qemu", MISSING, f"no {DEFAULT.qemu}: nothing can be booted", install(DEFAULT.qemu))
     else:
         yield _qemu(program)
+    yield _others()
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         yield Finding("setpriv", MISSING, "keeps QEMU from outliving us", install("setpriv"))
@@ -146,11 +147,24 @@ def emulator() -> Iterable[Finding]:
         yield Finding("setpriv", OK, setpriv)
 
 
+def _others() -> Finding:
+    """The emulators of other architectures."""
+    rows = [row for row in ARCHITECTURES.values() if row.qemu != DEFAULT.qemu]
+    missing = [row for row in rows if shutil.which(row.qemu) is None]
+    there = " ".join(row.name for row in rows if row not in missing)
+    if not missing:
+        return Finding("other machines", OK, there)
+    lacking = f"no emulator for {' '.join(row.name for row in missing)}"
+    return Finding(
+        "other machines", OPTIONAL, f"{there}; {lacking}" if there else lacking, install(*(row.qemu for row in missing))
+    )
+
+
 def _qemu(program: str) -> Finding:
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     match = re.search(r"version (\d+)\.(\d+)[.\d]*", done.stdout)
     if done.returncode or match is None:
-        return Finding("qemu", MISSING, f"{program} does not start: {done.stderr.strip()[:100]}", install("qemu"))
+        return Finding("qemu", MISSING, f"{program} does not start: {done.stderr.strip()[:100]}", install(DEFAULT.qemu))
     version = match[0].removeprefix("version ")
     if (int(match[1]), int(match[2])) < OLDEST_QEMU:
         oldest = ".".join(map(str, OLDEST_QEMU))

@@ -13,10 +13,10 @@ import time
 import traceback
 
 from everykernel import wire
+from everykernel.architectures import BY_UNAME
+from everykernel.guest import timers
 
-# include/uapi/linux/random.h: _IOW('R', 0x03, int[2]) and _IO('R', 0x07)
-RNDADDENTROPY = 0x40085203
-RNDRESEEDCRNG = 0x5207
+RNDADDENTROPY, RNDRESEEDCRNG = ("R", 3, 8), ("R", 7, 0)  # include/uapi/linux/random.h: kind, number, size
 
 _RESERVE = 48 << 20  # bytes of memory that pushed files leave to programs
 
@@ -26,13 +26,16 @@ ODD = (OSError, ValueError, TypeError, IndexError)
 
 def greet(message: wire.Hello) -> None:
     """Set the wall clock and stir the random pool: every guest of a snapshot would else draw the same numbers."""
+    row = BY_UNAME[os.uname().machine]
+    if row.forgets_timers:
+        timers.jump()
     time.clock_settime_ns(time.CLOCK_REALTIME, message.time_ns)
     pool = os.open("/dev/urandom", os.O_WRONLY)
     try:
         entropy = struct.pack("ii", len(message.entropy) * 8, len(message.entropy)) + message.entropy
-        fcntl.ioctl(pool, RNDADDENTROPY, entropy)
+        fcntl.ioctl(pool, row.ioctl(*RNDADDENTROPY), entropy)
         try:
-            fcntl.ioctl(pool, RNDRESEEDCRNG)
+            fcntl.ioctl(pool, row.ioctl(*RNDRESEEDCRNG))
         except OSError as e:
             if e.errno not in (errno.ENOTTY, errno.EINVAL):  # Linux before v4.17 does not have it
                 raise

@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from everykernel.btf import sanitise
+from everykernel.guest import timers
 from everykernel.load.attach import dispatch, usdt
 from everykernel.load.maps import perfbuf, ringbuf, userring
 from everykernel.object import elf
@@ -48,6 +49,8 @@ def warm(kernel: KernelTypes) -> None:
     kernel.probes.names()
     kernel.probes.global_data()
     kernel.probes.read_kernel()
+    if kernel.system.architecture.forgets_timers:
+        timers.arm()
     for name in _OF_CHECKS:
         with contextlib.suppress(ImportError):  # a Python without all of its library
             importlib.import_module(name)

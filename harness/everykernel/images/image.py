@@ -48,7 +48,7 @@ def build(arch: Architecture, progress: Progress | None = None, *, update: bool 
         CacheError: the cache cannot be written.
     """
     progress = progress if progress is not None else SILENT
-    rules = recipe.read()
+    rules = recipe.read(arch.name)
     entry = cache.entry("images", f"{arch.name}-{_key(rules, arch)}")
     cache.hold(entry)
     if not update and (found := _cached(entry)):

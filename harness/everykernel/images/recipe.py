@@ -36,7 +36,13 @@ class Recipe:
     links: tuple[tuple[str, str], ...]
 
     def keeps(self, path: str) -> bool:
-        """Return whether the file ``path`` (``usr/bin/python3.11``) goes into the image."""
+        """Return whether the file ``path`` (``usr/bin/python3.11``) goes into the image.
+
+        Where suites have moved everything below ``usr/``, patterns name it as it was before.
+        """
+        return self._keeps(path) or self._keeps(path.removeprefix("usr/"))
+
+    def _keeps(self, path: str) -> bool:
         if _pattern(self.rescue).match(path):
             return True
         return bool(_pattern(self.keep).match(path)) and not _pattern(self.drop).match(path)
@@ -47,20 +53,23 @@ def _pattern(globs: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(fnmatch.translate(glob) for glob in globs) or r"(?!)")
 
 
-def read(path: Path | None = None) -> Recipe:
-    """Return the recipe; raise HarnessError if the file is not what it should be."""
+def read(arch: str, path: Path | None = None) -> Recipe:
+    """Return the recipe for an architecture; raise HarnessError if the file is not what it should be."""
     path = path or folders.data("images") / "guest.toml"
     try:
-        raw = tomllib.loads(path.read_text())
+        text = path.read_text()
+        raw = tomllib.loads(text)
+        own = raw.get("own", {}).get(arch, {})
+        raw = tomllib.loads(text.replace("{python}", own.get("python", raw["python"])))
         return Recipe(
-            suite=raw["suite"],
-            packages=tuple(raw["packages"]),
+            suite=own.get("suite", raw["suite"]),
+            packages=(*raw["packages"], *own.get("packages", ())),
             keep=tuple(raw["keep"]),
             drop=tuple(raw.get("drop", ())),
             rescue=tuple(raw.get("rescue", ())),
             folders=tuple(raw.get("folders", ())),
             files=tuple(sorted(raw.get("files", {}).items())),
-            links=tuple(sorted(raw.get("links", {}).items())),
+            links=tuple(sorted({**raw.get("links", {}), **own.get("links", {})}.items())),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise HarnessError(f"cannot be used: {e}", where=str(path), remedy="install everykernel anew") from e

@@ -1,6 +1,8 @@
 """What a kernel image tells without being booted: its release, its architecture, its BTF.
 
-Sources: Linux Documentation/arch/x86/boot.rst (the header of a bzImage), Documentation/arch/arm64/booting.rst (Image),
+Sources: Linux Documentation/arch/x86/boot.rst (the header of a bzImage), Documentation/arch/arm64/booting.rst and
+riscv/boot-image-header.rst (Image), drivers/firmware/efi/libstub/zboot-header.S (an EFI zboot image),
+arch/arm/boot/compressed/head.S (zImage), arch/s390/include/asm/setup.h (the parameter area of a bzImage for s390),
 include/uapi/linux/btf.h (the header of BTF).
 """
 
@@ -21,6 +23,9 @@ from everykernel.kernels import bounded
 
 _LZ4_LEGACY_CHUNK = 8 << 20  # bytes that one block of the legacy format holds at most (lz4 programs/lz4io.c)
 LARGEST = 1 << 30  # bytes of a kernel in its image: a distribution's has 100 MB, one with everything built in half a GB
+_S390_MAGIC_AT = 0x10008
+_S390_VERSION_AT = 0x10428  # parmarea.kernel_version: where in the image the version is
+_BANNER = re.compile(rb"Linux version (\S{1,400}) ")
 _HEADER = 0x250  # bytes that a bzImage has at least, the last field that is read here included
 _LZ4_LEGACY = b"\x02\x21\x4c\x18"
 
@@ -39,10 +44,10 @@ class Image:
 
 
 def inspect(data: bytes, name: str) -> Image:
-    """Return what a bzImage or an arm64 Image says of itself; ``name`` is for errors.
+    """Return what an image that QEMU boots says of itself; ``name`` is for errors.
 
     Raises:
-        UsageError: it is neither, ends early, or names no release.
+        UsageError: it is none that we know, ends early, or names no release.
     """
     if data[0x202:0x206] == b"HdrS":
         _check_length(data, name)
@@ -50,13 +55,34 @@ def inspect(data: bytes, name: str) -> Image:
         version = data[offset + 0x200 : offset + 0x400].partition(b"\0")[0]
         wide = struct.unpack_from("<H", data, 0x206)[0] >= 0x020C and data[0x236] & 1  # XLF_KERNEL_64
         return Image("x86_64" if wide else "i686", _release(version.partition(b" ")[0], name))
-    if data[56:60] == b"ARM\x64":
-        found = re.search(rb"Linux version (\S{1,400}) ", data)
-        return Image("aarch64", _release(found[1] if found else b"", name))
+    if data[_S390_MAGIC_AT:].startswith(b"S390EP"):
+        (at,) = struct.unpack_from(">Q", data.ljust(_S390_VERSION_AT + 8, b"\0"), _S390_VERSION_AT)
+        version = data[at : at + 0x100].partition(b"\0")[0] if at < len(data) else b""
+        return Image("s390x", _release(version.partition(b" ")[0], name))
+    uname = _uname(data)
+    if uname is not None:
+        found = _BANNER.search(unpacked(data))
+        return Image(uname, _release(found[1] if found else b"", name))
     if data[:4] == b"\x7fELF":
         remedy = "give the bootable image instead, arch/x86/boot/bzImage of the build directory"
         raise UsageError("an ELF file does not boot as it is", where=name, remedy=remedy)
     raise UsageError("is no kernel image that we know", where=name, remedy="give a bzImage, vmlinuz or Image")
+
+
+def _uname(data: bytes) -> str | None:
+    """Return the architecture of an image whose release is in the kernel's own banner, None for what is none."""
+    if data[56:60] == b"ARM\x64":
+        return "aarch64"
+    if data[56:60] == b"RSC\x05":
+        return "riscv64"
+    if data[36:40] == b"\x18\x28\x6f\x01":
+        return "armv7l"
+    if data[:4] == b"MZ\0\0" and data[4:8] == b"zimg":
+        (machine_at,) = struct.unpack_from("<I", data.ljust(64, b"\0"), 60)  # of the PE header; its machine is behind
+        return {b"\x64\xaa": "aarch64", b"\x64\x50": "riscv64"}.get(data[machine_at + 4 : machine_at + 6])
+    if data[:6] == b"\x7fELF\2\1" and data[18:20] == b"\x15\0":  # EM_PPC64: its boot loaders take the ELF file
+        return "ppc64le"
+    return None
 
 
 def _check_length(data: bytes, name: str) -> None:
@@ -73,7 +99,8 @@ def _release(text: bytes, name: str) -> str:
 def vmlinux(data: bytes) -> bytes:
     """Return the decompressed kernel inside an image: an ELF file on x86, ``data`` itself where nothing is compressed.
 
-    A bzImage's header tells where its payload is; elsewhere the first of the known magics that really decompresses.
+    The headers of a bzImage and of an EFI zboot image tell where the payload is; in other images that unpack
+    themselves it is the first of the known magics behind which there is a kernel.
 
     Raises:
         UsageError: it cannot be decompressed.
@@ -86,6 +113,27 @@ def vmlinux(data: bytes) -> bytes:
         return decompress(data[start : start + length])
     if data[:2] == b"\x1f\x8b":
         return decompress(data)
+    return unpacked(data)
+
+
+def unpacked(data: bytes) -> bytes:
+    """Return the kernel inside an image that is no bzImage of x86's, ``data`` itself where nothing is compressed.
+
+    Raises:
+        UsageError: an EFI zboot image that cannot be decompressed.
+    """
+    if data[4:8] == b"zimg":
+        start, length = struct.unpack_from("<II", data.ljust(16, b"\0"), 8)
+        return decompress(data[start : start + length])
+    if data[36:40] != b"\x18\x28\x6f\x01" and not data[_S390_MAGIC_AT:].startswith(b"S390EP"):
+        return data
+    for number, found in enumerate(_PAYLOAD.finditer(data)):
+        if number == _ATTEMPTS:
+            break
+        with contextlib.suppress(UsageError):
+            inside = decompress(data[found.start() :])
+            if _BANNER.search(inside):
+                return inside
     return data
 
 
@@ -98,6 +146,11 @@ _MAGICS = {
     b"\x7fELF": "",
     _LZ4_LEGACY: "lz4",
 }
+
+
+# Where the payload of an image that unpacks itself may begin; code and tables have these bytes too.
+_PAYLOAD = re.compile(b"|".join(re.escape(magic) for magic, kind in _MAGICS.items() if kind))
+_ATTEMPTS = 64
 
 
 def decompress(payload: bytes, largest: int = LARGEST) -> bytes:

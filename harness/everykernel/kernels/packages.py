@@ -127,7 +127,7 @@ class Layout:
         no_modules, no_config: the note on a kernel whose packages have none, with ``{release}``.
     """
 
-    image: tuple[str, ...] = ("boot/vmlinuz-{release}", "lib/modules/{release}/vmlinuz")
+    image: tuple[str, ...] = ("boot/vmlinuz-{release}", "boot/vmlinux-{release}", "lib/modules/{release}/vmlinuz")
     config: tuple[str, ...] = ("boot/config-{release}", "lib/modules/{release}/config")
     modules: str = "lib/modules"
     tops: tuple[str, ...] = ("usr",)

@@ -13,6 +13,7 @@ from everykernel.errors import DownloadError, UnknownKernel
 from everykernel.kernels import local, store
 from everykernel.kernels import lock as locks
 from everykernel.kernels.catalogue import Series, order
+from everykernel.kernels.download import NotThere
 from everykernel.kernels.model import Fetcher, Kernel, ResolvedKernel
 from everykernel.kernels.packages import Candidate, fitting, series_in
 from everykernel.kernels.progress import SILENT, Progress
@@ -133,7 +134,8 @@ class Resolver:
             if chosen is None:
                 chosen = self._cached(spec, source)
             if chosen is not None:
-                return self._resolved(spec, source, chosen, offer.failures)
+                older = _older(chosen, offer.candidates) if spec.kind == "series" else []
+                return self._resolved(spec, source, chosen, older, offer.failures)
             if offer.failures:
                 raise self._away(spec, source, offer.failures[0], said)
             said.append((source, self._missing(spec, source)))
@@ -167,12 +169,17 @@ class Resolver:
         return self.choose(spec, source, fitting(ours, re.sub(r"^linux-(image|binary)-", "", spec.value)))
 
     def _resolved(
-        self, spec: Spec, source: Source, chosen: Candidate, failures: Sequence[DownloadError] = ()
+        self,
+        spec: Spec,
+        source: Source,
+        chosen: Candidate,
+        older: Sequence[Candidate] = (),
+        failures: Sequence[DownloadError] = (),
     ) -> ResolvedKernel:
         notes = [f"a newer version may be in an index that could not be had: {e.where}: {e.message}" for e in failures]
 
         def fetcher(resolved: ResolvedKernel, progress: Progress) -> Kernel:
-            kernel = store.fetch(chosen, source, resolved.spec, progress)
+            kernel = _fetch([chosen, *older], source, resolved.spec, progress)
             return replace(kernel, notes=(*kernel.notes, *notes))
 
         return self._ready(spec.text, chosen, fetcher)
@@ -290,3 +297,31 @@ def nearest(wanted: str, known: Sequence[str]) -> str:
         return abs(sum(weight * (a - b) for weight, (a, b) in zip(weights, pairs, strict=False)))
 
     return min(known, key=distance, default="") if re.fullmatch(r"[\d.]+", wanted) else ""
+
+
+def _older(chosen: Candidate, offered: Sequence[Candidate]) -> list[Candidate]:
+    """Return what was offered of the same flavour before ``chosen``, the newest first."""
+    alike = [one for one in offered if one.flavour == chosen.flavour and one.order < chosen.order]
+    return sorted(alike, key=lambda one: one.order, reverse=True)
+
+
+def _fetch(candidates: Sequence[Candidate], source: Source, spec: str, progress: Progress) -> Kernel:
+    """Return the first of the candidates whose packages are there: a mirror's index may be ahead of its files.
+
+    Raises:
+        DownloadError: none is there (the error is the first one's), or one that is there cannot be had.
+    """
+    gone: NotThere | None = None
+    for one in candidates:
+        try:
+            kernel = store.fetch(one, source, spec, progress)
+        except NotThere as e:
+            gone = gone or e
+            continue
+        if gone is None:
+            return kernel
+        note = f"{candidates[0].version} is in the index and not on the server: {one.version} was taken"
+        progress.note(f"{spec}: {note}")
+        return replace(kernel, notes=(*kernel.notes, note))
+    assert gone is not None, "a series has candidates"
+    raise gone

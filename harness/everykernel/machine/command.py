@@ -42,9 +42,9 @@ def common(arch: Architecture, spec: MachineSpec, accelerator: str, place: Place
         Board(arch),
         Processor(arch, accelerator, spec.cpus),
         Console(arch, place.console),
-        Channel(place.channel),
+        Channel(arch, place.channel),
         Control(place.control),
-        Fragile(),
+        Fragile(arch),
         Sandbox(),
     ]
 

@@ -158,6 +158,7 @@ class Case:
     def _place(self, text: str, arch: Architecture) -> tuple[Path, str]:
         """Return the file for an architecture, and which object in it."""
         path, part = inside.split(str(self.folder / text.replace("{arch}", arch.name)))
+        path = _of_pair(path, arch.byteorder)
         if not path.is_file():
             raise UsageError(
                 "there is no such object", where=str(path), remedy="compile it; for this project's own: nox -s cases"
@@ -185,6 +186,18 @@ class Case:
         if self.path is None:
             return f"{source}:{line}"
         return f"{Path(self.folder.parent.name) / self.folder.name / source}:{line}"
+
+
+def _of_pair(path: Path, byteorder: str) -> Path:
+    """Return the object of a pair as bpf2go makes it (``x_bpfel.o``, ``x_bpfeb.o``) that is for a byte order.
+
+    A path that is none of a pair, or whose other half is not there, is itself.
+    """
+    for end in ("_bpfel.o", "_bpfeb.o"):
+        if path.name.endswith(end):
+            right = path.with_name(path.name.removesuffix(end) + ("_bpfel.o" if byteorder == "little" else "_bpfeb.o"))
+            return right if right.is_file() else path
+    return path
 
 
 def bare(path: Path, shown: str = "") -> Case:

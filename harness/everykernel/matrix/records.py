@@ -358,7 +358,8 @@ def starved(result: CaseResult) -> str:
     for name in ("load", "run"):
         stage: dict[str, Any] = {**result["stages"][name]}
         for record in (*stage.get("maps", []), *stage.get("programs", [])):
-            if record.get("status") == wire.FAILED and record.get("errno") == "ENOMEM" and "expected" not in record:
+            lacks = record.get("errno") == "ENOMEM" and record.get("code") != "kernel-config-missing"
+            if record.get("status") == wire.FAILED and lacks and "expected" not in record:
                 return str(record.get("message", ""))
     return ""
 

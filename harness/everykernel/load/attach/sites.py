@@ -1,16 +1,14 @@
-"""USDT: where a program or library has a probe of a name, and where each of its arguments is there.
+"""USDT: where a program or library has a probe of a name.
 
-The rules are libbpf 1.7's (usdt.c: collect_usdt_targets, parse_usdt_note, parse_usdt_arg); the notes' form is that of
-SystemTap (https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation).
+The rules are libbpf 1.7's (usdt.c: collect_usdt_targets, parse_usdt_note); the notes' form is that of SystemTap (https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation).
 
 This module travels to the guest: standard library and pyelftools only, Python 3.9.
 """
 
 from __future__ import annotations
 
-import re
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from everykernel.load.attach.outcome import NotAttached
 from everykernel.load.system.errnos import error_name
@@ -18,11 +16,7 @@ from everykernel.load.system.errnos import error_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from everykernel.architectures import Architecture
     from everykernel.load.system.door import System
-
-MAX_ARGUMENTS = 12  # BPF_USDT_MAX_ARG_CNT of <bpf/usdt.bpf.h>
-CONST, REG, REG_DEREF, SIB = range(4)  # enum __bpf_usdt_arg_type
 
 _NOTES, _BASE = ".note.stapsdt", ".stapsdt.base"
 _OWNER, _TYPE = b"stapsdt", 3
@@ -138,82 +132,3 @@ def _site(place: tuple[int, int, int], base: int, arguments: str, segments: list
         semaphore - counter.start + counter.offset if counter is not None else 0,
         arguments,
     )
-
-
-# ------------------------------------------------------------------------------------------------ arguments
-
-# The kernel's struct pt_regs, in its order (Linux arch/x86/include/asm/ptrace.h); None: named by no operand.
-_PT_REGS = {
-    "x86_64": (
-        "r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8", "ax", "cx", "dx", "si", "di", None, "ip",
-        None, None, "sp",
-    ),
-    "i386": ("bx", "cx", "dx", "si", "di", "bp", "ax", None, None, None, None, None, "ip", None, None, "sp"),
-}  # fmt: skip
-# The names that operands have for them, by size.
-_REGISTERS = {
-    **{
-        f"{prefix}{name}": name
-        for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")
-        for prefix in ("r", "e", "")
-    },
-    **{"rip": "ip", "eip": "ip", "al": "ax", "bl": "bx", "cl": "cx", "dl": "dx"},
-    **{f"{name}l": name for name in ("si", "di", "bp", "sp")},
-    **{f"r{number}{suffix}": f"r{number}" for number in range(8, 16) for suffix in ("", "d", "w", "b")},
-}
-
-_OPERAND = re.compile(
-    r"\s*(?P<size>[-+]?\d+)\s*@\s*(?:"
-    r"%(?P<register>\w+)"
-    r"|\$(?P<constant>[-+]?\d+)"
-    r"|(?P<offset>[-+]?\d+)?\s*\(\s*%(?P<base>\w+)\s*(?:,\s*%(?P<index>\w+)\s*(?:,\s*(?P<scale>\d+)\s*)?)?\)"
-    r")(?:\s+|$)"
-)
-
-
-def specification(arguments: str, here: Architecture, what: str) -> dict[str, Any]:
-    """Return the ``struct __bpf_usdt_spec`` of a note's arguments, as plain data.
-
-    Raises NotAttached for an operand that libbpf does not take either, and for too many.
-    """
-    found: list[dict[str, int]] = []
-    at = len(arguments) - len(arguments.lstrip())
-    while at < len(arguments):
-        match = _OPERAND.match(arguments, at)
-        fields = _argument(match, here) if match is not None else None
-        if match is None or fields is None:
-            raise NotAttached(f"{what}: argument {len(found)} is none that can be read: {arguments[at:]!r}")
-        found.append(fields)
-        at = match.end()
-    if len(found) > MAX_ARGUMENTS:
-        raise NotAttached(f"{what}: {len(found)} arguments are more than {MAX_ARGUMENTS}", code="limit-exceeded")
-    return {"args": found, "arg_cnt": len(found)}
-
-
-def _argument(match: re.Match[str], here: Architecture) -> Optional[dict[str, int]]:
-    """Return one ``struct __bpf_usdt_arg_spec``; None where a register, the size or the scale is none."""
-    size, scale = int(match["size"]), int(match["scale"] or 1)
-    if abs(size) not in (1, 2, 4, 8) or scale not in (1, 2, 4, 8):
-        return None
-    fields = {"arg_signed": int(size < 0), "arg_bitshift": 64 - 8 * abs(size), "arg_type": REG}
-    if match["constant"] is not None:
-        return {**fields, "arg_type": CONST, "val_off": int(match["constant"])}
-    register = _register(match["register"] or match["base"], here)
-    if register is None:
-        return None
-    fields["reg_off"] = register
-    if match["register"] is None:
-        fields.update(arg_type=REG_DEREF, val_off=int(match["offset"] or 0))
-    if match["index"] is not None:
-        index = _register(match["index"], here)
-        if index is None:
-            return None
-        fields.update(arg_type=SIB, idx_reg_off=index, scale_bitshift=scale.bit_length() - 1)
-    return fields
-
-
-def _register(name: str, here: Architecture) -> Optional[int]:
-    """Return a register's offset in a machine's struct pt_regs by any of its names, None for what is none."""
-    places = _PT_REGS.get(here.name, ())
-    stem = _REGISTERS.get(name)
-    return here.pointer_size * places.index(stem) if stem in places and stem else None

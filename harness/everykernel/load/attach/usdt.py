@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everykernel.errors import UsageError
-from everykernel.load.attach import files, outcome, sites, uprobe
+from everykernel.load.attach import files, operands, outcome, sites, uprobe
 from everykernel.load.attach.outcome import Link, NotAttached
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Manager:
 
     def _slot(self, arguments: str, what: str) -> int:
         """Write down where a site's arguments are, in a slot of its own."""
-        specification = sites.specification(arguments, self._here, what)
+        specification = operands.specification(arguments, self._here, what)
         slot = self._free[-1] if self._free else self._next
         if slot >= self._specs.spec.max_entries:
             raise NotAttached(f"{what}: more kinds of places than {_SPECS} has room for", code="limit-exceeded")

@@ -16,6 +16,13 @@ from everykernel.object.sections import ATTACH_TYPE, PROGRAM_TYPE
 _GET_ATTACH_COOKIE = 174
 
 
+def _jit(system: System) -> bool:
+    try:
+        return system.text("/proc/sys/net/core/bpf_jit_enable") != "0"
+    except OSError:
+        return False
+
+
 class Probes:
     """The answers of a machine's kernel so far."""
 
@@ -65,6 +72,10 @@ class Probes:
             "syscall_wrapper",
             lambda: questions.kprobe_exists(self._system, f"{self._system.architecture.syscall_prefix}sys_bpf"),
         )
+
+    def jit(self) -> bool:
+        """Whether the kernel compiles programs: it is built with BPF_JIT, and that is on."""
+        return self._ask("jit", lambda: _jit(self._system))
 
     def cookie(self) -> bool:
         """Whether programs can ask for their link's cookie.

@@ -65,13 +65,16 @@ _SAYINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"back-edge from insn|infinite loop detected", "verifier-rejected"),
         (r"The address of function \S+ cannot be found", "attach-target-missing"),
-        (r"JIT doesn't support calling kernel function|JIT does not support calling", "kernel-config-missing"),
+        (r"JIT (doesn't|does not) support", "kernel-config-missing"),
         (r"CONFIG_\w+ is required", "kernel-config-missing"),
         (r"Only .* programs can be sleepable", "attach-type-unsupported"),
         (r"Extension programs should be JITed|Can attach to only JITed progs", "kernel-config-missing"),
         (r"Subprog \S+ doesn't exist", "attach-target-missing"),
     )
 )
+# What only compiled programs may do: calls of kernel functions, callbacks, arenas.
+_NEEDS_JIT = re.compile(r"JIT is required|not allowed in non-JITed programs")
+_NO_JIT = "this kernel compiles no programs (it is built without BPF_JIT, or net.core.bpf_jit_enable is 0)"
 # What a kernel says that takes an attach type of many functions for one of a single function.
 _NO_TARGET = "Tracing programs must provide btf_id"
 # A number that the kernel has no helper for, and helpers that it has for other program types.
@@ -119,8 +122,12 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
         return Reason(
             "kernel-config-missing", "this kernel has no trampolines for it (JIT off, or another architecture)"
         )
+    if _NEEDS_JIT.search(verdict.reason) and not probes.jit():
+        return Reason("kernel-config-missing", f"{_NO_JIT}: {verdict.lines}")
     if verdict.reason or verdict.text:
         return Reason("verifier-rejected", verdict.lines)
+    if error.errno == errno.ENOMEM and rule.btf and not probes.jit():  # bpf_trampoline_get of include/linux/bpf.h
+        return Reason("kernel-config-missing", f"{_NO_JIT}, and so without trampolines")
     return Reason("load-failed", "the kernel says no more than that")
 
 

@@ -17,15 +17,13 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Optional
 
-from everykernel.architectures import ARCHITECTURES, Architecture
+from everykernel.architectures import BY_UNAME, Architecture
 from everykernel.load.system import syscalls
 from everykernel.load.system.block import Block, Fields, Memory
 from everykernel.load.system.errnos import failure
 from everykernel.load.system.files import Files
 from everykernel.load.system.netlink import Netlink
 from everykernel.load.system.syscalls import at, where
-
-_MACHINES = {row.uname: row for row in ARCHITECTURES.values()}
 
 
 class System(Files):
@@ -50,7 +48,7 @@ class System(Files):
     def architecture(self) -> Architecture:
         """The row of this machine; raises OSError (ENOSYS) for one that is not in the table."""
         machine = self.uname.machine
-        found = _MACHINES.get(machine)
+        found = BY_UNAME.get(machine)
         if found is None:
             raise OSError(errno.ENOSYS, f"no system call numbers are known for {machine}")
         return found
@@ -125,9 +123,9 @@ class System(Files):
             raise failure(-result)
         return result
 
-    def ioctl(self, fd: int, request: int, argument: int = 0) -> None:
-        """Call ioctl(2) with a number. Raises OSError."""
-        fcntl.ioctl(fd, request, argument)
+    def ioctl(self, fd: int, request: tuple[str, int, int], argument: int = 0) -> None:
+        """Call ioctl(2) with a number; the request is its kind, number and size in bytes. Raises OSError."""
+        fcntl.ioctl(fd, self.architecture.ioctl(*request), argument)
 
     def wait(self, descriptors: Iterable[int], milliseconds: int) -> None:
         """Wait until there is something to read from one of these, at most so long."""
