@@ -12,7 +12,7 @@ NEWEST = "6.18,7.3"
 ARCHITECTURES = "6.12,6.12/arm64,6.12/armhf,6.1/armhf,6.1/i386,6.12/s390x,6.1/s390x,6.12/riscv64,6.12/ppc64el"
 ALL_LAYOUTS = "6.16,6.18,7.1,7.3"  # the archive's three package layouts
 
-nox.options.sessions = ["lint", "typing", "tests", "reference", "vm", "wheel", "examples", "docs"]
+nox.options.sessions = ["lint", "typing", "tests", "reference", "vm", "wheel", "docs"]
 nox.options.default_venv_backend = "none"
 
 

@@ -194,7 +194,7 @@ class Machine(System):
     def bpf(self, command: int, attributes: Fields) -> int:
         return 0
 
-    def ioctl(self, fd: int, request: int, argument: int = 0) -> None:
+    def ioctl(self, fd: int, request: tuple[str, int, int], argument: int = 0) -> None:
         pass
 
 
