@@ -33,6 +33,7 @@ ELSEWHERE = (
     "pytest --kernels 6.1/i386 --kernel-btf cases/btf cases",
 )
 OBJECTS = ("mytool.bpf.o", "biosnoop.bpf.o")
+PAIR = {"mytool_bpfel.o": "arm64", "mytool_bpfeb.o": "s390x"}
 BTFS = ("mytool.btf", "whole.btf")
 DEBUG_PACKAGE = "linux-image-686-pae-dbg.deb"
 CHANGED = 1  # the exit code of `btf diff` where something differs
@@ -75,6 +76,8 @@ def test_command_works(command: str, tmp_path: Path) -> None:
     """In a folder with objects and BTF of those names, the command succeeds."""
     for name in OBJECTS:
         shutil.copy(folders.data("cases") / "exec_event/build/x86_64/prog.bpf.o", tmp_path / name)
+    for name, arch in PAIR.items():
+        shutil.copy(folders.data("cases") / f"ringbuf_events/build/{arch}/prog.bpf.o", tmp_path / name)
     (i386_btf,) = (folders.data("cases") / "btf").glob("*/*/i386/*.btf")
     for name in BTFS:
         shutil.copy(i386_btf, tmp_path / name)
