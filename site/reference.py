@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,8 +93,11 @@ def fields() -> str:
 
 def _type(shape: dict[str, Any]) -> str:
     if "$ref" in shape:
-        name = shape["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name})" if schema.load()["$defs"][name].get("properties") else name
+        *path, name = shape["$ref"].removeprefix("#/").split("/")
+        target = functools.reduce(operator.getitem, [*path, name], schema.load())
+        if path != ["$defs"]:
+            return _type(target)
+        return f"[{name}](#{name})" if target.get("properties") else name
     if "const" in shape:
         return f"`{shape['const']}`"
     if "enum" in shape:

@@ -35,7 +35,8 @@ class Architecture:
         nmi: what QEMU's ``inject-nmi`` needs on the kernel's command line to make a hung kernel panic; "" for nothing.
         tcg_threads: all virtual CPUs in one thread (``single``: with a guest a core that beats a thread each, 16 fresh
             guests on 2 cores in 0.52 s against 0.64 s), or ``multi`` where a kernel does not come up so.
-        forgets_timers: a saved machine does not hold when its CPUs' timers are due (QEMU before 8.1 on powerpc).
+        forgets_timers: a saved machine does not hold when its CPUs' timers are due (QEMU before 8.1 on powerpc, 7.2 on
+            RISC-V).
         ioctl_size_bits, ioctl_directions: how an ioctl's number is made: the bits of its size, _IOC_NONE and _IOC_WRITE
             (include/uapi/asm-generic/ioctl.h, arch/powerpc/include/uapi/asm/ioctl.h).
     """
@@ -204,6 +205,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_prefix="__riscv_",
             bpf_target_define="__TARGET_ARCH_riscv",
             compile_flags=("-D__riscv", "-D__riscv_xlen=64"),
+            forgets_timers=True,
         ),
         Architecture(
             name="ppc64el",
