@@ -236,7 +236,7 @@ def test_layouts_are_the_targets(case: str, struct: str, member: int, offsets: d
         assert struct_of(btf, struct).members[member].bit_offset // 8 == offsets[row.pointer_size], name
 
 
-# By architecture, the size of struct pt_regs; on the others programs have a struct of user space's, cast where it is used.
+# By architecture, the size of struct pt_regs; the others have a struct of user space's, cast where it is used.
 REGISTERS = {
     "x86_64": 21 * 8,
     "i386": 17 * 4,
