@@ -20,9 +20,9 @@ from tests.report import made
 
 from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult
-from everykernel.report import columns, files, folder
+from everykernel.report import columns, files, folder, marks
 from everykernel.report.files import Files
-from everykernel.report.runview import asks, logs
+from everykernel.report.runview import asks, logs, rows
 from everykernel.report.runview.heads import heads, spans
 from everykernel.report.runview.page import addresses, page
 
@@ -250,3 +250,17 @@ def test_the_page_names_files_only_where_it_stands_beside_them(tmp_path: Path) -
     assert held(found, "row0")["cells"][0]["files"] == "cells/0/0"
     found = {path.name: path for path in other}["index.html"].read_text()
     assert held(found, "row0")["cells"][0]["files"] == ""
+
+
+def test_a_cell_that_was_run_again_is_found_by_that() -> None:
+    """What passed at the second attempt is marked, counted and filtered as flaky, beside its verdict."""
+    results = made.results(1, 2)
+    again = results["results"][0]
+    again.update(
+        outcome="passed", code="", attempt=2, attempts=[{**_cell(None), "outcome": "error", "code": "guest-lost"}]
+    )
+    cell = rows.cell(again, 0)
+    assert "flaky" in cell.tags
+    assert "passed" in cell.tags
+    assert marks.FLAKY in cell.shown
+    assert "flaky" in page(results)

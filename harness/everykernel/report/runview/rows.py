@@ -18,12 +18,13 @@ from everykernel.report.runview.heads import Head
 
 CLASSES = {
     marks.PASSED: "p", marks.FAILED: "f", marks.EXPECTED: "x", marks.ERROR: "e", marks.SKIPPED: "s",
-    marks.NOT_REACHED: "n", marks.MISREAD: "m", marks.WARNED: "w",
+    marks.NOT_REACHED: "n", marks.MISREAD: "m", marks.WARNED: "w", marks.FLAKY: "w",
 }  # fmt: skip
 """The class of each mark in the style sheet."""
-_LOUD = (marks.ERROR, marks.FAILED, marks.MISREAD, marks.EXPECTED, marks.WARNED)  # the worst first
+_LOUD = (marks.ERROR, marks.FAILED, marks.MISREAD, marks.EXPECTED, marks.WARNED, marks.FLAKY)  # the worst first
 _TAGS = {
     marks.EXPECTED: "expected", marks.SKIPPED: "skipped", marks.MISREAD: "misread", marks.WARNED: "warned",
+    marks.FLAKY: "flaky",
 }  # fmt: skip
 _MOST_PROGRAMS = 2000  # rows of programs below one object
 _SAID = 300  # characters of a message that are searched and shown at the pointer
