@@ -256,9 +256,8 @@ def test_a_cell_that_was_run_again_is_found_by_that() -> None:
     """What passed at the second attempt is marked, counted and filtered as flaky, beside its verdict."""
     results = made.results(1, 2)
     again = results["results"][0]
-    again.update(
-        outcome="passed", code="", attempt=2, attempts=[{**_cell(None), "outcome": "error", "code": "guest-lost"}]
-    )
+    broken: CaseResult = {**_cell(None), "outcome": "error", "code": "guest-lost"}
+    again["outcome"], again["code"], again["attempt"], again["attempts"] = "passed", "", 2, [broken]
     cell = rows.cell(again, 0)
     assert "flaky" in cell.tags
     assert "passed" in cell.tags
