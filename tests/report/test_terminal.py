@@ -9,7 +9,7 @@ from rich.console import Console
 
 from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult, KernelRecord
-from everykernel.report import blocks, markdown, terminal
+from everykernel.report import blocks, columns, markdown, terminal
 
 KERNELS: list[KernelRecord] = [
     {"spec": "5.10", "release": "5.10.0-46-cloud-amd64", "flavour": "cloud-amd64", "btf": "kernel"},
@@ -194,3 +194,10 @@ def test_names_cannot_steer_a_terminal() -> None:
     """Control characters in what an object is called, and in what is said of it, are shown as escapes."""
     lines = blocks.lines(result("x", "6.1", code="load-failed", message="program 'a\x1b[31m\x07': no"))
     assert lines[0] == r"x on 6.1: load-failed: program 'a\x1b[31m\x07': no"
+
+
+def test_ranges_are_of_one_kind() -> None:
+    """Neighbouring columns are a range only where architecture, source and loader are the same."""
+    kernels = ["5.10", "6.1", "6.12", "6.1/i386", "6.12/arm64", "rocky:8", "rocky:9"]
+    assert columns.ranges(kernels, kernels) == ["5.10..6.12", "6.1/i386", "6.12/arm64", "rocky:8..rocky:9"]
+    assert columns.ranges(["6.1", "6.12"], ["6.1", "6.1 libbpf", "6.12"]) == ["6.1", "6.12"]

@@ -88,12 +88,21 @@ def empty(column: Column) -> str:
 
 
 def ranges(labels: Sequence[str], kernels: Sequence[str]) -> list[str]:
-    """Return columns with neighbours put together: ``6.1..6.18``; ``kernels`` are all of them, in order."""
+    """Return columns with neighbours put together: ``6.1..6.18``; ``kernels`` are all of them, in order.
+
+    Neighbours of another architecture or source are no range: ``6.12/arm64`` does not go on from ``6.12``.
+    """
     at = {kernel: number for number, kernel in enumerate(kernels)}
     runs: list[list[str]] = []
     for label in sorted(labels, key=lambda label: at.get(label, len(at))):
-        if runs and label in at and at[label] == at.get(runs[-1][-1], -2) + 1:
+        if runs and label in at and at[label] == at.get(runs[-1][-1], -2) + 1 and _kin(label) == _kin(runs[-1][-1]):
             runs[-1].append(label)
         else:
             runs.append([label])
     return [run[0] if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs]
+
+
+def _kin(label: str) -> tuple[str, str]:
+    """Return the source and the architecture that a column names, with its loader: ``debian:6.1/i386 libbpf``."""
+    before, _, after = label.rpartition(":")
+    return before, after.partition("/")[2] or after.partition(" ")[2]
