@@ -30,7 +30,7 @@ def test_objects_are_looked_at_before_a_commit(repository: Repository, tmp_path:
         "pre_commit",
         "try-repo",
         hooks,
-        "everykernel-relocate",
+        "everykernel-explain",
         "--all-files",
     ]
     done = repository.run(*hook)

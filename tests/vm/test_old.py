@@ -81,25 +81,25 @@ def test_no_limit_is_blamed_for_what_is_unknown(results: tuple[str, dict[str, Ca
         assert "limit-exceeded" not in codes, (name, list(_messages(result)))
 
 
-def test_a_filter_alone(cases: Path, machines: Machines, columns: dict[str, Kernel]) -> None:
+def test_a_filter_alone(cases: Path, columns: dict[str, Kernel]) -> None:
     """Of a newer kernel whose system calls and commands alone are old, what they brought is missing, and no more."""
     with old("4.18", doubled=False):
-        found = _some(
-            cases, machines, columns["6.12"], ("without_variables", "xdp_link", "cgroup_skb", "ringbuf_events")
-        )
+        found = _some(cases, columns["6.12"], ("without_variables", "xdp_link", "cgroup_skb", "ringbuf_events"))
     assert {name: verdicts.verdict(result) for name, result in found.items()} == dict.fromkeys(found, "ran")
 
 
-def _some(cases: Path, machines: Machines, kernel: Kernel, names: tuple[str, ...]) -> dict[str, CaseResult]:
+def _some(cases: Path, kernel: Kernel, names: tuple[str, ...]) -> dict[str, CaseResult]:
+    """Run cases in guests of machines that know no other agent: they keep what they have made ready."""
     found = {}
-    for made in plan.cases([str(cases / name) for name in names]):
-        machines.prepare(kernel, made.machine)
-        report = run_cell(partial(machines.start, kernel, made.machine), kernel, made)
-        found[made.name] = report["result"]
+    with Machines("tcg", timeout=60) as machines:
+        for made in plan.cases([str(cases / name) for name in names]):
+            machines.prepare(kernel, made.machine)
+            report = run_cell(partial(machines.start, kernel, made.machine), kernel, made)
+            found[made.name] = report["result"]
     return found
 
 
-def test_what_was_brought_back_is_there(cases: Path, machines: Machines, columns: dict[str, Kernel]) -> None:
+def test_what_was_brought_back_is_there(cases: Path, columns: dict[str, Kernel]) -> None:
     """A 4.18 with ring buffers and their helpers, as a vendor makes it, takes the map that a plain one refuses.
 
     No message goes by the number: what is said to be missing is missing.
@@ -108,7 +108,7 @@ def test_what_was_brought_back_is_there(cases: Path, machines: Machines, columns
     said = {}
     for backports in (frozenset(), frozenset({("map", RINGBUF), *helpers})):
         with old("4.18", backports=backports):
-            (result,) = _some(cases, machines, columns["5.10"], ("ringbuf_events",)).values()
+            (result,) = _some(cases, columns["5.10"], ("ringbuf_events",)).values()
         said[bool(backports)] = {r["name"]: (r["code"], r["message"]) for r in result["stages"]["load"]["maps"]}
         assert not [text for text in _messages(result) if "upstream since" not in text and "since v" in text]
     unknown = "map 'events': EINVAL: this kernel does not know map type ringbuf (upstream since v5.8)"
@@ -117,12 +117,12 @@ def test_what_was_brought_back_is_there(cases: Path, machines: Machines, columns
     assert said[True][".bss"] == said[False][".bss"]
 
 
-def test_a_command_is_traced(machines: Machines, columns: dict[str, Kernel], tmp_path: Path) -> None:
+def test_a_command_is_traced(columns: dict[str, Kernel], tmp_path: Path) -> None:
     """What a tool asks of bpf(2) is seen where ptrace(2) does not tell of system calls, by the thread's registers."""
     source = Path(__file__).parent / "commands" / "tool.c"
     subprocess.run(["clang-19", "-O1", "-o", tmp_path / "tool", source, "-lbpf"], check=True)
     kernel, made = columns["5.10"], commands.parse(["./tool", "refused"], folder=tmp_path)
-    with old("4.18"):
+    with old("4.18"), Machines("tcg", timeout=60) as machines:
         machines.prepare(kernel)
         report = run_cell(lambda: machines.start(kernel), kernel, case.of_command(made, 30.0), timeout=60)
     result = report["result"]
