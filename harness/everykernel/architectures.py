@@ -36,7 +36,7 @@ class Architecture:
         tcg_threads: all virtual CPUs in one thread (``single``: with a guest a core that beats a thread each, 16 fresh
             guests on 2 cores in 0.52 s against 0.64 s), or ``multi`` where a kernel does not come up so.
         forgets_timers: a saved machine does not hold when its CPUs' timers are due (QEMU before 8.1 on powerpc, 7.2 on
-            RISC-V).
+            RISC-V and, at times, on s390x).
         ioctl_size_bits, ioctl_directions: how an ioctl's number is made: the bits of its size, _IOC_NONE and _IOC_WRITE
             (include/uapi/asm-generic/ioctl.h, arch/powerpc/include/uapi/asm/ioctl.h).
     """
@@ -185,6 +185,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             bpf_target_define="__TARGET_ARCH_s390",
             compile_flags=("-D__s390x__",),
             serial_bus="virtio-serial-ccw",
+            forgets_timers=True,
         ),
         Architecture(
             name="riscv64",

@@ -157,7 +157,7 @@ def test_run_writes_matrix_json_and_blocks(tmp_path: Path, capsys: pytest.Captur
     assert cli.main(arguments) == 1
     captured = capsys.readouterr()
     assert "good.bpf.o   ✓✓✓        ✓✓✓" in captured.out
-    assert "load: verifier-rejected: R0 !read_ok (2 cells)\n  6.1..6.1/i386: bad.bpf.o (p)\n" in captured.out
+    assert "load: verifier-rejected: R0 !read_ok (2 cells)\n  6.1, 6.1/i386: bad.bpf.o (p)\n" in captured.out
     assert "again, one cell (-v shows how for each): everykernel run bad.bpf.o --kernels 6.1\n" in captured.out
     assert "everykernel: 6.1: 2/2 cells · 1 passed, 1 failed" in captured.err
     data = json.loads((tmp_path / "r.json").read_text())

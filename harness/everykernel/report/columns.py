@@ -104,5 +104,7 @@ def ranges(labels: Sequence[str], kernels: Sequence[str]) -> list[str]:
 
 def _kin(label: str) -> tuple[str, str]:
     """Return the source and the architecture that a column names, with its loader: ``debian:6.1/i386 libbpf``."""
+    if label.startswith((".", "/", "~")):
+        return "path", ""
     before, _, after = label.rpartition(":")
     return before, after.partition("/")[2] or after.partition(" ")[2]
