@@ -191,7 +191,8 @@ def test_a_poisoned_artifact_says_nothing_of_its_own(world: World) -> None:
 def test_a_comment_has_room_for_so_much(world: World) -> None:
     """What GitHub would refuse is cut at a line, and says so."""
     data = json.loads(world.artifact["results.json"])
-    data["results"] = [dict(data["results"][1], case=f"case {n} {'x' * 200}") for n in range(900)]
+    failed = next(result for result in data["results"] if result["outcome"] == "failed")
+    data["results"] = [dict(failed, case=f"case {n} {'x' * 200}") for n in range(900)]
     world.artifact = {"results.json": json.dumps(data)}
     world.go()
     assert world.failed == []
