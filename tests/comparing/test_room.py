@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from tests.imports import imported, ours
 
 from everykernel import folders
 
@@ -16,30 +17,19 @@ BELOW = (
 FILES = sorted(ROOT.glob("*.py"))
 
 
-def _imports(path: Path) -> list[str]:
-    """Return what a file imports, wherever the statement stands."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-    return found
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_imports_go_downward(path: Path) -> None:
     """A file imports of its own room and of those below: no report, plugin, command or guest."""
-    ours = [name.partition(".")[2] for name in _imports(path) if name.split(".")[0] == "everykernel"]
-    assert ours or path.stem in ("__init__", "order", "join")
-    above = [name for name in ours if not any(f"{name}.".startswith(f"{room}.") for room in BELOW)]
+    found = ours(path)
+    assert found or path.stem in ("__init__", "order", "join")
+    above = [name for name in found if not any(f"{name}.".startswith(f"{room}.") for room in BELOW)]
     assert set(above) <= {"matrix.records"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_it_is_pure(path: Path) -> None:
     """No file reads, writes, prints or asks the clock; what it makes is a value."""
-    outside = {name.split(".")[0] for name in _imports(path)}
+    outside = {name.split(".")[0] for name in imported(path)}
     assert not outside & {"os", "pathlib", "subprocess", "time", "click", "sys", "rich"}
     names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
     assert not names & {"print", "open", "exit"}

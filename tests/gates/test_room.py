@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from tests.gates.made import REFUSED, cell, run
+from tests.imports import ours
 
 from everykernel import folders
 from everykernel.report import schema
@@ -21,21 +22,10 @@ BELOW = (
 FILES = sorted(ROOT.glob("*.py"))
 
 
-def _imports(path: Path) -> list[str]:
-    """Return what a file imports of ours, wherever the statement stands."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-    return [name.partition(".")[2] for name in found if name.split(".")[0] == "everykernel"]
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_imports_go_downward(path: Path) -> None:
     """A file imports of its own room and of those below: no report, plugin, command or guest."""
-    above = [name for name in _imports(path) if not any(f"{name}.".startswith(f"{room}.") for room in BELOW)]
+    above = [name for name in ours(path) if not any(f"{name}.".startswith(f"{room}.") for room in BELOW)]
     assert above == []
 
 
@@ -50,7 +40,7 @@ def test_it_prints_nothing(path: Path) -> None:
 def test_reports_decide_nothing() -> None:
     """Of reports, only what tells a verdict knows of gates; what results hold is rendered without them."""
     users = {
-        path.stem for path in (folders.package() / "report").rglob("*.py") if any("gates" in n for n in _imports(path))
+        path.stem for path in (folders.package() / "report").rglob("*.py") if any("gates" in n for n in ours(path))
     }
     assert users == {"gate"}
 
