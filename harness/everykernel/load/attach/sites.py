@@ -1,6 +1,7 @@
 """USDT: where a program or library has a probe of a name.
 
-The rules are libbpf 1.7's (usdt.c: collect_usdt_targets, parse_usdt_note); the notes' form is that of SystemTap (https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation).
+The rules are libbpf 1.7's (usdt.c: collect_usdt_targets, parse_usdt_note); the notes' form is that of SystemTap
+(https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation).
 
 This module travels to the guest: standard library and pyelftools only, Python 3.9.
 """

@@ -16,13 +16,6 @@ from everykernel.object.sections import ATTACH_TYPE, PROGRAM_TYPE
 _GET_ATTACH_COOKIE = 174
 
 
-def _jit(system: System) -> bool:
-    try:
-        return system.text("/proc/sys/net/core/bpf_jit_enable") != "0"
-    except OSError:
-        return False
-
-
 class Probes:
     """The answers of a machine's kernel so far."""
 
@@ -75,7 +68,7 @@ class Probes:
 
     def jit(self) -> bool:
         """Whether the kernel compiles programs: it is built with BPF_JIT, and that is on."""
-        return self._ask("jit", lambda: _jit(self._system))
+        return self._ask("jit", lambda: questions.jit(self._system))
 
     def cookie(self) -> bool:
         """Whether programs can ask for their link's cookie.

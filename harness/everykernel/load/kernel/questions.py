@@ -230,3 +230,11 @@ def btf(system: System, data: bytes) -> bool:
         return False
     system.close(fd)
     return True
+
+
+def jit(system: System) -> bool:
+    """Whether the kernel compiles programs: it is built with BPF_JIT, and that is on."""
+    try:
+        return system.text("/proc/sys/net/core/bpf_jit_enable") not in ("", "0")
+    except OSError:
+        return False
