@@ -19,7 +19,7 @@ fetch() { # URL SHA256 FOLDER
 	echo "$2  package.deb" | sha256sum -c --quiet
 	dpkg-deb -x package.deb "$3"
 }
-pool=${DEBIAN_MIRROR:-http://deb.debian.org/debian}/pool/main
+pool=$(apt-get indextargets --format '$(REPO_URI)' | grep -m1 '/debian/$')pool/main # of the mirror that apt uses
 fetch "$pool/l/linux/linux-image-6.12.107+deb13-s390x_6.12.107-1_s390x.deb" \
 	72f968758d4ffbb07ad0887d968beec650f961fdc9d3fabcf87a678626ddfd26 kernel
 fetch "$pool/b/busybox/busybox-static_1.35.0-4+deb12u1+b1_s390x.deb" \

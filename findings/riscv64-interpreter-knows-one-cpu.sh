@@ -13,7 +13,7 @@ chmod 755 "$folder"
 cd "$folder"
 apt-get download -qq qemu-system-misc=1:7.2+dfsg-7+deb12u18+b3 qemu-system-data=1:7.2+dfsg-7+deb12u18 2>/dev/null
 for package in *.deb; do dpkg-deb -x "$package" root; done
-pool=${DEBIAN_MIRROR:-http://deb.debian.org/debian}/pool/main
+pool=$(apt-get indextargets --format '$(REPO_URI)' | grep -m1 '/debian/$')pool/main # of the mirror that apt uses
 curl -sSfo package.deb "$pool/l/linux/linux-image-6.12.117+deb13-riscv64_6.12.117-1_riscv64.deb"
 echo "f5d9424b6f6a4518197202effc7e8eeaa90f8d73466c2dba2470f6ea7fb4f55c  package.deb" | sha256sum -c --quiet
 dpkg-deb -x package.deb kernel
