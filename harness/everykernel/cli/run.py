@@ -40,6 +40,7 @@ from everykernel.report.screen import Screen
 _INTERVAL = 0.1  # seconds between paints
 _OF_ANOTHER = (
     "kernel_list",
+    "twin_list",
     "from_report",
     "failed",
     "shard",
@@ -56,6 +57,7 @@ _OF_ANOTHER = (
 @click.command(cls=choices.ProjectCommand)
 @click.argument("objects", nargs=-1, metavar="OBJ...")
 @choices.kernels_or_report
+@choices.twins
 @choices.guests
 @click.option(
     "--btf",
@@ -108,6 +110,7 @@ _OF_ANOTHER = (
 def run(
     objects: tuple[str, ...],
     kernel_list: str | None,
+    twin_list: str | None,
     kernels_missing: str,
     from_report: Path | None,
     failed: bool,
@@ -143,6 +146,7 @@ def run(
             return 0
         options |= again.shared(asked, again.given(context))
         kernel_list = kernel_list or ",".join(dict.fromkeys(one.spec for one in asked))
+    kernel_list = choices.with_twins(kernel_list, twin_list)
     if kernel_list is None:
         option = next(option for option in context.command.params if option.name == "kernel_list")
         raise click.MissingParameter(ctx=context, param=option)
@@ -313,6 +317,7 @@ def _show(
     out = Screen()
     results = [report["result"] for report in told]
     terminal.show_matrix(out, results, ledger.kernels, loaders, unicode=terminal.has_unicode(out))
+    terminal.show_twins(out, results, ledger.kernels)
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
         out.print(screen.text(note), soft_wrap=True)
