@@ -309,7 +309,7 @@ def _twins(listed: str) -> list[str]:
     from everykernel.kernels.twins import parts
 
     try:
-        return parts.specs(listed)
+        return parts.specs(listed, "--kernel-twins")
     except UsageError as e:
         raise pytest.UsageError(f"everykernel: {e}") from e
 

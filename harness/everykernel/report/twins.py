@@ -83,8 +83,10 @@ class Picture:
         """Return the lines below the table."""
         of, less = len(self.rows) + len(self.same), len(self.rows)
         lost, back = sum(len(row.lost) for row in self.rows), sum(len(row.back) for row in self.rows)
+        if not less:
+            return ["no object loses anything without BTF" if of else "no object has a verdict on both"]
         told = f"{less} of {of} object{'' if of == 1 else 's'} lose{'s' if less == 1 else ''} something without BTF"
-        if SUPPLIED in self.columns and less:
+        if SUPPLIED in self.columns:
             whole = sum(len(row.back) == len(row.lost) for row in self.rows)
             told += f"; with supplied BTF {whole} of them have all of it back, {back} of {lost} programs"
         return [told, *([f"nothing is lost of {blocks.names(self.same, 2 * _NAMED)}"] if self.same else [])]

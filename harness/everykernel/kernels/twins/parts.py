@@ -43,9 +43,9 @@ def rows() -> Mapping[str, Row]:
     return {row["series"]: Row(row["series"], row["package"], tuple(row["suites"]), row["minutes"]) for row in raw}
 
 
-def specs(listed: str) -> list[str]:
+def specs(listed: str, option: str = "--twins") -> list[str]:
     """Return the columns that ``--twins 6.1,6.12`` means: all parts of each; raise UsageError for none."""
     found = [f"{name.strip()}-{part}" for name in listed.split(",") if name.strip() for part in PARTS]
     if not found:
-        raise UsageError("no twins were named", where="--twins", remedy=f"name some of {', '.join(rows())}")
+        raise UsageError("no twins were named", where=option, remedy=f"name some of {', '.join(rows())}")
     return found
