@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import json
+import platform
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -254,8 +256,8 @@ def test_a_tool_that_is_missing_is_told_before_anything_is_fetched(
     gone: str, archive: Archive, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a kernel is built with is looked for first."""
-    which = tree.shutil.which
-    monkeypatch.setattr(tree.shutil, "which", lambda name: None if name == gone else which(name))
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == gone else which(name))
     server.paths()
     with pytest.raises(ToolMissing, match=rf"^{gone}: is not installed \[apt-get install build-essential "):
         build.plan("6.1", archive)
@@ -264,7 +266,7 @@ def test_a_tool_that_is_missing_is_told_before_anything_is_fetched(
 
 def test_another_host_builds_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiler of another architecture's host does not build kernels for x86_64, and that is said."""
-    monkeypatch.setattr(tree.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     with pytest.raises(ToolMissing, match=r"twins are built for x86_64, and this host is aarch64 \["):
         tree.tools()
 

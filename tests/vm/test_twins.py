@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from everykernel.matrix import case, records
 from everykernel.matrix.cell import run_cell
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult
+
+from .test_docs import BUILT, check, written
 
 pytestmark = [pytest.mark.vm, pytest.mark.twins]
 
@@ -118,3 +121,9 @@ def test_core_needs_btf_and_any_will_do(name: str, results: dict[tuple[str, str]
     relocate = without["stages"]["relocate"]
     refused = [(one["status"], one["code"]) for one in relocate["programs"]] or [(relocate["status"], relocate["code"])]
     assert set(refused) == {("failed", "btf-missing")}
+
+
+@pytest.mark.parametrize("command", [command for command in written() if BUILT.search(command)])
+def test_commands_of_the_docs(command: str, tmp_path: Path) -> None:
+    """What the pages say of twins works as it stands there."""
+    check(command, tmp_path)
