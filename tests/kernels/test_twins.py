@@ -140,6 +140,8 @@ def test_both_are_built_and_are_kernels_like_others(archive: Archive) -> None:
     assert again.supplied is not None
     assert again.supplied.name == f"{RELEASE}.btf"
     assert b"\0task\0" in supplied.read(again.supplied)
+    assert kernels.btf(here) is None
+    assert kernels.btf(again) == supplied.read(again.supplied)  # what relocate and explain look at
     assert (here.digest, here.image) == (again.digest, again.image)  # one kernel: one snapshot
     assert there.modules is not None
     assert (there.modules / "modules.builtin").read_text() == "kernel/a.ko\n"
