@@ -37,12 +37,12 @@ bzImage:
 """
 
 
-def source(makefile: str = MAKEFILE) -> bytes:
+def source(makefile: str, image: bytes) -> bytes:
     """Debian's package with a kernel's source, in which only what is built is missing."""
     files = {
         "Makefile": makefile.encode(),
         "twin.c": b"struct task { int pid; long start; };\nstruct task current;\n",
-        "image": kernel_image(RELEASE),
+        "image": image,
     }
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:xz", preset=0) as tar:
@@ -53,9 +53,9 @@ def source(makefile: str = MAKEFILE) -> bytes:
     return deb({"./usr/share/doc/linux-source-6.1/copyright": b"", "./usr/src/linux-source-6.1.tar.xz": out.getvalue()})
 
 
-def published(server: Server, makefile: str = MAKEFILE, version: str = "6.1.7-1") -> Archive:
+def published(server: Server, makefile: str = MAKEFILE, image: bytes = b"") -> Archive:
     tiny = TinyArchive(server)
-    tiny.add("stable", "linux-source-6.1", version, source(makefile))
+    tiny.add("stable", "linux-source-6.1", "6.1.7-1", source(makefile, image or kernel_image(RELEASE)))
     tiny.add("stable-security", "hello", "1", b"")
     tiny.publish()
     return tiny.archive()
@@ -171,6 +171,13 @@ def test_an_error_keeps_the_tree_and_the_next_build_goes_on(server: Server, monk
     (top / "mended").touch()
     assert len(built(archive)) == 2
     assert not top.exists()
+
+
+def test_a_twin_with_btf_has_some(server: Server) -> None:
+    """A build that left BTF out, whatever the reason, is no twin."""
+    archive = published(server, MAKEFILE, image=kernel_image(RELEASE, btf=False))
+    with pytest.raises(HarnessError, match=r"^6\.1: its image has no BTF \[look at .*everykernel\.log\]$"):
+        built(archive)
 
 
 def test_a_source_that_does_not_have_what_is_asked_for(server: Server) -> None:

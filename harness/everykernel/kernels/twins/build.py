@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everykernel import cache
-from everykernel.errors import UnknownKernel
+from everykernel.errors import HarnessError, UnknownKernel
 from everykernel.kernels import image, pahole
 from everykernel.kernels.debian import Archive, Entry
 from everykernel.kernels.progress import SILENT, Progress
@@ -124,7 +124,10 @@ def _one(planned: Plan, part: str, top: Path, folder: Path, jobs: int, progress:
     modules.mkdir(parents=True)
     shutil.copy(top / "modules.builtin", modules)
     if part == parts.WITH:
-        (folder / "vmlinux.btf").write_bytes(image.btf(data) or b"")
+        types = image.btf(data)
+        if types is None:
+            raise HarnessError("its image has no BTF", where=planned.row.series, remedy=f"look at {top / tree.LOG}")
+        (folder / "vmlinux.btf").write_bytes(types)
     else:
         with progress.task("pahole on its debug information", None):
             pahole.find().encode(top / "vmlinux", folder / f"{release}.btf")
