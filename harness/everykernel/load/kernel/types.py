@@ -15,6 +15,7 @@ from everykernel.load.kernel.symbols import Symbols
 from everykernel.load.system import abi
 from everykernel.load.system.block import Block
 from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,7 +38,7 @@ class KernelTypes:
 
     def __init__(self, vmlinux: Optional[Btf], system: Optional[System] = None) -> None:
         self.vmlinux = vmlinux
-        self.system = system or System()
+        self.system = system or Local()
         self.probes = Probes(self.system)
         self._modules = _Modules(vmlinux, self.system)
         self.target = Target(vmlinux, self._modules.read)
@@ -130,7 +131,7 @@ def kernel_btf(system: Optional[System] = None) -> KernelTypes:
 
     ``system`` is the machine whose kernel it is; without one given, the one that this runs on.
     """
-    system = system or System()
+    system = system or Local()
     try:
         data = system.read(VMLINUX)
     except FileNotFoundError:
