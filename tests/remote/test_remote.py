@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -115,9 +114,8 @@ def test_memory(there: Remote, tmp_path: Path) -> None:
     with pytest.raises(IndexError):
         room[0:4] = b"abcde"
     room.close()
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match="Bad file descriptor"):
         room[0:4]
-    assert caught.value.errno == errno.EBADF
     path = tmp_path / "file"
     path.write_bytes(b"x" * 8192)
     fd = there.duplicate(there.open(str(path)))
@@ -140,7 +138,6 @@ def test_many_rooms(there: Remote) -> None:
 
 def test_a_request_that_is_too_large(there: Remote) -> None:
     """What no program takes is refused here, as the kernel refuses what is too large."""
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match="too much for one request"):
         there.send(1, bytes(17 << 20))
-    assert caught.value.errno == errno.E2BIG
     assert there.pid > 0

@@ -73,7 +73,7 @@ class Batch:
         self._size = 0
 
     def buffer(self, data: bytearray) -> Buffer:
-        """Return a buffer of these bytes, in which they are found changed afterwards; raise OSError for more than fits."""
+        """Return a buffer of these bytes, which the machine changes; raise OSError for more than fits."""
         found = self._known.get(id(data))
         if found is None:
             self._size += len(data) // 8 * 8 + 8

@@ -1,6 +1,6 @@
 """The numbers of system calls: Linux arch/*/kernel/syscalls/syscall*.tbl, and include/uapi/asm-generic/unistd.h.
 
-bpf(2) and perf_event_open(2) are in `architectures`, whose rows travel. `mmap2` counts its offset in units of 4096 bytes;
+bpf(2) and perf_event_open(2) are in `architectures`, whose rows travel. `mmap2` counts its offset in 4096 bytes;
 on s390x `mmap` takes one pointer to its arguments.
 """
 

@@ -7,7 +7,7 @@ import time
 
 from everykernel.errors import EverykernelError, GuestLost
 from everykernel.remote import gate
-from everykernel.remote.batch import Batch
+from everykernel.remote.batch import Batch, Order
 from everykernel.remote.stream import DeadlinePassed, Stream, StreamClosed
 
 _NOISE = 64 << 10  # bytes that may come before the greeting: what a login says
@@ -50,7 +50,7 @@ class Line:
         except (gate.Odd, StreamClosed, DeadlinePassed) as e:
             raise self._ended(e) from e
 
-    def exchange(self, batch: Batch, order: gate.Order) -> list[int]:
+    def exchange(self, batch: Batch, order: Order) -> list[int]:
         """Have steps done and return their results, what the machine wrote in the batch's buffers.
 
         Raises GuestLost where the program does not answer as it should, or not by the deadline.

@@ -49,7 +49,7 @@ class Remote(System):
     def __init__(self, line: Line, hello: Hello, arch: str) -> None:
         super().__init__(hello.byteorder, hello.pointer_size, hello.page_size)
         self.line = line
-        self._order: Order = hello.byteorder
+        self.order: Order = hello.byteorder
         self._numbers = NUMBERS[arch]
         self._uname: Uname | None = None
         self._pid: int | None = None
@@ -60,7 +60,7 @@ class Remote(System):
 
     def batch(self) -> Batch:
         """Return an empty batch for this machine."""
-        return Batch(self._order)
+        return Batch(self.order)
 
     def call(self, batch: Batch, name: str, *arguments: int | Buffer | Result) -> Result:
         """Add a system call to a batch."""
@@ -74,7 +74,7 @@ class Remote(System):
 
     def done(self, batch: Batch) -> list[int]:
         """Have a batch done; return the results of its steps, errors as -errno."""
-        return self.line.exchange(batch, self._order)
+        return self.line.exchange(batch, self.order)
 
     def sure(self, batch: Batch, path: str | None = None) -> list[int]:
         """Have a batch done; raise OSError for the first step that failed."""
@@ -174,7 +174,7 @@ class Remote(System):
         """Call ppoll(2)."""
         polled = bytearray(b"".join(self.pack("iHH", fd, _POLLIN, 0) for fd in descriptors))
         seconds, rest = divmod(milliseconds, 1000)
-        span = words(seconds, rest * 1_000_000, long=self.pointer_size, order=self._order)
+        span = words(seconds, rest * 1_000_000, long=self.pointer_size, order=self.order)
         batch = self.batch()
         self.call(batch, "ppoll", batch.buffer(polled), len(polled) // 8, batch.buffer(span), 0, 0)
         self.sure(batch)
