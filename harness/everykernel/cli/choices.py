@@ -15,6 +15,7 @@ from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
 from everykernel.kernels import lock
 from everykernel.load.rules import named
+from everykernel.machine.spec import KINDS, QEMU
 
 Command = Callable[..., Any]
 
@@ -126,6 +127,18 @@ def guests(command: Command) -> Command:
         default="auto",
         show_default=True,
         help="The accelerator of the guests.",
+    )(command)
+
+
+def machine(command: Command) -> Command:
+    """Add ``--machine``."""
+    return click.option(
+        "--machine",
+        type=click.Choice(KINDS),
+        default=QEMU,
+        show_default=True,
+        help="What cells run in: qemu, a guest with Python; bare, one with nothing but a static program, its loader "
+        "on this host: neither triggers nor checks run there.",
     )(command)
 
 

@@ -71,6 +71,7 @@ _OF_ANOTHER = (
     show_default=True,
     help="The last stage: load neither attaches nor triggers nor checks.",
 )
+@choices.machine
 @click.option(
     "--memory",
     type=choices.MEBIBYTES,

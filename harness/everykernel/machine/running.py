@@ -16,6 +16,7 @@ from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.guest import Guest
 from everykernel.machine.qemu import Qemu, draw
 from everykernel.machine.spec import MachineSpec
+from everykernel.remote.agent import FarAgent
 
 PING_PATIENCE = 5.0  # seconds for a ping's answer after a deadline has passed
 
@@ -28,6 +29,7 @@ class Begun:
     facts: wire.Facts
     kind: str
     notes: list[str]
+    agent: FarAgent | None = None  # of a guest that has none itself
 
 
 class QemuGuest(Guest):
@@ -130,11 +132,15 @@ class QemuGuest(Guest):
         if qemu.channel.pending:
             text = f"no whole answer within {timeout:g} s, only the first {qemu.channel.pending} bytes of one"
             return GuestLost(text, console=console.tail(qemu.console()), where=where)
+        return self.hung(qemu, timeout)
+
+    def hung(self, qemu: Qemu, timeout: float) -> KernelHung:
+        """Return the error of a guest that answers nothing, with what its kernel says of where it is."""
         said = console.splats(qemu.console())
         hint = f": {console.one_line(said[-1])}" if said else ""
         qemu.interrogate()
         text = console.tail(qemu.console())
-        return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=where)
+        return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=self.kernel.spec)
 
     def console(self) -> str:
         """Return what the kernel printed since this guest was started, its end where that is long."""

@@ -176,6 +176,9 @@ class Drive:
             return
         earlier = [(n, self.stages[n].get("status", "")) for n in ("relocate", "load")]
         stopped = next((f"{n} {s}, as the case expects" for n, s in earlier if s != wire.PASSED), "")
+        if not stopped and (lacking := self._lacking()):
+            self.stages["run"] = records.skipped(lacking)
+            return
         programs = self.stages["load"].get("programs", [])
         if not stopped and programs and all(p.get("status") != wire.PASSED for p in programs):
             stopped = "no program was loaded"
@@ -184,6 +187,13 @@ class Drive:
         else:
             self._timed("run", lambda stage: self._run(stage, loaded.handle))
         self._judge("run", excused=bool(stopped))
+
+    def _lacking(self) -> str:
+        """Return what the run stage needs and this machine does not have, "" where it has all."""
+        needed = [*(["its trigger"] if self.case.trigger else []), *(["its check"] if self.case.check else [])]
+        if self.guest.facts.python or not needed:
+            return ""
+        return f"this machine has neither Python nor programs, for {' and '.join(needed)}"
 
     def _timed(self, name: str, action: Callable[[wire.Stage], Any]) -> Any:
         """Run one stage; a case's error fails it (and is judged), another's passes through with the stage marked."""
