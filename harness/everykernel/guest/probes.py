@@ -10,6 +10,7 @@ from everykernel import wire
 JIT = "/proc/sys/net/core/bpf_jit_enable"
 LSM = "/sys/kernel/security/lsm"
 LOCKDOWN = "/sys/kernel/security/lockdown"
+UNPRIVILEGED = "/proc/sys/kernel/unprivileged_bpf_disabled"
 
 
 def facts() -> wire.Facts:
@@ -29,6 +30,7 @@ def facts() -> wire.Facts:
         jit=_text(JIT) not in ("", "0"),
         lsm=[module for module in _text(LSM).split(",") if module],
         lockdown=_chosen(_text(LOCKDOWN)),
+        unprivileged_bpf=_text(UNPRIVILEGED),
         config=os.path.exists("/proc/config.gz") or os.path.exists("/boot/config-" + name.release),
         python=sys.version.split()[0],
     )
