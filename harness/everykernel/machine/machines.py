@@ -22,8 +22,9 @@ from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.command import Place
 from everykernel.machine.devices import Device
 from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, Prepared
+from everykernel.machine.line import draw
 from everykernel.machine.making import ORDINARY, PROBE, Effort, Maker
-from everykernel.machine.qemu import Herd, Qemu, draw
+from everykernel.machine.qemu import Herd, Qemu
 from everykernel.machine.running import Begun, QemuGuest
 from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot, discard, find
