@@ -75,9 +75,10 @@ def kernel68(session: nox.Session) -> None:
 
 @nox.session
 def old_kernel(session: nox.Session) -> None:
-    """Build a 5.10 that answers as 4.14, 4.18 and 5.4 do (20 minutes and more), and run the cases on these."""
+    """Build a 5.10 that answers as 4.14, 4.18 and 5.4 do (15 minutes), run the cases on it, and libbpf beside us."""
     _python(session, "-m", "tests.old.kernel")
     _python(session, "-m", "tests.old.verdicts", "built")
+    _python(session, "-m", "tests.old.beside")
 
 
 @nox.session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from everykernel.errors import UsageError
 from everykernel.kernels import lock
 from everykernel.kernels.twins import parts
 from everykernel.load.rules import named
+from everykernel.machine import PREFIX
+from everykernel.machine.spec import KINDS, QEMU
 
 Command = Callable[..., Any]
 
@@ -150,6 +152,43 @@ def guests(command: Command) -> Command:
     )(command)
 
 
+def machine(command: Command) -> Command:
+    """Add ``--machine``."""
+    return click.option(
+        "--machine",
+        type=click.Choice(KINDS),
+        default=QEMU,
+        show_default=True,
+        help="What cells run in: qemu, a guest with Python; bare, one with nothing but a static program, its loader "
+        "on this host: neither triggers nor checks run there.",
+    )(command)
+
+
+def targets(command: Command) -> Command:
+    """Add ``--target``, ``--target-may-load`` and ``--target-accept-new``."""
+    command = click.option(
+        "--target-accept-new",
+        "accept_new",
+        is_flag=True,
+        help="Believe a target whose host key is not known, and know it from then on; a changed key is refused anyway.",
+    )(command)
+    command = click.option(
+        "--target-may-load",
+        "may_load",
+        is_flag=True,
+        help="Allow to load into the targets' own kernels; without it they are asked for facts and BTF, and objects "
+        "are relocated.",
+    )(command)
+    return click.option(
+        "--target",
+        "target_list",
+        metavar="ssh://[USER@]HOST[:PORT]|NAME",
+        multiple=True,
+        help="A machine that runs already, as a column: a host of ~/.ssh/config, or a name of "
+        "[tool.everykernel.targets]. May be repeated; --kernels takes ssh://HOST too.",
+    )(command)
+
+
 def rules(command: Command) -> Command:
     """Add ``--rules``."""
     return click.option(
@@ -170,6 +209,11 @@ def loaders(command: Command) -> Command:
         help="Who loads, separated by commas: own, libbpf, ebpf-go, aya, or NAME=PATH of an adapter of your own. "
         "Each object has a fresh kernel for each. [default: own]",
     )(command)
+
+
+def target_specs(named: Sequence[str]) -> list[str]:
+    """Return targets as specs of columns: a bare name is one of ssh://."""
+    return [text if text.startswith(PREFIX) else f"{PREFIX}{text}" for text in named]
 
 
 def specs(text: str) -> list[str]:

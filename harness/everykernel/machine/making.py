@@ -78,14 +78,14 @@ class Maker:
         with cache.lock(f"snapshots/{folder.name}"), cache.held(self.plan.boot_folder):
             if found := snapshots.find(folder):
                 return found
-            boot = self._boot_snapshot()
+            boot = self.booted()
             try:
                 self._warm_from(boot, folder)
             except GuestError as e:
                 self._herd.check(self._where)
                 self.log.notes.append(f"the boot snapshot did not come back ({e.message}): booted again")
                 snapshots.discard(self.plan.boot_folder)
-                self._warm_from(self._boot_snapshot(), folder)
+                self._warm_from(self.booted(), folder)
         cache.prune(keep=[folder, self.plan.boot_folder])
         return Snapshot(folder)
 
@@ -94,8 +94,10 @@ class Maker:
             self._progress.note(f"{self._where}: warming up the agent")
             self._make_warm(boot, temporary)
 
-    def _boot_snapshot(self) -> Snapshot:
+    def booted(self) -> Snapshot:
+        """Return the boot snapshot, made if it is not there; raise as `warm` does."""
         folder = self.plan.boot_folder
+        cache.hold(folder)
         if found := snapshots.find(folder):
             return found
         with cache.lock(f"snapshots/{folder.name}"):
@@ -170,16 +172,16 @@ class Maker:
         qemu = Qemu(plan.program, devices, self._where, self._herd)
         try:
             qemu.connect()
-            self._hear_stage0(qemu)
+            self._hear(qemu)
         except BaseException:
             qemu.close()
             raise
         return qemu
 
-    def _hear_stage0(self, qemu: Qemu) -> None:
+    def _hear(self, qemu: Qemu) -> None:
         patience = self._effort.patience
         try:
-            about = qemu.receive_stage0(time.monotonic() + patience)
+            problems = self.hear(qemu, patience)
         except DeadlinePassed as e:
             text = console.tail(qemu.console())
             raise BootFailed(f"no sign of life within {patience:.0f} s", console=text, where=self._where) from e
@@ -187,8 +189,12 @@ class Maker:
             if e.code == "guest-lost":
                 raise BootFailed(e.message, console=e.console, where=self._where) from e
             raise
-        if about["problems"]:
-            raise UsageError("; ".join(about["problems"]), where=f"{self._where}: machine")
+        if problems:
+            raise UsageError("; ".join(problems), where=f"{self._where}: machine")
+
+    def hear(self, qemu: Qemu, patience: float) -> list[str]:
+        """Wait for the first words of a kernel that boots; return what of its spec it does not have."""
+        return qemu.receive_stage0(time.monotonic() + patience)["problems"]
 
     def _make_warm(self, boot: Snapshot, folder: Path) -> None:
         plan = self.plan
@@ -224,9 +230,13 @@ class Maker:
             raise BootFailed(message, console=text, where=self._where) from e
         if not isinstance(ready, wire.Facts):  # no object was in this guest: the agent is ours
             raise HarnessError(f"the agent does not start: {ready.message}\n{ready.trace}", where=self._where)
-        claimed = self.plan.kernel.release
-        if ready.release != claimed:
-            text = console.tail(qemu.console())
-            message = f"its image says that it is {claimed}, and what boots is {ready.release}"
-            raise BootFailed(message, console=text, where=self._where)
+        self.check_release(qemu, ready.release)
         return ready
+
+    def check_release(self, qemu: Qemu, release: str) -> None:
+        """Raise BootFailed where what booted is not what its image says."""
+        claimed = self.plan.kernel.release
+        if release != claimed:
+            text = console.tail(qemu.console())
+            message = f"its image says that it is {claimed}, and what boots is {release}"
+            raise BootFailed(message, console=text, where=self._where)

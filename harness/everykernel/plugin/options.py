@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from everykernel.matrix.selected import Selected
     from everykernel.matrix.shard import Shard
 
+_SSH = "ssh://"  # as `machine.PREFIX`, which not every pytest run needs to import
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
 
 REMEDY = "pytest --kernels 6.1, EVERYKERNEL_KERNELS=6.1, or kernels = ['6.1'] under [tool.everykernel]"
@@ -48,6 +49,9 @@ class Settings:
         loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
         retries: how often a cell whose guest or harness broke is run again at most.
         shard: the part of the items that is run; None: all of them.
+        may_load: whether anything may be loaded into targets.
+        accept_new: whether targets that are not known are believed.
+        targets: what pyproject.toml says of targets, by name.
         selected: what an older report has to run again; None where there is no such report.
         gate: what the run is held against.
     """
@@ -68,6 +72,9 @@ class Settings:
     loaders: str | None
     retries: int
     shard: Shard | None
+    may_load: bool
+    accept_new: bool
+    targets: Mapping[str, Mapping[str, Any]]
     selected: Selected | None
     gate: GateSettings
 
@@ -93,6 +100,7 @@ def add(parser: pytest.Parser) -> None:
     """Declare options and ini keys. No option has a default here, so that one that was given can be told."""
     group = parser.getgroup("everykernel", "tests on many kernels (everykernel)")
     _add_guests(group)
+    _add_targets(group)
     _add_verdicts(group)
     _add_choice(group)
     _add_gate(group)
@@ -165,6 +173,30 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         "--kernel-keep",
         action="store_true",
         help="open a shell in the guest of a failure, before it is thrown away",
+    )
+
+
+def _add_targets(group: pytest.OptionGroup) -> None:
+    """Declare which machines there are that run already, and what may be done there."""
+    _option(
+        group,
+        "--kernel-target",
+        action="append",
+        metavar="ssh://HOST|NAME",
+        help="a machine that runs already, as a kernel beside --kernels: a host of ~/.ssh/config, or a name of "
+        "[tool.everykernel.targets]; may be repeated, and --kernels takes ssh://HOST too",
+    )
+    _option(
+        group,
+        "--kernel-target-may-load",
+        action="store_true",
+        help="allow to load into targets' own kernels; without it objects are relocated for them",
+    )
+    _option(
+        group,
+        "--kernel-target-accept-new",
+        action="store_true",
+        help="believe a target whose host key is not known, and know it from then on",
     )
 
 
@@ -278,6 +310,8 @@ def read(config: pytest.Config) -> Settings:
         ]
     if selected is not None and config.getoption("--kernels") is None:
         specs = selected.kernels
+    named = config.getoption("kernel_target") or ()
+    specs = list(dict.fromkeys([*specs, *(text if text.startswith(_SSH) else f"{_SSH}{text}" for text in named)]))
     return Settings(
         specs=tuple(specs),
         accel=chosen("accel", "auto"),
@@ -293,6 +327,9 @@ def read(config: pytest.Config) -> Settings:
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
         retries=chosen("retries", settings.USUAL_RETRIES),
         shard=_shard(config.getoption("kernel_shard")),
+        may_load=config.getoption("kernel_target_may_load"),
+        accept_new=config.getoption("kernel_target_accept_new"),
+        targets=project.get("targets", {}),
         selected=selected,
         rules=_rules(chosen("rules", config.getini("kernel_rules"))),
         loaders=_loaders(chosen("loader", config.getini("kernel_loader"))),
