@@ -14,6 +14,7 @@ from everykernel import settings
 from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
 from everykernel.kernels import lock
+from everykernel.kernels.twins import parts
 from everykernel.load.rules import named
 from everykernel.machine import PREFIX
 from everykernel.machine.spec import KINDS, QEMU
@@ -82,6 +83,26 @@ def kernels_or_report(command: Command) -> Command:
         "is run.",
     )(command)
     return kernels(command, required=False)
+
+
+def twins(command: Command) -> Command:
+    """Add ``--twins``."""
+    return click.option(
+        "--twins",
+        "twin_list",
+        metavar="LIST",
+        help="Twins, separated by commas: 6.1 stands for 6.1-btf, 6.1-nobtf and 6.1-supplied, side by side, and "
+        "instead of the project's kernels. `everykernel kernels build 6.1` builds them.",
+    )(command)
+
+
+def with_twins(kernel_list: str | None, twin_list: str | None) -> str | None:
+    """Return what ``--kernels`` and ``--twins`` name together; only a command line adds kernels to twins."""
+    if twin_list is None:
+        return kernel_list
+    where = click.get_current_context().get_parameter_source("kernel_list")
+    given = kernel_list if where is click.core.ParameterSource.COMMANDLINE else None
+    return ",".join([*filter(None, [given]), *parts.specs(twin_list)])
 
 
 def btf_sources(command: Command) -> Command:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _INTERVAL = 0.1  # seconds between paints
 _OF_ANOTHER = (
     "kernel_list",
+    "twin_list",
     "target_list",
     "from_report",
     "failed",
@@ -60,6 +61,7 @@ _OF_ANOTHER = (
 @click.command(cls=choices.ProjectCommand)
 @click.argument("objects", nargs=-1, metavar="OBJ...")
 @choices.kernels_or_report
+@choices.twins
 @choices.targets
 @choices.guests
 @click.option(
@@ -114,6 +116,7 @@ _OF_ANOTHER = (
 def run(
     objects: tuple[str, ...],
     kernel_list: str | None,
+    twin_list: str | None,
     target_list: tuple[str, ...],
     kernels_missing: str,
     from_report: Path | None,
@@ -150,6 +153,7 @@ def run(
             return 0
         options |= again.shared(asked, again.given(context))
         kernel_list = kernel_list or ",".join(dict.fromkeys(one.spec for one in asked))
+    kernel_list = choices.with_twins(kernel_list, twin_list)
     kernel_list = ",".join([*filter(None, [kernel_list]), *choices.target_specs(target_list)]) or None
     if kernel_list is None:
         option = next(option for option in context.command.params if option.name == "kernel_list")
@@ -324,6 +328,7 @@ def _show(
     out = Screen()
     results = [report["result"] for report in told]
     terminal.show_matrix(out, results, ledger.kernels, loaders, unicode=terminal.has_unicode(out))
+    terminal.show_twins(out, results, ledger.kernels)
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
         out.print(screen.text(note), soft_wrap=True)

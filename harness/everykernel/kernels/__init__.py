@@ -72,8 +72,11 @@ def resolver(
 
 
 def btf_path(kernel: Kernel) -> Path | None:
-    """Return the file with the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
-    beside = kernel.image.with_name("vmlinux.btf")
+    """Return the file with the kernel's vmlinux BTF, read from its image without booting it, or made for it.
+
+    None if there is none.
+    """
+    beside = kernel.supplied or kernel.image.with_name("vmlinux.btf")
     if not kernel.source.startswith("path:"):
         return beside if beside.exists() else None
     with contextlib.suppress(UsageError):  # an image that cannot be decompressed may boot all the same
@@ -82,7 +85,7 @@ def btf_path(kernel: Kernel) -> Path | None:
 
 
 def btf(kernel: Kernel) -> bytes | None:
-    """Return the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
+    """Return the kernel's vmlinux BTF, as `btf_path` has it; None if there is none."""
     path = btf_path(kernel)
     return path.read_bytes() if path is not None else None
 

@@ -128,6 +128,13 @@ def _add_guests(group: pytest.OptionGroup) -> None:
     )
     _option(
         group,
+        "--kernel-twins",
+        metavar="LIST",
+        help="twins to test on: 6.1 stands for 6.1-btf, 6.1-nobtf and 6.1-supplied, side by side, and instead of the "
+        "project's kernels; `everykernel kernels build 6.1` builds them",
+    )
+    _option(
+        group,
         "--kernel-locked",
         action="store_true",
         help="take no kernel that everykernel.lock does not name (also EVERYKERNEL_LOCKED)",
@@ -296,6 +303,11 @@ def read(config: pytest.Config) -> Settings:
         listed = os.environ.get("EVERYKERNEL_KERNELS") or ",".join(project.get("kernels") or config.getini("kernels"))
     selected = _selected(config)
     specs = settings.expanded((part.strip() for part in listed.split(",") if part.strip()), project)
+    if config.getoption("kernel_twins") is not None:
+        specs = [
+            *(specs if config.getoption("--kernels") is not None else ()),
+            *_twins(config.getoption("kernel_twins")),
+        ]
     if selected is not None and config.getoption("--kernels") is None:
         specs = selected.kernels
     named = config.getoption("kernel_target") or ()
@@ -328,6 +340,15 @@ def read(config: pytest.Config) -> Settings:
             config.getoption("kernel_partial"),
         ),
     )
+
+
+def _twins(listed: str) -> list[str]:
+    from everykernel.kernels.twins import parts
+
+    try:
+        return parts.specs(listed, "--kernel-twins")
+    except UsageError as e:
+        raise pytest.UsageError(f"everykernel: {e}") from e
 
 
 def _shard(text: str | None) -> Shard | None:
