@@ -160,7 +160,7 @@ KEYS: dict[str, Key] = {
     "kernels": Key("a list of kernels, text with commas, or a table of named lists", _sets),
     "sources": Key("a list of sources of kernels", _texts),
     "objects": Key("a list of globs", _texts),
-    "targets": Key("a table of targets, each ssh://… or a table with host, user, port, console …", _targets),
+    "targets": Key("a table of targets (docs/targets.md)", _targets),
     "accel": _choice("auto", "kvm", "tcg"),
     "timeout": Key("a number of seconds", _seconds),
     "btf": Key("a path or URL, or a list of [SPEC=]PATH", _supplies),

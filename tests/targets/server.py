@@ -194,6 +194,11 @@ class Server:
         return ran.stdout.decode(errors="replace")
 
     @property
+    def console(self) -> str:
+        """Return the file that has its console."""
+        return str(self.qemu._console)
+
+    @property
     def url(self) -> str:
         """Return where its user with sudo is."""
         return self.at("lab")

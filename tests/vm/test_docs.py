@@ -32,6 +32,7 @@ ELSEWHERE = (
     "pytest --kernels 5.10,6.1,6.12,6.1/i386",
     "pytest --kernels 6.1/i386 --kernel-btf cases/btf cases",
 )
+OF_TARGETS = re.compile(r"ssh://|--target")  # tests/targets/test_columns.py has a host for them
 OBJECTS = ("mytool.bpf.o", "biosnoop.bpf.o")
 PAIR = {"mytool_bpfel.o": "arm64", "mytool_bpfeb.o": "s390x"}
 BTFS = ("mytool.btf", "whole.btf")
@@ -62,7 +63,8 @@ def reports(folder: Path) -> None:
 def commands() -> list[str]:
     """The commands of all pages, each once."""
     found = [line.split("#")[0].strip() for page in PAGES for line in COMMAND.findall(page.read_text())]
-    return list(dict.fromkeys(c for c in found if not SYNOPSIS.search(c) and not c.startswith(ELSEWHERE)))
+    here = [c for c in found if not SYNOPSIS.search(c) and not c.startswith(ELSEWHERE) and not OF_TARGETS.search(c)]
+    return list(dict.fromkeys(here))
 
 
 def test_pages_have_commands() -> None:

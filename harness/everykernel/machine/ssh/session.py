@@ -59,6 +59,7 @@ class Session(Line):
         self._from = screen.now if screen is not None else 0
         self._said = bytearray()
         self._closed = threading.Event()
+        self._hangs = False
         self._whole = threading.Lock()  # of a frame
         same = about.python(target)[0][:2] == sys.version_info[:2]
         zipapp = images.agent_packed(compiled=same)
@@ -231,7 +232,8 @@ class Session(Line):
         return None
 
     def interrogate(self) -> None:
-        """Do nothing: a machine that hangs is not ours to reset."""
+        """Take note that it hangs; it is not ours to reset."""
+        self._hangs = True
 
     def kill(self) -> None:
         """End it at once for whoever waits for it: the agent finds its input at its end, and leaves."""
@@ -246,7 +248,7 @@ class Session(Line):
         self.kill()
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._agent.shutdown_write()
-            if self._connection.alive:
+            if self._connection.alive and not self._hangs:
                 self._agent.status_event.wait(self._terms.patience)
             self._agent.close()
         self.channel.close()

@@ -23,7 +23,7 @@ from everykernel.machine.ssh import about as about_
 from everykernel.machine.ssh.connection import Connection, connect
 from everykernel.machine.ssh.console import Console
 from everykernel.machine.ssh.session import Session
-from everykernel.machine.ssh.target import PREFIX, Target, Terms
+from everykernel.machine.ssh.target import Target, Terms
 
 SSH = "ssh"
 _VMLINUX = "/sys/kernel/btf/vmlinux"
@@ -53,19 +53,28 @@ class Targets:
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
 
-    def serves(self, spec: str) -> bool:
-        """Return whether a spec names a target."""
-        return spec.startswith(PREFIX)
-
     def resolve(self, spec: str) -> ResolvedKernel:
-        """Connect to a target, and return its kernel; what was raised the first time is raised again.
+        """Connect to a target that is to run our agent, and return its kernel.
+
+        What was raised the first time is raised again.
 
         Raises:
             UsageError: it is no target, or ~/.ssh/config cannot be followed.
             TargetError: it cannot be used.
             GuestLost: it went away meanwhile.
         """
-        return self._host(spec).resolve()
+        host = self._host(spec)
+        resolved = host.resolve()
+        host.fit()
+        return resolved
+
+    def btf(self, spec: str) -> tuple[Kernel, bytes | None]:
+        """Return a target's kernel, and its BTF, None where it has none; it needs no Python for that.
+
+        Raises as `resolve` does.
+        """
+        host = self._host(spec)
+        return host.resolve().fetch(self._progress), host.btf()
 
     def _host(self, spec: str) -> _Host:
         with self._lock:
@@ -138,8 +147,6 @@ class _Host:
         if row is None:
             text = f"its architecture is {about.machine!r}, for which nothing is compiled here"
             raise TargetError(text, where=where, remedy=f"known: {', '.join(BY_UNAME)}")
-        about.python(self.target)
-        about.by_sudo(self.target, loads=self.terms.may_load)
         self._about = about
         if self.target.console:
             self._screen = Console(self.target.console, where)
@@ -156,6 +163,12 @@ class _Host:
             target=SSH,
             told=_told(about, self.terms, screen=self._screen is not None),
         )
+
+    def fit(self) -> None:
+        """Raise TargetError for a target on which our agent cannot do what it is to do."""
+        assert self._about is not None
+        self._about.python(self.target)
+        self._about.by_sudo(self.target, loads=self.terms.may_load)
 
     def _fetch(self, resolved: ResolvedKernel, progress: Progress) -> Kernel:
         """Return the kernel; its files stay where they are."""
@@ -176,9 +189,8 @@ class _Host:
             target=SSH,
         )
 
-    def btf(self, kernel: Kernel) -> bytes | None:
-        """Return the target's BTF; None where it has none."""
-        self.resolve()
+    def btf(self) -> bytes | None:
+        """Return its BTF; None where it has none."""
         assert self._connection is not None
         assert self._about is not None
         if not self._about.btf:
@@ -220,11 +232,12 @@ class _Host:
             raise GuestLost(text, where=self.target.spec)
         self.resolve()
 
-    def ended(self, session: Session) -> None:
-        """Give the turn on; tell what is left of an agent."""
+    def ended(self, session: Session, stayed: list[str]) -> None:
+        """Give the turn on; tell what is left of an agent, and what stayed in the kernel."""
         with contextlib.suppress(Exception):
-            if self.lost is None and (left := session.left()):
-                self._progress.note(f"{self.target.spec}: {left}")
+            left = session.left() if self.lost is None else ""
+            for line in filter(None, [*stayed, left]):
+                self._progress.note(f"{self.target.spec}: {line}")
         self._session = None
         self._turn.release()
 
@@ -258,6 +271,7 @@ class TargetGuest(AgentGuest):
         self.wake()
         self._host = host
         self._at = session
+        self._finished = False
         self._returned = False
 
     def request(self, message: wire.Request[wire.Reply], timeout: float | None = None) -> wire.Reply:
@@ -270,14 +284,22 @@ class TargetGuest(AgentGuest):
 
     def finish(self) -> list[str]:
         """Have everything unloaded; return what stays all the same."""
+        self._finished = True
         return [f"left behind on the target: {line}" for line in self.request(wire.Finish()).value]
 
     def close(self) -> None:
-        """Have the agent leave; the next one's turn comes when it has."""
+        """Have the agent leave; the next one's turn comes when it has. What stays is told, if nobody asked before."""
+        left: list[str] = []
+        if not self._finished and not self._returned and self._end is None and self._lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(EverykernelError):
+                    left = self.finish()
+            finally:
+                self._lock.release()
         super().close()
         if not self._returned:
             self._returned = True
-            self._host.ended(self._at)
+            self._host.ended(self._at, left)
 
 
 def _check(spec: MachineSpec, where: str) -> None:
