@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass, field
@@ -156,8 +157,9 @@ def _said(connection: Connection, script: str, patience: float, where: str) -> s
         with connection.transport.open_session(timeout=patience) as channel:
             channel.settimeout(patience)
             channel.exec_command("sh")
-            channel.sendall(script.encode())
-            channel.shutdown_write()
+            with contextlib.suppress(OSError):  # a shell that does not listen may say why
+                channel.sendall(script.encode())
+                channel.shutdown_write()
             while data := channel.recv(1 << 14):
                 out += data
                 if len(out) > _LIMIT or time.monotonic() > deadline:
