@@ -232,6 +232,87 @@ def test_nobody_there(client: Client) -> None:
     assert "there is no host 'nobody.invalid'" in said
 
 
+# --- other ways there
+
+
+def test_by_way_of_another_host(server: Server, client: Client, clean: None) -> None:
+    """ProxyJump goes through the hosts that are named, each known by its own key; so does a ProxyCommand."""
+    inner = ["Host inner", "HostName 127.0.0.1", "Port 22", "User plain"]
+    client.known.write_text(server.known() + f"127.0.0.1 {server.host_key}\n")
+    client.write(*inner, f"ProxyJump plain@127.0.0.1:{server.port}")
+    assert client.targets(may_load=False).resolve("ssh://inner").release
+    own = f"-o UserKnownHostsFile={client.known} -i {server.key} -o BatchMode=yes -p {server.port} plain@127.0.0.1"
+    client.write(*inner, f"ProxyCommand ssh -F /dev/null -W %h:%p {own}")
+    assert client.targets(may_load=False).resolve("ssh://inner").release
+    client.write("Host inner", "ProxyJump inner")
+    assert "its ProxyJump has no end" in refusal(TargetUnreachable, lambda: client.targets().resolve("ssh://inner"))
+
+
+def test_a_key_of_an_agent(server: Server, client: Client, clean: None, monkeypatch: Any, tmp_path: Path) -> None:
+    """A key that only an agent has lets us in; without it, nothing does."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    client.config.write_text(f"UserKnownHostsFile {client.known}\n")
+    refusal(LoginRefused, lambda: client.targets(may_load=False).resolve(server.url))
+    socket_ = str(tmp_path / "agent")
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket_], stdout=subprocess.DEVNULL) as agent:
+        try:
+            monkeypatch.setenv("SSH_AUTH_SOCK", socket_)
+            deadline = time.monotonic() + 20
+            while not Path(socket_).exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            subprocess.run(["ssh-add", "-q", server.key], check=True)
+            assert client.targets(may_load=False).resolve(server.url).release
+        finally:
+            agent.terminate()
+
+
+NODE = """\
+unshare -m -p -i -u -f --mount-proc /usr/sbin/sshd -D -f /etc/ssh/sshd_config -p 2200 >/dev/null 2>&1 &
+echo $!
+"""
+UNPRIVILEGED = """
+import ctypes, os
+for capability in (21, 38, 39):  # CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF
+    assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
+os.execv("/usr/sbin/sshd", ["/usr/sbin/sshd", "-f", "/etc/ssh/sshd_config", "-p", "2201", "-o", "PidFile=/run/few.pid"])
+"""
+
+
+def test_a_node_that_is_a_container(server: Server, client: Client, clean: None) -> None:
+    """As a privileged node of kind: namespaces of its own, the host's kernel; it loads as any host does."""
+    node = f"ssh://root@127.0.0.1:{server.others[0]}"
+    client.known.write_text(f"[127.0.0.1]:{server.others[0]} {server.host_key}\n")
+    number = server.sh(NODE).strip()
+    try:
+        targets = client.targets()
+        with begin(targets, node) as guest:
+            assert (
+                guest.run(["readlink", "/proc/self/ns/pid"]).stdout != server.sh("readlink /proc/self/ns/pid").encode()
+            )
+            loaded = guest.request(wire.Load("prog.bpf.o", OBJECT.read_bytes()))
+            attached = guest.request(wire.Attach(loaded.handle))
+            assert {program["status"] for program in attached.programs} == {"passed"}
+            assert guest.finish() == []
+        targets.close()
+    finally:
+        server.sh(f"kill {number}; pkill -f 'sshd_config -p 2200'; sleep 1; true")
+
+
+def test_root_of_a_container_that_may_not_load(server: Server, client: Client, clean: None) -> None:
+    """Root without CAP_BPF and CAP_SYS_ADMIN is told so, instead of failing in every cell."""
+    node = f"ssh://root@127.0.0.1:{server.others[1]}"
+    client.known.write_text(f"[127.0.0.1]:{server.others[1]} {server.host_key}\n")
+    server.guest.push("/root/few.py", UNPRIVILEGED.encode())
+    server.sh("python3 -S -I /root/few.py")
+    try:
+        said = refusal(CapabilityMissing, lambda: client.targets().resolve(node))
+        assert said.startswith(f"{node}: 'root' has neither CAP_BPF nor CAP_SYS_ADMIN: it is root of a container")
+        assert client.targets(may_load=False).resolve(node).release  # for relocating, it will do
+    finally:
+        server.sh("kill $(cat /run/few.pid)")
+
+
 # --- what goes wrong on the way
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
 from everykernel.kernels import lock
 from everykernel.load.rules import named
-from everykernel.machine import PREFIX
 
 Command = Callable[..., Any]
 
@@ -175,11 +174,6 @@ def loaders(command: Command) -> Command:
         help="Who loads, separated by commas: own, libbpf, ebpf-go, aya, or NAME=PATH of an adapter of your own. "
         "Each object has a fresh kernel for each. [default: own]",
     )(command)
-
-
-def target_specs(named: Sequence[str]) -> list[str]:
-    """Return targets as specs of columns: a bare name is one of ssh://."""
-    return [text if text.startswith(PREFIX) else f"{PREFIX}{text}" for text in named]
 
 
 def specs(text: str) -> list[str]:

@@ -11,9 +11,10 @@ from everykernel.architectures import DEFAULT
 from everykernel.btf import Btf, image
 from everykernel.errors import UsageError
 from everykernel.load.kernel.releases import upstream
-from everykernel.machine import PREFIX, reach
+from everykernel.machine import reach
 from everykernel.matrix import inside
 from everykernel.object import ObjectSpec, read
+from everykernel.settings import TARGET
 
 if TYPE_CHECKING:
     from everykernel.kernels import Kernel
@@ -132,7 +133,7 @@ def _of_kernels(name: str) -> Iterator[Source]:
     from everykernel.cli.progress import shown
     from everykernel.kernels.sources import table
 
-    if name.startswith(PREFIX):
+    if name.startswith(TARGET):
         yield _of_target(name)
         return
     if not name[:1].isdigit() and name not in ("lts", "latest") and name.partition(":")[0] not in table.NAMES:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.machine.guest import PREFIX
 
-__all__ = ["PREFIX", "Target", "Terms"]
 _WRITE = "write ssh://user@host:port, ssh://HOST of ~/.ssh/config, or ssh://NAME of [tool.everykernel.targets]"
 _URL = re.compile(
     r"ssh://(?:(?P<user>[^@/\s:]+)@)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^@/\s:\[\]]+)(?::(?P<port>\d{1,5}))?/?"

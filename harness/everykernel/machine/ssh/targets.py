@@ -116,6 +116,8 @@ class _Host:
         self.lost: EverykernelError | None = None
         self._progress = progress
         self._turn = threading.Lock()
+        where = hashlib.sha256(target.spec.encode()).hexdigest()
+        self._others = cache.lock(f"target-{where[:16]}", of_thread=False)  # of other processes of this machine
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._about: about_.About | None = None
@@ -210,6 +212,7 @@ class _Host:
         """Return an agent when it is its turn; the caller closes it, and so gives the turn on."""
         self._turn.acquire()
         try:
+            self._others.acquire()
             _check(spec, self.target.spec)
             self._lookout()
             assert self._connection is not None
@@ -222,8 +225,12 @@ class _Host:
             self._session = session
             return TargetGuest(self, kernel, spec, session)
         except BaseException:
-            self._turn.release()
+            self._give_on()
             raise
+
+    def _give_on(self) -> None:
+        self._others.release()
+        self._turn.release()
 
     def _lookout(self) -> None:
         """Raise GuestLost where the target is lost; find out again how to reach one whose connection has ended."""
@@ -239,7 +246,7 @@ class _Host:
             for line in filter(None, [*stayed, left]):
                 self._progress.note(f"{self.target.spec}: {line}")
         self._session = None
-        self._turn.release()
+        self._give_on()
 
     def heard(self, error: EverykernelError) -> None:
         """Take note of what went wrong with an agent: whether the machine is gone."""
