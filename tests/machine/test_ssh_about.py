@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -115,6 +116,10 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
         opened.append(listening)
 
         def accept() -> None:
+            with contextlib.suppress(EOFError, OSError, paramiko.SSHException):  # a client that is gone already
+                answer()
+
+        def answer() -> None:
             transport = paramiko.Transport(listening.accept()[0])
             opened.append(transport)
             transport.add_server_key(key)
@@ -177,3 +182,11 @@ def test_no_answer(serving: Serving) -> None:
     """A shell that says nothing and does not end is given up."""
     with pytest.raises(GuestLost, match="did not answer within 1 s while its kernel was looked at"):
         about_.ask(serving(lambda channel: None), LAB, 1)
+
+
+def test_facts_in_a_line() -> None:
+    """What a user wants to know of a kernel before anything is done there."""
+    assert str(ABOUT) == "6.1.0 x86_64, BTF, no configuration, no unprivileged BPF"
+    more = replace(ABOUT, config="/proc/config.gz", lockdown="integrity", lsm="lockdown,bpf", unprivileged_bpf="0")
+    assert str(more) == "6.1.0 x86_64, BTF, configuration, lockdown integrity, LSMs lockdown,bpf, unprivileged BPF"
+    assert str(replace(ABOUT, btf=False, unprivileged_bpf="")) == "6.1.0 x86_64, no BTF, no configuration"

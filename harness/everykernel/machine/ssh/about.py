@@ -77,6 +77,19 @@ class About:
     boot: str
     pythons: tuple[tuple[tuple[int, ...], str], ...] = field(default=())
 
+    def __str__(self) -> str:
+        """Return the kernel's facts in one line."""
+        unprivileged = {"": "", "0": "unprivileged BPF"}.get(self.unprivileged_bpf, "no unprivileged BPF")
+        facts = (
+            f"{self.release} {self.machine}",
+            "BTF" if self.btf else "no BTF",
+            "configuration" if self.config else "no configuration",
+            f"lockdown {self.lockdown}" if self.lockdown else "",
+            f"LSMs {self.lsm}" if self.lsm else "",
+            unprivileged,
+        )
+        return ", ".join(filter(None, facts))
+
     def python(self, target: Target) -> tuple[tuple[int, ...], str]:
         """Return version and path of the interpreter for our agent; raise PythonMissing where there is none.
 

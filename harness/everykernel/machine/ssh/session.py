@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import re
 import shlex
 import socket
 import sys
@@ -32,6 +33,7 @@ _SAID = 64 << 10  # bytes of an agent's standard error that are kept, the last o
 _LAST_WORDS = 3.0  # seconds in which a console tells why its kernel is gone
 _BEAT = 4  # beats in the time after which an agent gives up
 _REFUSED = dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR), FolderRefused)
+_FOLDER = re.compile(r"^/[\w./+-]{0,200}/everykernel-[0-9a-f]{16}$", re.ASCII)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -96,7 +98,7 @@ class Session(Line):
                 line += data
         try:
             told = json.loads(line)
-            if isinstance(told.get("folder"), str) and told["folder"].startswith("/"):
+            if isinstance(told.get("folder"), str) and _FOLDER.search(told["folder"]):
                 self.folder = told["folder"]
                 return channel
             raise self._no_folder(int(told["errno"]), str(told["message"]))

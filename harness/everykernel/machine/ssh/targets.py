@@ -150,6 +150,7 @@ class _Host:
             text = f"its architecture is {about.machine!r}, for which nothing is compiled here"
             raise TargetError(text, where=where, remedy=f"known: {', '.join(BY_UNAME)}")
         self._about = about
+        self._progress.note(f"{where}: {about}")
         if self.target.console:
             self._screen = Console(self.target.console, where)
         return ResolvedKernel(
