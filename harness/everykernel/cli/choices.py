@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from everykernel.errors import UsageError
 from everykernel.kernels import lock
 from everykernel.kernels.twins import parts
 from everykernel.load.rules import named
-from everykernel.machine import PREFIX
 from everykernel.machine.spec import KINDS, QEMU
 
 Command = Callable[..., Any]
@@ -209,11 +208,6 @@ def loaders(command: Command) -> Command:
         help="Who loads, separated by commas: own, libbpf, ebpf-go, aya, or NAME=PATH of an adapter of your own. "
         "Each object has a fresh kernel for each. [default: own]",
     )(command)
-
-
-def target_specs(named: Sequence[str]) -> list[str]:
-    """Return targets as specs of columns: a bare name is one of ssh://."""
-    return [text if text.startswith(PREFIX) else f"{PREFIX}{text}" for text in named]
 
 
 def specs(text: str) -> list[str]:
