@@ -1,8 +1,8 @@
-"""Make the BTF that Debian's 6.1 for i386 lacks, cut down to what our cases need: ``nox -s i386_btf``.
+"""Make the BTF that Debian's 6.1 for i386 and armhf lacks, cut down to what our cases need: ``nox -s i386_btf``.
 
 `kernels.debuginfo` makes it of the kernel's debug package (765 MB, once a release; the whole stays in the cache),
 ``everykernel btf minimise`` keeps what the cases' objects ask for, and the result is written to
-``cases/btf/debian/12/i386/RELEASE.btf`` (the layout of the public BTF archive), a record of how it was made beside it.
+``cases/btf/debian/12/ARCH/RELEASE.btf`` (the layout of the public BTF archive), a record of how it was made beside it.
 At the end a case is run in a guest with ``--btf`` and the package itself.
 """
 
@@ -24,26 +24,40 @@ from everykernel.kernels.model import ResolvedKernel
 from everykernel.kernels.progress import Progress
 
 SESSION = "nox -s i386_btf"
-SPEC = "6.1/i386"
-FOLDER = folders.data("cases") / "btf" / "debian" / "12" / "i386"
+SPECS = ("6.1/i386", "6.1/armhf")
+
+
+def folder(arch: str) -> Path:
+    """Return where the BTF for an architecture is."""
+    return folders.data("cases") / "btf" / "debian" / "12" / arch
+
+
+FOLDER = folder("i386")
 
 
 def main() -> int:
-    """Make both files; print what they are."""
+    """Make the files of each kernel, or of those that the command line names; return the exit code."""
+    return max(make(spec) for spec in sys.argv[1:] or SPECS)
+
+
+def make(spec: str) -> int:
+    """Make both files of a kernel; print what they are."""
     try:
         with shown() as progress:
-            (resolved,) = kernels.resolve([SPEC], progress)
+            (resolved,) = kernels.resolve([spec], progress)
             archive = Archive()
             package = _package(archive, resolved, progress)
             deb = archive.fetch(package, progress)
             whole = debuginfo.of_file(deb, progress).path
         path = minimise(whole, resolved)
-        run(deb)
+        run(spec, deb)
     except EverykernelError as e:
         print(f"i386_btf: {e}", file=sys.stderr)  # noqa: T201 - the session's only output
         return e.exit_code
-    path.with_name(f"{path.name}.json").write_text(json.dumps(_record(path, whole, package), indent=1) + "\n")
-    for other in FOLDER.glob("*.btf*"):
+    path.with_name(f"{path.name}.json").write_text(
+        json.dumps(_record(path, whole, package, resolved.arch.name), indent=1) + "\n"
+    )
+    for other in path.parent.glob("*.btf*"):
         if not other.name.startswith(path.name):
             other.unlink()  # of a release that the archive has replaced
     return 0
@@ -59,10 +73,10 @@ def _package(archive: Archive, resolved: ResolvedKernel, progress: Progress) -> 
     return found
 
 
-def run(package: Path) -> None:
+def run(spec: str, package: Path) -> None:
     """Run a case in a guest, relocated against the BTF that is made of the package."""
     case = folders.data("cases") / "anonymous_member"
-    arguments = ["run", str(case), "--kernels", SPEC, "--btf", f"{SPEC}={package}"]
+    arguments = ["run", str(case), "--kernels", spec, "--btf", f"{spec}={package}"]
     if cli.main(arguments):
         raise HarnessError("failed", where=f"everykernel {shlex.join(arguments)}")
 
@@ -70,7 +84,7 @@ def run(package: Path) -> None:
 def minimise(whole: Path, resolved: ResolvedKernel) -> Path:
     """Write what the cases need of the whole BTF, and return where."""
     objects = [str(path) for path in sorted(folders.data("cases").glob(f"*/build/{resolved.arch.name}/*.bpf.o"))]
-    path = FOLDER / f"{resolved.release}.btf"
+    path = folder(resolved.arch.name) / f"{resolved.release}.btf"
     path.parent.mkdir(parents=True, exist_ok=True)
     arguments = ["btf", "minimise", *objects, "--btf", str(whole), "-o", str(path)]
     if cli.main(arguments):
@@ -78,13 +92,13 @@ def minimise(whole: Path, resolved: ResolvedKernel) -> Path:
     return path
 
 
-def _record(path: Path, whole: Path, package: Entry) -> dict[str, Any]:
+def _record(path: Path, whole: Path, package: Entry, arch: str) -> dict[str, Any]:
     """Return how it was made, for the reader and for the test that looks whether it is current."""
     return {
         "made by": SESSION,
         "commands": [
             f"pahole --btf_encode_detached=vmlinux.btf usr/lib/debug/boot/vmlinux-{path.stem}",
-            f"everykernel btf minimise cases/*/build/i386/*.bpf.o --btf vmlinux.btf -o {path.name}",
+            f"everykernel btf minimise cases/*/build/{arch}/*.bpf.o --btf vmlinux.btf -o {path.name}",
         ],
         "pahole": pahole.find().version,
         "package": {"name": package.name, "version": package.version, "sha256": package.sha256},
