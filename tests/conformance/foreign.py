@@ -42,12 +42,14 @@ class Foreign:
     own: bool = False
 
 
-def collect(archive: debian.Archive) -> tuple[list[Foreign], list[str]]:
-    """Fetch the packages and return their objects, each content once, and a note for each package without any."""
+def collect(archive: debian.Archive, arch: str = "amd64") -> tuple[list[Foreign], list[str]]:
+    """Fetch the packages for an architecture and return their objects, each content once, and a note for each package
+    without any.
+    """
     objects: dict[str, Foreign] = {}
     notes = []
     for suite, package in PACKAGES:
-        entry = archive.package(suite, package, "amd64")
+        entry = archive.package(suite, package, arch)
         if entry is None:
             notes.append(f"{package}: not in {suite}")
             continue
