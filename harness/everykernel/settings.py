@@ -93,6 +93,11 @@ def _switch(value: Any, _: Path) -> bool:
     return value
 
 
+def _wanted(value: Any, folder: Path) -> bool | None:
+    """Return True for what is wanted, None for what is not: there is a third, which only a command line says."""
+    return _switch(value, folder) or None
+
+
 def _sets(value: Any, folder: Path) -> list[str] | dict[str, list[str]]:
     """Return a list of kernels, or named lists of them."""
     if not isinstance(value, dict):
@@ -149,6 +154,7 @@ KEYS: dict[str, Key] = {
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),
     "report": Key("a path", _path),
     "retries": Key(f"a number from 0 to {RETRIES.stop - 1}", _times),
+    "reuse": Key("true or false", _wanted),
     "strict-reads": Key("true or false", _switch),
     "rules": _choice(*NAMES),
     "loader": Key("a list of loaders, or text with commas", _texts),

@@ -112,6 +112,8 @@ def _what(entry: cache.Entry) -> str:
         return f"kernel {record.get('series', '?')}, {record.get('flavour', '?')}"
     if kind == "images":
         return "modules of a kernel" if name.startswith("modules-") else "guest image"
+    if kind == "cells":
+        return f"verdicts of {sum(1 for _ in entry.path.glob('*.json'))} cells"
     return {"packages": "package of the guest image", "btf": "BTF of a kernel"}.get(kind, "")
 
 

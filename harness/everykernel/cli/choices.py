@@ -140,6 +140,16 @@ def rules(command: Command) -> Command:
     )(command)
 
 
+def reuse(command: Command) -> Command:
+    """Add ``--reuse`` and ``--fresh``: the parameter is True, False, or None where neither is given."""
+    return click.option(
+        "--reuse/--fresh",
+        default=None,
+        help="Take the verdict of an earlier run where nothing has changed that decides it, and keep new ones; or run "
+        "every cell, and keep its verdict anew. [default: neither]",
+    )(command)
+
+
 def loaders(command: Command) -> Command:
     """Add ``--loader``."""
     return click.option(

@@ -31,6 +31,7 @@ from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRecord, LoaderRecord, RunRecord
 from everykernel.matrix.results import Journal, Results, identify
+from everykernel.matrix.reuse import Reuse
 from everykernel.matrix.shard import Shard
 from everykernel.matrix.sizing import Sizing
 from everykernel.report import disagreements, screen, terminal
@@ -44,6 +45,7 @@ _OF_ANOTHER = (
     "failed",
     "shard",
     "retries",
+    "reuse",
     "kernels_missing",
     "btf",
     "loaders",
@@ -92,6 +94,7 @@ _OF_ANOTHER = (
     metavar="N",
     help="How often a cell whose guest or harness broke is run again, at most; a verdict never is.",
 )
+@choices.reuse
 @commands.options
 @click.option(
     "--shard",
@@ -114,6 +117,7 @@ def run(
     shard: str | None,
     loaders: str | None,
     retries: int,
+    reuse: bool | None,
     json_file: Path | None,
     folder: Path | None,
     baseline: Path | None,
@@ -156,7 +160,7 @@ def run(
     if part is not None:
         cells = cells.part(part)
         tell(sharding.told(part, cells.cells, cells.total))
-    return _run(cells, _Whole(board, talk, supplies, part, retries, json_file, folder, verbose, gate, options))
+    return _run(cells, _Whole(board, talk, supplies, part, retries, reuse, json_file, folder, verbose, gate, options))
 
 
 class _Whole(NamedTuple):
@@ -167,6 +171,7 @@ class _Whole(NamedTuple):
     supplies: list[Supply]
     shard: Shard | None
     retries: int
+    reuse: bool | None
     json_file: Path | None
     folder: Path | None
     verbose: int
@@ -191,9 +196,13 @@ def _run(cells: Chosen, whole: _Whole) -> int:
         identity["shard"] = str(whole.shard)
     if cells.crew.records:
         identity["loaders"] = cells.crew.records
+    machines = machine.Machines(options["accel"], options["timeout"], whole.board)
+    reuse = None
+    if whole.reuse is not None:
+        reuse = Reuse(identity, machines, whole.supplies, take=whole.reuse, tell=whole.board.note)
     campaign = Campaign(
         cells.columns,
-        machine.Machines(options["accel"], options["timeout"], whole.board),
+        machines,
         width=slots.cores(),
         slot=slots.slot,
         board=whole.board,
@@ -201,6 +210,7 @@ def _run(cells: Chosen, whole: _Whole) -> int:
         btf=whole.supplies,
         sizing=sizing,
         retries=whole.retries,
+        reuse=reuse,
     )
     with _recorded(whole.json_file, whole.folder, identity, [c.record() for c in cells.columns]) as ledger:
         running = _Cells(campaign, ledger, options["btf"], cells.again)
@@ -304,6 +314,8 @@ def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
         target = ""
     own = () if case.command is not None and case.path is None else commands.OPTIONS
     options = choices.given(*_OF_ANOTHER, *own) + supply.again(btf, spec) + crew.again(case)
+    if click.get_current_context().params["reuse"] is not None:
+        options += " --fresh"
     return " ".join(filter(None, ("everykernel run", target, f"--kernels {shlex.quote(spec)}{options}")))
 
 

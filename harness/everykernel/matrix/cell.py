@@ -53,7 +53,7 @@ def run_cell(
         keep: called with the guest of a cell that did not pass, before that is closed.
     """
     began = time.monotonic()
-    result = _empty(kernel, case)
+    result = empty(kernel, case)
     report: CellReport = {"result": result, "kernel": kernel_record(kernel), "console": ""}
     try:
         data = case.content(kernel.arch)
@@ -117,7 +117,8 @@ def _drive(case: Case) -> type[Drive]:
     return CommandDrive
 
 
-def _empty(kernel: Kernel, case: Case) -> CaseResult:
+def empty(kernel: Kernel, case: Case) -> CaseResult:
+    """Return the result of a case on a kernel that was fetched, before anything is known of it."""
     machine = {**case.machine_asked, "flavour": kernel.flavour}
     name = case.name if case.path is not None else None
     return records.empty(name, case.object_shown(kernel.arch), kernel.spec, machine, case.rules, case.loader)

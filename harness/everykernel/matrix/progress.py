@@ -24,6 +24,7 @@ class _Column:
     total: int = 0
     phase: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    reused: int = 0
 
     @property
     def done(self) -> int:
@@ -33,7 +34,8 @@ class _Column:
         tally = ", ".join(f"{self.counts[o]} {o}" for o in OUTCOMES if o in self.counts)
         count = f"{self.done}/{self.total}" if self.total else str(self.done)
         unit = "cell" if (self.total or self.done) == 1 else "cells"
-        return " · ".join(part for part in (f"{count} {unit}", tally, self.phase) if part)
+        reused = f"{self.reused} reused" if self.reused else ""
+        return " · ".join(part for part in (f"{count} {unit}", tally, reused, self.phase) if part)
 
 
 @dataclass
@@ -84,10 +86,11 @@ class Board:
         with self._lock:
             self._column(spec).phase = text
 
-    def ended(self, spec: str, outcome: str) -> None:
-        """Count a cell that ended."""
+    def ended(self, spec: str, outcome: str, *, reused: bool = False) -> None:
+        """Count a cell that ended; ``reused``: it was not run."""
         with self._lock:
             column = self._column(spec)
+            column.reused += reused
             column.counts[outcome] = column.counts.get(outcome, 0) + 1
             if column.done == column.total and self.announce:
                 self._messages.append(f"{spec}: {column.text()}")

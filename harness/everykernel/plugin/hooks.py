@@ -125,7 +125,7 @@ class Hooks:
             report.outcome, report.when = "failed", "setup"  # what breaks there is an error, everywhere
             report.longrepr = of_cell(cell, Path(report.nodeid.partition("::")[0]), 0)
         if mine.distributed or (new and not hasattr(report, "everykernel_cell")):
-            mine.board.ended(result["kernel"], result["outcome"])
+            mine.board.ended(result["kernel"], result["outcome"], reused="reused" in result)
             mine.painter.flush()
 
     @pytest.hookimpl(trylast=True)

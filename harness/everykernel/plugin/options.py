@@ -47,6 +47,7 @@ class Settings:
         rules: the loader whose rules decide; "" where nobody asked for any.
         loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
         retries: how often a cell whose guest or harness broke is run again at most.
+        reuse: whether verdicts of earlier runs are taken (True), or only kept (False); None: neither.
         shard: the part of the items that is run; None: all of them.
         selected: what an older report has to run again; None where there is no such report.
         gate: what the run is held against.
@@ -67,6 +68,7 @@ class Settings:
     rules: str
     loaders: str | None
     retries: int
+    reuse: bool | None
     shard: Shard | None
     selected: Selected | None
     gate: GateSettings
@@ -152,6 +154,19 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         type=_times,
         metavar="N",
         help="how often a cell whose guest or harness broke is run again, at most (default: 1); a verdict never is",
+    )
+    _option(
+        group,
+        "--kernel-reuse",
+        action="store_true",
+        help="take the verdict of an earlier run where nothing has changed that decides a case's or object's, and keep "
+        "new ones",
+    )
+    _option(
+        group,
+        "--kernel-fresh",
+        action="store_true",
+        help="run every case and object, and keep the verdicts for --kernel-reuse",
     )
     _option(
         group,
@@ -280,6 +295,7 @@ def read(config: pytest.Config) -> Settings:
         ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
         retries=chosen("retries", settings.USUAL_RETRIES),
+        reuse=_reuse(config, project),
         shard=_shard(config.getoption("kernel_shard")),
         selected=selected,
         rules=_rules(chosen("rules", config.getini("kernel_rules"))),
@@ -323,6 +339,12 @@ def _selected(config: pytest.Config) -> Selected | None:
     except UsageError as e:
         raise pytest.UsageError(f"everykernel: {e}") from e
     return found
+
+
+def _reuse(config: pytest.Config, project: Mapping[str, Any]) -> bool | None:
+    if config.getoption("kernel_fresh"):
+        return False
+    return True if config.getoption("kernel_reuse") else project.get("reuse")
 
 
 def _rules(name: str) -> str:
