@@ -276,8 +276,9 @@ class _Cells:
     def schedule(self, cells: Sequence[tuple[Case, str]]) -> None:
         """Plan all cells, then have them run."""
         self._ledger.plan(self._campaign.name(spec, case) for case, spec in cells)
-        for case, spec in cells:
+        for _, spec in cells:
             self._board.expect(spec)
+        for case, spec in cells:
             self.futures[self._campaign.run(spec, case)] = case, spec
 
     def watch(self, talk: Screen) -> None:

@@ -67,7 +67,7 @@ def find(place: Path) -> CellReport | None:
     result: CaseResult = told["results"][0]
     kernel: KernelRecord = told["kernels"][0]
     console, when = told.get("console", ""), told.get("kept", "")
-    report: CellReport = {"result": result, "kernel": kernel, "console": console}
+    report: CellReport = {"result": result, "kernel": kernel, "console": console, "starved": ""}
     if not isinstance(console, str) or not isinstance(when, str) or not settled(report):
         return None
     reused: Reused = {"run": told["run"]["id"], "at": when, "seconds": result.get("seconds", 0.0)}

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from everykernel import cache
 from everykernel.errors import EverykernelError
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
@@ -96,7 +97,9 @@ class Reuse:
             self._kept += 1
 
     def close(self) -> None:
-        """Bound what is kept, where this run added to it."""
+        """Bound what is kept, where this run added to it, and note what it used."""
+        for machine in filter(None, self._decided.values()):
+            cache.touch(cache.entry(kept.FOLDER, machine))
         if self._kept:
             kept.trim()
 
