@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.load.rules.named import NAMES
+from everykernel.loaders.names import REAL
 
 FILENAME = "pyproject.toml"
 _TABLE = "tool.everykernel"
@@ -156,7 +155,7 @@ KEYS: dict[str, Key] = {
     "retries": Key(f"a number from 0 to {RETRIES.stop - 1}", _times),
     "reuse": Key("true or false", _wanted),
     "strict-reads": Key("true or false", _switch),
-    "rules": _choice(*NAMES),
+    "rules": _choice(*REAL),
     "loader": Key("a list of loaders, or text with commas", _texts),
     "baseline": Key("a path", _path),
     "require": Key("a list of rules", _list),
@@ -177,6 +176,8 @@ def read(start: Path) -> dict[str, Any]:
     The file is the nearest pyproject.toml, from ``start`` upward, that has the table. Raises UsageError for one that is
     no TOML, and for what is wrong in the table.
     """
+    import tomllib  # which takes longer than to see that there is no such file
+
     for folder in (start, *start.parents):
         path = folder / FILENAME
         try:

@@ -6,15 +6,16 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from everykernel import settings
-from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
-from everykernel.kernels import lock
-from everykernel.load.rules import named
+from everykernel.loaders.names import REAL, USUAL_RULES
+
+if TYPE_CHECKING:
+    from everykernel.cli.sources import Source
 
 Command = Callable[..., Any]
 
@@ -43,13 +44,21 @@ _LISTS = ("kernels", "loader")  # keys whose options take one text with commas
 _KEYS = {"--kernels-missing": "missing"}  # options that are called otherwise than their keys
 
 
+def _lock(context: click.Context, option: click.Parameter, given: bool) -> None:
+    """Say so to whatever resolves kernels, in this process and its children."""
+    if given:
+        from everykernel.kernels import lock
+
+        os.environ[lock.SETTING] = "1"
+
+
 def kernels(command: Command, *, required: bool = True) -> Command:
     """Add ``--kernels``, ``--kernels-missing`` and ``--locked``."""
     command = click.option(
         "--locked",
         is_flag=True,
         expose_value=False,
-        callback=lambda context, option, given: os.environ.update({lock.SETTING: "1"} if given else {}),
+        callback=_lock,
         help="Take no kernel that everykernel.lock does not name.",
     )(command)
     command = click.option(
@@ -104,6 +113,8 @@ def all_sources(btf: tuple[str, ...], kernel_list: str | None) -> list[Source]:
 
     Raises UsageError if there are none.
     """
+    from everykernel.cli.sources import sources
+
     names = [*btf, *(specs(kernel_list) if kernel_list else ())] or settings.read(Path.cwd()).get("kernels")
     if not names:
         raise UsageError("no kernels were named", remedy="--kernels 5.10,6.1,6.12, or --btf FILE")
@@ -133,8 +144,8 @@ def rules(command: Command) -> Command:
     """Add ``--rules``."""
     return click.option(
         "--rules",
-        type=click.Choice(named.NAMES),
-        default=named.DEFAULT.name,
+        type=click.Choice(REAL),
+        default=USUAL_RULES,
         show_default=True,
         help="The loader whose rules decide, where a case does not say.",
     )(command)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from everykernel.architectures import DEFAULT
 from everykernel.btf import Btf, image
 from everykernel.errors import UsageError
-from everykernel.load.kernel.releases import upstream
 from everykernel.matrix import inside
 from everykernel.object import ObjectSpec, read
 
@@ -119,6 +118,8 @@ def _of_module(path: Path, base: Btf | None) -> Btf:
         base = Btf.parse(read_file(beside), name="vmlinux")
     found = moduletypes.split(data, base, path.name.partition(".ko")[0])
     if found is None:
+        from everykernel.load.kernel.releases import upstream
+
         remedy = f"modules have it {upstream('v5.11')}, where it was built in"
         raise UsageError("has no BTF", where=str(path), remedy=remedy)
     return found

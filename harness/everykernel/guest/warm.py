@@ -13,6 +13,7 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
+from everykernel import load
 from everykernel.btf import sanitise
 from everykernel.guest import timers
 from everykernel.load.attach import dispatch, usdt
@@ -33,7 +34,9 @@ _PROGRAM_TYPES = ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "socket_filte
 
 
 def warm(kernel: KernelTypes) -> None:
-    """Import pyelftools, index the kernel's BTF, read its symbols, and ask the probes that most objects need."""
+    """Import what cells use, index the kernel's BTF, read its symbols, and ask the probes that most objects need."""
+    for name in load.__all__:
+        getattr(load, name)
     elf.layouts(sys.byteorder == "little")  # imports pyelftools and builds its parsers
     importlib.import_module("elftools.elf.elffile")  # programs and libraries with probes are read by it
     if kernel.vmlinux is not None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UsageError
 from everykernel.kernels.supplied import Supply
-from everykernel.load.rules import named
 from everykernel.loaders import names
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix import command as parsing
@@ -249,7 +248,7 @@ def read(path: Path) -> Case:
         ),
         contract=_contract(_value(table, "contract", dict, where, {}), where),
         strict_reads=_value(table, "strict-reads", bool, where, False),
-        rules=_choice(table, "rules", named.NAMES, where),
+        rules=_choice(table, "rules", names.REAL, where),
         loaders=_choices(table, "loaders", names.EVERY, where),
         command=command,
     )

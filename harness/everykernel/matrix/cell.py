@@ -18,10 +18,9 @@ from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, GuestLost, HarnessError, RequestFailed
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
-from everykernel.load.rules import named
 from everykernel.loaders import drive
 from everykernel.loaders.adapter import Adapter
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import OWN, USUAL_RULES
 from everykernel.machine import Guest
 from everykernel.matrix import absent, adapted, records, substance, supply
 from everykernel.matrix.case import Case
@@ -221,7 +220,7 @@ class Drive:
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(case.contract),
             beside=case.beside_data(guest.kernel.arch),
-            rules=case.rules or named.DEFAULT.name,
+            rules=case.rules or USUAL_RULES,
         )
         reply = self.guest.request(request, self.timeout)
         assert isinstance(reply, wire.Loaded)

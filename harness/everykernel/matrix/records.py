@@ -14,8 +14,7 @@ from typing import Any, TypedDict
 
 from everykernel import wire
 from everykernel.errors import BootFailed, EverykernelError, GuestError, HarnessError
-from everykernel.load.rules import named
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import OWN, USUAL_RULES
 from everykernel.matrix.expect import STAGES
 from everykernel.reasons import REASONS
 
@@ -231,7 +230,7 @@ def empty(
         "kernel": spec,
         "target": "guest",
         "loader": loader,
-        "rules": (rules or named.DEFAULT.name) if loader == OWN else loader,
+        "rules": (rules or USUAL_RULES) if loader == OWN else loader,
         "btf": "",
         "machine": machine,
         "stages": no_stages(),
@@ -261,8 +260,8 @@ def name(result: CaseResult) -> str:
 
 def row(result: CaseResult) -> str:
     """Return the name of the matrix row that a result belongs to, with the rules where they are not the usual."""
-    rules = result.get("rules", named.DEFAULT.name)
-    usual = rules == named.DEFAULT.name or result.get("loader", OWN) != OWN
+    rules = result.get("rules", USUAL_RULES)
+    usual = rules == USUAL_RULES or result.get("loader", OWN) != OWN
     return title(result) if usual else f"{title(result)} (rules {rules})"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from everykernel import settings
 from everykernel.errors import UsageError
-from everykernel.load.rules.named import NAMES
+from everykernel.loaders.names import REAL
 
 if TYPE_CHECKING:
     from everykernel.matrix.selected import Selected
@@ -205,7 +205,7 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
         action="store_true",
         help="fail what loads and reads other bytes than its author meant (≠)",
     )
-    _option(group, "--kernel-rules", choices=NAMES, help="the loader whose rules decide, where a case does not say")
+    _option(group, "--kernel-rules", choices=REAL, help="the loader whose rules decide, where a case does not say")
     _option(
         group,
         "--kernel-loader",
@@ -348,8 +348,8 @@ def _reuse(config: pytest.Config, project: Mapping[str, Any]) -> bool | None:
 
 
 def _rules(name: str) -> str:
-    if name and name not in NAMES:
-        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(NAMES)}")
+    if name and name not in REAL:
+        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(REAL)}")
     return name
 
 
