@@ -25,7 +25,7 @@ from everykernel.matrix.selected import Selected
 
 _START = ["everykernel", "run"]
 _TAKEN = ("objects", "btf", "until", "memory", "strict_reads", "rules", "loaders", *commands.OPTIONS)
-_NEVER = ("json_file", "folder", "from_report", "failed", "shard")
+_NEVER = ("json_file", "json_stream", "folder", "from_report", "failed", "shard")
 _SHARED = ("accel", "timeout", "ceiling")  # of a run as a whole
 
 

@@ -18,7 +18,7 @@ from everykernel import machine, settings
 from everykernel.architectures import DEFAULT
 from everykernel.cli import again, choices, chosen, commands, debugging, gating, say
 from everykernel.cli.chosen import Chosen
-from everykernel.errors import CaseError, GuestError, HarnessError, UsageError
+from everykernel.errors import CaseError, EverykernelError, GuestError, HarnessError, UsageError
 from everykernel.gates import policy as policies
 from everykernel.gates.gate import Gate
 from everykernel.kernels.supplied import Supply
@@ -34,6 +34,7 @@ from everykernel.matrix.results import Journal, Results, identify
 from everykernel.matrix.reuse import Reuse
 from everykernel.matrix.shard import Shard
 from everykernel.matrix.sizing import Sizing
+from everykernel.matrix.stream import Stream
 from everykernel.report import disagreements, screen, terminal
 from everykernel.report.folder import ReportFolder
 from everykernel.report.screen import Screen
@@ -50,6 +51,7 @@ _OF_ANOTHER = (
     "btf",
     "loaders",
     "json_file",
+    "json_stream",
     "folder",
     *gating.NAMES,
 )  # parameters of this run alone
@@ -105,6 +107,12 @@ _OF_ANOTHER = (
 @choices.rules
 @choices.loaders
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
+@click.option(
+    "--json-stream",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Tell another program what happens, a JSON object a line, in a file, a FIFO or /dev/fd/N.",
+)
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
 @gating.options
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
@@ -119,6 +127,7 @@ def run(
     retries: int,
     reuse: bool | None,
     json_file: Path | None,
+    json_stream: Path | None,
     folder: Path | None,
     baseline: Path | None,
     update_baseline: bool,
@@ -160,7 +169,10 @@ def run(
     if part is not None:
         cells = cells.part(part)
         tell(sharding.told(part, cells.cells, cells.total))
-    return _run(cells, _Whole(board, talk, supplies, part, retries, reuse, json_file, folder, verbose, gate, options))
+    return _run(
+        cells,
+        _Whole(board, talk, supplies, part, retries, reuse, json_file, json_stream, folder, verbose, gate, options),
+    )
 
 
 class _Whole(NamedTuple):
@@ -173,6 +185,7 @@ class _Whole(NamedTuple):
     retries: int
     reuse: bool | None
     json_file: Path | None
+    json_stream: Path | None
     folder: Path | None
     verbose: int
     gate: Gate
@@ -186,6 +199,21 @@ def _asked(report: Path | None, failed: bool, say: chosen.Say) -> list[again.Ask
 
 
 def _run(cells: Chosen, whole: _Whole) -> int:
+    """Run cells, show what came of them, and return the exit code; whoever reads the stream hears it last."""
+    if whole.json_stream is None:
+        return _told(cells, whole, None)
+    stream, code = Stream(whole.json_stream, whole.board.note), None
+    try:
+        code = _told(cells, whole, stream)
+    except EverykernelError as e:
+        code = e.exit_code
+        raise
+    finally:
+        stream.end(whole.board.standing(), code)
+    return code
+
+
+def _told(cells: Chosen, whole: _Whole, stream: Stream | None) -> int:
     """Run cells, show what came of them, and return the exit code."""
     options, sizing = whole.options, Sizing(whole.options["ceiling"])
     resolved = {c.spec: c for c in cells.columns if c.resolved}
@@ -212,12 +240,14 @@ def _run(cells: Chosen, whole: _Whole) -> int:
         retries=whole.retries,
         reuse=reuse,
     )
-    with _recorded(whole.json_file, whole.folder, identity, [c.record() for c in cells.columns]) as ledger:
+    if stream is not None:
+        stream.begin(identity, [c.spec for c in cells.columns], len(cells.cells))
+    with _recorded(whole, identity, [c.record() for c in cells.columns], stream) as ledger:
         running = _Cells(campaign, ledger, options["btf"], cells.again)
         try:
             with closing(campaign):
                 running.schedule(cells.cells)
-                running.watch(whole.talk)
+                running.watch(whole.talk, stream)
         except KeyboardInterrupt as e:
             running.take(future for future in running.futures if future.done())
             raise KeyboardInterrupt(ledger.tally()) from e
@@ -242,16 +272,18 @@ def _pass(gate: Gate, results: Results) -> int:
 
 @contextmanager
 def _recorded(
-    json_file: Path | None, folder: Path | None, identity: RunRecord, kernels: list[KernelRecord]
+    whole: _Whole, identity: RunRecord, kernels: list[KernelRecord], stream: Stream | None
 ) -> Iterator[Ledger]:
     """Yield the ledger of a run, which writes what was asked for; in the end, files and report are closed."""
     writers: list[Writer] = []
-    report = ReportFolder(folder, identity, kernels) if folder is not None else None
+    report = ReportFolder(whole.folder, identity, kernels) if whole.folder is not None else None
     if report is not None:
         writers.append(report.add)
-    journal = Journal(json_file, identity, kernels) if json_file is not None else None
+    journal = Journal(whole.json_file, identity, kernels) if whole.json_file is not None else None
     if journal is not None:
         writers.append(lambda cell: journal.add(cell["result"], cell["kernel"]))
+    if stream is not None:
+        writers.append(stream.cell)
     ledger = Ledger(kernels, writers)
     try:
         yield ledger
@@ -276,12 +308,12 @@ class _Cells:
     def schedule(self, cells: Sequence[tuple[Case, str]]) -> None:
         """Plan all cells, then have them run."""
         self._ledger.plan(self._campaign.name(spec, case) for case, spec in cells)
-        for _, spec in cells:
-            self._board.expect(spec)
+        for case, spec in cells:
+            self._campaign.expect(spec, case)
         for case, spec in cells:
             self.futures[self._campaign.run(spec, case)] = case, spec
 
-    def watch(self, talk: Screen) -> None:
+    def watch(self, talk: Screen, stream: Stream | None = None) -> None:
         """Wait for every cell, showing progress, and record each as it ends."""
         waiting = set(self.futures)
         self._board.announce = not talk.is_terminal
@@ -291,6 +323,10 @@ class _Cells:
                 self.take(ended)
                 for message in self._board.messages():
                     talk.print(f"everykernel: {message}", soft_wrap=True)
+                    if stream is not None:
+                        stream.note(message)
+                if stream is not None:
+                    stream.stands(self._board.standing())
                 if talk.is_terminal:
                     live.update(Group(*(Text(line) for line in self._board.lines())), refresh=True)
 

@@ -137,6 +137,10 @@ class Campaign:
             return fresh()
         return self._schedule.sooner(self._fetched(spec), lambda: self._known(spec, granted, keep), fresh)
 
+    def expect(self, spec: str, case: Case) -> None:
+        """Have the board count a cell that is going to be run."""
+        self.board.expect(spec, machine=case.machine_words)
+
     def name(self, spec: str, case: Case) -> str:
         """Return what a cell is called in a plan, as `records.name` calls its result."""
         return records.name(records.plain(plan.empty(case, self.column(spec))))
@@ -199,12 +203,18 @@ class Campaign:
         report = self.reuse.find(key, kernel, granted.case) if key is not None else None
         if report is None or (keep is not None and report["result"]["outcome"] != records.PASSED):
             return None
-        self.board.ended(spec, report["result"]["outcome"], reused=True)
+        self.board.ended(spec, report["result"]["outcome"], machine=granted.case.machine_words, reused=True)
         return report
 
     def _kept(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
         """Run a cell, and keep its verdict where that was asked for."""
-        if self.reuse is None or self.ready(spec, granted.machine).exception() is not None:
+        if self.ready(spec, granted.machine).exception() is not None:
+            return self._cells(spec, granted, keep)
+        with self.board.running(spec, machine=granted.case.machine_words):
+            return self._keeping(spec, granted, keep)
+
+    def _keeping(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
+        if self.reuse is None:
             return self._cells(spec, granted, keep)
         kernel, first = self.column(spec).kernel(), replace(granted, notes=list(granted.notes))
         key = self.reuse.key(kernel, first)
@@ -234,7 +244,8 @@ class Campaign:
             self.board.note(f"{records.name(result)}: {result['code']}: {result['message']}; it is run again")
         records.keep_attempts(report, earlier)
         records.note_accelerator(report["kernel"], self.machines.accelerator)
-        self.board.ended(spec, report["result"].get("outcome", records.ERROR))
+        outcome = report["result"].get("outcome", records.ERROR)
+        self.board.ended(spec, outcome, machine=granted.case.machine_words)
         return report
 
     def _sized(self, spec: str, granted: Granted, keep: Keep) -> CellReport:

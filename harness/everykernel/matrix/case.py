@@ -125,6 +125,12 @@ class Case:
         """The machine as results name it: its memory is None where nobody asked for any."""
         return {**self.machine.describe(), "memory": self.machine.memory if self.sized else None}
 
+    @property
+    def machine_words(self) -> str:
+        """What was asked of the machine beside the usual, in words: ``cpus 4, memory 512``; "" for nothing."""
+        usual = {**MachineSpec().describe(), "memory": None}
+        return ", ".join(f"{name} {value}" for name, value in self.machine_asked.items() if value != usual[name])
+
     def object_path(self, arch: Architecture) -> Path:
         """Return the object, or the file that holds it, for an architecture; raise UsageError if it is not there."""
         return self._place(self.object, arch)[0]

@@ -280,6 +280,13 @@ class KernelSession:
 
         return Crew(tuple(self._adapters.values())).records
 
+    def expect(self, item: pytest.Item) -> None:
+        """Have the board count an item that is going to be run."""
+        from everykernel.plugin.items import CellItem
+
+        machine = item.case.with_memory(self.settings.memory).machine_words if isinstance(item, CellItem) else ""
+        self.board.expect(spec_of(item) or "", machine="" if self.worker else machine)
+
     def submit(self, items: Sequence[pytest.Item]) -> None:
         """Schedule the cells of those items that are cells, each once."""
         from everykernel.plugin.items import CellItem
