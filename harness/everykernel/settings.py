@@ -106,6 +106,25 @@ def _sets(value: Any, folder: Path) -> list[str] | dict[str, list[str]]:
     return {name: _texts(listed, folder) for name, listed in value.items()}
 
 
+TARGET_KEYS = {"host": str, "user": str, "port": int, "console": str, "python": str, "sudo": bool, "folder": str}
+
+
+def _targets(value: Any, _: Path) -> dict[str, dict[str, Any]]:
+    """Return the targets of a table by name; one that is only text says where it is."""
+    if not isinstance(value, dict):
+        raise ValueError(value)  # noqa: TRY004 - as of every key
+    found: dict[str, dict[str, Any]] = {}
+    for name, said in value.items():
+        table = {"host": said} if isinstance(said, str) else said
+        if not isinstance(table, dict) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ValueError(value)
+        for key, one in table.items():
+            if key not in TARGET_KEYS or type(one) is not TARGET_KEYS[key]:
+                raise ValueError(value)
+        found[name] = table
+    return found
+
+
 def _list(value: Any, _: Path) -> list[str]:
     """Return a list of texts, in which commas mean nothing."""
     if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
@@ -145,6 +164,7 @@ KEYS: dict[str, Key] = {
     "kernels": Key("a list of kernels, text with commas, or a table of named lists", _sets),
     "sources": Key("a list of sources of kernels", _texts),
     "objects": Key("a list of globs", _texts),
+    "targets": Key("a table of targets, each ssh://… or a table with host, user, port, console …", _targets),
     "accel": _choice("auto", "kvm", "tcg"),
     "timeout": Key("a number of seconds", _seconds),
     "btf": Key("a path or URL, or a list of [SPEC=]PATH", _supplies),

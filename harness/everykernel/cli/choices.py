@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,28 @@ def kernels_or_report(command: Command) -> Command:
     return kernels(command, required=False)
 
 
+def twins(command: Command) -> Command:
+    """Add ``--twins``."""
+    return click.option(
+        "--twins",
+        "twin_list",
+        metavar="LIST",
+        help="Twins, separated by commas: 6.1 stands for 6.1-btf, 6.1-nobtf and 6.1-supplied, side by side, and "
+        "instead of the project's kernels. `everykernel kernels build 6.1` builds them.",
+    )(command)
+
+
+def with_twins(kernel_list: str | None, twin_list: str | None) -> str | None:
+    """Return what ``--kernels`` and ``--twins`` name together; only a command line adds kernels to twins."""
+    if twin_list is None:
+        return kernel_list
+    from everykernel.kernels.twins import parts
+
+    where = click.get_current_context().get_parameter_source("kernel_list")
+    given = kernel_list if where is click.core.ParameterSource.COMMANDLINE else None
+    return ",".join([*filter(None, [given]), *parts.specs(twin_list)])
+
+
 def btf_sources(command: Command) -> Command:
     """Add ``--btf`` and ``--kernels``, which name the kernels whose BTF is looked at; nothing is booted."""
     command = click.option(
@@ -140,6 +162,45 @@ def guests(command: Command) -> Command:
     )(command)
 
 
+def machine(command: Command) -> Command:
+    """Add ``--machine``."""
+    from everykernel.machine.spec import KINDS, QEMU  # for commands that have guests
+
+    return click.option(
+        "--machine",
+        type=click.Choice(KINDS),
+        default=QEMU,
+        show_default=True,
+        help="What cells run in: qemu, a guest with Python; bare, one with nothing but a static program, its loader "
+        "on this host: neither triggers nor checks run there.",
+    )(command)
+
+
+def targets(command: Command) -> Command:
+    """Add ``--target``, ``--target-may-load`` and ``--target-accept-new``."""
+    command = click.option(
+        "--target-accept-new",
+        "accept_new",
+        is_flag=True,
+        help="Believe a target whose host key is not known, and know it from then on; a changed key is refused anyway.",
+    )(command)
+    command = click.option(
+        "--target-may-load",
+        "may_load",
+        is_flag=True,
+        help="Allow to load into the targets' own kernels; without it they are asked for facts and BTF, and objects "
+        "are relocated.",
+    )(command)
+    return click.option(
+        "--target",
+        "target_list",
+        metavar="ssh://[USER@]HOST[:PORT]|NAME",
+        multiple=True,
+        help="A machine that runs already, as a column: a host of ~/.ssh/config, or a name of "
+        "[tool.everykernel.targets]. May be repeated; --kernels takes ssh://HOST too.",
+    )(command)
+
+
 def rules(command: Command) -> Command:
     """Add ``--rules``."""
     return click.option(
@@ -170,6 +231,13 @@ def loaders(command: Command) -> Command:
         help="Who loads, separated by commas: own, libbpf, ebpf-go, aya, or NAME=PATH of an adapter of your own. "
         "Each object has a fresh kernel for each. [default: own]",
     )(command)
+
+
+def target_specs(named: Sequence[str]) -> list[str]:
+    """Return targets as specs of columns: a bare name is one of ssh://."""
+    from everykernel.machine import PREFIX
+
+    return [text if text.startswith(PREFIX) else f"{PREFIX}{text}" for text in named]
 
 
 def specs(text: str) -> list[str]:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from everykernel import machine, settings
+from everykernel import settings
 from everykernel.architectures import DEFAULT
 from everykernel.cli import again, choices, chosen, commands, debugging, gating, say
 from everykernel.cli.chosen import Chosen
@@ -39,9 +39,14 @@ from everykernel.report import disagreements, screen, terminal
 from everykernel.report.folder import ReportFolder
 from everykernel.report.screen import Screen
 
+if TYPE_CHECKING:
+    from everykernel.machine.ssh import Targets
+
 _INTERVAL = 0.1  # seconds between paints
 _OF_ANOTHER = (
     "kernel_list",
+    "twin_list",
+    "target_list",
     "from_report",
     "failed",
     "shard",
@@ -60,6 +65,8 @@ _OF_ANOTHER = (
 @click.command(cls=choices.ProjectCommand)
 @click.argument("objects", nargs=-1, metavar="OBJ...")
 @choices.kernels_or_report
+@choices.twins
+@choices.targets
 @choices.guests
 @click.option(
     "--btf",
@@ -75,6 +82,7 @@ _OF_ANOTHER = (
     show_default=True,
     help="The last stage: load neither attaches nor triggers nor checks.",
 )
+@choices.machine
 @click.option(
     "--memory",
     type=choices.MEBIBYTES,
@@ -119,6 +127,8 @@ _OF_ANOTHER = (
 def run(
     objects: tuple[str, ...],
     kernel_list: str | None,
+    twin_list: str | None,
+    target_list: tuple[str, ...],
     kernels_missing: str,
     from_report: Path | None,
     failed: bool,
@@ -156,11 +166,14 @@ def run(
             return 0
         options |= again.shared(asked, again.given(context))
         kernel_list = kernel_list or ",".join(dict.fromkeys(one.spec for one in asked))
+    kernel_list = choices.with_twins(kernel_list, twin_list)
+    kernel_list = ",".join([*filter(None, [kernel_list]), *choices.target_specs(target_list)]) or None
     if kernel_list is None:
         option = next(option for option in context.command.params if option.name == "kernel_list")
         raise click.MissingParameter(ctx=context, param=option)
     supplies = [Supply.parse(text) for text in options["btf"]]
-    columns = chosen.kernels(kernel_list, skip_missing=kernels_missing == "skip", progress=board)
+    targets = chosen.targets(kernel_list, options, board)
+    columns = chosen.kernels(kernel_list, skip_missing=kernels_missing == "skip", progress=board, targets=targets)
     supply.check(supplies, [c.spec for c in columns], board)
     if asked is None:
         cells = chosen.of_objects(objects, columns, loaders, options, tell)
@@ -169,10 +182,8 @@ def run(
     if part is not None:
         cells = cells.part(part)
         tell(sharding.told(part, cells.cells, cells.total))
-    return _run(
-        cells,
-        _Whole(board, talk, supplies, part, retries, reuse, json_file, json_stream, folder, verbose, gate, options),
-    )
+    files = (json_file, json_stream, folder)
+    return _run(cells, _Whole(board, talk, targets, supplies, part, retries, reuse, *files, verbose, gate, options))
 
 
 class _Whole(NamedTuple):
@@ -180,6 +191,7 @@ class _Whole(NamedTuple):
 
     board: Board
     talk: Screen
+    targets: Targets | None
     supplies: list[Supply]
     shard: Shard | None
     retries: int
@@ -216,15 +228,16 @@ def _run(cells: Chosen, whole: _Whole) -> int:
 def _told(cells: Chosen, whole: _Whole, stream: Stream | None) -> int:
     """Run cells, show what came of them, and return the exit code."""
     options, sizing = whole.options, Sizing(whole.options["ceiling"])
-    resolved = {c.spec: c for c in cells.columns if c.resolved}
-    room.reserve((resolved[spec].resolved, sizing.grant(case, resolved[spec]).machine) for case, spec in cells.cells)  # type: ignore[misc]
-    identity = identify(options["accel"], process.version(process.find(DEFAULT.qemu)))
+    resolved = {c.spec: c for c in cells.columns if c.resolved and not c.is_target}
+    guests = [(case, resolved[spec]) for case, spec in cells.cells if spec in resolved]
+    room.reserve((column.resolved, sizing.grant(case, column).machine) for case, column in guests)  # type: ignore[misc]
+    identity = identify(options["accel"], process.version(process.find(DEFAULT.qemu)) if resolved else "")
     identity["retries"] = whole.retries
     if whole.shard is not None:
         identity["shard"] = str(whole.shard)
     if cells.crew.records:
         identity["loaders"] = cells.crew.records
-    machines = machine.Machines(options["accel"], options["timeout"], whole.board)
+    machines = chosen.machines(options, whole.targets, whole.board)
     reuse = None
     if whole.reuse is not None:
         reuse = Reuse(identity, machines, whole.supplies, take=whole.reuse, tell=whole.board.note)
@@ -362,6 +375,7 @@ def _show(
     out = Screen()
     results = [report["result"] for report in told]
     terminal.show_matrix(out, results, ledger.kernels, loaders, unicode=terminal.has_unicode(out))
+    terminal.show_twins(out, results, ledger.kernels)
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
         out.print(screen.text(note), soft_wrap=True)

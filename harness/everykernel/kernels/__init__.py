@@ -87,8 +87,11 @@ def resolver(
 
 
 def btf_path(kernel: Kernel) -> Path | None:
-    """Return the file with the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
-    beside = kernel.image.with_name("vmlinux.btf")
+    """Return the file with the kernel's vmlinux BTF, read from its image without booting it, or made for it.
+
+    None if there is none.
+    """
+    beside = kernel.supplied or kernel.image.with_name("vmlinux.btf")
     if not kernel.source.startswith("path:"):
         return beside if beside.exists() else None
     from everykernel.kernels import local
@@ -99,7 +102,7 @@ def btf_path(kernel: Kernel) -> Path | None:
 
 
 def btf(kernel: Kernel) -> bytes | None:
-    """Return the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
+    """Return the kernel's vmlinux BTF, as `btf_path` has it; None if there is none."""
     path = btf_path(kernel)
     return path.read_bytes() if path is not None else None
 

@@ -51,6 +51,7 @@ def facts(kernel: Kernel) -> wire.Facts:
         jit=True,
         lsm=["capability"],
         lockdown="none",
+        unprivileged_bpf="2",
         config=True,
         python="3.11.2",
     )

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.kernels.model import Kernel
+from everykernel.kernels.model import GUEST, Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
 from everykernel.matrix import plan, records
@@ -102,6 +103,7 @@ class Campaign:
         self._schedule = Schedule(width, slot)
         self._ready: dict[tuple[str, MachineSpec], Future[Kernel]] = {}
         self._here: dict[str, Future[Kernel]] = {}
+        self._turns: dict[str, Future[CellReport]] = {}  # the last cell of each target
         self._lock = threading.Lock()
         self._closed = False
 
@@ -124,16 +126,23 @@ class Campaign:
 
     def run(self, spec: str, case: Case, *, keep: Keep | None = None) -> Future[CellReport]:
         """Schedule a cell and return its future; the report says it where the kernel or its guest could not be had."""
-        granted = self.sizing.grant(case, self.column(spec))
+        column = self.column(spec)
+        granted = self.sizing.grant(case, column)
 
         def fresh() -> Future[CellReport]:
-            return self._schedule.cell(
-                self.ready(spec, granted.machine),
+            ready: Future[Any] = self.ready(spec, granted.machine)
+            if column.is_target:  # which takes one cell after the other
+                ready = self._turns.get(spec, ready)
+            cell = self._schedule.cell(
+                ready,
                 lambda: self._kept(spec, granted, keep),
                 lambda error: self._unready(spec, case, error),
             )
+            if column.is_target:
+                self._turns[spec] = cell
+            return cell
 
-        if self.reuse is None or not self.reuse.takes:
+        if self.reuse is None or not self.reuse.takes or column.is_target:
             return fresh()
         return self._schedule.sooner(self._fetched(spec), lambda: self._known(spec, granted, keep), fresh)
 
@@ -191,8 +200,9 @@ class Campaign:
             prepared = self.machines.prepare(kernel, machine)
         finally:
             self.board.phase(spec, "")
-        with self._lock:
-            self.cost.add(spec, machine, prepared)
+        if kernel.target == GUEST:
+            with self._lock:
+                self.cost.add(spec, machine, prepared)
         return kernel
 
     def _known(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport | None:
@@ -226,24 +236,28 @@ class Campaign:
     def _cells(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
         """Run a cell, again where its guest or the harness broke; the attempts before are kept in its result.
 
-        A kernel that could not be made ready is not tried again: its boot had attempts of its own, for all cells.
+        A kernel that could not be made ready is not tried again: its boot had attempts of its own, for all cells. Nor
+        is a cell of a target: what broke there stays broken, and is for its owner to look at.
         """
         earlier: list[CellReport] = []
+        target = self.column(spec).is_target
+        retries = 0 if target else self.retries
 
         def keep_last(guest: Guest, report: CellReport) -> None:
-            if keep is not None and not (records.broke(report["result"]) and len(earlier) < self.retries):
+            if keep is not None and not (records.broke(report["result"]) and len(earlier) < retries):
                 keep(guest, report)
 
         while True:
             report = self._sized(spec, granted, keep_last)
             unready = self.ready(spec, granted.machine).exception() is not None
-            if unready or len(earlier) >= self.retries or not records.broke(report["result"]):
+            if unready or len(earlier) >= retries or not records.broke(report["result"]):
                 break
             earlier.append(report)
             result = report["result"]
             self.board.note(f"{records.name(result)}: {result['code']}: {result['message']}; it is run again")
         records.keep_attempts(report, earlier)
-        records.note_accelerator(report["kernel"], self.machines.accelerator)
+        if not target:
+            records.note_accelerator(report["kernel"], self.machines.accelerator)
         outcome = report["result"].get("outcome", records.ERROR)
         self.board.ended(spec, outcome, machine=granted.case.machine_words)
         return report

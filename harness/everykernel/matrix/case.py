@@ -116,6 +116,10 @@ class Case:
             return self
         return replace(self, machine=replace(self.machine, memory=memory), sized=True)
 
+    def with_kind(self, kind: str) -> Case:
+        """Return the case on guests of this kind (`machine.spec.KINDS`)."""
+        return replace(self, machine=replace(self.machine, kind=kind))
+
     def with_rules(self, rules: str) -> Case:
         """Return the case with the loader's rules that the user asks for, unless it asks for some itself."""
         return replace(self, rules=self.rules or rules)
@@ -129,7 +133,7 @@ class Case:
     def machine_words(self) -> str:
         """What was asked of the machine beside the usual, in words: ``cpus 4, memory 512``; "" for nothing."""
         usual = {**MachineSpec().describe(), "memory": None}
-        return ", ".join(f"{name} {value}" for name, value in self.machine_asked.items() if value != usual[name])
+        return ", ".join(f"{name} {value}" for name, value in self.machine_asked.items() if value != usual.get(name))
 
     def object_path(self, arch: Architecture) -> Path:
         """Return the object, or the file that holds it, for an architecture; raise UsageError if it is not there."""

@@ -93,7 +93,7 @@ def fits(case: Case, column: Column) -> bool:
 
 def runs_on(column: Column) -> bool:
     """Return whether adapters run on a kernel, as far as it is known."""
-    return column.resolved is None or column.resolved.arch.name in ARCHES
+    return column.resolved is None or (column.resolved.arch.name in ARCHES and not column.is_target)
 
 
 def again(case: Case, option: str = "--loader") -> str:

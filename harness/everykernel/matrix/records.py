@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 from everykernel import wire
 from everykernel.errors import BootFailed, EverykernelError, GuestError, HarnessError
+from everykernel.kernels.model import GUEST
 from everykernel.loaders.names import OWN, USUAL_RULES
 from everykernel.matrix.expect import STAGES
 from everykernel.reasons import REASONS
@@ -86,9 +87,20 @@ class KernelRecord(TypedDict, total=False):
     image_sha256: str  # of the image that was booted
     signed: str  # how the source is vouched for: "gpgv", "https" or "none"
     flavour: str
+    unprivileged_bpf: str  # kernel.unprivileged_bpf_disabled: "0", "1" or "2"; "" unknown
+    target: str  # where it runs, as of results: left out for a guest of this host
+    promises: Promises  # of a target; left out for a guest, which keeps all
     notes: list[str]
     missing: str  # why there is no such kernel (--kernels-missing skip)
     broken: str  # why it never answered: the first failure is kept
+
+
+class Promises(TypedDict):
+    """What a machine that ran already gives a cell of what a guest does."""
+
+    fresh_kernel: bool  # a kernel that no other cell had: never
+    console: bool  # what the kernel printed, so that a panic can be read
+    loads: bool  # whether it was allowed to load (--target-may-load)
 
 
 class ProblemRecord(TypedDict, total=False):
@@ -148,7 +160,7 @@ class CaseResult(TypedDict, total=False):
     sha256: str | None
     case: str | None
     kernel: str
-    target: str  # where the kernel ran: "guest", a guest of this host
+    target: str  # where the kernel ran: "guest", a guest of this host, or "ssh", a machine that ran already
     loader: str  # who loaded: "own", a real loader by its name, or "command"
     loader_version: str  # of a real loader's library, as its adapter says; left out for our own
     rules: str  # by whose rules the own loader decided: "libbpf"; of any other its name
@@ -211,7 +223,13 @@ def asked(result: CaseResult) -> tuple[str, ...]:
 
 
 def empty(
-    name: str | None, shown: str, spec: str, machine: dict[str, Any], rules: str = "", loader: str = OWN
+    name: str | None,
+    shown: str,
+    spec: str,
+    machine: dict[str, Any],
+    rules: str = "",
+    loader: str = OWN,
+    target: str = GUEST,
 ) -> CaseResult:
     """Return the result of a cell of which nothing is known yet: none of its stages was reached.
 
@@ -222,13 +240,14 @@ def empty(
         machine: the machine as asked for.
         rules: the loader whose rules decide; the usual where nobody asked for any.
         loader: who loads; the rules are its own where that is not our loader.
+        target: where the kernel runs.
     """
     return {
         "object": shown,
         "sha256": None,
         "case": name,
         "kernel": spec,
-        "target": "guest",
+        "target": target,
         "loader": loader,
         "rules": (rules or USUAL_RULES) if loader == OWN else loader,
         "btf": "",

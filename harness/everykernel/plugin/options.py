@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from everykernel.matrix.selected import Selected
     from everykernel.matrix.shard import Shard
 
+_SSH = "ssh://"  # as `machine.PREFIX`, which not every pytest run needs to import
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
 
 REMEDY = "pytest --kernels 6.1, EVERYKERNEL_KERNELS=6.1, or kernels = ['6.1'] under [tool.everykernel]"
@@ -49,6 +50,9 @@ class Settings:
         retries: how often a cell whose guest or harness broke is run again at most.
         reuse: whether verdicts of earlier runs are taken (True), or only kept (False); None: neither.
         shard: the part of the items that is run; None: all of them.
+        may_load: whether anything may be loaded into targets.
+        accept_new: whether targets that are not known are believed.
+        targets: what pyproject.toml says of targets, by name.
         selected: what an older report has to run again; None where there is no such report.
         gate: what the run is held against.
     """
@@ -70,6 +74,9 @@ class Settings:
     retries: int
     reuse: bool | None
     shard: Shard | None
+    may_load: bool
+    accept_new: bool
+    targets: Mapping[str, Mapping[str, Any]]
     selected: Selected | None
     gate: GateSettings
 
@@ -95,6 +102,7 @@ def add(parser: pytest.Parser) -> None:
     """Declare options and ini keys. No option has a default here, so that one that was given can be told."""
     group = parser.getgroup("everykernel", "tests on many kernels (everykernel)")
     _add_guests(group)
+    _add_targets(group)
     _add_verdicts(group)
     _add_choice(group)
     _add_gate(group)
@@ -119,6 +127,13 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         "--kernels",
         metavar="LIST",
         help="kernels to test on, separated by commas: 5.10,6.1,6.12,6.1/i386 (also EVERYKERNEL_KERNELS)",
+    )
+    _option(
+        group,
+        "--kernel-twins",
+        metavar="LIST",
+        help="twins to test on: 6.1 stands for 6.1-btf, 6.1-nobtf and 6.1-supplied, side by side, and instead of the "
+        "project's kernels; `everykernel kernels build 6.1` builds them",
     )
     _option(
         group,
@@ -173,6 +188,30 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         "--kernel-keep",
         action="store_true",
         help="open a shell in the guest of a failure, before it is thrown away",
+    )
+
+
+def _add_targets(group: pytest.OptionGroup) -> None:
+    """Declare which machines there are that run already, and what may be done there."""
+    _option(
+        group,
+        "--kernel-target",
+        action="append",
+        metavar="ssh://HOST|NAME",
+        help="a machine that runs already, as a kernel beside --kernels: a host of ~/.ssh/config, or a name of "
+        "[tool.everykernel.targets]; may be repeated, and --kernels takes ssh://HOST too",
+    )
+    _option(
+        group,
+        "--kernel-target-may-load",
+        action="store_true",
+        help="allow to load into targets' own kernels; without it objects are relocated for them",
+    )
+    _option(
+        group,
+        "--kernel-target-accept-new",
+        action="store_true",
+        help="believe a target whose host key is not known, and know it from then on",
     )
 
 
@@ -279,8 +318,15 @@ def read(config: pytest.Config) -> Settings:
         listed = os.environ.get("EVERYKERNEL_KERNELS") or ",".join(project.get("kernels") or config.getini("kernels"))
     selected = _selected(config)
     specs = settings.expanded((part.strip() for part in listed.split(",") if part.strip()), project)
+    if config.getoption("kernel_twins") is not None:
+        specs = [
+            *(specs if config.getoption("--kernels") is not None else ()),
+            *_twins(config.getoption("kernel_twins")),
+        ]
     if selected is not None and config.getoption("--kernels") is None:
         specs = selected.kernels
+    named = config.getoption("kernel_target") or ()
+    specs = list(dict.fromkeys([*specs, *(text if text.startswith(_SSH) else f"{_SSH}{text}" for text in named)]))
     return Settings(
         specs=tuple(specs),
         accel=chosen("accel", "auto"),
@@ -297,6 +343,9 @@ def read(config: pytest.Config) -> Settings:
         retries=chosen("retries", settings.USUAL_RETRIES),
         reuse=_reuse(config, project),
         shard=_shard(config.getoption("kernel_shard")),
+        may_load=config.getoption("kernel_target_may_load"),
+        accept_new=config.getoption("kernel_target_accept_new"),
+        targets=project.get("targets", {}),
         selected=selected,
         rules=_rules(chosen("rules", config.getini("kernel_rules"))),
         loaders=_loaders(chosen("loader", config.getini("kernel_loader"))),
@@ -307,6 +356,15 @@ def read(config: pytest.Config) -> Settings:
             config.getoption("kernel_partial"),
         ),
     )
+
+
+def _twins(listed: str) -> list[str]:
+    from everykernel.kernels.twins import parts
+
+    try:
+        return parts.specs(listed, "--kernel-twins")
+    except UsageError as e:
+        raise pytest.UsageError(f"everykernel: {e}") from e
 
 
 def _shard(text: str | None) -> Shard | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from everykernel.kernels.supplied import Supply
     from everykernel.loaders.adapter import Adapter, Wanted
     from everykernel.machine import MachineSource
+    from everykernel.machine.ssh import Targets
     from everykernel.matrix.campaign import Campaign, Cost
     from everykernel.matrix.case import Case
     from everykernel.matrix.ledger import Ledger
@@ -111,7 +112,27 @@ class KernelSession:
             return []
         from everykernel.matrix.plan import columns
 
-        return columns(self.settings.specs, skip_missing=self.settings.skip_missing, progress=self.board)
+        return columns(
+            self.settings.specs,
+            skip_missing=self.settings.skip_missing,
+            progress=self.board,
+            targets=self.targets,
+        )
+
+    @cached_property
+    def targets(self) -> Targets | None:
+        """What knows the targets; None where there are none."""
+        from everykernel.machine import reach
+
+        asked = self.settings
+        return reach(
+            asked.specs,
+            asked.targets,
+            self.board,
+            may_load=asked.may_load,
+            accept_new=asked.accept_new,
+            timeout=asked.timeout,
+        )
 
     @cached_property
     def btf(self) -> list[Supply]:
@@ -130,7 +151,8 @@ class KernelSession:
         """What starts guests; raises ToolMissing without QEMU."""
         from everykernel import machine
 
-        return machine.Machines(self.settings.accel, self.settings.timeout, self.board)
+        guests = machine.Machines(self.settings.accel, self.settings.timeout, self.board)
+        return machine.Fleet(guests, self.targets) if self.targets is not None else guests
 
     @cached_property
     def campaign(self) -> Campaign:
@@ -170,7 +192,8 @@ class KernelSession:
         from everykernel.machine import process
         from everykernel.matrix.results import identify
 
-        identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)))
+        guests = any(not c.is_target for c in self.columns)
+        identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)) if guests else "")
         if self.settings.shard is not None:
             identity["shard"] = str(self.settings.shard)
         identity["retries"] = self.settings.retries
@@ -235,10 +258,10 @@ class KernelSession:
         if error is None and self.settings.specs:
             try:
                 for column in self.columns:
-                    if column.resolved is not None:
+                    if column.resolved is not None and not column.is_target:
                         process.find(column.resolved.arch.qemu)
                 self.btf, self.gate  # noqa: B018 - raise what is wrong with them
-                here = {c.spec: c for c in self.columns if c.resolved is not None}
+                here = {c.spec: c for c in self.columns if c.resolved is not None and not c.is_target}
                 wanted = []
                 for item in items:
                     its = here.get(spec_of(item) or "")
@@ -329,6 +352,8 @@ class KernelSession:
         from everykernel.matrix import crew
 
         fits = crew.runs_on(self.campaign.column(spec))
+        if not fits and self.campaign.column(spec).is_target:
+            return f"kernel {spec}: adapters of real loaders run in guests alone"
         return "" if fits else f"kernel {spec}: adapters of real loaders run on {', '.join(ARCHES)} alone"
 
     def _ended(self, item: CellItem, future: Future[CellReport]) -> None:

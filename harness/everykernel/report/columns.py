@@ -59,7 +59,8 @@ def grid(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], loaders
         for name in (*names, *(name for name, why in skipped.items() if why)):
             made: Column = {**kernel, "spec": records.of_column(spec, name), "of": spec, "loader": name}  # type: ignore[typeddict-item]
             foreign = name != OWN and kernel.get("arch", ARCHES[0]) not in ARCHES
-            made["skipped"] = skipped.get(name) or (f"adapters run on {', '.join(ARCHES)} alone" if foreign else "")
+            where = f"on {', '.join(ARCHES)}" if foreign else "in guests" if name != OWN and "target" in kernel else ""
+            made["skipped"] = skipped.get(name) or (f"adapters run {where} alone" if where else "")
             drawn.append(made)
     return Grid(tuple(dict.fromkeys(row for row, _ in cells)), tuple(drawn), cells)
 

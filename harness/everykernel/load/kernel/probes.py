@@ -6,6 +6,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Optional
 
 from everykernel.btf import sanitise
 from everykernel.load.kernel import questions
@@ -17,11 +18,11 @@ _GET_ATTACH_COOKIE = 174
 
 
 class Probes:
-    """The answers of a machine's kernel so far."""
+    """The answers of a machine's kernel so far; ``known`` are those of another in the same state."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, known: Optional[Probes] = None) -> None:
         self._system = system
-        self._answers: dict[object, bool] = {}
+        self._answers: dict[object, bool] = {} if known is None else dict(known._answers)
 
     def _ask(self, key: object, question: Callable[[], bool]) -> bool:
         if key not in self._answers:
