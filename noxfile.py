@@ -180,6 +180,7 @@ def bench(session: nox.Session) -> None:
     cases(session)
     _python(session, "-m", "tests.conformance.bench")
     _python(session, "-m", "tests.conformance.bench_run")
+    _python(session, "-m", "tests.conformance.bench_before")
     _python(session, "-m", "everykernel.bench", *session.posargs)
 
 

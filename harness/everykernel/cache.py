@@ -39,6 +39,7 @@ PRUNED_FOLDERS = (
     "btf",
     "headers",
     "loaders",
+    "cells",
     "twins",
 )  # indexes are small, and needed offline
 _STAMP = ".last-used"

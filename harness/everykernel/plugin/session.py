@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from everykernel.matrix.ledger import Ledger
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
-    from everykernel.matrix.records import CaseResult, CellReport, LoaderRecord
+    from everykernel.matrix.records import CaseResult, CellReport, LoaderRecord, RunRecord
+    from everykernel.matrix.reuse import Reuse
     from everykernel.matrix.sizing import Sizing
     from everykernel.plugin.attendance import Attendance
     from everykernel.plugin.items import CellItem
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from everykernel.report.folder import ReportFolder
 
 KEY = pytest.StashKey["KernelSession"]()
+RUN = "everykernel_run"  # of what the controller of pytest-xdist tells its workers: the run's identity
 SPEC = pytest.StashKey[str]()  # of an item: the kernel that it runs on
 
 
@@ -168,7 +170,34 @@ class KernelSession:
             btf=self.btf,
             sizing=self.sizing,
             retries=self.settings.retries,
+            reuse=self.reuse,
         )
+
+    @cached_property
+    def reuse(self) -> Reuse | None:
+        """What takes and keeps verdicts, where that was asked for."""
+        if self.settings.reuse is None:
+            return None
+        from everykernel.matrix.reuse import Reuse
+
+        return Reuse(self.identity, self.machines, self.btf, take=self.settings.reuse, tell=self.board.note)
+
+    @cached_property
+    def identity(self) -> RunRecord:
+        """The identity of the run, the same in all its processes."""
+        if self.worker:
+            given: RunRecord = self.config.workerinput[RUN]  # type: ignore[attr-defined]
+            return given
+        from everykernel.architectures import DEFAULT
+        from everykernel.machine import process
+        from everykernel.matrix.results import identify
+
+        guests = any(not c.is_target for c in self.columns)
+        identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)) if guests else "")
+        if self.settings.shard is not None:
+            identity["shard"] = str(self.settings.shard)
+        identity["retries"] = self.settings.retries
+        return identity
 
     @cached_property
     def sizing(self) -> Sizing:
@@ -188,25 +217,17 @@ class KernelSession:
     def ledger(self) -> Ledger:
         """Every result; on disk too, where a report was asked for."""
         from everykernel.matrix.ledger import Ledger
-        from everykernel.matrix.results import identify
 
         part = self.settings.shard
         kernels = [c.record() for c in self.columns if part is None or c.missing or c.spec in self.used]
         if self.settings.report is None or self.worker:
             return Ledger(kernels)
-        from everykernel.architectures import DEFAULT
-        from everykernel.machine import process
         from everykernel.report.folder import ReportFolder
 
-        folder = self.config.invocation_params.dir / self.settings.report
-        guests = any(not c.is_target for c in self.columns)
-        identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)) if guests else "")
-        if part is not None:
-            identity["shard"] = str(part)
-        identity["retries"] = self.settings.retries
         if loaders := self.loaders():
-            identity["loaders"] = loaders
-        self._folder = ReportFolder(folder, identity, kernels)
+            self.identity["loaders"] = loaders
+        folder = self.config.invocation_params.dir / self.settings.report
+        self._folder = ReportFolder(folder, self.identity, kernels)
         return Ledger(kernels, [self._folder.add])
 
     @cached_property
@@ -284,6 +305,13 @@ class KernelSession:
         from everykernel.matrix.crew import Crew
 
         return Crew(tuple(self._adapters.values())).records
+
+    def expect(self, item: pytest.Item) -> None:
+        """Have the board count an item that is going to be run."""
+        from everykernel.plugin.items import CellItem
+
+        machine = item.case.with_memory(self.settings.memory).machine_words if isinstance(item, CellItem) else ""
+        self.board.expect(spec_of(item) or "", machine="" if self.worker else machine)
 
     def submit(self, items: Sequence[pytest.Item]) -> None:
         """Schedule the cells of those items that are cells, each once."""
