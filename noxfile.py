@@ -115,10 +115,13 @@ def matrix(session: nox.Session, kernels: str = KERNELS, folder: str = "kernel-r
 
 
 @nox.session
-def i386_btf(session: nox.Session) -> None:
-    """Make cases/btf: what the cases need of the BTF that 6.1/i386 lacks, by pahole from its debug package (765 MB)."""
+def missing_btf(session: nox.Session) -> None:
+    """Make cases/btf: what the cases need of the BTF that Debian's 32-bit kernels lack (or those given after --).
+
+    pahole makes it of their debug packages: 2 GB, once a release.
+    """
     cases(session)
-    _python(session, "-m", "tests.i386_btf")
+    _python(session, "-m", "tests.missing_btf", *session.posargs)
 
 
 @nox.session
@@ -166,11 +169,22 @@ def architectures(session: nox.Session) -> None:
 
 
 @nox.session
+def bare(session: nox.Session) -> None:
+    """Compare the loader on the host with the loader in the guest: every case and 100 objects, on 6.1, armhf and s390x.
+
+    Or on SPEC... given after -- (an hour on two cores; QEMU of each architecture is needed).
+    """
+    cases(session)
+    _python(session, "-m", "tests.bare", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure relocations, objects of others, boot, restore, case and matrix, beside libbpf and virtme-ng."""
     cases(session)
     _python(session, "-m", "tests.conformance.bench")
     _python(session, "-m", "tests.conformance.bench_run")
+    _python(session, "-m", "tests.conformance.bench_before")
     _python(session, "-m", "everykernel.bench", *session.posargs)
 
 

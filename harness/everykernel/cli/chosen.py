@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from everykernel import settings
+from everykernel import machine, settings
 from everykernel.cli import again, choices, commands
 from everykernel.cli.again import Asked
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels.progress import Progress
 from everykernel.loaders.names import OWN
-from everykernel.machine import Fleet, Machines, MachineSource, process, reach
+from everykernel.machine import Fleet, MachineSource, process, reach
 from everykernel.machine.spec import BARE
 from everykernel.matrix import crew, plan, selected, shard
 from everykernel.matrix.case import Case
@@ -83,7 +83,7 @@ def targets(listed: str, options: Any, progress: Progress) -> Targets | None:
 
 def machines(options: Any, targets: Targets | None, progress: Progress) -> MachineSource:
     """Return what starts the machines of a run."""
-    guests = Machines(options["accel"], options["timeout"], progress)
+    guests = machine.Machines(options["accel"], options["timeout"], progress)
     return Fleet(guests, targets) if targets is not None else guests
 
 
@@ -119,7 +119,7 @@ def of_objects(objects: Sequence[str], columns: list[Column], loaders: str | Non
     _check(cases, columns)
     if options["machine"] == BARE:
         loaders = _only_own(cases, loaders)
-    found = Crew.of(crew.wanted(cases, loaders), say)
+    found = Crew.of(crew.wanted(cases, loaders), columns, say)
     cells = [(case, column.spec) for case in found.spread(cases, loaders) for column in columns]
     return _there(cells, columns, found)
 
@@ -143,7 +143,7 @@ def of_report(asked: Sequence[Asked], columns: list[Column], say: Say) -> Chosen
             f"the report has no such cell on {', '.join(sorted(specs))}", where="--kernels", remedy="leave it out"
         )
     _check([one.case for one in here], columns)
-    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), say)
+    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), columns, say)
     by_spec = {column.spec: column for column in columns}
     told = [(case, one) for one in here for case in found.loaded_by(one.case, one.loader)]
     commands_ = {plan.identity(case, by_spec[one.spec]): one.again for case, one in told}
