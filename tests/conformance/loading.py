@@ -129,6 +129,8 @@ def compare(obj: Foreign, ours: Answer, theirs: Answer, tally: Tally) -> None:
             tally.pairs[same] += 1
         elif mine.loaded and _for_others_extern(obj, key[0], ours, his):
             tally.left_out[f"program: {left_out.OTHERS_EXTERN}"] += 1
+        elif mine.loaded and _for_others_btf(ours, his):
+            tally.left_out[f"program: {left_out.OTHERS_BTF}"] += 1
         else:
             tally.differences.append(Difference(tally.reference, obj.name, key[0], tally.kernel, mine, his))
 
@@ -160,6 +162,12 @@ def _for_others_extern(obj: Foreign, program: str, ours: Answer, theirs: Verdict
     users = programs_with(obj, (EXTERN, EXTERN_CALL), [found["name"]])
     refused = {name for (name, _), verdict in ours.programs.items() if verdict.who == BY_LOADER}
     return program not in users and bool(users) and refused.issuperset(users)
+
+
+def _for_others_btf(ours: Answer, theirs: Verdict) -> bool:
+    """Whether libbpf gave up for want of the kernel's BTF, and we refuse other programs of the object for that."""
+    refused = [verdict.words for verdict in ours.programs.values() if verdict.who == BY_LOADER]
+    return bool(left_out.NO_BTF.search(theirs.words)) and any("BTF" in words for words in refused)
 
 
 def incomparable(theirs: Answer) -> str:

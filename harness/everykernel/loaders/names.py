@@ -10,3 +10,4 @@ ARCHES = {  # of adapters, which are programs: those that table.py can have buil
 }
 REAL = tuple(ARCHES)  # those of table.py
 EVERY = (OWN, *REAL)
+USUAL_RULES = "libbpf"  # by which our own loader decides where nobody says whose; the others are of `REAL` too

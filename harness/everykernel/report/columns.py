@@ -67,6 +67,8 @@ def grid(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], loaders
             if name != OWN and made["spec"] not in ran:
                 arch = kernel.get("arch", DEFAULT.name)
                 made["skipped"] = known_for.get(arch, f"its adapter is for {', '.join(known_for)} alone")
+                if "target" in kernel:
+                    made["skipped"] = "adapters run in guests alone"
             drawn.append(made)
     return Grid(tuple(dict.fromkeys(row for row, _ in cells)), tuple(drawn), cells)
 
