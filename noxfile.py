@@ -233,6 +233,16 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def conformance_architectures(session: nox.Session) -> None:
+    """Compare likewise on kernels of arm64 and s390x, with objects and libraries for each (QEMU of each is needed)."""
+    cases(session)
+    arguments = ["--architectures", *session.posargs]
+    _python(session, "-m", "pytest", "-m", "conformance", "tests/conformance/test_architectures.py")
+    _python(session, "-m", "tests.conformance", *arguments)
+    _python(session, "-m", "tests.conformance", "loaders", *arguments)
+
+
+@nox.session
 @nox.parametrize("target", ["objects", "gate", "stream", "cells", "files", "inside"])
 def fuzz(session: nox.Session, target: str) -> None:
     """Fuzz objects, answers of guests, cells or files for ten minutes each, from the corpus that the tests replay."""
