@@ -117,6 +117,21 @@ def test_a_deadline_tells_what_was_done() -> None:
         line.exchange(_batch(), "big")
 
 
+def test_answers_are_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers on and on, each time in time, is ended by the deadline of the whole, or by what it said."""
+    monkeypatch.setattr("secrets.randbits", lambda bits: 5)
+    line = Line(Said(_answer() * 3), "lab")
+    line.deadline = time.monotonic() - 1
+    with pytest.raises(GuestLost, match="no answer in time"):
+        line.exchange(_batch(), "big")
+    monkeypatch.setattr("everykernel.remote.line._MOST", 20)
+    line = Line(Said(_answer() * 3), "lab")
+    for _ in range(2):
+        line.exchange(_batch(), "big")
+    with pytest.raises(GuestLost, match="more than 0 MiB of answers"):
+        line.exchange(_batch(), "big")
+
+
 def test_structs_are_packed_without_addresses() -> None:
     """A field that points to something is zero in the struct, and a patch says to what."""
     batch, name = Batch("big"), bytearray(b"name\0")
