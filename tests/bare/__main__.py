@@ -33,7 +33,7 @@ def own(names: list[str]) -> list[Case]:
 
 def others(arch: Architecture, number: int, folder: Path) -> list[Case]:
     """Return objects of others for an architecture; raise SystemExit where there are too few."""
-    found, _ = foreign.collect(Archive(), arch.debian)
+    found, _ = foreign.collect(Archive(), arch)
     paths = []
     for position, each in enumerate(found[:number]):
         paths.append(folder / f"{position:03}-{each.name.rpartition('/')[2]}.bpf.o")

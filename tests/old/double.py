@@ -2,7 +2,7 @@
 
 What the older kernel does not know is refused with its errno; all else goes to the real kernel. Helpers that it does
 not have become calls of none, so that only programs that reach them are refused, and their numbers are put right in the
-log. Jumps by half a register and functions in programs are refused before the verifier looks, reached or not.
+log. Jumps by half a register, functions in programs and loops are refused before the verifier looks, reached or not.
 
 This module is run in guests: standard library only, Python 3.9.
 """
@@ -12,8 +12,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from tests.old.table import Release
 
@@ -152,7 +153,8 @@ class Old(Local):
                 return b"BPF_CALL uses reserved fields\n"
             if opcode & 7 == 6 and not release.jmp32:
                 return b"unknown insn class 6\n"
-        return b""
+        edge = None if release.loops else _back_edge(code)
+        return b"back-edge from insn %d to %d\n" % edge if edge else b""
 
     def _say(self, attributes: Fields, words: bytes) -> None:
         log, size = attributes[7], attributes[6]
@@ -181,3 +183,37 @@ class Old(Local):
         kind = str(Path(f"/proc/self/fd/{attributes[1]}").readlink())
         most = {"anon_inode:bpf-prog": self._release.program_info, "anon_inode:bpf-map": self._release.map_info}
         return (*attributes[:2], min(attributes[2], most.get(kind, attributes[2])), *attributes[3:])
+
+
+def _back_edge(code: bytes) -> Optional[tuple[int, int]]:
+    """Return the first edge, in the order of Linux v4.18's check_cfg (kernel/bpf/verifier.c), that closes a loop."""
+    path, on_path, seen = [(0, _next(code, 0))], {0}, {0}
+    while path:
+        at, following = path[-1]
+        to = next(following, None)
+        if to is None:
+            path.pop()
+            on_path.remove(at)
+        elif to in on_path:
+            return at, to
+        elif to not in seen and to < len(code) // 8:
+            seen.add(to)
+            on_path.add(to)
+            path.append((to, _next(code, to)))
+    return None
+
+
+def _next(code: bytes, at: int) -> Iterator[int]:
+    """Yield the instructions that one leads to."""
+    opcode, source = code[8 * at], code[8 * at + 1] >> 4
+    offset = int.from_bytes(code[8 * at + 2 : 8 * at + 4], "little", signed=True)
+    if opcode & 7 not in (5, 6):
+        yield at + 1
+    elif opcode == 0x85:
+        yield at + 1
+        if source == 1:
+            yield at + 1 + int.from_bytes(code[8 * at + 4 : 8 * at + 8], "little", signed=True)
+    elif opcode == 0x05:
+        yield at + 1 + offset
+    elif opcode != 0x95:
+        yield from (at + 1, at + 1 + offset)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.bare import same
-from tests.i386_btf import SESSION, folder
+from tests.missing_btf import SESSION, committed
 
 from everykernel import folders, wire
 from everykernel.architectures import ARCHITECTURES
@@ -81,7 +81,7 @@ def test_a_board(machines: Machines) -> None:
     """A 32-bit kernel without BTF, nothing in its guest but the program: an object loads by a supplied BTF."""
     (column,) = plan.columns([BOARD])
     kernel = column.kernel()
-    btf = folder("armhf") / f"{kernel.release}.btf"
+    btf = committed(kernel)
     assert btf.exists(), f"there is no BTF for {kernel.release} in {btf.parent}: {SESSION}"
     (case,) = _cases(("exec_event",))
     case = dataclasses.replace(case, until="load", btf=None).with_kind(BARE)

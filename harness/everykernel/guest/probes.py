@@ -8,6 +8,7 @@ from everykernel.load.system.door import System
 JIT = "/proc/sys/net/core/bpf_jit_enable"
 LSM = "/sys/kernel/security/lsm"
 LOCKDOWN = "/sys/kernel/security/lockdown"
+UNPRIVILEGED = "/proc/sys/kernel/unprivileged_bpf_disabled"
 
 
 def facts(system: System, python: str) -> wire.Facts:
@@ -24,6 +25,7 @@ def facts(system: System, python: str) -> wire.Facts:
         jit=_text(system, JIT) not in ("", "0"),
         lsm=[module for module in _text(system, LSM).split(",") if module],
         lockdown=_chosen(_text(system, LOCKDOWN)),
+        unprivileged_bpf=_text(system, UNPRIVILEGED),
         config=system.exists("/proc/config.gz") or system.exists("/boot/config-" + name.release),
         python=python,
     )

@@ -38,17 +38,24 @@ class Image:
     packages: tuple[str, ...]
 
 
-def build(arch: Architecture, progress: Progress | None = None, *, update: bool = False) -> Image:
+def build(
+    arch: Architecture,
+    progress: Progress | None = None,
+    *,
+    update: bool = False,
+    rules: recipe.Recipe | None = None,
+) -> Image:
     """Return the guest image of an architecture, building it if it is not in the cache.
 
-    An image stays in use, offline too, until its recipe changes; ``update`` asks the archive for newer packages.
+    An image stays in use, offline too, until its recipe changes; ``update`` asks the archive for newer packages,
+    ``rules`` are another recipe than the usual.
 
     Raises:
         DownloadError: a package cannot be had.
         CacheError: the cache cannot be written.
     """
     progress = progress if progress is not None else SILENT
-    rules = recipe.read(arch.name)
+    rules = rules or recipe.read(arch.name)
     entry = cache.entry("images", f"{arch.name}-{_key(rules, arch)}")
     cache.hold(entry)
     if not update and (found := _cached(entry)):

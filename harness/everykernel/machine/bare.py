@@ -13,12 +13,13 @@ from everykernel import cache, wire
 from everykernel.errors import BootFailed, CaseTimeout, EverykernelError, GuestLost
 from everykernel.machine import console, gate, settling
 from everykernel.machine.channel import DeadlinePassed
+from everykernel.machine.line import Line
 from everykernel.machine.making import Maker
 from everykernel.machine.qemu import Qemu
 from everykernel.machine.running import QemuGuest, verdict
 from everykernel.machine.snapshots import Snapshot
+from everykernel.remote import line as far
 from everykernel.remote.agent import FarAgent, Learnt, learn
-from everykernel.remote.line import Line
 from everykernel.remote.stream import StreamClosed
 from everykernel.remote.system import Remote
 
@@ -38,7 +39,7 @@ class BareMaker(Maker):
 
     def hear(self, qemu: Qemu, patience: float) -> list[str]:
         """Make a kernel that is up ready to be saved; return what of its spec it does not have."""
-        line = Line(qemu.channel, self.plan.kernel.spec)
+        line = far.Line(qemu.channel, self.plan.kernel.spec)
         line.deadline = time.monotonic() + patience
         try:
             system = Remote(line, line.greet(), self.plan.kernel.arch.name)
@@ -52,7 +53,7 @@ class BareMaker(Maker):
 
 def learnt(qemu: Qemu, arch: str) -> Learnt:
     """Return what is to be known of the machine that a guest was restored to be; nothing else is done with it."""
-    line = Line(qemu.channel, qemu.where)
+    line = far.Line(qemu.channel, qemu.where)
     line.deadline = time.monotonic() + _LEARNING
     try:
         hello = line.greet()
@@ -65,7 +66,7 @@ def learnt(qemu: Qemu, arch: str) -> Learnt:
 
 def wake(qemu: Qemu, arch: str, known: Learnt, patience: float) -> FarAgent:
     """Return the agent of a guest that was resumed, its clock set; raise as `QemuGuest.request` does."""
-    line = Line(qemu.channel, qemu.where)
+    line = far.Line(qemu.channel, qemu.where)
     line.deadline = time.monotonic() + patience
     try:
         agent = FarAgent(line, arch, known)
@@ -80,24 +81,24 @@ def wake(qemu: Qemu, arch: str, known: Learnt, patience: float) -> FarAgent:
 class BareGuest(QemuGuest):
     """A guest whose agent is here."""
 
-    def _exchange(self, qemu: Qemu, message: wire.Request[wire.Reply], timeout: float) -> wire.Reply:
+    def _exchange(self, line: Line, message: wire.Request[wire.Reply], timeout: float) -> wire.Reply:
         agent = self.wake().agent
         assert agent is not None
         try:
             reply = agent.answer(message, time.monotonic() + timeout)
         except GuestLost as e:
-            raise qemu.flooded() or self._lost(qemu, e, agent, timeout) from e
-        if lost := qemu.flooded():
+            raise line.flooded() or self._lost(line, e, agent, timeout) from e
+        if lost := line.flooded():
             raise lost
-        found: wire.Reply = verdict(_admitted(message, reply), self.kernel.spec, qemu.console)
+        found: wire.Reply = verdict(_admitted(message, reply), self.kernel.spec, line.console)
         return found
 
-    def _lost(self, qemu: Qemu, error: GuestLost, agent: FarAgent, timeout: float) -> EverykernelError:
+    def _lost(self, line: Line, error: GuestLost, agent: FarAgent, timeout: float) -> EverykernelError:
         """Return what a line that ended says of its guest; a call that does not end leaves nobody to answer a ping."""
         if not isinstance(error.__cause__, DeadlinePassed):
-            return _cause(error, qemu)
-        if console.splats(qemu.console()):
-            return self.hung(qemu, timeout)
+            return _cause(error, line)
+        if console.splats(line.console()):
+            return self.hung(line, timeout)
         doing = agent.line.doing or "what it was asked"
         text = f"{doing} did not end within {timeout:g} s, and nothing else can be asked of this guest meanwhile"
         return CaseTimeout(text, where=self.kernel.spec, remedy="make it end, or the timeout longer")
@@ -114,8 +115,8 @@ def _admitted(message: wire.Request[Any], reply: wire.Message) -> Any:
     return gate.admit(frame[start : start + text], frame[start + text :], {1: message})[1]
 
 
-def _cause(error: GuestLost, qemu: Qemu) -> EverykernelError:
+def _cause(error: GuestLost, line: Line) -> EverykernelError:
     """Return why a line ended: how its guest did, where that is what closed it."""
     if isinstance(error.__cause__, StreamClosed):
-        return qemu.death()
-    return GuestLost(error.message, console=console.tail(qemu.console()), where=qemu.where)
+        return line.death()
+    return GuestLost(error.message, console=console.tail(line.console()), where=line.where)

@@ -22,8 +22,9 @@ from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.command import Place
 from everykernel.machine.devices import Device
 from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, Prepared
+from everykernel.machine.line import draw
 from everykernel.machine.making import ORDINARY, PROBE, Effort, Maker
-from everykernel.machine.qemu import Herd, Qemu, draw
+from everykernel.machine.qemu import Herd, Qemu
 from everykernel.machine.running import Begun, QemuGuest
 from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot, discard, find
@@ -169,6 +170,10 @@ class Machines:
         if kernel.arch.name not in self._verdicts:
             self._verdicts[kernel.arch.name] = choose(self._request, kernel.arch, program, probe)
         return under(self._verdicts[kernel.arch.name].name)
+
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> str:
+        """Return the name of the warm snapshot, whether it is there or not; raises what `plan` does."""
+        return self.plan(kernel, spec).warm_key
 
     def close(self) -> None:
         """End every guest that is still running, also one that another thread waits for; none can be started after."""

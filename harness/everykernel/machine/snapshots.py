@@ -23,7 +23,7 @@ from everykernel.machine.devices import Boot, Memory
 from everykernel.machine.spec import BARE, MachineSpec
 
 _SETTLING = folders.package() / "machine" / "settling.py"  # what the host does to a bare machine that has booted
-FORMAT = 1  # of what making.py does to a guest before it is saved: raise it when that changes
+FORMAT = 2  # of what making.py does to a guest before it is saved: raise it when that changes
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,14 @@ class Plan:
         devices = command.common(self.kernel.arch, self.spec, self.accelerator, NOWHERE)
         arguments = command.arguments(command.continuing(devices, self.spec, "MEMORY"))
         return _hash(FORMAT, self.boot_key, arguments, images.agent_digest())
+
+    @property
+    def layered(self) -> bool:
+        """Whether there is a boot snapshot below the warm one: where our code changes, a boot is saved each time.
+
+        A machine that forgets its timers would not come back from one: stage 0 does not know how to mend that.
+        """
+        return folders.ours_changes() and not self.kernel.arch.forgets_timers
 
     @property
     def boot_folder(self) -> Path:
