@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from everykernel.errors import GuestLost
 from everykernel.load.system.block import Block
@@ -99,6 +102,16 @@ def test_greetings_that_are_none(said: bytes) -> None:
     with pytest.raises(GuestLost) as again:
         line.exchange(_batch(), "big")
     assert again.value is caught.value
+
+
+@given(st.binary(min_size=16, max_size=120), st.integers(0, 40))
+def test_whatever_is_said_is_an_answer_or_odd(said: bytes, changed: int) -> None:
+    """Nothing that a program says raises anything else, and no buffer grows."""
+    batch = _batch()
+    for data in (said, _answer((0, said[:4]), (1, said[4:12]))[:8] + said, said[:4] + _answer()[4:] + said):
+        with contextlib.suppress(gate.Odd):
+            _heard(data[:4] + changed.to_bytes(4, "big") + data[8:], batch)
+        assert [len(buffer.data) for buffer in batch.buffers] == [4, 8]
 
 
 def test_what_a_login_says_comes_before() -> None:
