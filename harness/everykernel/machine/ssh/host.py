@@ -145,7 +145,7 @@ class Host:
             try:
                 session = Session(self._connection, self.target, self._about, self.terms, self._screen)
             except (GuestError, TargetError) as e:
-                self._lose(e)
+                self.heard(e)
                 raise
             self._session = session
             return TargetGuest(self, kernel, spec, session)
@@ -158,7 +158,7 @@ class Host:
         self._turn.release()
 
     def _lookout(self) -> None:
-        """Raise GuestLost where the target is lost; find out again how to reach one whose connection has ended."""
+        """Raise GuestLost where the target is lost, with the first cause."""
         if self.lost is not None:
             text = f"not run: the target went away in an earlier cell: {self.lost.message}"
             raise GuestLost(text, where=self.target.spec)
@@ -175,9 +175,6 @@ class Host:
 
     def heard(self, error: EverykernelError) -> None:
         """Take note of what went wrong with an agent: whether the machine is gone."""
-        self._lose(error)
-
-    def _lose(self, error: EverykernelError) -> None:
         alive = self._connection is not None and self._connection.alive
         broken = isinstance(error, KernelHung) or error.code in ("kernel-panic", "kernel-oops")
         if self.lost is None and (broken or not alive):
