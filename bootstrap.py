@@ -73,6 +73,7 @@ NEEDS = (
     Need("createrepo_c", "createrepo-c", "createrepo_c", "createrepo_c"),
     Need("bsdtar", "libarchive-tools", "bsdtar", "libarchive"),  # tests make packages of pacman's as makepkg does
     Need("repo-add", "pacman-package-manager", "pacman", "pacman"),  # and list them
+    Need("/usr/share/makepkg/util/message.sh", "makepkg", "pacman", "pacman"),  # repo-add cannot do without
     Need("skopeo", "skopeo", "skopeo", "skopeo"),  # tests make images, and a registry with them
     Need("docker-registry", "docker-registry", "docker-distribution", "docker-registry"),
     Need("chromium", "chromium", "chromium", "chromium"),  # tests look at the page of a run

@@ -39,6 +39,8 @@ PRUNED_FOLDERS = (
     "btf",
     "headers",
     "loaders",
+    "cells",
+    "twins",
 )  # indexes are small, and needed offline
 _STAMP = ".last-used"
 _ANCIENT_PART = 86400.0  # seconds after which an abandoned temporary file is litter

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.load.rules.named import NAMES
+from everykernel.loaders.names import REAL
 
 FILENAME = "pyproject.toml"
 TARGET = "ssh://"  # what a spec begins with that names a machine which runs already
@@ -94,6 +93,11 @@ def _switch(value: Any, _: Path) -> bool:
     return value
 
 
+def _wanted(value: Any, folder: Path) -> bool | None:
+    """Return True for what is wanted, None for what is not: there is a third, which only a command line says."""
+    return _switch(value, folder) or None
+
+
 def _sets(value: Any, folder: Path) -> list[str] | dict[str, list[str]]:
     """Return a list of kernels, or named lists of them."""
     if not isinstance(value, dict):
@@ -170,8 +174,9 @@ KEYS: dict[str, Key] = {
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),
     "report": Key("a path", _path),
     "retries": Key(f"a number from 0 to {RETRIES.stop - 1}", _times),
+    "reuse": Key("true or false", _wanted),
     "strict-reads": Key("true or false", _switch),
-    "rules": _choice(*NAMES),
+    "rules": _choice(*REAL),
     "loader": Key("a list of loaders, or text with commas", _texts),
     "baseline": Key("a path", _path),
     "require": Key("a list of rules", _list),
@@ -192,6 +197,8 @@ def read(start: Path) -> dict[str, Any]:
     The file is the nearest pyproject.toml, from ``start`` upward, that has the table. Raises UsageError for one that is
     no TOML, and for what is wrong in the table.
     """
+    import tomllib  # which takes longer than to see that there is no such file
+
     for folder in (start, *start.parents):
         path = folder / FILENAME
         try:

@@ -9,7 +9,7 @@ import pytest
 from everykernel.load.kernel.probes import Probes
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.programs import reasons, verifier
-from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 from everykernel.object import sections
 from everykernel.reasons import REASONS
 
@@ -18,7 +18,7 @@ class Answers(Probes):
     """Probes that answer without a kernel."""
 
     def __init__(self, *, program: bool = True, attach: bool = True, newer: bool = False, lockdown: str = "") -> None:
-        super().__init__(System())
+        super().__init__(Local())
         self.lockdown = lockdown
         self._program, self._attach, self._newer = program, attach, newer
 

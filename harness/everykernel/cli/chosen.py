@@ -14,7 +14,9 @@ from everykernel.cli import again, choices, commands
 from everykernel.cli.again import Asked
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels.progress import Progress
+from everykernel.loaders.names import OWN
 from everykernel.machine import Fleet, Machines, MachineSource, process, reach
+from everykernel.machine.spec import BARE
 from everykernel.matrix import crew, plan, selected, shard
 from everykernel.matrix.case import Case
 from everykernel.matrix.crew import Crew
@@ -110,13 +112,26 @@ def of_objects(objects: Sequence[str], columns: list[Column], loaders: str | Non
     cases = [
         replace(case, until=options["until"], strict_reads=strict or case.strict_reads)
         .with_memory(options["memory"])
+        .with_kind(options["machine"])
         .with_rules(rules)
         for case in commands.cases(objects, **{name: options[name] for name in commands.OPTIONS})
     ]
     _check(cases, columns)
-    found = Crew.of(crew.wanted(cases, loaders), say)
+    if options["machine"] == BARE:
+        loaders = _only_own(cases, loaders)
+    found = Crew.of(crew.wanted(cases, loaders), columns, say)
     cells = [(case, column.spec) for case in found.spread(cases, loaders) for column in columns]
     return _there(cells, columns, found)
+
+
+def _only_own(cases: Sequence[Case], loaders: str | None) -> str:
+    """Return who loads where no program runs: our own loader alone; raise UsageError where another was asked for."""
+    if loaders not in (None, OWN):
+        message = f"no loader but {OWN} loads there: the others are programs of the guest"
+        raise UsageError(message, where="--machine bare", remedy="leave --loader out")
+    if any(case.command is not None for case in cases):
+        raise UsageError("no command runs there", where="--machine bare", remedy="leave --machine out")
+    return OWN
 
 
 def of_report(asked: Sequence[Asked], columns: list[Column], say: Say) -> Chosen:
@@ -128,7 +143,7 @@ def of_report(asked: Sequence[Asked], columns: list[Column], say: Say) -> Chosen
             f"the report has no such cell on {', '.join(sorted(specs))}", where="--kernels", remedy="leave it out"
         )
     _check([one.case for one in here], columns)
-    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), say)
+    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), columns, say)
     by_spec = {column.spec: column for column in columns}
     told = [(case, one) for one in here for case in found.loaded_by(one.case, one.loader)]
     commands_ = {plan.identity(case, by_spec[one.spec]): one.again for case, one in told}

@@ -18,7 +18,7 @@ from everykernel import settings
 from everykernel.architectures import DEFAULT
 from everykernel.cli import again, choices, chosen, commands, debugging, gating, say
 from everykernel.cli.chosen import Chosen
-from everykernel.errors import CaseError, GuestError, HarnessError, UsageError
+from everykernel.errors import CaseError, EverykernelError, GuestError, HarnessError, UsageError
 from everykernel.gates import policy as policies
 from everykernel.gates.gate import Gate
 from everykernel.kernels.supplied import Supply
@@ -31,8 +31,10 @@ from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRecord, LoaderRecord, RunRecord
 from everykernel.matrix.results import Journal, Results, identify
+from everykernel.matrix.reuse import Reuse
 from everykernel.matrix.shard import Shard
 from everykernel.matrix.sizing import Sizing
+from everykernel.matrix.stream import Stream
 from everykernel.report import disagreements, screen, terminal
 from everykernel.report.folder import ReportFolder
 from everykernel.report.screen import Screen
@@ -43,15 +45,18 @@ if TYPE_CHECKING:
 _INTERVAL = 0.1  # seconds between paints
 _OF_ANOTHER = (
     "kernel_list",
+    "twin_list",
     "target_list",
     "from_report",
     "failed",
     "shard",
     "retries",
+    "reuse",
     "kernels_missing",
     "btf",
     "loaders",
     "json_file",
+    "json_stream",
     "folder",
     *gating.NAMES,
 )  # parameters of this run alone
@@ -60,6 +65,7 @@ _OF_ANOTHER = (
 @click.command(cls=choices.ProjectCommand)
 @click.argument("objects", nargs=-1, metavar="OBJ...")
 @choices.kernels_or_report
+@choices.twins
 @choices.targets
 @choices.guests
 @click.option(
@@ -76,6 +82,7 @@ _OF_ANOTHER = (
     show_default=True,
     help="The last stage: load neither attaches nor triggers nor checks.",
 )
+@choices.machine
 @click.option(
     "--memory",
     type=choices.MEBIBYTES,
@@ -97,6 +104,7 @@ _OF_ANOTHER = (
     metavar="N",
     help="How often a cell whose guest or harness broke is run again, at most; a verdict never is.",
 )
+@choices.reuse
 @commands.options
 @click.option(
     "--shard",
@@ -107,12 +115,19 @@ _OF_ANOTHER = (
 @choices.rules
 @choices.loaders
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
+@click.option(
+    "--json-stream",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Tell another program what happens, a JSON object a line, in a file, a FIFO or /dev/fd/N.",
+)
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
 @gating.options
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
 def run(
     objects: tuple[str, ...],
     kernel_list: str | None,
+    twin_list: str | None,
     target_list: tuple[str, ...],
     kernels_missing: str,
     from_report: Path | None,
@@ -120,7 +135,9 @@ def run(
     shard: str | None,
     loaders: str | None,
     retries: int,
+    reuse: bool | None,
     json_file: Path | None,
+    json_stream: Path | None,
     folder: Path | None,
     baseline: Path | None,
     update_baseline: bool,
@@ -149,6 +166,7 @@ def run(
             return 0
         options |= again.shared(asked, again.given(context))
         kernel_list = kernel_list or ",".join(dict.fromkeys(one.spec for one in asked))
+    kernel_list = choices.with_twins(kernel_list, twin_list)
     kernel_list = ",".join([*filter(None, [kernel_list]), *settings.targets(target_list)]) or None
     if kernel_list is None:
         option = next(option for option in context.command.params if option.name == "kernel_list")
@@ -164,7 +182,8 @@ def run(
     if part is not None:
         cells = cells.part(part)
         tell(sharding.told(part, cells.cells, cells.total))
-    return _run(cells, _Whole(board, talk, targets, supplies, part, retries, json_file, folder, verbose, gate, options))
+    files = (json_file, json_stream, folder)
+    return _run(cells, _Whole(board, talk, targets, supplies, part, retries, reuse, *files, verbose, gate, options))
 
 
 class _Whole(NamedTuple):
@@ -176,7 +195,9 @@ class _Whole(NamedTuple):
     supplies: list[Supply]
     shard: Shard | None
     retries: int
+    reuse: bool | None
     json_file: Path | None
+    json_stream: Path | None
     folder: Path | None
     verbose: int
     gate: Gate
@@ -190,6 +211,21 @@ def _asked(report: Path | None, failed: bool, say: chosen.Say) -> list[again.Ask
 
 
 def _run(cells: Chosen, whole: _Whole) -> int:
+    """Run cells, show what came of them, and return the exit code; whoever reads the stream hears it last."""
+    if whole.json_stream is None:
+        return _told(cells, whole, None)
+    stream, code = Stream(whole.json_stream, whole.board.note), None
+    try:
+        code = _told(cells, whole, stream)
+    except EverykernelError as e:
+        code = e.exit_code
+        raise
+    finally:
+        stream.end(whole.board.standing(), code)
+    return code
+
+
+def _told(cells: Chosen, whole: _Whole, stream: Stream | None) -> int:
     """Run cells, show what came of them, and return the exit code."""
     options, sizing = whole.options, Sizing(whole.options["ceiling"])
     resolved = {c.spec: c for c in cells.columns if c.resolved and not c.is_target}
@@ -201,9 +237,13 @@ def _run(cells: Chosen, whole: _Whole) -> int:
         identity["shard"] = str(whole.shard)
     if cells.crew.records:
         identity["loaders"] = cells.crew.records
+    machines = chosen.machines(options, whole.targets, whole.board)
+    reuse = None
+    if whole.reuse is not None:
+        reuse = Reuse(identity, machines, whole.supplies, take=whole.reuse, tell=whole.board.note)
     campaign = Campaign(
         cells.columns,
-        chosen.machines(options, whole.targets, whole.board),
+        machines,
         width=slots.cores(),
         slot=slots.slot,
         board=whole.board,
@@ -211,13 +251,16 @@ def _run(cells: Chosen, whole: _Whole) -> int:
         btf=whole.supplies,
         sizing=sizing,
         retries=whole.retries,
+        reuse=reuse,
     )
-    with _recorded(whole.json_file, whole.folder, identity, [c.record() for c in cells.columns]) as ledger:
+    if stream is not None:
+        stream.begin(identity, [c.spec for c in cells.columns], len(cells.cells))
+    with _recorded(whole, identity, [c.record() for c in cells.columns], stream) as ledger:
         running = _Cells(campaign, ledger, options["btf"], cells.again)
         try:
             with closing(campaign):
                 running.schedule(cells.cells)
-                running.watch(whole.talk)
+                running.watch(whole.talk, stream)
         except KeyboardInterrupt as e:
             running.take(future for future in running.futures if future.done())
             raise KeyboardInterrupt(ledger.tally()) from e
@@ -242,16 +285,18 @@ def _pass(gate: Gate, results: Results) -> int:
 
 @contextmanager
 def _recorded(
-    json_file: Path | None, folder: Path | None, identity: RunRecord, kernels: list[KernelRecord]
+    whole: _Whole, identity: RunRecord, kernels: list[KernelRecord], stream: Stream | None
 ) -> Iterator[Ledger]:
     """Yield the ledger of a run, which writes what was asked for; in the end, files and report are closed."""
     writers: list[Writer] = []
-    report = ReportFolder(folder, identity, kernels) if folder is not None else None
+    report = ReportFolder(whole.folder, identity, kernels) if whole.folder is not None else None
     if report is not None:
         writers.append(report.add)
-    journal = Journal(json_file, identity, kernels) if json_file is not None else None
+    journal = Journal(whole.json_file, identity, kernels) if whole.json_file is not None else None
     if journal is not None:
         writers.append(lambda cell: journal.add(cell["result"], cell["kernel"]))
+    if stream is not None:
+        writers.append(stream.cell)
     ledger = Ledger(kernels, writers)
     try:
         yield ledger
@@ -277,10 +322,11 @@ class _Cells:
         """Plan all cells, then have them run."""
         self._ledger.plan(self._campaign.name(spec, case) for case, spec in cells)
         for case, spec in cells:
-            self._board.expect(spec)
+            self._campaign.expect(spec, case)
+        for case, spec in cells:
             self.futures[self._campaign.run(spec, case)] = case, spec
 
-    def watch(self, talk: Screen) -> None:
+    def watch(self, talk: Screen, stream: Stream | None = None) -> None:
         """Wait for every cell, showing progress, and record each as it ends."""
         waiting = set(self.futures)
         self._board.announce = not talk.is_terminal
@@ -290,6 +336,10 @@ class _Cells:
                 self.take(ended)
                 for message in self._board.messages():
                     talk.print(f"everykernel: {message}", soft_wrap=True)
+                    if stream is not None:
+                        stream.note(message)
+                if stream is not None:
+                    stream.stands(self._board.standing())
                 if talk.is_terminal:
                     live.update(Group(*(Text(line) for line in self._board.lines())), refresh=True)
 
@@ -314,6 +364,8 @@ def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
         target = ""
     own = () if case.command is not None and case.path is None else commands.OPTIONS
     options = choices.given(*_OF_ANOTHER, *own) + supply.again(btf, spec) + crew.again(case)
+    if click.get_current_context().params["reuse"] is not None:
+        options += " --fresh"
     return " ".join(filter(None, ("everykernel run", target, f"--kernels {shlex.quote(spec)}{options}")))
 
 
@@ -323,6 +375,7 @@ def _show(
     out = Screen()
     results = [report["result"] for report in told]
     terminal.show_matrix(out, results, ledger.kernels, loaders, unicode=terminal.has_unicode(out))
+    terminal.show_twins(out, results, ledger.kernels)
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
         out.print(screen.text(note), soft_wrap=True)

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from everykernel.architectures import DEFAULT
 from everykernel.btf import Btf, image
 from everykernel.errors import UsageError
-from everykernel.load.kernel.releases import upstream
-from everykernel.machine import reach
 from everykernel.matrix import inside
 from everykernel.object import ObjectSpec, read
 from everykernel.settings import TARGET
@@ -123,6 +121,8 @@ def _of_module(path: Path, base: Btf | None) -> Btf:
         base = Btf.parse(read_file(beside), name="vmlinux")
     found = moduletypes.split(data, base, path.name.partition(".ko")[0])
     if found is None:
+        from everykernel.load.kernel.releases import upstream
+
         remedy = f"modules have it {upstream('v5.11')}, where it was built in"
         raise UsageError("has no BTF", where=str(path), remedy=remedy)
     return found
@@ -151,6 +151,7 @@ def _of_target(spec: str) -> Source:
     """Return the BTF of a machine that runs; nothing is run or loaded there."""
     from everykernel import settings
     from everykernel.cli.progress import shown
+    from everykernel.machine import reach
 
     named = settings.read(Path.cwd()).get("targets", {})
     with shown() as progress:

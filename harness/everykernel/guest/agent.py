@@ -62,8 +62,9 @@ class Agent:
     def __init__(self) -> None:
         from everykernel import load
         from everykernel.guest.requests import Requests
+        from everykernel.load.system.local import Local
 
-        self.facts = probes.facts()
+        self.facts = probes.facts(Local(), sys.version.split()[0])
         self._requests = Requests(load.kernel_btf())
         programs = Programs()
         self._own: dict[str, Callable[[Any], wire.Message]] = {

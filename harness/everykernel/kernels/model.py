@@ -32,6 +32,7 @@ class Kernel:
         series: ``6.1``.
         flavour: Debian's flavour (``cloud-amd64``), "" for a path.
         digest: SHA-256 of ``image`` (hex), verified when the kernel was fetched: fit for a snapshot's key.
+        supplied: BTF that was made for it, to relocate against, where it comes with some; else None.
         target: where it runs: ``guest``, a guest of this host, or how a machine is reached (``ssh``).
     """
 
@@ -49,6 +50,7 @@ class Kernel:
     series: str = ""
     flavour: str = ""
     digest: str = ""
+    supplied: Path | None = None
     target: str = GUEST
 
 

@@ -68,6 +68,10 @@ class Fleet:
         """Make a kernel ready; see `MachineSource`."""
         return self._of(kernel).prepare(kernel, spec)
 
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> str | None:
+        """Return what decides a guest, None for a target; see `MachineSource`."""
+        return self._of(kernel).decides(kernel, spec)
+
     def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a machine with a kernel; see `MachineSource`."""
         return self._of(kernel).start(kernel, spec, ahead=ahead)

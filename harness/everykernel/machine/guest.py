@@ -148,6 +148,13 @@ class MachineSource(Protocol):
     def prepare(self, kernel: Kernel, spec: MachineSpec | None = None) -> Prepared:
         """Make or reuse the snapshots of ``kernel`` on such a machine (None: the default one)."""
 
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> str | None:
+        """Return a name that is another whenever guests of ``kernel`` on such a machine may behave otherwise.
+
+        It is fit for the name of a file. None where nobody can tell. Nothing is booted for it, but for the first probe
+        of the accelerator on a host.
+        """
+
     def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel; ``ahead``: restore it in the background, paused until it is used."""
 

@@ -17,6 +17,7 @@ from everykernel.machine.guest import Guest
 from everykernel.machine.line import Line, draw
 from everykernel.machine.qemu import Qemu
 from everykernel.machine.spec import MachineSpec
+from everykernel.remote.agent import FarAgent
 
 PING_PATIENCE = 5.0  # seconds for a ping's answer after a deadline has passed
 
@@ -29,6 +30,7 @@ class Begun:
     facts: wire.Facts
     kind: str
     notes: list[str]
+    agent: FarAgent | None = None  # of a guest that has none itself
 
 
 class AgentGuest(Guest):
@@ -128,11 +130,15 @@ class AgentGuest(Guest):
             return GuestLost(text, console=console.tail(line.console()), where=where)
         if (died := console.death(line.console(), where)) is not None:  # and its machine goes on
             return died
+        return self.hung(line, timeout)
+
+    def hung(self, line: Line, timeout: float) -> KernelHung:
+        """Return the error of a guest that answers nothing, with what its kernel says of where it is."""
         said = console.splats(line.console())
         hint = f": {console.one_line(said[-1])}" if said else ""
         line.interrogate()
         text = console.tail(line.console())
-        return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=where)
+        return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=self.kernel.spec)
 
     def console(self) -> str:
         """Return what the kernel printed since this guest was started, its end where that is long."""

@@ -18,10 +18,9 @@ from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, GuestLost, HarnessError, RequestFailed
 from everykernel.kernels.model import GUEST, Kernel
 from everykernel.kernels.supplied import Supply
-from everykernel.load.rules import named
 from everykernel.loaders import drive
 from everykernel.loaders.adapter import Adapter
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import OWN, USUAL_RULES
 from everykernel.machine import Guest
 from everykernel.matrix import absent, adapted, records, substance, supply
 from everykernel.matrix.case import Case
@@ -54,7 +53,7 @@ def run_cell(
         keep: called with the guest of a cell that did not pass, before that is closed.
     """
     began = time.monotonic()
-    result = _empty(kernel, case)
+    result = empty(kernel, case)
     report: CellReport = {"result": result, "kernel": kernel_record(kernel), "console": ""}
     try:
         data = case.content(kernel.arch)
@@ -120,7 +119,8 @@ def _drive(case: Case) -> type[Drive]:
     return CommandDrive
 
 
-def _empty(kernel: Kernel, case: Case) -> CaseResult:
+def empty(kernel: Kernel, case: Case) -> CaseResult:
+    """Return the result of a case on a kernel that was fetched, before anything is known of it."""
     machine = {**case.machine_asked, "flavour": kernel.flavour}
     name = case.name if case.path is not None else None
     return records.empty(
@@ -183,6 +183,9 @@ class Drive:
             return
         earlier = [(n, self.stages[n].get("status", "")) for n in ("relocate", "load")]
         stopped = next((f"{n} {s}, as the case expects" for n, s in earlier if s != wire.PASSED), "")
+        if not stopped and (lacking := self._lacking()):
+            self.stages["run"] = records.skipped(lacking)
+            return
         programs = self.stages["load"].get("programs", [])
         if not stopped and programs and all(p.get("status") != wire.PASSED for p in programs):
             stopped = "no program was loaded"
@@ -191,6 +194,13 @@ class Drive:
         else:
             self._timed("run", lambda stage: self._run(stage, loaded.handle))
         self._judge("run", excused=bool(stopped))
+
+    def _lacking(self) -> str:
+        """Return what the run stage needs and this machine does not have, "" where it has all."""
+        needed = [*(["its trigger"] if self.case.trigger else []), *(["its check"] if self.case.check else [])]
+        if self.guest.facts.python or not needed:
+            return ""
+        return f"this machine has neither Python nor programs, for {' and '.join(needed)}"
 
     def _timed(self, name: str, action: Callable[[wire.Stage], Any]) -> Any:
         """Run one stage; a case's error fails it (and is judged), another's passes through with the stage marked."""
@@ -227,7 +237,7 @@ class Drive:
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(case.contract),
             beside=case.beside_data(guest.kernel.arch),
-            rules=case.rules or named.DEFAULT.name,
+            rules=case.rules or USUAL_RULES,
             until="load" if guest.may_load else "relocate",
         )
         reply = self.guest.request(request, self.timeout)

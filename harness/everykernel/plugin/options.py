@@ -13,7 +13,7 @@ import pytest
 
 from everykernel import settings
 from everykernel.errors import UsageError
-from everykernel.load.rules.named import NAMES
+from everykernel.loaders.names import REAL
 
 if TYPE_CHECKING:
     from everykernel.matrix.selected import Selected
@@ -47,6 +47,7 @@ class Settings:
         rules: the loader whose rules decide; "" where nobody asked for any.
         loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
         retries: how often a cell whose guest or harness broke is run again at most.
+        reuse: whether verdicts of earlier runs are taken (True), or only kept (False); None: neither.
         shard: the part of the items that is run; None: all of them.
         may_load: whether anything may be loaded into targets.
         accept_new: whether targets that are not known are believed.
@@ -70,6 +71,7 @@ class Settings:
     rules: str
     loaders: str | None
     retries: int
+    reuse: bool | None
     shard: Shard | None
     may_load: bool
     accept_new: bool
@@ -127,6 +129,13 @@ def _add_guests(group: pytest.OptionGroup) -> None:
     )
     _option(
         group,
+        "--kernel-twins",
+        metavar="LIST",
+        help="twins to test on: 6.1 stands for 6.1-btf, 6.1-nobtf and 6.1-supplied, side by side, and instead of the "
+        "project's kernels; `everykernel kernels build 6.1` builds them",
+    )
+    _option(
+        group,
         "--kernel-locked",
         action="store_true",
         help="take no kernel that everykernel.lock does not name (also EVERYKERNEL_LOCKED)",
@@ -159,6 +168,19 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         type=_times,
         metavar="N",
         help="how often a cell whose guest or harness broke is run again, at most (default: 1); a verdict never is",
+    )
+    _option(
+        group,
+        "--kernel-reuse",
+        action="store_true",
+        help="take the verdict of an earlier run where nothing has changed that decides a case's or object's, and keep "
+        "new ones",
+    )
+    _option(
+        group,
+        "--kernel-fresh",
+        action="store_true",
+        help="run every case and object, and keep the verdicts for --kernel-reuse",
     )
     _option(
         group,
@@ -221,7 +243,7 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
         action="store_true",
         help="fail what loads and reads other bytes than its author meant (≠)",
     )
-    _option(group, "--kernel-rules", choices=NAMES, help="the loader whose rules decide, where a case does not say")
+    _option(group, "--kernel-rules", choices=REAL, help="the loader whose rules decide, where a case does not say")
     _option(
         group,
         "--kernel-loader",
@@ -295,6 +317,11 @@ def read(config: pytest.Config) -> Settings:
         listed = os.environ.get("EVERYKERNEL_KERNELS") or ",".join(project.get("kernels") or config.getini("kernels"))
     selected = _selected(config)
     specs = settings.expanded((part.strip() for part in listed.split(",") if part.strip()), project)
+    if config.getoption("kernel_twins") is not None:
+        specs = [
+            *(specs if config.getoption("--kernels") is not None else ()),
+            *_twins(config.getoption("kernel_twins")),
+        ]
     if selected is not None and config.getoption("--kernels") is None:
         specs = selected.kernels
     named = config.getoption("kernel_target") or ()
@@ -313,6 +340,7 @@ def read(config: pytest.Config) -> Settings:
         ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
         retries=chosen("retries", settings.USUAL_RETRIES),
+        reuse=_reuse(config, project),
         shard=_shard(config.getoption("kernel_shard")),
         may_load=config.getoption("kernel_target_may_load"),
         accept_new=config.getoption("kernel_target_accept_new"),
@@ -327,6 +355,15 @@ def read(config: pytest.Config) -> Settings:
             config.getoption("kernel_partial"),
         ),
     )
+
+
+def _twins(listed: str) -> list[str]:
+    from everykernel.kernels.twins import parts
+
+    try:
+        return parts.specs(listed, "--kernel-twins")
+    except UsageError as e:
+        raise pytest.UsageError(f"everykernel: {e}") from e
 
 
 def _shard(text: str | None) -> Shard | None:
@@ -361,9 +398,15 @@ def _selected(config: pytest.Config) -> Selected | None:
     return found
 
 
+def _reuse(config: pytest.Config, project: Mapping[str, Any]) -> bool | None:
+    if config.getoption("kernel_fresh"):
+        return False
+    return True if config.getoption("kernel_reuse") else project.get("reuse")
+
+
 def _rules(name: str) -> str:
-    if name and name not in NAMES:
-        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(NAMES)}")
+    if name and name not in REAL:
+        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(REAL)}")
     return name
 
 

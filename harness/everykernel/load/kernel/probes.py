@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Optional
 
 from everykernel.btf import sanitise
 from everykernel.load.kernel import lockdown, questions
@@ -18,11 +19,11 @@ _GET_ATTACH_COOKIE = 174
 
 
 class Probes:
-    """The answers of a machine's kernel so far."""
+    """The answers of a machine's kernel so far; ``known`` are those of another in the same state."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, known: Optional[Probes] = None) -> None:
         self._system = system
-        self._answers: dict[object, bool] = {}
+        self._answers: dict[object, bool] = {} if known is None else dict(known._answers)
 
     @cached_property
     def lockdown(self) -> str:

@@ -73,6 +73,9 @@ class Targets:
         """Boot nothing: it runs."""
         return Prepared(booted=False)
 
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> None:
+        """Return nothing: what a machine of others does next, nobody can tell."""
+
     def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return an agent on a target, when the one before has left; ``ahead`` changes nothing.
 
