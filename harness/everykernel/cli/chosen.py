@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from everykernel import settings
+from everykernel import machine, settings
 from everykernel.cli import again, choices, commands
 from everykernel.cli.again import Asked
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels.progress import Progress
 from everykernel.loaders.names import OWN
-from everykernel.machine import Fleet, Machines, MachineSource, process, reach
+from everykernel.machine import Fleet, MachineSource, process, reach
 from everykernel.machine.spec import BARE
 from everykernel.matrix import crew, plan, selected, shard
 from everykernel.matrix.case import Case
@@ -83,7 +83,7 @@ def targets(listed: str, options: Any, progress: Progress) -> Targets | None:
 
 def machines(options: Any, targets: Targets | None, progress: Progress) -> MachineSource:
     """Return what starts the machines of a run."""
-    guests = Machines(options["accel"], options["timeout"], progress)
+    guests = machine.Machines(options["accel"], options["timeout"], progress)
     return Fleet(guests, targets) if targets is not None else guests
 
 
