@@ -91,17 +91,14 @@ class About:
         return ", ".join(filter(None, facts))
 
     def python(self, target: Target) -> tuple[tuple[int, ...], str]:
-        """Return version and path of the interpreter for our agent; raise PythonMissing where there is none.
-
-        A target without one is where a program of another kind will stand in.
-        """
+        """Return version and path of the interpreter for our agent; raise PythonMissing where there is none."""
         fit = [(version, path) for version, path in self.pythons if version >= OLDEST]
         if fit:
             return fit[0]
         told = ", ".join(f"{'.'.join(map(str, version))} at {path}" for version, path in self.pythons)
         needed = ".".join(map(str, OLDEST))
         text = f"it has no Python ≥ {needed} with ctypes ({f'only {told}' if told else 'none at all'})"
-        remedy = f'install python3, or say where one is: python = "/path" for {target.host} in pyproject.toml'
+        remedy = f'install it; or for {target.host} in pyproject.toml python = "/path", or "none": docs/targets.md'
         raise PythonMissing(text, where=target.spec, remedy=remedy)
 
     def by_sudo(self, target: Target, *, loads: bool) -> bool:
@@ -131,7 +128,7 @@ class About:
 
 def ask(connection: Connection, target: Target, patience: float) -> About:
     """Return what a target is; raise TargetError for one that has no shell of ours, GuestLost for nonsense."""
-    named = f"'{target.python}'" if target.python else " ".join(_PYTHONS)
+    named = f"'{target.python}'" if target.python and not target.bare else " ".join(_PYTHONS)
     if "'" in target.python:
         raise PythonMissing(f"python = {target.python!r} is no path", where=target.spec)
     told = _said(connection, _SCRIPT.replace("PYTHONS", named), patience, target.spec)
