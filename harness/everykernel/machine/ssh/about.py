@@ -7,11 +7,9 @@ import re
 import time
 from dataclasses import dataclass, field
 
-import paramiko
-
 from everykernel.errors import CapabilityMissing, GuestLost, PythonMissing, SudoRefused, TargetError
 from everykernel.escaping import printable
-from everykernel.machine.ssh.connection import Connection
+from everykernel.machine.ssh.connection import BROKEN, Connection
 from everykernel.machine.ssh.target import Target
 
 OLDEST = (3, 9)  # Python that our agent runs on
@@ -174,7 +172,7 @@ def _said(connection: Connection, script: str, patience: float, where: str) -> s
                 out += data
                 if len(out) > _LIMIT or time.monotonic() > deadline:
                     break
-    except (paramiko.SSHException, EOFError, OSError) as e:
+    except BROKEN as e:
         how = f"did not answer within {patience:g} s" if isinstance(e, TimeoutError) else "was cut"
         raise GuestLost(f"the connection {how} while its kernel was looked at", where=where) from e
     return out.decode(errors="replace")

@@ -9,8 +9,6 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-import paramiko
-
 from everykernel import cache, wire
 from everykernel.architectures import BY_UNAME
 from everykernel.errors import EverykernelError, GuestError, GuestLost, KernelHung, TargetError, UsageError
@@ -22,7 +20,7 @@ from everykernel.machine.running import AgentGuest, Begun
 from everykernel.machine.spec import BARE, MachineSpec
 from everykernel.machine.ssh import about as about_
 from everykernel.machine.ssh import bare, luggage
-from everykernel.machine.ssh.connection import Connection, connect
+from everykernel.machine.ssh.connection import BROKEN, Connection, connect
 from everykernel.machine.ssh.console import Console
 from everykernel.machine.ssh.session import Session
 from everykernel.machine.ssh.target import Target, Terms
@@ -129,7 +127,7 @@ class Host:
         try:
             with self._connection.sftp(self.terms.patience).open(_VMLINUX, "rb") as file:
                 data: bytes = file.read(_LARGEST_BTF + 1)
-        except (paramiko.SSHException, EOFError, OSError) as e:
+        except BROKEN as e:
             raise GuestLost(f"the connection was cut while its BTF was read: {e}", where=self.target.spec) from e
         if len(data) > _LARGEST_BTF:
             raise GuestLost(f"its BTF has more than {_LARGEST_BTF >> 20} MiB", where=self.target.spec)

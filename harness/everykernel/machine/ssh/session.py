@@ -19,7 +19,7 @@ from everykernel.errors import DiskFull, EverykernelError, FolderRefused, GuestL
 from everykernel.machine import console
 from everykernel.machine.channel import Channel, DeadlinePassed
 from everykernel.machine.line import Line
-from everykernel.machine.ssh.connection import Connection
+from everykernel.machine.ssh.connection import BROKEN, Connection
 from everykernel.machine.ssh.console import Console
 from everykernel.machine.ssh.luggage import Luggage
 from everykernel.machine.ssh.target import Target, Terms
@@ -92,7 +92,7 @@ class Session(Line):
                 self.folder = told["folder"]
                 return channel
             raise self._no_folder(int(told["errno"]))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             pass
         said = self._complaint(channel, line)
         channel.close()
@@ -120,7 +120,7 @@ class Session(Line):
             with sftp.open(f"{self.folder}/{brought.name}", "wb") as file:
                 file.set_pipelined(True)
                 file.write(brought.data)
-        except (paramiko.SSHException, EOFError, OSError) as e:
+        except BROKEN as e:
             if not self._connection.alive or isinstance(e, EOFError | TimeoutError):
                 raise GuestLost("the connection was cut while the agent was brought there", where=self.where) from e
             text = f"the agent cannot be written to {self.folder}: {console.one_line(str(e)).lower()}"
@@ -153,29 +153,29 @@ class Session(Line):
         except TimeoutError as e:
             text = f"no answer within {self._terms.timeout:g} s while {doing}"
             raise GuestLost(text, where=self.where) from e
-        except (paramiko.SSHException, EOFError, OSError) as e:
+        except BROKEN as e:
             raise GuestLost(f"the connection was cut while {doing}", where=self.where) from e
 
     # --- threads, between the channel and its frames
 
     def _from_agent(self) -> None:
         self._agent.settimeout(None)
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             while data := self._agent.recv(1 << 16):
                 self._theirs.sendall(data)
         with contextlib.suppress(OSError):
             self._theirs.shutdown(socket.SHUT_WR)
 
     def _to_agent(self) -> None:
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             while data := self._theirs.recv(1 << 16):
                 self._agent.sendall(data)
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             self._agent.shutdown_write()
 
     def _listen(self) -> None:
         """Keep the end of what the agent, and what it runs, says on standard error."""
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             while data := self._agent.recv_stderr(1 << 14):
                 self._said += data
                 del self._said[:-_SAID]
@@ -246,7 +246,7 @@ class Session(Line):
             return
         self._closed.set()
         self.kill()
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             self._agent.shutdown_write()
             if self._connection.alive and not self._hangs:
                 self._agent.status_event.wait(self._terms.patience)
@@ -262,6 +262,6 @@ class Session(Line):
             self._connection.sftp(self._terms.patience).stat(self.folder)
         except FileNotFoundError:
             return ""
-        except (TargetError, paramiko.SSHException, EOFError, OSError) as e:
+        except (TargetError, *BROKEN) as e:
             return f"whether {self.folder} is gone is not known: {e}"
         return f"{self.folder} is still there: remove it"
