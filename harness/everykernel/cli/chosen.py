@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from everykernel import settings
+from everykernel import machine, settings
 from everykernel.cli import again, choices, commands
 from everykernel.cli.again import Asked
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels.progress import Progress
 from everykernel.loaders.names import OWN
-from everykernel.machine import Fleet, Machines, MachineSource, process, reach
+from everykernel.machine import MachineSource, process
 from everykernel.machine.spec import BARE
 from everykernel.matrix import crew, plan, selected, shard
 from everykernel.matrix.case import Case
@@ -78,13 +78,15 @@ def targets(listed: str, options: Any, progress: Progress) -> Targets | None:
     """Return what knows the targets of a run; None where it has none."""
     named = settings.read(Path.cwd()).get("targets", {})
     may_load, accept_new, timeout = (options[name] for name in ("may_load", "accept_new", "timeout"))
-    return reach(choices.specs(listed), named, progress, may_load=may_load, accept_new=accept_new, timeout=timeout)
+    return machine.reach(
+        choices.specs(listed), named, progress, may_load=may_load, accept_new=accept_new, timeout=timeout
+    )
 
 
 def machines(options: Any, targets: Targets | None, progress: Progress) -> MachineSource:
     """Return what starts the machines of a run."""
-    guests = Machines(options["accel"], options["timeout"], progress)
-    return Fleet(guests, targets) if targets is not None else guests
+    guests = machine.Machines(options["accel"], options["timeout"], progress)
+    return machine.Fleet(guests, targets) if targets is not None else guests
 
 
 def kernels(listed: str, *, skip_missing: bool, progress: Progress, targets: Targets | None = None) -> list[Column]:
