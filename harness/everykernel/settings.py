@@ -17,6 +17,7 @@ from everykernel.errors import UsageError
 from everykernel.loaders.names import REAL
 
 FILENAME = "pyproject.toml"
+TARGET = "ssh://"  # what a spec begins with that names a machine which runs already
 _TABLE = "tool.everykernel"
 
 
@@ -164,7 +165,7 @@ KEYS: dict[str, Key] = {
     "kernels": Key("a list of kernels, text with commas, or a table of named lists", _sets),
     "sources": Key("a list of sources of kernels", _texts),
     "objects": Key("a list of globs", _texts),
-    "targets": Key("a table of targets, each ssh://… or a table with host, user, port, console …", _targets),
+    "targets": Key("a table of targets (docs/targets.md)", _targets),
     "accel": _choice("auto", "kvm", "tcg"),
     "timeout": Key("a number of seconds", _seconds),
     "btf": Key("a path or URL, or a list of [SPEC=]PATH", _supplies),
@@ -232,6 +233,11 @@ def _read(table: Any, path: Path) -> dict[str, Any]:
         sets = found.pop("kernels")
         found |= {"kernel-sets": sets} | ({"kernels": sets["default"]} if "default" in sets else {})
     return found
+
+
+def targets(named: Iterable[str]) -> list[str]:
+    """Return targets as specs of columns: a bare name is one of ``ssh://``."""
+    return [text if text.startswith(TARGET) else f"{TARGET}{text}" for text in named]
 
 
 def expanded(specs: Iterable[str], project: Mapping[str, Any]) -> list[str]:

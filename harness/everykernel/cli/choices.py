@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,7 @@ def with_twins(kernel_list: str | None, twin_list: str | None) -> str | None:
 
     where = click.get_current_context().get_parameter_source("kernel_list")
     given = kernel_list if where is click.core.ParameterSource.COMMANDLINE else None
+
     return ",".join([*filter(None, [given]), *parts.specs(twin_list)])
 
 
@@ -231,13 +232,6 @@ def loaders(command: Command) -> Command:
         help="Who loads, separated by commas: own, libbpf, ebpf-go, aya, or NAME=PATH of an adapter of your own. "
         "Each object has a fresh kernel for each. [default: own]",
     )(command)
-
-
-def target_specs(named: Sequence[str]) -> list[str]:
-    """Return targets as specs of columns: a bare name is one of ssh://."""
-    from everykernel.machine import PREFIX
-
-    return [text if text.startswith(PREFIX) else f"{PREFIX}{text}" for text in named]
 
 
 def specs(text: str) -> list[str]:

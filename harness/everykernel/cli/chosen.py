@@ -15,7 +15,7 @@ from everykernel.cli.again import Asked
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels.progress import Progress
 from everykernel.loaders.names import OWN
-from everykernel.machine import MachineSource, process
+from everykernel.machine import Fleet, MachineSource, process, reach
 from everykernel.machine.spec import BARE
 from everykernel.matrix import crew, plan, selected, shard
 from everykernel.matrix.case import Case
@@ -78,15 +78,13 @@ def targets(listed: str, options: Any, progress: Progress) -> Targets | None:
     """Return what knows the targets of a run; None where it has none."""
     named = settings.read(Path.cwd()).get("targets", {})
     may_load, accept_new, timeout = (options[name] for name in ("may_load", "accept_new", "timeout"))
-    return machine.reach(
-        choices.specs(listed), named, progress, may_load=may_load, accept_new=accept_new, timeout=timeout
-    )
+    return reach(choices.specs(listed), named, progress, may_load=may_load, accept_new=accept_new, timeout=timeout)
 
 
 def machines(options: Any, targets: Targets | None, progress: Progress) -> MachineSource:
     """Return what starts the machines of a run."""
     guests = machine.Machines(options["accel"], options["timeout"], progress)
-    return machine.Fleet(guests, targets) if targets is not None else guests
+    return Fleet(guests, targets) if targets is not None else guests
 
 
 def kernels(listed: str, *, skip_missing: bool, progress: Progress, targets: Targets | None = None) -> list[Column]:
@@ -121,7 +119,7 @@ def of_objects(objects: Sequence[str], columns: list[Column], loaders: str | Non
     _check(cases, columns)
     if options["machine"] == BARE:
         loaders = _only_own(cases, loaders)
-    found = Crew.of(crew.wanted(cases, loaders), say)
+    found = Crew.of(crew.wanted(cases, loaders), columns, say)
     cells = [(case, column.spec) for case in found.spread(cases, loaders) for column in columns]
     return _there(cells, columns, found)
 
@@ -145,7 +143,7 @@ def of_report(asked: Sequence[Asked], columns: list[Column], say: Say) -> Chosen
             f"the report has no such cell on {', '.join(sorted(specs))}", where="--kernels", remedy="leave it out"
         )
     _check([one.case for one in here], columns)
-    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), say)
+    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), columns, say)
     by_spec = {column.spec: column for column in columns}
     told = [(case, one) for one in here for case in found.loaded_by(one.case, one.loader)]
     commands_ = {plan.identity(case, by_spec[one.spec]): one.again for case, one in told}

@@ -167,7 +167,7 @@ def run(
         options |= again.shared(asked, again.given(context))
         kernel_list = kernel_list or ",".join(dict.fromkeys(one.spec for one in asked))
     kernel_list = choices.with_twins(kernel_list, twin_list)
-    kernel_list = ",".join([*filter(None, [kernel_list]), *choices.target_specs(target_list)]) or None
+    kernel_list = ",".join([*filter(None, [kernel_list]), *settings.targets(target_list)]) or None
     if kernel_list is None:
         option = next(option for option in context.command.params if option.name == "kernel_list")
         raise click.MissingParameter(ctx=context, param=option)

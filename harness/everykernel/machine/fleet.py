@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from everykernel.errors import ToolMissing
 from everykernel.kernels.model import GUEST, Kernel
 from everykernel.kernels.progress import Progress
-from everykernel.machine.guest import PREFIX, Guest, MachineSource, Prepared
+from everykernel.machine.guest import Guest, MachineSource, Prepared
 from everykernel.machine.spec import MachineSpec
+from everykernel.settings import TARGET
 
 if TYPE_CHECKING:
     from everykernel.machine.ssh import Targets
@@ -34,7 +35,7 @@ def reach(
 
     Raises ToolMissing without paramiko, which not everybody needs.
     """
-    if not any(spec.startswith(PREFIX) for spec in specs):
+    if not any(spec.startswith(TARGET) for spec in specs):
         return None
     try:
         from everykernel.machine.ssh import Targets, Terms

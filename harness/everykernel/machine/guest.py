@@ -15,7 +15,6 @@ from everykernel import wire
 from everykernel.kernels.model import Kernel
 from everykernel.machine.spec import MachineSpec
 
-PREFIX = "ssh://"  # of a spec that names a machine which runs already
 RESTORED, COLD_BOOT, CONNECTED = "restored", "cold-boot", "connected"
 
 

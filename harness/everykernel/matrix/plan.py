@@ -15,10 +15,10 @@ from everykernel.architectures import DEFAULT
 from everykernel.errors import EverykernelError, GuestError, UnknownKernel, UsageError
 from everykernel.kernels.model import GUEST, Kernel, ResolvedKernel
 from everykernel.kernels.progress import Progress
-from everykernel.machine import PREFIX
 from everykernel.matrix import case, inside, records
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.settings import TARGET
 
 if TYPE_CHECKING:
     from everykernel.machine.ssh import Targets
@@ -132,7 +132,7 @@ def columns(
     Raises UnknownKernel, UsageError or TargetError, before anything is fetched or booted.
     """
     found: list[Column] = []
-    for running, some in itertools.groupby(specs, lambda spec: spec.startswith(PREFIX)):
+    for running, some in itertools.groupby(specs, lambda spec: spec.startswith(TARGET)):
         if running:
             found.extend(_target(spec, targets, skip_missing) for spec in some)
         else:

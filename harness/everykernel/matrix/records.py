@@ -58,6 +58,7 @@ class LoaderRecord(TypedDict, total=False):
     """One loader of a run beside our own."""
 
     name: str
+    arch: str  # of the kernels that this adapter runs on; x86_64 where nothing is said
     version: str  # of its library, as pinned; "" for a user's own until it tells
     toolchain: str  # what built it
     sha256: str  # of its adapter

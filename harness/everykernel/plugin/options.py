@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from everykernel.matrix.selected import Selected
     from everykernel.matrix.shard import Shard
 
-_SSH = "ssh://"  # as `machine.PREFIX`, which not every pytest run needs to import
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
 
 REMEDY = "pytest --kernels 6.1, EVERYKERNEL_KERNELS=6.1, or kernels = ['6.1'] under [tool.everykernel]"
@@ -326,7 +325,7 @@ def read(config: pytest.Config) -> Settings:
     if selected is not None and config.getoption("--kernels") is None:
         specs = selected.kernels
     named = config.getoption("kernel_target") or ()
-    specs = list(dict.fromkeys([*specs, *(text if text.startswith(_SSH) else f"{_SSH}{text}" for text in named)]))
+    specs = list(dict.fromkeys([*specs, *settings.targets(named)]))
     return Settings(
         specs=tuple(specs),
         accel=chosen("accel", "auto"),

@@ -75,7 +75,7 @@ class KernelSession:
         self.deselected = False  # whether items that run on kernels were left out
         self.judged: Judged | None = None  # what the gate said in the end
         self._folder: ReportFolder | None = None
-        self._adapters: dict[Wanted, Adapter | None] = {}
+        self._adapters: dict[tuple[Wanted, str], Adapter | None] = {}
 
     @property
     def distributed(self) -> bool:
@@ -280,7 +280,7 @@ class KernelSession:
     def case(self, item: pytest.Item) -> Case:
         """Return the case of an item that is a cell, with the memory that the user gives its guest."""
         case: Case = item.case  # type: ignore[attr-defined]
-        adapter = self.adapter(item.loader)  # type: ignore[attr-defined]
+        adapter = self.adapter(item.loader, spec_of(item) or "")  # type: ignore[attr-defined]
         return replace(case.with_memory(self.settings.memory), adapter=adapter)
 
     def wanted(self, case: Case) -> list[Wanted]:
@@ -289,13 +289,16 @@ class KernelSession:
 
         return crew.wanted([case], self.settings.loaders or None, "--kernel-loader")
 
-    def adapter(self, wanted: Wanted) -> Adapter | None:
-        """Return a loader, ready, made once; None for our own."""
+    def adapter(self, wanted: Wanted, spec: str) -> Adapter | None:
+        """Return a loader, ready for a kernel, made once; None for our own."""
+        from everykernel.architectures import DEFAULT
         from everykernel.loaders.adapter import prepare
+        from everykernel.matrix import crew
 
-        if wanted not in self._adapters:
-            [self._adapters[wanted]] = prepare([wanted], self.board.note)
-        return self._adapters[wanted]
+        arch = next((crew.arch_of(column) for column in self.columns if column.spec == spec), DEFAULT.name)
+        if (wanted, arch) not in self._adapters:
+            [self._adapters[wanted, arch]] = prepare([wanted], self.board.note, [arch])
+        return self._adapters[wanted, arch]
 
     def loaders(self) -> list[LoaderRecord]:
         """Return what the run's record says of its real loaders, as far as they are ready."""
@@ -317,8 +320,8 @@ class KernelSession:
         for item in items:
             if not isinstance(item, CellItem) or item.future is not None or self.campaign.column(item.spec).missing:
                 continue
-            adapter = self.adapter(item.loader)
-            if adapter is None or not (adapter.skipped or self._misfit(item.spec)):
+            adapter = self.adapter(item.loader, item.spec)
+            if adapter is None or not self._misfit(adapter, item.spec):
                 keep = self.keeper.keep if self.settings.keep else None
                 item.future = self.campaign.run(item.spec, self.case(item), keep=keep)
                 if not self.worker:
@@ -342,19 +345,19 @@ class KernelSession:
 
     def skip_if_skipped(self, wanted: Wanted, spec: str) -> None:
         """Skip the item if its loader's toolchain is missing or too old, or its adapter is for other kernels."""
-        adapter = self.adapter(wanted)
-        if adapter is not None and (why := adapter.skipped or self._misfit(spec)):
+        adapter = self.adapter(wanted, spec)
+        if adapter is not None and (why := self._misfit(adapter, spec)):
             pytest.skip(printable(why))
 
-    def _misfit(self, spec: str) -> str:
-        """Return why no adapter runs on a kernel, "" where they do."""
-        from everykernel.loaders.names import ARCHES
-        from everykernel.matrix import crew
-
-        fits = crew.runs_on(self.campaign.column(spec))
-        if not fits and self.campaign.column(spec).is_target:
+    def _misfit(self, adapter: Adapter, spec: str) -> str:
+        """Return why an adapter does not run on a kernel, "" where it does."""
+        column = self.campaign.column(spec)
+        if column.is_target:
             return f"kernel {spec}: adapters of real loaders run in guests alone"
-        return "" if fits else f"kernel {spec}: adapters of real loaders run on {', '.join(ARCHES)} alone"
+        resolved = column.resolved
+        if adapter.skipped or resolved is None or resolved.arch.name == adapter.arch:
+            return adapter.skipped
+        return f"kernel {spec}: the adapter of {adapter.name} is for {adapter.arch} alone"
 
     def _ended(self, item: CellItem, future: Future[CellReport]) -> None:
         """Write a cell as soon as it ends, even while pytest still waits for one before it."""

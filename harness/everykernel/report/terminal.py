@@ -215,9 +215,9 @@ def notes(drawn: Grid) -> list[str]:
         if spec not in told:
             lines.extend(_of_kernel(drawn, kernel, spec))
             told.add(spec)
-        if kernel.get("skipped") and kernel["loader"] not in told:
-            lines.append(f"{kernel['loader']} is skipped: {kernel['skipped']}")
-            told.add(kernel["loader"])
+        if kernel.get("skipped") and (line := f"{kernel['loader']} is skipped: {kernel['skipped']}") not in told:
+            lines.append(line)
+            told.add(line)
         codes: Counter[tuple[str, str]] = Counter()
         for (_, of), results in drawn.cells.items():
             if of == name:
