@@ -37,6 +37,7 @@ class Settings:
         timeout: seconds a guest may take to answer.
         btf: BTF for kernels without, each ``[SPEC=]PATH``.
         report: the report folder, or None.
+        stream: where another program is told what happens, or None.
         skip_missing: whether a kernel that no source serves is a column that says so, instead of an error.
         keep: whether a shell is opened in the guest of a failure.
         strict_reads: whether what is misread fails the run stage.
@@ -61,6 +62,7 @@ class Settings:
     timeout: float
     btf: tuple[str, ...]
     report: Path | None
+    stream: Path | None
     skip_missing: bool
     keep: bool
     strict_reads: bool
@@ -234,6 +236,13 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
     )
     _option(
         group,
+        "--kernel-json-stream",
+        type=Path,
+        metavar="FILE",
+        help="tell another program what happens, a JSON object a line, in a file, a FIFO or /dev/fd/N",
+    )
+    _option(
+        group,
         "--kernel-missing",
         choices=("fail", "skip"),
         help="what to do about a kernel that no source serves: stop before anything boots (default), or run the rest",
@@ -332,6 +341,7 @@ def read(config: pytest.Config) -> Settings:
         timeout=chosen("timeout", 60.0),
         btf=tuple(chosen("btf", ())),
         report=chosen("report", None),
+        stream=config.getoption("kernel_json_stream"),
         skip_missing=chosen("missing", "fail") == "skip",
         keep=config.getoption("kernel_keep"),
         strict_reads=config.getoption("kernel_strict_reads") or bool(project.get("strict-reads")),

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from everykernel.machine.ssh import Targets
     from everykernel.matrix.campaign import Campaign, Cost
     from everykernel.matrix.case import Case
-    from everykernel.matrix.ledger import Ledger
+    from everykernel.matrix.ledger import Ledger, Writer
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
     from everykernel.matrix.records import CaseResult, CellReport, LoaderRecord, RunRecord
     from everykernel.matrix.reuse import Reuse
     from everykernel.matrix.sizing import Sizing
+    from everykernel.matrix.stream import Stream
     from everykernel.plugin.attendance import Attendance
     from everykernel.plugin.items import CellItem
     from everykernel.plugin.keep import Keeper
@@ -220,15 +221,37 @@ class KernelSession:
 
         part = self.settings.shard
         kernels = [c.record() for c in self.columns if part is None or c.missing or c.spec in self.used]
-        if self.settings.report is None or self.worker:
+        if self.worker:
             return Ledger(kernels)
+        told: list[Writer] = [self.stream.cell] if self.stream is not None else []
+        if self.settings.report is None:
+            return Ledger(kernels, told)
         from everykernel.report.folder import ReportFolder
 
         if loaders := self.loaders():
             self.identity["loaders"] = loaders
         folder = self.config.invocation_params.dir / self.settings.report
         self._folder = ReportFolder(folder, self.identity, kernels)
-        return Ledger(kernels, [self._folder.add])
+        return Ledger(kernels, [self._folder.add, *told])
+
+    @cached_property
+    def stream(self) -> Stream | None:
+        """What tells another program, where that was asked for, in the process that owns the terminal."""
+        if self.settings.stream is None or self.worker:
+            return None
+        from everykernel.matrix.stream import Stream
+
+        return Stream(self.config.invocation_params.dir / self.settings.stream, self.board.note)
+
+    def begin(self) -> None:
+        """Say what is run, once that is known."""
+        if self.stream is not None:
+            self.stream.begin(self.identity, self.settings.specs, self.board.standing().sum("total"))
+
+    def stands(self) -> None:
+        """Say where the run stands."""
+        if self.stream is not None:
+            self.stream.stands(self.board.standing())
 
     @cached_property
     def gate(self) -> Gate:
