@@ -165,11 +165,22 @@ def architectures(session: nox.Session) -> None:
 
 
 @nox.session
+def bare(session: nox.Session) -> None:
+    """Compare the loader on the host with the loader in the guest: every case and 100 objects, on 6.1, armhf and s390x.
+
+    Or on SPEC... given after -- (an hour on two cores; QEMU of each architecture is needed).
+    """
+    cases(session)
+    _python(session, "-m", "tests.bare", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure relocations, objects of others, boot, restore, case and matrix, beside libbpf and virtme-ng."""
     cases(session)
     _python(session, "-m", "tests.conformance.bench")
     _python(session, "-m", "tests.conformance.bench_run")
+    _python(session, "-m", "tests.conformance.bench_before")
     _python(session, "-m", "everykernel.bench", *session.posargs)
 
 

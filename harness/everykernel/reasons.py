@@ -224,8 +224,9 @@ _TABLE = (
     Reason(
         "guest-lost",
         "guest",
-        "QEMU or the channel ended and the kernel did not say why, or the guest ran out of memory",
-        "run the cell again; look at QEMU's errors; give the guest more memory",
+        "QEMU, the channel or the connection to a target ended and the kernel did not say why, or the guest ran out of "
+        "memory",
+        "run the cell again; look at QEMU's errors; give the guest more memory; look at the target",
     ),
     Reason(
         "loader-broke",

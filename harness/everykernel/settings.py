@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.load.rules.named import NAMES
+from everykernel.loaders.names import REAL
 
 FILENAME = "pyproject.toml"
+TARGET = "ssh://"  # what a spec begins with that names a machine which runs already
+BY_VNG = "@vng"  # what a spec ends with whose kernel runs in guests of virtme-ng
 _TABLE = "tool.everykernel"
 
 
@@ -93,6 +94,11 @@ def _switch(value: Any, _: Path) -> bool:
     return value
 
 
+def _wanted(value: Any, folder: Path) -> bool | None:
+    """Return True for what is wanted, None for what is not: there is a third, which only a command line says."""
+    return _switch(value, folder) or None
+
+
 def _sets(value: Any, folder: Path) -> list[str] | dict[str, list[str]]:
     """Return a list of kernels, or named lists of them."""
     if not isinstance(value, dict):
@@ -160,7 +166,7 @@ KEYS: dict[str, Key] = {
     "kernels": Key("a list of kernels, text with commas, or a table of named lists", _sets),
     "sources": Key("a list of sources of kernels", _texts),
     "objects": Key("a list of globs", _texts),
-    "targets": Key("a table of targets, each ssh://… or a table with host, user, port, console …", _targets),
+    "targets": Key("a table of targets (docs/targets.md)", _targets),
     "accel": _choice("auto", "kvm", "tcg"),
     "timeout": Key("a number of seconds", _seconds),
     "btf": Key("a path or URL, or a list of [SPEC=]PATH", _supplies),
@@ -169,8 +175,9 @@ KEYS: dict[str, Key] = {
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),
     "report": Key("a path", _path),
     "retries": Key(f"a number from 0 to {RETRIES.stop - 1}", _times),
+    "reuse": Key("true or false", _wanted),
     "strict-reads": Key("true or false", _switch),
-    "rules": _choice(*NAMES),
+    "rules": _choice(*REAL),
     "loader": Key("a list of loaders, or text with commas", _texts),
     "baseline": Key("a path", _path),
     "require": Key("a list of rules", _list),
@@ -191,6 +198,8 @@ def read(start: Path) -> dict[str, Any]:
     The file is the nearest pyproject.toml, from ``start`` upward, that has the table. Raises UsageError for one that is
     no TOML, and for what is wrong in the table.
     """
+    import tomllib  # which takes longer than to see that there is no such file
+
     for folder in (start, *start.parents):
         path = folder / FILENAME
         try:
@@ -225,6 +234,16 @@ def _read(table: Any, path: Path) -> dict[str, Any]:
         sets = found.pop("kernels")
         found |= {"kernel-sets": sets} | ({"kernels": sets["default"]} if "default" in sets else {})
     return found
+
+
+def targets(named: Iterable[str]) -> list[str]:
+    """Return targets as specs of columns: a bare name is one of ``ssh://``."""
+    return [text if text.startswith(TARGET) else f"{TARGET}{text}" for text in named]
+
+
+def by_vng(specs: Iterable[str]) -> list[str]:
+    """Return kernels as those in guests of virtme-ng; a machine that runs already stays what it is."""
+    return [spec if spec.startswith(TARGET) or spec.endswith(BY_VNG) else f"{spec}{BY_VNG}" for spec in specs]
 
 
 def expanded(specs: Iterable[str], project: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests import faking
 
-from everykernel import cli
+from everykernel import cache, cli
 from everykernel.kernels.twins import parts
 
 from ..kernels.archive import Server
@@ -100,3 +100,27 @@ def test_build_says_first_how_long_it_takes(
         assert capsys.readouterr().err == (
             "everykernel: 6.8: no twins are built of this series [there are those of 6.1]\n"
         )
+
+
+def test_what_was_built_is_listed_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list ends with what was built here; a twin's name removes it, and no other kernel."""
+    monkeypatch.setenv("EVERYKERNEL_CACHE", str(tmp_path / "cache"))
+    row = replace(parts.rows()["6.1"], suites=("stable",))
+    monkeypatch.setattr(parts, "rows", lambda: {"6.1": row})
+    with Server() as server:
+        archive = published(server, MAKEFILE)
+        monkeypatch.setattr("everykernel.cli.kernels.Archive", lambda update: archive)
+        monkeypatch.setattr("everykernel.kernels.sources.table.Archive", lambda update: archive)
+        assert cli.main(["kernels", "build", "6.1"]) == 0
+        capsys.readouterr()
+        assert cli.main(["kernels", "list"]) == 0
+        ends = capsys.readouterr().out.splitlines()[-2:]
+        assert ends == ["6.1-btf  6.1.7, built here", "6.1-nobtf  6.1.7, built here"]
+    cache.let_go()
+    assert cli.main(["kernels", "remove", "6.1.7-btf"]) == 0
+    assert capsys.readouterr().out == "removed 6.1-btf (6.1.7-1) (0 MB)\n"
+    assert cli.main(["kernels", "remove", "6.1-btf"]) == 2
+    said = "everykernel: 6.1-btf: is not built on this machine [there are: 6.1-nobtf]\n"
+    assert capsys.readouterr().err == said

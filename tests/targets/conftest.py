@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.targets.server import Server
 
 from everykernel import kernels
 from everykernel.kernels.model import Kernel
 from everykernel.machine.ssh import Targets, Terms
-from tests.targets.server import Server
 
 Making = Callable[..., Targets]
 

@@ -68,13 +68,13 @@ ip addr add 10.0.2.15/24 dev eth0; ip link set eth0 up
 
 @dataclass(frozen=True)
 class Network:
-    """A network card behind QEMU's user network: the loopback's ``port`` leads to the guest's 22, nothing leads out."""
+    """A network card behind QEMU's user network: ports of the loopback lead to the guest's own, nothing leads out."""
 
-    port: int
+    ports: tuple[tuple[int, int], ...]
 
     def qemu(self) -> list[str]:
         """Return the card."""
-        forward = f"hostfwd=tcp:127.0.0.1:{self.port}-:22"
+        forward = ",".join(f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in self.ports)
         return ["-netdev", f"user,id=net,restrict=on,{forward}", "-device", "virtio-net-pci,netdev=net"]
 
     def kernel(self) -> list[str]:
@@ -118,6 +118,7 @@ class Server:
 
     Attributes:
         port: of the loopback.
+        others: two more, that lead to its ports 2200 and 2201.
         key: a private key that all of its users take.
         host_key: the public key that it shows.
         guest: the guest, over its own channel.
@@ -126,7 +127,8 @@ class Server:
     def __init__(self, kernel: Kernel, suite: str, folder: Path, *, cmdline: str = "") -> None:
         self.suite = suite
         self.folder = folder
-        self.port = _free_port()
+        self.port, *self.others = (_free_port() for _ in range(3))
+        ports = tuple(zip((self.port, *self.others), (22, 2200, 2201)))
         self.key = keygen(folder / "user")
         keygen(folder / "host")
         self.host_key = " ".join((folder / "host.pub").read_text().split()[:2])
@@ -139,7 +141,7 @@ class Server:
         initrd.write_bytes(plan.image.path.read_bytes() + plan.modules.read_bytes())
 
         def devices(place: Place) -> list[Device]:
-            common = [*command.common(kernel.arch, spec, "tcg", place), Network(self.port)]
+            common = [*command.common(kernel.arch, spec, "tcg", place), Network(ports)]
             return command.booting(common, Memory(spec.memory), Boot(kernel.image, initrd, cmdline))
 
         with boot_slot():
@@ -192,6 +194,11 @@ class Server:
         ran = self.guest.run(["/bin/sh", "-c", script], timeout=timeout)
         assert ran.code == 0, (ran.code, ran.stdout, ran.stderr)
         return ran.stdout.decode(errors="replace")
+
+    @property
+    def console(self) -> str:
+        """Return the file that has its console."""
+        return str(self.qemu._console)
 
     @property
     def url(self) -> str:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import signal
+import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.targets.conftest import Client
+from tests.targets.relay import Relay
+from tests.targets.server import FOLDERS, Server
 
 from everykernel import wire
 from everykernel.errors import (
@@ -31,14 +31,11 @@ from everykernel.errors import (
     PythonMissing,
     RequestFailed,
     SudoRefused,
-    TargetError,
     TargetUnreachable,
-    UsageError,
 )
 from everykernel.machine import Guest
-from everykernel.machine.ssh import Targets
-from tests.targets.conftest import Client
-from tests.targets.server import FOLDERS, Server
+from everykernel.machine.ssh import Targets, about
+from everykernel.machine.ssh.session import Session
 
 pytestmark = pytest.mark.vm
 
@@ -49,7 +46,7 @@ OBJECT = CASES / "fentry" / "build" / "x86_64" / "prog.bpf.o"
 def traces(server: Server) -> dict[str, Any]:
     """Return what a run could leave on a server: files, processes, what is loaded, settings."""
     files = server.sh(f"ls -d {' '.join(f'{folder}/*' for folder in FOLDERS)} /sys/fs/bpf/* 2>/dev/null || true")
-    processes = server.sh("ps -o args | grep -c '[b]ase64.b64decode\\|[e]verykernel-' || true")
+    processes = server.sh("ps -o args | grep -c '[b]ase64.b64decode\\|[e]verykernel-\\|[s]leep 1000' || true")
     loaded = server.guest.request(wire.Command(["/bin/true"], 10.0))
     return {
         "files": files.split(),
@@ -114,7 +111,8 @@ def test_without_leave_to_load_objects_are_relocated(server: Server, client: Cli
         assert loaded.relocate["status"] == "passed"
         assert loaded.relocate["btf"] == "kernel"
         assert loaded.load["status"] == "skipped"
-        for message in (dataclasses.replace(asked, until="load"), wire.Run(["/bin/true"]), wire.Attach(1)):
+        more: list[wire.Request[Any]] = [dataclasses.replace(asked, until="load"), wire.Run(["true"]), wire.Attach(1)]
+        for message in more:
             with pytest.raises(RequestFailed, match="nothing may be loaded or run on this target") as caught:
                 guest.request(message)
             assert caught.value.code == "permission-denied"
@@ -232,3 +230,209 @@ def test_nobody_there(client: Client) -> None:
         assert f"127.0.0.1 port {port} speaks no SSH that we understand" in said
     said = refusal(TargetUnreachable, lambda: client.targets().resolve("ssh://nobody.invalid"))
     assert "there is no host 'nobody.invalid'" in said
+
+
+# --- other ways there
+
+
+def test_by_way_of_another_host(server: Server, client: Client, clean: None) -> None:
+    """ProxyJump goes through the hosts that are named, each known by its own key; so does a ProxyCommand."""
+    inner = ["Host inner", "HostName 127.0.0.1", "Port 22", "User plain"]
+    client.known.write_text(server.known() + f"127.0.0.1 {server.host_key}\n")
+    client.write(*inner, f"ProxyJump plain@127.0.0.1:{server.port}")
+    assert client.targets(may_load=False).resolve("ssh://inner").release
+    own = f"-o UserKnownHostsFile={client.known} -i {server.key} -o BatchMode=yes -p {server.port} plain@127.0.0.1"
+    client.write(*inner, f"ProxyCommand ssh -F /dev/null -W %h:%p {own}")
+    assert client.targets(may_load=False).resolve("ssh://inner").release
+    client.write("Host inner", "ProxyJump inner")
+    assert "its ProxyJump has no end" in refusal(TargetUnreachable, lambda: client.targets().resolve("ssh://inner"))
+
+
+def test_a_key_of_an_agent(server: Server, client: Client, clean: None, monkeypatch: Any, tmp_path: Path) -> None:
+    """A key that only an agent has lets us in; without it, nothing does."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    client.config.write_text(f"UserKnownHostsFile {client.known}\n")
+    refusal(LoginRefused, lambda: client.targets(may_load=False).resolve(server.url))
+    socket_ = str(tmp_path / "agent")
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket_], stdout=subprocess.DEVNULL) as agent:
+        try:
+            monkeypatch.setenv("SSH_AUTH_SOCK", socket_)
+            deadline = time.monotonic() + 20
+            while not Path(socket_).exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            subprocess.run(["ssh-add", "-q", server.key], check=True)
+            assert client.targets(may_load=False).resolve(server.url).release
+        finally:
+            agent.terminate()
+
+
+NODE = """\
+unshare -m -p -i -u -f --mount-proc /usr/sbin/sshd -D -f /etc/ssh/sshd_config -p 2200 >/dev/null 2>&1 &
+echo $!
+"""
+UNPRIVILEGED = """
+import ctypes, os
+for capability in (21, 38, 39):  # CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF
+    assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
+os.execv("/usr/sbin/sshd", ["/usr/sbin/sshd", "-f", "/etc/ssh/sshd_config", "-p", "2201", "-o", "PidFile=/run/few.pid"])
+"""
+
+
+def test_a_node_that_is_a_container(server: Server, client: Client, clean: None) -> None:
+    """As a privileged node of kind: namespaces of its own, the host's kernel; it loads as any host does."""
+    node = f"ssh://root@127.0.0.1:{server.others[0]}"
+    client.known.write_text(f"[127.0.0.1]:{server.others[0]} {server.host_key}\n")
+    number = server.sh(NODE).strip()
+    try:
+        targets = client.targets()
+        with begin(targets, node) as guest:
+            assert (
+                guest.run(["readlink", "/proc/self/ns/pid"]).stdout != server.sh("readlink /proc/self/ns/pid").encode()
+            )
+            loaded = guest.request(wire.Load("prog.bpf.o", OBJECT.read_bytes()))
+            attached = guest.request(wire.Attach(loaded.handle))
+            assert {program["status"] for program in attached.programs} == {"passed"}
+            assert guest.finish() == []
+        targets.close()
+    finally:
+        server.sh(f"kill {number}; pkill -f 'sshd_config -p 2200'; sleep 1; true")
+
+
+def test_root_of_a_container_that_may_not_load(server: Server, client: Client, clean: None) -> None:
+    """Root without CAP_BPF and CAP_SYS_ADMIN is told so, instead of failing in every cell."""
+    node = f"ssh://root@127.0.0.1:{server.others[1]}"
+    client.known.write_text(f"[127.0.0.1]:{server.others[1]} {server.host_key}\n")
+    server.guest.push("/root/few.py", UNPRIVILEGED.encode())
+    server.sh("python3 -S -I /root/few.py")
+    try:
+        said = refusal(CapabilityMissing, lambda: client.targets().resolve(node))
+        assert said.startswith(f"{node}: 'root' has neither CAP_BPF nor CAP_SYS_ADMIN: it is root of a container")
+        assert client.targets(may_load=False).resolve(node).release  # for relocating, it will do
+    finally:
+        server.sh("kill $(cat /run/few.pid)")
+
+
+# --- what goes wrong on the way
+
+
+@pytest.fixture
+def relay(server: Server) -> Iterator[Relay]:
+    made = Relay(server.port)
+    yield made
+    made.close()
+
+
+def through(client: Client, relay: Relay) -> str:
+    """Return the server's address by the relay, known under the server's own key."""
+    client.known.write_text(f"[127.0.0.1]:{relay.port} {client.server.host_key}\n")
+    return f"ssh://lab@127.0.0.1:{relay.port}"
+
+
+def cutting(relay: Relay, action: Callable[..., Any]) -> Callable[..., Any]:
+    def cut_first(*arguments: Any) -> Any:
+        relay.cut()
+        return action(*arguments)
+
+    return cut_first
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "why"),
+    [
+        ("ask", GuestLost, "the connection was cut while its kernel was looked at"),
+        ("start", GuestLost, "the connection was cut while the agent was started"),
+        ("push", GuestLost, "the connection was cut while the agent was brought there"),
+        ("greeting", GuestLost, "the connection was lost"),
+        ("load", GuestLost, "the connection was lost"),
+        ("run", GuestLost, "the connection was lost"),
+        ("finish", GuestLost, "the connection was lost"),
+    ],
+)
+def test_a_connection_that_is_cut(
+    server: Server, client: Client, relay: Relay, clean: None, monkeypatch: Any, step: str, kind: Any, why: str
+) -> None:
+    """Whenever it is cut, that is told, the next cell is not begun, and the agent leaves nothing."""
+    spec = through(client, relay)
+    targets = client.targets()
+    if step == "ask":
+        monkeypatch.setattr(about, "ask", cutting(relay, about.ask))
+        assert refusal(kind, lambda: targets.resolve(spec)) == f"{spec}: {why}"
+        return
+    kernel = targets.resolve(spec).fetch()
+    if step in ("start", "greeting"):
+        method = f"_{step}"
+        monkeypatch.setattr(Session, method, cutting(relay, getattr(Session, method)))
+    if step == "push":
+        relay.room = 300_000
+    if step in ("start", "greeting", "push"):
+        assert refusal(kind, lambda: targets.start(kernel)).startswith(f"{spec}: {why}")
+    else:
+        with targets.start(kernel) as guest:
+            loaded = guest.request(wire.Load("prog.bpf.o", OBJECT.read_bytes()))
+            guest.request(wire.Attach(loaded.handle))
+            asked: dict[str, wire.Request[Any]] = {
+                "load": wire.Load("prog.bpf.o", OBJECT.read_bytes()),
+                "run": wire.Run(["sleep", "1000"]),
+                "finish": wire.Finish(),
+            }
+            threading.Timer(1.0 if step == "run" else 0.05, relay.cut).start()
+            assert refusal(kind, lambda: guest.request(asked[step])).startswith(f"{spec}: {why}")
+    later = refusal(GuestLost, lambda: targets.start(kernel))
+    assert later.startswith(f"{spec}: not run: the target went away in an earlier cell: {why}")
+    targets.close()
+
+
+def test_a_host_that_hangs(server: Server, client: Client, relay: Relay, clean: None) -> None:
+    """A target that answers nothing more is said to hang; its agent, which hears nothing any more, leaves by itself."""
+    spec = through(client, relay)
+    targets = client.targets(silence=15.0)
+    kernel = targets.resolve(spec).fetch()
+    with targets.start(kernel) as guest:
+        guest.request(wire.Attach(guest.request(wire.Load("prog.bpf.o", OBJECT.read_bytes())).handle))
+        relay.freeze()
+        began = time.monotonic()
+        said = refusal(KernelHung, lambda: guest.run(["sleep", "1000"], timeout=2))
+        assert said == f"{spec}: no answer within 2 s, nor to a ping"
+        assert time.monotonic() - began < 15
+    assert "not run: the target went away in an earlier cell: no answer" in refusal(
+        GuestLost, lambda: targets.start(kernel)
+    )
+    targets.close()
+
+
+def test_what_does_not_end(server: Server, client: Client, clean: None) -> None:
+    """A request past its deadline is a verdict while the agent answers; what it started is ended with it."""
+    targets = client.targets()
+    kernel = targets.resolve(server.url).fetch()
+    with targets.start(kernel) as guest, pytest.raises(CaseTimeout, match="did not end within 2 s"):
+        guest.run(["sleep", "1000"], timeout=2)
+    with targets.start(kernel) as guest:  # the next one is not held up
+        assert guest.run(["true"]).code == 0
+    targets.close()
+
+
+def test_what_stays_is_told(server: Server, client: Client, clean: None) -> None:
+    """A map that a check pins outlives its object: that is told by its number."""
+    targets = client.targets()
+    source = """
+import ctypes, os, struct
+def check(obj):
+    path = ctypes.create_string_buffer(b"/sys/fs/bpf/left")
+    fd = next(m.fd for m in obj.maps.values() if m.fd >= 0)
+    attributes = ctypes.create_string_buffer(struct.pack("QII", ctypes.addressof(path), fd, 0), 16)
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.syscall(321, 6, attributes, 16) == 0, os.strerror(ctypes.get_errno())
+"""
+    try:
+        with begin(targets, server.url) as guest:
+            loaded = guest.request(wire.Load("prog.bpf.o", OBJECT.read_bytes()))
+            checked = guest.request(wire.Check(loaded.handle, source, "check.py"))
+            assert checked.passed, checked.message
+            (map_, *_) = told = guest.finish()
+            assert re.fullmatch(
+                r"left behind on the target: 1 map stayed that was not there before: number \d+", map_
+            ), told
+    finally:
+        server.sh("rm /sys/fs/bpf/left")
+    targets.close()

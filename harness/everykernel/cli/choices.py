@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from everykernel import settings
-from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
-from everykernel.kernels import lock
-from everykernel.kernels.twins import parts
-from everykernel.load.rules import named
-from everykernel.machine import PREFIX
-from everykernel.machine.spec import KINDS, QEMU
+from everykernel.loaders.names import REAL, USUAL_RULES
+
+if TYPE_CHECKING:
+    from everykernel.cli.sources import Source
 
 Command = Callable[..., Any]
 
@@ -46,13 +44,21 @@ _LISTS = ("kernels", "loader")  # keys whose options take one text with commas
 _KEYS = {"--kernels-missing": "missing"}  # options that are called otherwise than their keys
 
 
+def _lock(context: click.Context, option: click.Parameter, given: bool) -> None:
+    """Say so to whatever resolves kernels, in this process and its children."""
+    if given:
+        from everykernel.kernels import lock
+
+        os.environ[lock.SETTING] = "1"
+
+
 def kernels(command: Command, *, required: bool = True) -> Command:
     """Add ``--kernels``, ``--kernels-missing`` and ``--locked``."""
     command = click.option(
         "--locked",
         is_flag=True,
         expose_value=False,
-        callback=lambda context, option, given: os.environ.update({lock.SETTING: "1"} if given else {}),
+        callback=_lock,
         help="Take no kernel that everykernel.lock does not name.",
     )(command)
     command = click.option(
@@ -100,8 +106,11 @@ def with_twins(kernel_list: str | None, twin_list: str | None) -> str | None:
     """Return what ``--kernels`` and ``--twins`` name together; only a command line adds kernels to twins."""
     if twin_list is None:
         return kernel_list
+    from everykernel.kernels.twins import parts
+
     where = click.get_current_context().get_parameter_source("kernel_list")
     given = kernel_list if where is click.core.ParameterSource.COMMANDLINE else None
+
     return ",".join([*filter(None, [given]), *parts.specs(twin_list)])
 
 
@@ -127,6 +136,8 @@ def all_sources(btf: tuple[str, ...], kernel_list: str | None) -> list[Source]:
 
     Raises UsageError if there are none.
     """
+    from everykernel.cli.sources import sources
+
     names = [*btf, *(specs(kernel_list) if kernel_list else ())] or settings.read(Path.cwd()).get("kernels")
     if not names:
         raise UsageError("no kernels were named", remedy="--kernels 5.10,6.1,6.12, or --btf FILE")
@@ -154,13 +165,16 @@ def guests(command: Command) -> Command:
 
 def machine(command: Command) -> Command:
     """Add ``--machine``."""
+    from everykernel.machine.spec import KINDS, QEMU  # for commands that have guests
+
     return click.option(
         "--machine",
-        type=click.Choice(KINDS),
+        type=click.Choice([*KINDS, settings.BY_VNG.lstrip("@")]),
         default=QEMU,
         show_default=True,
         help="What cells run in: qemu, a guest with Python; bare, one with nothing but a static program, its loader "
-        "on this host: neither triggers nor checks run there.",
+        "on this host: neither triggers nor checks run there; vng, one with this host's own user space, by virtme-ng "
+        "(of one kernel beside others: --kernels 6.1,6.1@vng).",
     )(command)
 
 
@@ -193,10 +207,20 @@ def rules(command: Command) -> Command:
     """Add ``--rules``."""
     return click.option(
         "--rules",
-        type=click.Choice(named.NAMES),
-        default=named.DEFAULT.name,
+        type=click.Choice(REAL),
+        default=USUAL_RULES,
         show_default=True,
         help="The loader whose rules decide, where a case does not say.",
+    )(command)
+
+
+def reuse(command: Command) -> Command:
+    """Add ``--reuse`` and ``--fresh``: the parameter is True, False, or None where neither is given."""
+    return click.option(
+        "--reuse/--fresh",
+        default=None,
+        help="Take the verdict of an earlier run where nothing has changed that decides it, and keep new ones; or run "
+        "every cell, and keep its verdict anew. [default: neither]",
     )(command)
 
 
@@ -209,11 +233,6 @@ def loaders(command: Command) -> Command:
         help="Who loads, separated by commas: own, libbpf, ebpf-go, aya, or NAME=PATH of an adapter of your own. "
         "Each object has a fresh kernel for each. [default: own]",
     )(command)
-
-
-def target_specs(named: Sequence[str]) -> list[str]:
-    """Return targets as specs of columns: a bare name is one of ssh://."""
-    return [text if text.startswith(PREFIX) else f"{PREFIX}{text}" for text in named]
 
 
 def specs(text: str) -> list[str]:

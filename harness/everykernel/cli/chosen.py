@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from everykernel import settings
+from everykernel import machine, settings
 from everykernel.cli import again, choices, commands
 from everykernel.cli.again import Asked
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels.progress import Progress
 from everykernel.loaders.names import OWN
-from everykernel.machine import Fleet, Machines, MachineSource, process, reach
-from everykernel.machine.spec import BARE
+from everykernel.machine import MachineSource, assemble, process, reach
+from everykernel.machine.spec import BARE, QEMU
 from everykernel.matrix import crew, plan, selected, shard
 from everykernel.matrix.case import Case
 from everykernel.matrix.crew import Crew
 from everykernel.matrix.plan import Column
 from everykernel.matrix.shard import Shard
+from everykernel.settings import BY_VNG
 
 if TYPE_CHECKING:
     from everykernel.machine.ssh import Targets
@@ -81,10 +82,18 @@ def targets(listed: str, options: Any, progress: Progress) -> Targets | None:
     return reach(choices.specs(listed), named, progress, may_load=may_load, accept_new=accept_new, timeout=timeout)
 
 
+def on_machines(listed: str, options: dict[str, Any]) -> str:
+    """Return the kernels of a list where ``--machine vng`` has all of them run; other kinds are the cells' own."""
+    if options["machine"] != BY_VNG.lstrip("@"):
+        return listed
+    options["machine"] = QEMU
+    return ",".join(settings.by_vng(choices.specs(listed)))
+
+
 def machines(options: Any, targets: Targets | None, progress: Progress) -> MachineSource:
     """Return what starts the machines of a run."""
-    guests = Machines(options["accel"], options["timeout"], progress)
-    return Fleet(guests, targets) if targets is not None else guests
+    guests = machine.Machines(options["accel"], options["timeout"], progress)
+    return assemble(guests, targets, progress)
 
 
 def kernels(listed: str, *, skip_missing: bool, progress: Progress, targets: Targets | None = None) -> list[Column]:
@@ -119,7 +128,7 @@ def of_objects(objects: Sequence[str], columns: list[Column], loaders: str | Non
     _check(cases, columns)
     if options["machine"] == BARE:
         loaders = _only_own(cases, loaders)
-    found = Crew.of(crew.wanted(cases, loaders), say)
+    found = Crew.of(crew.wanted(cases, loaders), columns, say)
     cells = [(case, column.spec) for case in found.spread(cases, loaders) for column in columns]
     return _there(cells, columns, found)
 
@@ -143,7 +152,7 @@ def of_report(asked: Sequence[Asked], columns: list[Column], say: Say) -> Chosen
             f"the report has no such cell on {', '.join(sorted(specs))}", where="--kernels", remedy="leave it out"
         )
     _check([one.case for one in here], columns)
-    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), say)
+    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), columns, say)
     by_spec = {column.spec: column for column in columns}
     told = [(case, one) for one in here for case in found.loaded_by(one.case, one.loader)]
     commands_ = {plan.identity(case, by_spec[one.spec]): one.again for case, one in told}

@@ -26,7 +26,7 @@ from everykernel.kernels.packages import Candidate, upstream
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.resolver import Resolver
 from everykernel.kernels.spec import Spec
-from everykernel.kernels.twins import build, parts
+from everykernel.kernels.twins import build, kept, parts
 from everykernel.report import screen
 
 _update = click.option(
@@ -71,11 +71,13 @@ class Row:
 def list_command(as_json: bool, update: bool) -> None:
     """List the series to be had, the newest kernel of each, and which are in the cache."""
     with shown(quiet=as_json) as progress:
-        rows = list_rows(kernels.resolver(progress, update=update), progress)
+        rows = list_rows(kernels.finder(progress, update=update), progress)
     if as_json:
         say.data([row.plain() for row in rows], indent=1)
-    else:
-        _print(rows)
+        return
+    _print(rows)
+    for twin in kept.here():
+        say.out(printable(f"{twin.series}-{twin.part}  {upstream(twin.version)}, built here"))
 
 
 def list_rows(resolver: Resolver, progress: Progress) -> list[Row]:
@@ -179,7 +181,7 @@ def lock_command(listed: str) -> None:
     made = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     rows = []
     with shown() as progress:
-        resolver = kernels.resolver(progress, ignore_lock=True)
+        resolver = kernels.finder(progress, ignore_lock=True)
         for spec in specs:
             for resolved in resolver.resolve(kernels.parse(spec)):
                 kernel = resolved.fetch(progress)
@@ -221,6 +223,9 @@ def remove_command(specs: tuple[str, ...], everything: bool, superseded: bool) -
     here = store.stored()
     doomed = list(here) if everything else []
     for spec in kernels.parse(specs) if specs else []:
+        if spec.btf:
+            _remove_twins(spec)
+            continue
         named = [one for one in here if spec.matches(one.kernel(""))]
         if not named:
             have = ", ".join(sorted({one.record["release"] for one in here})) or "none"
@@ -236,3 +241,22 @@ def remove_command(specs: tuple[str, ...], everything: bool, superseded: bool) -
             say.out(printable(f"removed {one.record['release']} ({size:.0f} MB)"))
         else:
             say.talk(f"{one.record['release']} is in use, and stays")
+
+
+def _remove_twins(spec: Spec) -> None:
+    """Remove what was built under a name; raise UnknownKernel where nothing was."""
+    built = kept.here()
+    named = [
+        one for one in built if (one.part, spec.value) in ((spec.btf, one.series), (spec.btf, upstream(one.version)))
+    ]
+    if not named:
+        have = ", ".join(sorted({f"{one.series}-{one.part}" for one in built})) or "none"
+        raise UnknownKernel(
+            "is not built on this machine", spec=spec.text, where=spec.text, remedy=f"there are: {have}"
+        )
+    for one in named:
+        name, size = f"{one.series}-{one.part} ({one.version})", cache.size(one.folder) / 1e6
+        if kept.remove(one):
+            say.out(printable(f"removed {name} ({size:.0f} MB)"))
+        else:
+            say.talk(f"{name} is in use, and stays")

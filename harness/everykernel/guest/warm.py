@@ -13,6 +13,7 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
+from everykernel import load
 from everykernel.btf import sanitise
 from everykernel.guest import timers
 from everykernel.load.attach import dispatch, usdt
@@ -34,6 +35,8 @@ _PROGRAM_TYPES = ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "socket_filte
 
 def warm(kernel: KernelTypes) -> None:
     """Import what is imported late, learn what most objects need to know, and set the timers of all CPUs."""
+    for name in load.__all__:
+        getattr(load, name)
     elf.layouts(sys.byteorder == "little")  # imports pyelftools and builds its parsers
     importlib.import_module("elftools.elf.elffile")  # programs and libraries with probes are read by it
     learn(kernel)

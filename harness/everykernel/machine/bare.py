@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from everykernel import wire
+from everykernel import cache, wire
 from everykernel.errors import BootFailed, CaseTimeout, EverykernelError, GuestLost
 from everykernel.machine import console, gate, settling
 from everykernel.machine.channel import DeadlinePassed
@@ -31,7 +31,11 @@ class BareMaker(Maker):
 
     def warm(self) -> Snapshot:
         """Return the boot snapshot; see `Maker.warm`."""
-        return self.booted()
+        cache.hold(self.plan.boot_folder)
+        found = self.booted()
+        cache.touch(found.folder)
+        cache.prune(keep=[found.folder])
+        return found
 
     def hear(self, qemu: Qemu, patience: float) -> list[str]:
         """Make a kernel that is up ready to be saved; return what of its spec it does not have."""

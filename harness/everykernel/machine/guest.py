@@ -15,7 +15,6 @@ from everykernel import wire
 from everykernel.kernels.model import Kernel
 from everykernel.machine.spec import MachineSpec
 
-PREFIX = "ssh://"  # of a spec that names a machine which runs already
 RESTORED, COLD_BOOT, CONNECTED = "restored", "cold-boot", "connected"
 
 
@@ -148,6 +147,13 @@ class MachineSource(Protocol):
 
     def prepare(self, kernel: Kernel, spec: MachineSpec | None = None) -> Prepared:
         """Make or reuse the snapshots of ``kernel`` on such a machine (None: the default one)."""
+
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> str | None:
+        """Return a name that is another whenever guests of ``kernel`` on such a machine may behave otherwise.
+
+        It is fit for the name of a file. None where nobody can tell. Nothing is booted for it, but for the first probe
+        of the accelerator on a host.
+        """
 
     def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel; ``ahead``: restore it in the background, paused until it is used."""

@@ -171,6 +171,10 @@ class Machines:
             self._verdicts[kernel.arch.name] = choose(self._request, kernel.arch, program, probe)
         return under(self._verdicts[kernel.arch.name].name)
 
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> str:
+        """Return the name of the warm snapshot, whether it is there or not; raises what `plan` does."""
+        return self.plan(kernel, spec).warm_key
+
     def close(self) -> None:
         """End every guest that is still running, also one that another thread waits for; none can be started after."""
         self._herd.close()

@@ -119,7 +119,6 @@ class Maker:
     def booted(self) -> Snapshot:
         """Return the boot snapshot, made if it is not there; raise as `warm` does."""
         folder = self.plan.boot_folder
-        cache.hold(folder)
         if found := snapshots.find(folder):
             return found
         with cache.lock(f"snapshots/{folder.name}"):

@@ -16,12 +16,11 @@ from typing import Any
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, GuestLost, HarnessError, RequestFailed
-from everykernel.kernels.model import GUEST, Kernel
+from everykernel.kernels.model import BOOTED, GUEST, Kernel
 from everykernel.kernels.supplied import Supply
-from everykernel.load.rules import named
 from everykernel.loaders import drive
 from everykernel.loaders.adapter import Adapter
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import OWN, USUAL_RULES
 from everykernel.machine import Guest
 from everykernel.matrix import absent, adapted, records, substance, supply
 from everykernel.matrix.case import Case
@@ -54,7 +53,7 @@ def run_cell(
         keep: called with the guest of a cell that did not pass, before that is closed.
     """
     began = time.monotonic()
-    result = _empty(kernel, case)
+    result = empty(kernel, case)
     report: CellReport = {"result": result, "kernel": kernel_record(kernel), "console": ""}
     try:
         data = case.content(kernel.arch)
@@ -85,9 +84,9 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
         "source": kernel.source,
         "notes": list(kernel.notes),
     }
-    if kernel.target == GUEST:
+    if kernel.target in BOOTED:
         record.update({"sha256": kernel.sha256, "signed": kernel.signed, "flavour": kernel.flavour})
-    else:
+    if kernel.target != GUEST:
         record["target"] = kernel.target
     if kernel.version:
         record["package_version"] = kernel.version
@@ -120,7 +119,8 @@ def _drive(case: Case) -> type[Drive]:
     return CommandDrive
 
 
-def _empty(kernel: Kernel, case: Case) -> CaseResult:
+def empty(kernel: Kernel, case: Case) -> CaseResult:
+    """Return the result of a case on a kernel that was fetched, before anything is known of it."""
     machine = {**case.machine_asked, "flavour": kernel.flavour}
     name = case.name if case.path is not None else None
     return records.empty(
@@ -154,7 +154,7 @@ class Drive:
     def run(self) -> None:
         """Run the stages, judge them, and write the verdict."""
         self.result["start"] = self.guest.start_kind
-        if self.guest.kernel.target == GUEST:
+        if self.guest.kernel.target in BOOTED:
             self.result["granted"] = {"memory": self.guest.spec.memory}
         self.result["notes"] = list(self.guest.notes)
         self.result["btf"] = self.conditions.btf
@@ -237,7 +237,7 @@ class Drive:
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(case.contract),
             beside=case.beside_data(guest.kernel.arch),
-            rules=case.rules or named.DEFAULT.name,
+            rules=case.rules or USUAL_RULES,
             until="load" if guest.may_load else "relocate",
         )
         reply = self.guest.request(request, self.timeout)

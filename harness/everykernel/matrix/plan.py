@@ -15,10 +15,10 @@ from everykernel.architectures import DEFAULT
 from everykernel.errors import EverykernelError, GuestError, UnknownKernel, UsageError
 from everykernel.kernels.model import BOOTED, GUEST, Kernel, ResolvedKernel
 from everykernel.kernels.progress import Progress
-from everykernel.machine import PREFIX, vng
 from everykernel.matrix import case, inside, records
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.settings import BY_VNG, TARGET
 
 if TYPE_CHECKING:
     from everykernel.machine.ssh import Targets
@@ -140,13 +140,19 @@ def columns(
     Raises UnknownKernel, UsageError or TargetError, before anything is fetched or booted.
     """
     found: list[Column] = []
-    for running, some in itertools.groupby(specs, lambda spec: spec.startswith(PREFIX)):
+    for running, some in itertools.groupby(specs, lambda spec: spec.startswith(TARGET)):
         if running:
             found.extend(_target(spec, targets, skip_missing) for spec in some)
             continue
-        for by_vng, these in itertools.groupby(some, lambda spec: spec.endswith(vng.SUFFIX)):
-            found.extend(_kernels(list(these), skip_missing, progress, vng.resolve if by_vng else kernels.resolve))
+        for by_vng, these in itertools.groupby(some, lambda spec: spec.endswith(BY_VNG)):
+            found.extend(_kernels(list(these), skip_missing, progress, _by_vng if by_vng else kernels.resolve))
     return list({c.spec: c for c in found}.values())
+
+
+def _by_vng(specs: Sequence[str], progress: Progress | None) -> list[ResolvedKernel]:
+    from everykernel.machine import vng  # most runs have none
+
+    return vng.resolve(specs, progress)
 
 
 def _target(spec: str, targets: Targets | None, skip_missing: bool) -> Column:

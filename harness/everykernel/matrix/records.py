@@ -15,8 +15,7 @@ from typing import Any, TypedDict
 from everykernel import wire
 from everykernel.errors import BootFailed, EverykernelError, GuestError, HarnessError
 from everykernel.kernels.model import GUEST
-from everykernel.load.rules import named
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import OWN, USUAL_RULES
 from everykernel.matrix.expect import STAGES
 from everykernel.reasons import REASONS
 
@@ -59,6 +58,7 @@ class LoaderRecord(TypedDict, total=False):
     """One loader of a run beside our own."""
 
     name: str
+    arch: str  # of the kernels that this adapter runs on; x86_64 where nothing is said
     version: str  # of its library, as pinned; "" for a user's own until it tells
     toolchain: str  # what built it
     sha256: str  # of its adapter
@@ -146,6 +146,14 @@ class CommandRecord(TypedDict):
     maps: list[wire.Appeared]
 
 
+class Reused(TypedDict):
+    """Where the verdict of a cell comes from that was not run, because nothing of what decides it had changed."""
+
+    run: str  # the id of the run that found it
+    at: str  # when: ISO 8601, UTC
+    seconds: float  # that the cell took then
+
+
 class CaseResult(TypedDict, total=False):
     """One cell. ``(case, object, test, kernel, machine, target, loader, rules, btf)`` is its key."""
 
@@ -176,6 +184,7 @@ class CaseResult(TypedDict, total=False):
     again: str  # the command that runs this one cell again
     run: str  # the id of the part that it is of; left out where the file is of one run
     attempt: int  # which attempt of its run it is, where there were several: 1 is the first
+    reused: Reused  # left out of what this run found itself
     attempts: list[CaseResult]  # the others, in order: broken guests that were run again, older runs that were merged
 
 
@@ -241,7 +250,7 @@ def empty(
         "kernel": spec,
         "target": target,
         "loader": loader,
-        "rules": (rules or named.DEFAULT.name) if loader == OWN else loader,
+        "rules": (rules or USUAL_RULES) if loader == OWN else loader,
         "btf": "",
         "machine": machine,
         "stages": no_stages(),
@@ -271,8 +280,8 @@ def name(result: CaseResult) -> str:
 
 def row(result: CaseResult) -> str:
     """Return the name of the matrix row that a result belongs to, with the rules where they are not the usual."""
-    rules = result.get("rules", named.DEFAULT.name)
-    usual = rules == named.DEFAULT.name or result.get("loader", OWN) != OWN
+    rules = result.get("rules", USUAL_RULES)
+    usual = rules == USUAL_RULES or result.get("loader", OWN) != OWN
     return title(result) if usual else f"{title(result)} (rules {rules})"
 
 
@@ -370,6 +379,18 @@ def flaky(result: CaseResult) -> bool:
     """Return whether a cell came to its verdict only when it was run again: before that its guest or harness broke."""
     earlier = result.get("attempts", [])
     return result.get("outcome") != ERROR and any(one.get("outcome") == ERROR for one in earlier)
+
+
+def provenance(result: CaseResult) -> str:
+    """Return which run a cell's verdict is of, and when, "" where it is this run's."""
+    told = result.get("reused")
+    return f"run {told['run']} ({told['at']})" if told else ""
+
+
+def took(result: CaseResult) -> float:
+    """Return the seconds that a cell took when it ran, in this run or in that which it is of."""
+    told = result.get("reused")
+    return told["seconds"] if told else result.get("seconds", 0.0)
 
 
 def starved(result: CaseResult) -> str:

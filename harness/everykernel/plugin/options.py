@@ -13,13 +13,12 @@ import pytest
 
 from everykernel import settings
 from everykernel.errors import UsageError
-from everykernel.load.rules.named import NAMES
+from everykernel.loaders.names import REAL
 
 if TYPE_CHECKING:
     from everykernel.matrix.selected import Selected
     from everykernel.matrix.shard import Shard
 
-_SSH = "ssh://"  # as `machine.PREFIX`, which not every pytest run needs to import
 NO_KERNELS = "no-kernels"  # the parameter of a kernel test when no kernel was named
 
 REMEDY = "pytest --kernels 6.1, EVERYKERNEL_KERNELS=6.1, or kernels = ['6.1'] under [tool.everykernel]"
@@ -48,6 +47,7 @@ class Settings:
         rules: the loader whose rules decide; "" where nobody asked for any.
         loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
         retries: how often a cell whose guest or harness broke is run again at most.
+        reuse: whether verdicts of earlier runs are taken (True), or only kept (False); None: neither.
         shard: the part of the items that is run; None: all of them.
         may_load: whether anything may be loaded into targets.
         accept_new: whether targets that are not known are believed.
@@ -71,6 +71,7 @@ class Settings:
     rules: str
     loaders: str | None
     retries: int
+    reuse: bool | None
     shard: Shard | None
     may_load: bool
     accept_new: bool
@@ -170,6 +171,19 @@ def _add_guests(group: pytest.OptionGroup) -> None:
     )
     _option(
         group,
+        "--kernel-reuse",
+        action="store_true",
+        help="take the verdict of an earlier run where nothing has changed that decides a case's or object's, and keep "
+        "new ones",
+    )
+    _option(
+        group,
+        "--kernel-fresh",
+        action="store_true",
+        help="run every case and object, and keep the verdicts for --kernel-reuse",
+    )
+    _option(
+        group,
         "--kernel-keep",
         action="store_true",
         help="open a shell in the guest of a failure, before it is thrown away",
@@ -229,7 +243,7 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
         action="store_true",
         help="fail what loads and reads other bytes than its author meant (≠)",
     )
-    _option(group, "--kernel-rules", choices=NAMES, help="the loader whose rules decide, where a case does not say")
+    _option(group, "--kernel-rules", choices=REAL, help="the loader whose rules decide, where a case does not say")
     _option(
         group,
         "--kernel-loader",
@@ -311,7 +325,7 @@ def read(config: pytest.Config) -> Settings:
     if selected is not None and config.getoption("--kernels") is None:
         specs = selected.kernels
     named = config.getoption("kernel_target") or ()
-    specs = list(dict.fromkeys([*specs, *(text if text.startswith(_SSH) else f"{_SSH}{text}" for text in named)]))
+    specs = list(dict.fromkeys([*specs, *settings.targets(named)]))
     return Settings(
         specs=tuple(specs),
         accel=chosen("accel", "auto"),
@@ -326,6 +340,7 @@ def read(config: pytest.Config) -> Settings:
         ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
         retries=chosen("retries", settings.USUAL_RETRIES),
+        reuse=_reuse(config, project),
         shard=_shard(config.getoption("kernel_shard")),
         may_load=config.getoption("kernel_target_may_load"),
         accept_new=config.getoption("kernel_target_accept_new"),
@@ -383,9 +398,15 @@ def _selected(config: pytest.Config) -> Selected | None:
     return found
 
 
+def _reuse(config: pytest.Config, project: Mapping[str, Any]) -> bool | None:
+    if config.getoption("kernel_fresh"):
+        return False
+    return True if config.getoption("kernel_reuse") else project.get("reuse")
+
+
 def _rules(name: str) -> str:
-    if name and name not in NAMES:
-        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(NAMES)}")
+    if name and name not in REAL:
+        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(REAL)}")
     return name
 
 

@@ -24,7 +24,7 @@ from everykernel.report.marks import Mark
 
 _LEGEND = (
     marks.PASSED, marks.FAILED, marks.EXPECTED, marks.ERROR, marks.SKIPPED, marks.NOT_REACHED, marks.FLAKY,
-    marks.MISREAD, marks.WARNED,
+    marks.MISREAD, marks.WARNED, marks.REUSED,
 )  # fmt: skip
 _NARROW, _WIDE = 24, 48  # characters of a row's name: less are shown where columns would not fit, never more
 _PADDING = 3  # between columns
@@ -215,9 +215,9 @@ def notes(drawn: Grid) -> list[str]:
         if spec not in told:
             lines.extend(_of_kernel(drawn, kernel, spec))
             told.add(spec)
-        if kernel.get("skipped") and kernel["loader"] not in told:
-            lines.append(f"{kernel['loader']} is skipped: {kernel['skipped']}")
-            told.add(kernel["loader"])
+        if kernel.get("skipped") and (line := f"{kernel['loader']} is skipped: {kernel['skipped']}") not in told:
+            lines.append(line)
+            told.add(line)
         codes: Counter[tuple[str, str]] = Counter()
         for (_, of), results in drawn.cells.items():
             if of == name:
@@ -274,4 +274,6 @@ def counts(results: Sequence[CaseResult]) -> str:
             parts.append(f"{number} {text}")
     if warned:
         parts.append(f"{warned} with kernel warnings")
+    if reused := sum("reused" in r for r in results):
+        parts.append(f"{reused} reused")
     return ", ".join(parts)

@@ -98,14 +98,25 @@ def at(folder: Path) -> Twin | None:
         return None
 
 
+def here() -> list[Twin]:
+    """Return all twins of the cache, by name, those included that were built of other fragments than there are now."""
+    found = (at(folder) for folder in sorted(cache.folder(FOLDER).iterdir()) if not folder.name.startswith("."))
+    return [twin for twin in found if twin is not None]
+
+
+def remove(twin: Twin) -> bool:
+    """Delete a twin from the cache; return False if another process uses it."""
+    cache.release(twin.folder)
+    return cache.remove(cache.Entry(f"{FOLDER}/{twin.folder.name}", twin.folder, 0, 0.0))
+
+
 def newest(series: str, part: str, version: str = "") -> Twin | None:
     """Return the newest twin that is here and was built of the fragments as they are now, None for none.
 
     ``version`` is the upstream version that it has to be of (``6.1.192``), "" for any.
     """
-    here = (at(folder) for folder in sorted(cache.folder(FOLDER).glob(f"{series}-{part}-*")))
-    now = fragments(series, part)
-    fit = [t for t in here if t and (t.series, t.part, t.fragments) == (series, part, now)]
+    wanted = (series, part, fragments(series, part))
+    fit = [twin for twin in here() if (twin.series, twin.part, twin.fragments) == wanted]
     return max(
         (twin for twin in fit if version in ("", upstream(twin.version))),
         key=lambda twin: Version(twin.version),

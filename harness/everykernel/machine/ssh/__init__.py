@@ -3,7 +3,7 @@
 Law: what is done there is undone, however it ends; nothing is loaded there unless that was allowed.
 """
 
-from everykernel.machine.ssh.target import PREFIX, Target, Terms
+from everykernel.machine.ssh.target import Target, Terms
 from everykernel.machine.ssh.targets import Targets
 
-__all__ = ["PREFIX", "Target", "Targets", "Terms"]
+__all__ = ["Target", "Targets", "Terms"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass, field
@@ -75,6 +76,19 @@ class About:
     unprivileged_bpf: str
     boot: str
     pythons: tuple[tuple[tuple[int, ...], str], ...] = field(default=())
+
+    def __str__(self) -> str:
+        """Return the kernel's facts in one line."""
+        unprivileged = {"": "", "0": "unprivileged BPF"}.get(self.unprivileged_bpf, "no unprivileged BPF")
+        facts = (
+            f"{self.release} {self.machine}",
+            "BTF" if self.btf else "no BTF",
+            "configuration" if self.config else "no configuration",
+            f"lockdown {self.lockdown}" if self.lockdown else "",
+            f"LSMs {self.lsm}" if self.lsm else "",
+            unprivileged,
+        )
+        return ", ".join(filter(None, facts))
 
     def python(self, target: Target) -> tuple[tuple[int, ...], str]:
         """Return version and path of the interpreter for our agent; raise PythonMissing where there is none.
@@ -156,8 +170,9 @@ def _said(connection: Connection, script: str, patience: float, where: str) -> s
         with connection.transport.open_session(timeout=patience) as channel:
             channel.settimeout(patience)
             channel.exec_command("sh")
-            channel.sendall(script.encode())
-            channel.shutdown_write()
+            with contextlib.suppress(OSError):  # a shell that does not listen may say why
+                channel.sendall(script.encode())
+                channel.shutdown_write()
             while data := channel.recv(1 << 14):
                 out += data
                 if len(out) > _LIMIT or time.monotonic() > deadline:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 import subprocess
 import threading
 
 from everykernel.errors import ToolMissing, UsageError
 from everykernel.machine import console
+from everykernel.machine.background import background
+
+
+def _spawn(argv: list[str]) -> subprocess.Popen[bytes]:
+    """Start a command that never outlives us, as `machine.process` has QEMU not outlive us."""
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 class Console:
@@ -22,16 +35,14 @@ class Console:
             argv = shlex.split(command)
         except ValueError as e:
             raise UsageError(f"console = {command!r} is no command: {e}", where=where) from e
-        try:
-            self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        except OSError as e:
-            raise ToolMissing(f"the console's command cannot be started: {e.strerror}", where=where) from e
+        if not argv or shutil.which(argv[0]) is None:
+            raise ToolMissing(f"the console's command is not installed: {command}", where=where)
+        self._process = background().call(lambda: _spawn(argv))
         self._kept = bytearray()
         self._dropped = 0
         self._lock = threading.Lock()
-        threading.Thread(target=self._read, name="everykernel-console", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="everykernel-console", daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -62,3 +73,7 @@ class Console:
             self._process.wait(2)
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+        self._process.wait()
+        self._reader.join(2)
+        if self._process.stdout is not None and not self._reader.is_alive():
+            self._process.stdout.close()

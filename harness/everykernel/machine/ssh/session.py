@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import re
 import shlex
 import socket
 import sys
@@ -32,6 +33,7 @@ _SAID = 64 << 10  # bytes of an agent's standard error that are kept, the last o
 _LAST_WORDS = 3.0  # seconds in which a console tells why its kernel is gone
 _BEAT = 4  # beats in the time after which an agent gives up
 _REFUSED = dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR), FolderRefused)
+_FOLDER = re.compile(r"^/[\w./+-]{0,200}/everykernel-[0-9a-f]{16}$", re.ASCII)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -59,6 +61,7 @@ class Session(Line):
         self._from = screen.now if screen is not None else 0
         self._said = bytearray()
         self._closed = threading.Event()
+        self._hangs = False
         self._whole = threading.Lock()  # of a frame
         same = about.python(target)[0][:2] == sys.version_info[:2]
         zipapp = images.agent_packed(compiled=same)
@@ -95,7 +98,7 @@ class Session(Line):
                 line += data
         try:
             told = json.loads(line)
-            if isinstance(told.get("folder"), str) and told["folder"].startswith("/"):
+            if isinstance(told.get("folder"), str) and _FOLDER.search(told["folder"]):
                 self.folder = told["folder"]
                 return channel
             raise self._no_folder(int(told["errno"]), str(told["message"]))
@@ -231,7 +234,8 @@ class Session(Line):
         return None
 
     def interrogate(self) -> None:
-        """Do nothing: a machine that hangs is not ours to reset."""
+        """Take note that it hangs; it is not ours to reset."""
+        self._hangs = True
 
     def kill(self) -> None:
         """End it at once for whoever waits for it: the agent finds its input at its end, and leaves."""
@@ -246,7 +250,7 @@ class Session(Line):
         self.kill()
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._agent.shutdown_write()
-            if self._connection.alive:
+            if self._connection.alive and not self._hangs:
                 self._agent.status_event.wait(self._terms.patience)
             self._agent.close()
         self.channel.close()

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.machine.guest import PREFIX
 
-__all__ = ["PREFIX", "Target", "Terms"]
 _WRITE = "write ssh://user@host:port, ssh://HOST of ~/.ssh/config, or ssh://NAME of [tool.everykernel.targets]"
+_FOLDER = re.compile(r"/[\w./+-]{1,199}", re.ASCII)
 _URL = re.compile(
     r"ssh://(?:(?P<user>[^@/\s:]+)@)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^@/\s:\[\]]+)(?::(?P<port>\d{1,5}))?/?"
 )
@@ -58,6 +57,8 @@ class Target:
             own = {"host": where["host"].strip("[]"), "user": where["user"] or ""}
             table = {**table, **own, **({"port": int(where["port"])} if where["port"] else {})}
         said = cls(spec, **table)
+        if not _FOLDER.fullmatch(said.folder):
+            raise UsageError(f"folder = {said.folder!r} is no plain absolute path", where=spec)
         return replace(said, user=found["user"] or said.user, port=port or said.port)
 
 

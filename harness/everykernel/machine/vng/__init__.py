@@ -3,7 +3,7 @@
 Law: virtme-ng says what such a machine is, and we start it, as every other; nothing of the host changes.
 """
 
-from everykernel.machine.vng.columns import SUFFIX, resolve
+from everykernel.machine.vng.columns import resolve
 from everykernel.machine.vng.machines import VngMachines
 
-__all__ = ["SUFFIX", "VngMachines", "resolve"]
+__all__ = ["VngMachines", "resolve"]

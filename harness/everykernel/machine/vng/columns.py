@@ -10,15 +10,15 @@ from everykernel.kernels.model import VNG, Kernel, ResolvedKernel
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.spec import Spec, parse
 from everykernel.machine.vng import needs
+from everykernel.settings import BY_VNG
 
-SUFFIX = "@vng"
 NOTE = "the host's user space around this kernel, by virtme-ng: each cell boots it anew, for 9p cannot be restored"
 _FLAVOURED = ("series", "version", "range", "lts", "latest")  # kinds of specs that may name a flavour
 _GENERIC = "generic"
 
 
 def resolve(texts: Sequence[str], progress: Progress | None = None) -> list[ResolvedKernel]:
-    """Return the kernels that specs with `SUFFIX` mean; of a flavour that has 9p where a spec names none.
+    """Return the kernels that specs with `BY_VNG` mean; of a flavour that has 9p where a spec names none.
 
     Raises:
         UnknownKernel, DownloadError: as `kernels.resolve` does.
@@ -31,12 +31,12 @@ def resolve(texts: Sequence[str], progress: Progress | None = None) -> list[Reso
 
 
 def _resolve(text: str, progress: Progress | None) -> list[ResolvedKernel]:
-    specs = parse([text.removesuffix(SUFFIX) or text])
+    specs = parse([text.removesuffix(BY_VNG) or text])
     for spec in specs:
         if spec.arch is not None:
             needs.check_host(spec.arch, text)
     found = kernels.resolve([_flavoured(spec) for spec in specs], progress)
-    return [_column(resolved, text if len(found) == 1 else f"{resolved.spec}{SUFFIX}") for resolved in found]
+    return [_column(resolved, text if len(found) == 1 else f"{resolved.spec}{BY_VNG}") for resolved in found]
 
 
 def _flavoured(spec: Spec) -> str:
@@ -58,8 +58,3 @@ def _column(plain: ResolvedKernel, spec: str) -> ResolvedKernel:
         return made
 
     return replace(plain, spec=spec, target=VNG, fetcher=fetcher, told={"target": VNG, "notes": [NOTE]})
-
-
-def with_suffix(specs: Sequence[str], running: str) -> list[str]:
-    """Return kernels as those of virtme-ng; what begins with ``running`` is a machine already, and stays."""
-    return [spec if spec.startswith(running) or spec.endswith(SUFFIX) else f"{spec}{SUFFIX}" for spec in specs]

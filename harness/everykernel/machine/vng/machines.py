@@ -8,6 +8,7 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
+from everykernel.errors import UsageError
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.machine import making, process
@@ -19,7 +20,7 @@ from everykernel.machine.making import READY, Effort, Log
 from everykernel.machine.qemu import Herd, Qemu
 from everykernel.machine.running import Begun, QemuGuest
 from everykernel.machine.slots import boot_slot
-from everykernel.machine.spec import MachineSpec
+from everykernel.machine.spec import QEMU, MachineSpec
 from everykernel.machine.vng import command, share
 
 # From QEMU's exec to the agent's first word: fifteen seconds under TCG on an idle host.
@@ -63,6 +64,9 @@ class VngMachines:
             HarnessError, UsageError, KernelModuleMissing: as their texts say.
         """
         spec = spec or MachineSpec()
+        if spec.kind != QEMU:
+            text = f"a machine of kind {spec.kind!r} is asked for, and guests of virtme-ng have the host's programs"
+            raise UsageError(text, where=kernel.spec, remedy="leave one of the two out")
         with self._lock:
             if (kernel, spec) not in self._ready:
                 self._progress.note(f"{kernel.spec}: asking virtme-ng")
@@ -75,6 +79,10 @@ class VngMachines:
         ours = share.ours(kernel, spec, plan.image.path)
         arguments = command.ask(kernel.arch, spec, kernel.spec, image, ours, plan.accelerator)
         return _Ready(process.find(kernel.arch.qemu), arguments)
+
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> str | None:
+        """Return None: what is installed here decides too, and nobody has its digest."""
+        return None
 
     def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel; ``ahead``: it boots when it is first used.

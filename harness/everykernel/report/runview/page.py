@@ -39,7 +39,7 @@ _FEW = 9  # columns beside which the sentence on a row has room
 _STATES = (
     ("passed", "passed"), ("failed", "failed"), ("guest", "guest broke"), ("harness", "harness broke"),
     ("expected", "refused as expected"), ("misread", "misread"), ("warned", "kernel warned"),
-    ("flaky", "flaky"),
+    ("flaky", "flaky"), ("reused", "reused"),
 )  # fmt: skip
 
 
