@@ -18,6 +18,7 @@ from everykernel.loaders.names import REAL
 
 FILENAME = "pyproject.toml"
 TARGET = "ssh://"  # what a spec begins with that names a machine which runs already
+BY_VNG = "@vng"  # what a spec ends with whose kernel runs in guests of virtme-ng
 _TABLE = "tool.everykernel"
 
 
@@ -238,6 +239,11 @@ def _read(table: Any, path: Path) -> dict[str, Any]:
 def targets(named: Iterable[str]) -> list[str]:
     """Return targets as specs of columns: a bare name is one of ``ssh://``."""
     return [text if text.startswith(TARGET) else f"{TARGET}{text}" for text in named]
+
+
+def by_vng(specs: Iterable[str]) -> list[str]:
+    """Return kernels as those in guests of virtme-ng; a machine that runs already stays what it is."""
+    return [spec if spec.startswith(TARGET) or spec.endswith(BY_VNG) else f"{spec}{BY_VNG}" for spec in specs]
 
 
 def expanded(specs: Iterable[str], project: Mapping[str, Any]) -> list[str]:

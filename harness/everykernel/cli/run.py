@@ -171,6 +171,7 @@ def run(
     if kernel_list is None:
         option = next(option for option in context.command.params if option.name == "kernel_list")
         raise click.MissingParameter(ctx=context, param=option)
+    kernel_list = chosen.on_machines(kernel_list, options)
     supplies = [Supply.parse(text) for text in options["btf"]]
     targets = chosen.targets(kernel_list, options, board)
     columns = chosen.kernels(kernel_list, skip_missing=kernels_missing == "skip", progress=board, targets=targets)
@@ -229,7 +230,7 @@ def _told(cells: Chosen, whole: _Whole, stream: Stream | None) -> int:
     """Run cells, show what came of them, and return the exit code."""
     options, sizing = whole.options, Sizing(whole.options["ceiling"])
     resolved = {c.spec: c for c in cells.columns if c.resolved and not c.is_target}
-    guests = [(case, resolved[spec]) for case, spec in cells.cells if spec in resolved]
+    guests = [(case, resolved[s]) for case, s in cells.cells if s in resolved and resolved[s].is_restored]
     room.reserve((column.resolved, sizing.grant(case, column).machine) for case, column in guests)  # type: ignore[misc]
     identity = identify(options["accel"], process.version(process.find(DEFAULT.qemu)) if resolved else "")
     identity["retries"] = whole.retries

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.kernels.model import GUEST, Kernel
+from everykernel.kernels.model import BOOTED, Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
 from everykernel.matrix import plan, records
@@ -200,7 +200,7 @@ class Campaign:
             prepared = self.machines.prepare(kernel, machine)
         finally:
             self.board.phase(spec, "")
-        if kernel.target == GUEST:
+        if kernel.target in BOOTED:
             with self._lock:
                 self.cost.add(spec, machine, prepared)
         return kernel

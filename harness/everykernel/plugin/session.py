@@ -153,7 +153,7 @@ class KernelSession:
         from everykernel import machine
 
         guests = machine.Machines(self.settings.accel, self.settings.timeout, self.board)
-        return machine.Fleet(guests, self.targets) if self.targets is not None else guests
+        return machine.assemble(guests, self.targets, self.board)
 
     @cached_property
     def campaign(self) -> Campaign:
@@ -284,7 +284,7 @@ class KernelSession:
                     if column.resolved is not None and not column.is_target:
                         process.find(column.resolved.arch.qemu)
                 self.btf, self.gate  # noqa: B018 - raise what is wrong with them
-                here = {c.spec: c for c in self.columns if c.resolved is not None and not c.is_target}
+                here = {c.spec: c for c in self.columns if c.is_restored}
                 wanted = []
                 for item in items:
                     its = here.get(spec_of(item) or "")
