@@ -39,6 +39,7 @@ PRUNED_FOLDERS = (
     "btf",
     "headers",
     "loaders",
+    "cluster",
 )  # indexes are small, and needed offline
 _STAMP = ".last-used"
 _ANCIENT_PART = 86400.0  # seconds after which an abandoned temporary file is litter

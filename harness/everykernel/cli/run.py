@@ -49,6 +49,7 @@ _OF_ANOTHER = (
     "loaders",
     "json_file",
     "folder",
+    "cluster",
     *gating.NAMES,
 )  # parameters of this run alone
 
@@ -97,6 +98,11 @@ _OF_ANOTHER = (
     "--shard",
     metavar="I/N",
     help="Run the I-th of N parts of all cells (2/4); `everykernel report merge` puts their reports together.",
+)
+@click.option(
+    "--cluster",
+    metavar="tcp://HOST:8786",
+    help="Run the cells on the workers of this scheduler (docs/cluster.md). [default: on this machine]",
 )
 @click.option("--strict-reads", is_flag=True, help="Fail what loads and reads other bytes than its author meant (≠).")
 @choices.rules
@@ -182,26 +188,14 @@ def _asked(report: Path | None, failed: bool, say: chosen.Say) -> list[again.Ask
 
 def _run(cells: Chosen, whole: _Whole) -> int:
     """Run cells, show what came of them, and return the exit code."""
-    options, sizing = whole.options, Sizing(whole.options["ceiling"])
-    resolved = {c.spec: c for c in cells.columns if c.resolved}
-    room.reserve((resolved[spec].resolved, sizing.grant(case, resolved[spec]).machine) for case, spec in cells.cells)  # type: ignore[misc]
-    identity = identify(options["accel"], process.version(process.find(DEFAULT.qemu)))
-    identity["retries"] = whole.retries
+    options = whole.options
+    identity: RunRecord = {"retries": whole.retries}
     if whole.shard is not None:
         identity["shard"] = str(whole.shard)
     if cells.crew.records:
         identity["loaders"] = cells.crew.records
-    campaign = Campaign(
-        cells.columns,
-        machine.Machines(options["accel"], options["timeout"], whole.board),
-        width=slots.cores(),
-        slot=slots.slot,
-        board=whole.board,
-        timeout=options["timeout"],
-        btf=whole.supplies,
-        sizing=sizing,
-        retries=whole.retries,
-    )
+    campaign = (_here if options["cluster"] is None else _elsewhere)(cells, whole, identity)
+    campaign.describe(identity)
     with _recorded(whole.json_file, whole.folder, identity, [c.record() for c in cells.columns]) as ledger:
         running = _Cells(campaign, ledger, options["btf"], cells.again)
         try:
@@ -219,6 +213,45 @@ def _run(cells: Chosen, whole: _Whole) -> int:
     if not ledger.results:
         raise HarnessError("nothing ran: no loader that is there runs on one of these kernels")
     return _pass(whole.gate, {"schema": SCHEMA, "run": identity, "results": ledger.results, "kernels": ledger.kernels})
+
+
+def _here(cells: Chosen, whole: _Whole, identity: RunRecord) -> Campaign:
+    """Return the campaign of a run on this machine, whose record says which that is; there has to be room for it."""
+    options, sizing = whole.options, Sizing(whole.options["ceiling"])
+    resolved = {c.spec: c for c in cells.columns if c.resolved}
+    room.reserve((resolved[spec].resolved, sizing.grant(case, resolved[spec]).machine) for case, spec in cells.cells)  # type: ignore[misc]
+    identity.update(identify(options["accel"], process.version(process.find(DEFAULT.qemu))))
+    return Campaign(
+        cells.columns,
+        machine.Machines(options["accel"], options["timeout"], whole.board),
+        width=slots.cores(),
+        slot=slots.slot,
+        board=whole.board,
+        timeout=options["timeout"],
+        btf=whole.supplies,
+        sizing=sizing,
+        retries=whole.retries,
+    )
+
+
+def _elsewhere(cells: Chosen, whole: _Whole, identity: RunRecord) -> Campaign:
+    """Return the campaign of a run on a cluster, whose record names the workers."""
+    from everykernel.cluster.campaign import ClusterCampaign
+
+    options = whole.options
+    campaign = ClusterCampaign(
+        options["cluster"],
+        cells.columns,
+        machine.Machines(options["accel"], options["timeout"], whole.board),
+        accel=options["accel"],
+        ceiling=options["ceiling"],
+        board=whole.board,
+        timeout=options["timeout"],
+        btf=whole.supplies,
+        retries=whole.retries,
+    )
+    identity.update(identify(options["accel"], ""))
+    return campaign
 
 
 def _pass(gate: Gate, results: Results) -> int:

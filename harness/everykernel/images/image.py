@@ -48,8 +48,7 @@ def build(arch: Architecture, progress: Progress | None = None, *, update: bool 
         CacheError: the cache cannot be written.
     """
     progress = progress if progress is not None else SILENT
-    rules = recipe.read(arch.name)
-    entry = cache.entry("images", f"{arch.name}-{_key(rules, arch)}")
+    rules, entry = recipe.read(arch.name), place(arch)
     cache.hold(entry)
     if not update and (found := _cached(entry)):
         return found
@@ -60,6 +59,11 @@ def build(arch: Architecture, progress: Progress | None = None, *, update: bool 
     found = _cached(entry)
     assert found is not None
     return found
+
+
+def place(arch: Architecture) -> Path:
+    """Return where the guest image of an architecture is in the cache, or will be."""
+    return cache.entry("images", f"{arch.name}-{_key(recipe.read(arch.name), arch)}")
 
 
 def _key(rules: recipe.Recipe, arch: Architecture) -> str:

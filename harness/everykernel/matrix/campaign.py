@@ -17,7 +17,7 @@ from everykernel.matrix.case import Case
 from everykernel.matrix.cell import run_cell
 from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CellReport
+from everykernel.matrix.records import CellReport, RunRecord
 from everykernel.matrix.schedule import Schedule
 from everykernel.matrix.sizing import Granted, Sizing
 
@@ -125,6 +125,9 @@ class Campaign:
             lambda: self._cells(spec, granted, keep),
             lambda error: self._unready(spec, case, error),
         )
+
+    def describe(self, run: RunRecord) -> None:
+        """Have a run's record say where its cells are run; nothing, where that is the host that it names."""
 
     def name(self, spec: str, case: Case) -> str:
         """Return what a cell is called in a plan, as `records.name` calls its result."""

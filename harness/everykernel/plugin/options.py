@@ -50,6 +50,7 @@ class Settings:
         shard: the part of the items that is run; None: all of them.
         selected: what an older report has to run again; None where there is no such report.
         gate: what the run is held against.
+        cluster: the address of the scheduler that cells are sent to; None: they are run on this machine.
     """
 
     specs: tuple[str, ...]
@@ -70,6 +71,7 @@ class Settings:
     shard: Shard | None
     selected: Selected | None
     gate: GateSettings
+    cluster: str | None
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,12 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         type=_times,
         metavar="N",
         help="how often a cell whose guest or harness broke is run again, at most (default: 1); a verdict never is",
+    )
+    _option(
+        group,
+        "--kernel-cluster",
+        metavar="tcp://HOST:8786",
+        help="run cases and objects on the workers of this scheduler; guests that a test asks for stay on this machine",
     )
     _option(
         group,
@@ -290,7 +298,21 @@ def read(config: pytest.Config) -> Settings:
             config.getoption("kernel_update_baseline"),
             config.getoption("kernel_partial"),
         ),
+        cluster=_cluster(config, chosen("cluster", None)),
     )
+
+
+def _cluster(config: pytest.Config, address: str | None) -> str | None:
+    """Return the scheduler's address; raise pytest's UsageError for what does not go with it."""
+    if address is None:
+        return None
+    beside = "--kernel-keep" if config.getoption("kernel_keep") else ""
+    if getattr(config.option, "dist", "no") != "no" or hasattr(config, "workerinput"):
+        beside = "-n (pytest-xdist)"
+    if beside:
+        error = UsageError(f"does not go with {beside}", where="--kernel-cluster", remedy="leave out one of them")
+        raise pytest.UsageError(f"everykernel: {error}")
+    return address
 
 
 def _shard(text: str | None) -> Shard | None:

@@ -136,11 +136,29 @@ class KernelSession:
         from everykernel.machine import slots
         from everykernel.matrix.campaign import Campaign
 
+        if self.settings.cluster is not None:
+            return self._elsewhere(self.settings.cluster)
         return Campaign(
             self.columns,
             self.machines,
             width=slots.cores(),
             slot=slots.slot,
+            board=self.board,
+            timeout=self.settings.timeout,
+            btf=self.btf,
+            sizing=self.sizing,
+            retries=self.settings.retries,
+        )
+
+    def _elsewhere(self, address: str) -> Campaign:
+        from everykernel.cluster.campaign import ClusterCampaign
+
+        return ClusterCampaign(
+            address,
+            self.columns,
+            self.machines,
+            accel=self.settings.accel,
+            ceiling=self.settings.ceiling,
             board=self.board,
             timeout=self.settings.timeout,
             btf=self.btf,
@@ -177,12 +195,14 @@ class KernelSession:
         from everykernel.report.folder import ReportFolder
 
         folder = self.config.invocation_params.dir / self.settings.report
-        identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)))
+        here = self.settings.cluster is None
+        identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)) if here else "")
         if part is not None:
             identity["shard"] = str(part)
         identity["retries"] = self.settings.retries
         if loaders := self.loaders():
             identity["loaders"] = loaders
+        self.campaign.describe(identity)
         self._folder = ReportFolder(folder, identity, kernels)
         return Ledger(kernels, [self._folder.add])
 
@@ -213,11 +233,15 @@ class KernelSession:
         error = self.unresolved
         if error is None and self.settings.specs:
             try:
-                for column in self.columns:
+                here = {c.spec: c for c in self.columns if c.resolved is not None}
+                if self.settings.cluster is not None:
+                    self.campaign  # noqa: B018 - raises where no scheduler answers
+                    items = [item for item in items if not isinstance(item, CellItem)]
+                    here = {spec: c for spec, c in here.items() if spec in map(spec_of, items)}
+                for column in here.values():
                     if column.resolved is not None:
                         process.find(column.resolved.arch.qemu)
                 self.btf, self.gate  # noqa: B018 - raise what is wrong with them
-                here = {c.spec: c for c in self.columns if c.resolved is not None}
                 wanted = []
                 for item in items:
                     its = here.get(spec_of(item) or "")
