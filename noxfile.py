@@ -10,6 +10,7 @@ import nox
 KERNELS = "5.10,6.1,6.12,6.1/i386"
 NEWEST = "6.18,7.3"
 ARCHITECTURES = "6.12,6.12/arm64,6.12/armhf,6.1/armhf,6.1/i386,6.12/s390x,6.1/s390x,6.12/riscv64,6.12/ppc64el"
+TWINS = "6.1,6.12"
 ALL_LAYOUTS = "6.16,6.18,7.1,7.3"  # the archive's three package layouts
 
 nox.options.sessions = ["lint", "typing", "tests", "reference", "vm", "wheel", "docs"]
@@ -56,7 +57,7 @@ def vm(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-m",
-        "vm and not toolchains and not tracers",
+        "vm and not toolchains and not tracers and not twins",
         "tests",
         "-n",
         "2",
@@ -81,6 +82,16 @@ def old_kernel(session: nox.Session) -> None:
 
 
 @nox.session
+def twins(session: nox.Session) -> None:
+    """Build 6.1 and 6.12 with and without BTF (an hour of one processor, which is said first), and compare them."""
+    cases(session)
+    _python(session, "-m", "everykernel", "kernels", "build", *TWINS.split(","))
+    _python(session, "-m", "pytest", "-m", "twins", "tests/vm/test_twins.py", *session.posargs)
+    report = ["--kernel-twins", TWINS, "--kernel-report", "kernel-report-twins"]
+    _python(session, "-m", "pytest", *report, "cases", "-n", "2")
+
+
+@nox.session
 def runners(session: nox.Session) -> None:
     """Run test binaries and tools of Go and Rust in guests (needs go, cargo and its musl target)."""
     _python(session, "-m", "pytest", "-m", "toolchains", "tests/vm", *session.posargs)
@@ -100,10 +111,13 @@ def matrix(session: nox.Session, kernels: str = KERNELS, folder: str = "kernel-r
 
 
 @nox.session
-def i386_btf(session: nox.Session) -> None:
-    """Make cases/btf: what the cases need of the BTF that 6.1/i386 lacks, by pahole from its debug package (765 MB)."""
+def missing_btf(session: nox.Session) -> None:
+    """Make cases/btf: what the cases need of the BTF that Debian's 32-bit kernels lack (or those given after --).
+
+    pahole makes it of their debug packages: 2 GB, once a release.
+    """
     cases(session)
-    _python(session, "-m", "tests.i386_btf")
+    _python(session, "-m", "tests.missing_btf", *session.posargs)
 
 
 @nox.session
@@ -151,11 +165,22 @@ def architectures(session: nox.Session) -> None:
 
 
 @nox.session
+def bare(session: nox.Session) -> None:
+    """Compare the loader on the host with the loader in the guest: every case and 100 objects, on 6.1, armhf and s390x.
+
+    Or on SPEC... given after -- (an hour on two cores; QEMU of each architecture is needed).
+    """
+    cases(session)
+    _python(session, "-m", "tests.bare", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure relocations, objects of others, boot, restore, case and matrix, beside libbpf and virtme-ng."""
     cases(session)
     _python(session, "-m", "tests.conformance.bench")
     _python(session, "-m", "tests.conformance.bench_run")
+    _python(session, "-m", "tests.conformance.bench_before")
     _python(session, "-m", "everykernel.bench", *session.posargs)
 
 

@@ -20,3 +20,8 @@ def data(name: str) -> Path:
 def package() -> Path:
     """Return the folder of the package's own Python sources."""
     return _PACKAGE
+
+
+def ours_changes() -> bool:
+    """Return whether these are a checkout's sources, which their developer changes, and not a wheel's."""
+    return not (_PACKAGE / "_data").is_dir()

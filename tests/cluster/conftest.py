@@ -98,4 +98,4 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 @pytest.fixture
 def results() -> Callable[[Path], dict[str, Any]]:
     """Read a results file."""
-    return lambda path: json.loads(path.read_text())  # type: ignore[no-any-return]
+    return lambda path: json.loads(path.read_text())

@@ -152,7 +152,7 @@ class Spread:
         )
         whole = [*(before or []), sys.executable, "-m", "everykernel", *words]
         with (self.folder / f"{name}.log").open("w") as log:
-            self.processes[name] = subprocess.Popen(whole, stdout=log, stderr=log, env=cache)
+            self.processes[name] = subprocess.Popen(whole, stdout=log, stderr=log, env={**os.environ, **own})
 
     def _wait(self, path: Path, cells: int) -> None:
         """Wait until so many cells are recorded; raise AssertionError where none ends any more."""

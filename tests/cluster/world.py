@@ -23,7 +23,7 @@ from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.machine import process
 
 
-def fetch(resolved: ResolvedKernel, _: Any) -> Kernel:
+def fetch(resolved: ResolvedKernel, progress: Any) -> Kernel:
     """Return a kernel with files in the cache."""
     folder = cache.folder("kernels") / resolved.spec.replace("/", "-")
     modules = folder / "lib" / "modules" / resolved.release
@@ -32,8 +32,8 @@ def fetch(resolved: ResolvedKernel, _: Any) -> Kernel:
     (modules / "kernel" / "a.ko").write_text(f"a module of {resolved.spec}")
     (folder / "vmlinuz").write_text(f"the image of {resolved.spec}")
     (folder / "config").write_text("CONFIG_BPF=y\n")
-    files = {"image": folder / "vmlinuz", "modules": modules, "config": folder / "config"}
-    return replace(faking.kernel(resolved.spec), **files)
+    kernel = faking.kernel(resolved.spec)
+    return replace(kernel, image=folder / "vmlinuz", modules=modules, config=folder / "config")
 
 
 def resolve(texts: Any, progress: Any = None) -> list[ResolvedKernel]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from everykernel import cache, images
+from everykernel import cache, folders, images
+from everykernel.architectures import ARCHITECTURES
 from everykernel.errors import BootFailed, CacheError, UsageError
 from everykernel.kernels.progress import SILENT
 from everykernel.machine import MachineSpec, making, snapshots
@@ -103,7 +104,7 @@ def test_snapshots_are_pruned_while_they_are_taken(maker: Maker, monkeypatch: py
         return snapshots.Snapshot(self.plan.boot_folder)
 
     monkeypatch.setattr(Maker, "_make_warm", make)
-    monkeypatch.setattr(Maker, "_boot_snapshot", boot)
+    monkeypatch.setattr(Maker, "booted", boot)
     argv = [sys.executable, "-c", PRUNER]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as pruner:
         assert pruner.stdout is not None
@@ -116,6 +117,49 @@ def test_snapshots_are_pruned_while_they_are_taken(maker: Maker, monkeypatch: py
         said, _none = pruner.communicate("stop\n")
     assert int(said) > 20, "the test has not met the race"
     assert all(path.is_dir() for path in maker.plan.boot_folder.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("ours", "arch", "layered"), [(True, "x86_64", True), (False, "x86_64", False), (True, "s390x", False)]
+)
+def test_what_is_saved_twice(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch, ours: bool, arch: str, layered: bool
+) -> None:
+    """A boot is saved apart where our code changes, unless the machine would not come back."""
+    monkeypatch.setattr(folders, "ours_changes", lambda: ours)
+    plan = dataclasses.replace(maker.plan, kernel=dataclasses.replace(maker.plan.kernel, arch=ARCHITECTURES[arch]))
+    assert plan.layered is layered
+
+
+class Booted:
+    """What `Maker.boot` returns, as far as a maker asks it; its memory is longer for each boot into the same file."""
+
+    def __init__(self, memory: Path) -> None:
+        memory.write_bytes(memory.read_bytes() + b"booted")
+        self.control = self
+
+    def save(self) -> bytes:
+        return b"state"
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_agent_that_does_not_come_up_is_booted_again(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is saved before our code is pushed, a second boot is into empty memory, and the notes say so."""
+    pushed = iter([BootFailed("the agent was not ready within 120 s"), None])
+
+    def push(self: Maker, qemu: object) -> None:
+        if error := next(pushed):
+            raise error
+
+    monkeypatch.setattr(folders, "ours_changes", lambda: False)
+    monkeypatch.setattr(Maker, "boot", lambda self, memory: Booted(memory))
+    monkeypatch.setattr(Maker, "push_agent", push)
+    made = maker.warm()
+    assert made.memory.stat().st_size == (maker.plan.spec.memory << 20) + len(b"booted")
+    assert made.about["notes"] == ["the agent did not come up (the agent was not ready within 120 s): booted again"]
+    assert [path.name for path in made.folder.parent.iterdir()] == [made.folder.name]
 
 
 def test_a_file_where_a_snapshot_was_is_no_obstacle(maker: Maker) -> None:

@@ -21,8 +21,9 @@ from tests.old.table import Release
 from everykernel.btf import Btf, kinds
 from everykernel.load.system import abi
 from everykernel.load.system.block import Fields
-from everykernel.load.system.door import System
+from everykernel.load.system.door import Uname
 from everykernel.load.system.errnos import failure
+from everykernel.load.system.local import Local
 
 _NONE = 1 << 24  # added to a helper's number
 _SAID = re.compile(rb"unknown#(\d+)")
@@ -32,7 +33,7 @@ _SEMAPHORES = ("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset",)
 _PMU = ("/sys/bus/event_source/devices/kprobe/", "/sys/bus/event_source/devices/uprobe/")
 
 
-class Old(System):
+class Old(Local):
     """This machine as an older release has it.
 
     Args:
@@ -45,11 +46,11 @@ class Old(System):
         self._release, self._backports = release, backports
 
     @property
-    def uname(self) -> os.uname_result:
+    def uname(self) -> Uname:
         """The real one but for the release and version."""
         there = os.uname()
         name, release = self._release.name, f"{self._release.name}.0-everykernel"
-        return os.uname_result((there.sysname, there.nodename, release, f"#1 SMP Linux {name}", there.machine))
+        return Uname(there.sysname, there.nodename, release, f"#1 SMP Linux {name}", there.machine)
 
     def read(self, path: str) -> bytes:
         """Return what a file holds, where the older kernel has it."""

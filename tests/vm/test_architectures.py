@@ -10,9 +10,9 @@ from contextlib import closing
 
 import pytest
 
-from everykernel import folders
+from everykernel import folders, wire
 from everykernel.compile import compile_all, jobs
-from everykernel.machine import Machines, slots
+from everykernel.machine import RESTORED, Machines, MachineSpec, slots
 from everykernel.matrix import plan
 from everykernel.matrix.campaign import Campaign
 
@@ -66,3 +66,20 @@ def test_an_object_of_the_other_byte_order(campaign: Campaign) -> None:
         "code"
     ] == "object-unsupported"
     assert "little-endian, this machine big-endian" in result["message"]
+
+
+def test_a_machine_that_forgets_its_timers() -> None:
+    """Its one snapshot, saved after our code was pushed, comes back each time: CPUs sleep and wake up again."""
+    machine = MachineSpec(sysctls=(("kernel.panic_print", "0"),))  # of this test's own, made here
+    (column,) = plan.columns([BIG])
+    kernel = column.kernel()
+    with Machines("tcg") as machines:
+        where = machines.plan(kernel, machine)
+        assert machines.prepare(kernel, machine).notes == []
+        assert not where.boot_folder.exists()
+        for _ in range(5):
+            with machines.start(kernel, machine) as guest:
+                assert guest.start_kind == RESTORED
+                for cpu in ("1", "2"):
+                    assert guest.run(["/bin/taskset", cpu, "/bin/sleep", "0.1"], timeout=30).code == 0
+                guest.request(wire.Ping())

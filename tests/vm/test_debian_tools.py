@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.i386_btf import FOLDER
+from tests.missing_btf import committed
 from tests.vm.tools import packages, running
 from tests.vm.tools.running import out, verdict
 
@@ -103,8 +103,8 @@ def test_a_co_re_object_by_bpftool(folder: Path, columns: dict[str, Kernel]) -> 
     assert verdict(found["6.1"]) == ("passed", "", ""), found["6.1"]["message"]
     assert verdict(found["6.1/i386"]) == ("failed", "run", "btf-missing")
     assert "libbpf: Error loading vmlinux BTF: -3 [push a BTF of this kernel" in found["6.1/i386"]["message"]
-    release = columns["6.1/i386"].release
-    pushed = f"{FOLDER / release}.btf:/boot/vmlinux-{release}"
+    kernel = columns["6.1/i386"]
+    pushed = f"{committed(kernel)}:/boot/vmlinux-{kernel.release}"
     [helped] = run(folder, LOAD, ("6.1/i386",), *_object("exec_event"), "--push", pushed).values()
     assert verdict(helped) == ("passed", "", ""), helped["message"]
 

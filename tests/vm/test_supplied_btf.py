@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from tests.btfwriter import Writer
 from tests.debugpackage import debug_package
-from tests.i386_btf import FOLDER, SESSION
+from tests.missing_btf import SESSION
+from tests.missing_btf import committed as place
 
 from everykernel import cli, folders, kernels, wire
 from everykernel.btf import Btf, image
@@ -43,8 +44,8 @@ def _compiled() -> None:
 @pytest.fixture(scope="module")
 def committed(columns: dict[str, Kernel]) -> Path:
     """The BTF that is committed for the release that 6.1/i386 is today."""
-    path = FOLDER / f"{columns['6.1/i386'].release}.btf"
-    assert path.exists(), f"there is no BTF for {path.stem} in {FOLDER}: {SESSION}"
+    path = place(columns["6.1/i386"])
+    assert path.exists(), f"there is no {path}: {SESSION}"
     return path
 
 

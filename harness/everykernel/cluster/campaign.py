@@ -13,7 +13,7 @@ from everykernel.cluster.client import Cluster, Work
 from everykernel.cluster.gate import Answer
 from everykernel.cluster.job import Settings
 from everykernel.cluster.packing import Packer
-from everykernel.errors import HarnessError
+from everykernel.errors import HarnessError, UsageError
 from everykernel.kernels.model import Kernel
 from everykernel.matrix import plan, records
 from everykernel.matrix.campaign import Campaign, Keep
@@ -32,12 +32,15 @@ class ClusterCampaign(Campaign):
     Attributes:
         workers: who ran cells, as they become known.
 
-    Raises UsageError for an address that is none, or is public and without TLS; ToolMissing without the extra;
+    Raises UsageError for an address that is none, or is public and without TLS, and for targets; ToolMissing without the extra;
     HarnessError where no scheduler answers.
     """
 
     def __init__(self, url: str, *others: Any, accel: str = "auto", ceiling: int | None = None, **more: Any) -> None:
         super().__init__(*others, **more)
+        if target := next((column.spec for column in self.columns.values() if column.is_target), ""):
+            remedy = "run targets by themselves, without --cluster"
+            raise UsageError(f"{target} is a target, which runs where it is", where="--cluster", remedy=remedy)
         self.workers: list[WorkerRecord] = []
         self._host: HostRecord = {}
         self._packs: dict[str, Future[tuple[Kernel, tuple[str, str]]]] = {}
@@ -87,13 +90,17 @@ class ClusterCampaign(Campaign):
 
     def _send(self, spec: str, case: Case, cell: Future[CellReport], packed: Future[Any]) -> None:
         if packed.cancelled() or (error := packed.exception()) is not None:
-            self._settle(cell, self._unready(spec, case, CancelledError() if packed.cancelled() else error))  # type: ignore[arg-type]
+            self._settle(case, cell, self._unready(spec, case, CancelledError() if packed.cancelled() else error))  # type: ignore[arg-type]
             return
         kernel, digests = packed.result()
         resolved = self.column(spec).resolved
         assert resolved is not None
         asked = records.plain(plan.empty(case, self.column(spec)))
-        work = Work(lambda: self._packer.job(kernel, resolved.package, digests, case), asked)
+        work = Work(
+            lambda: self._packer.job(kernel, resolved.package, digests, case),
+            asked,
+            partial(self.board.running, spec, machine=case.machine_words),
+        )
         work.done.add_done_callback(lambda done: self._ended(spec, case, cell, work))
         self._cluster.run(work)
 
@@ -107,13 +114,14 @@ class ClusterCampaign(Campaign):
         error = work.done.exception()
         report = self._unready(spec, case, error) if error is not None else self._taken(spec, work.done.result())
         self._keep_lost(spec, case, report, work.lost)
-        self._settle(cell, report)
+        self._settle(case, cell, report)
 
-    def _settle(self, cell: Future[CellReport], report: CellReport) -> None:
+    def _settle(self, case: Case, cell: Future[CellReport], report: CellReport) -> None:
         if self._closed and report["result"].get("outcome") == records.ERROR:
             cell.cancel()  # it was ended, and did not break
             return
-        self.board.ended(report["result"]["kernel"], report["result"].get("outcome", records.ERROR))
+        outcome = report["result"].get("outcome", records.ERROR)
+        self.board.ended(report["result"]["kernel"], outcome, machine=case.machine_words)
         if cell.set_running_or_notify_cancel():
             cell.set_result(report)
 

@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +47,14 @@ class Work:
     Attributes:
         pack: makes its job; called in a thread.
         asked: its result before it began.
+        running: the context in which it is with the scheduler.
         done: gets the answer, or the error of a cell that has none.
         lost: names of the workers that were lost while they had it.
     """
 
     pack: Callable[[], Job]
     asked: CaseResult
+    running: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
     done: Future[Answer] = field(default_factory=Future)
     lost: list[str] = field(default_factory=list)
 
@@ -250,7 +253,8 @@ class Cluster:
             allow_other_workers=bool(near),
         )
         try:
-            return await future
+            with work.running():
+                return await future
         except KilledWorker as e:
             raise HarnessError(f"{len(work.lost)} workers were lost while they had it: {', '.join(work.lost)}") from e
         except EverykernelError:

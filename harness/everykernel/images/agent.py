@@ -52,17 +52,26 @@ def agent_compiled() -> bytes:
     The bytecode is our own Python's; a guest's Python that is another one passes over it (zipimport compares the magic
     number) and compiles the sources, which are the same: the digest of `agent_zipapp` stands for both.
     """
+    return _zip(_with_bytecode(_members()))
+
+
+@functools.cache
+def agent_packed(*, compiled: bool) -> bytes:
+    """Return the agent's zip, compressed for a way that is longer than a guest's; ``compiled``: as `agent_compiled`."""
     members = _members()
-    compiled = {f"{name}c": _bytecode(name, data) for name, data in members.items() if name != "__main__.py"}
-    return _zip(members | compiled)
+    return _zip(_with_bytecode(members) if compiled else members, zipfile.ZIP_DEFLATED)
 
 
-def _zip(members: dict[str, bytes]) -> bytes:
+def _zip(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(out, "w", method) as archive:
         for name, data in sorted(members.items()):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, method)
     return out.getvalue()
+
+
+def _with_bytecode(members: dict[str, bytes]) -> dict[str, bytes]:
+    return members | {f"{name}c": _bytecode(name, data) for name, data in members.items() if name != "__main__.py"}
 
 
 def _bytecode(name: str, source: bytes) -> bytes:

@@ -1,6 +1,7 @@
-"""How snapshots are made: a kernel boots once, then our code is pushed into a copy of what was saved.
+"""How snapshots are made: a kernel boots once, our code is pushed into it, and all is saved.
 
-Each is made by one process, under a lock, and can be found only when it is complete.
+Where our code changes (`Plan.layered`), what has booted is saved before that too, and our code is pushed into a copy of
+it. Each snapshot is made by one process, under a lock, and can be found only when it is complete.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Maker:
         self._where = plan.kernel.spec
 
     def warm(self) -> Snapshot:
-        """Return the warm snapshot, made if it is not there (the boot snapshot too).
+        """Return the warm snapshot, made if it is not there (the boot snapshot too, where there is one).
 
         Raises:
             BootFailed, KernelPanic, KernelOops: the kernel does not come up, however often it is tried.
@@ -78,39 +79,63 @@ class Maker:
         with cache.lock(f"snapshots/{folder.name}"), cache.held(self.plan.boot_folder):
             if found := snapshots.find(folder):
                 return found
-            boot = self._boot_snapshot()
-            try:
-                self._warm_from(boot, folder)
-            except GuestError as e:
-                self._herd.check(self._where)
-                self.log.notes.append(f"the boot snapshot did not come back ({e.message}): booted again")
-                snapshots.discard(self.plan.boot_folder)
-                self._warm_from(self._boot_snapshot(), folder)
+            if self.plan.layered:
+                self._warm_on_boot(folder)
+            else:
+                self._warm_at_once(folder)
         cache.prune(keep=[folder, self.plan.boot_folder])
         return Snapshot(folder)
 
+    def _warm_at_once(self, folder: Path) -> None:
+        with self._new(folder) as temporary:
+            qemu = self._boot_into(temporary)
+            try:
+                self._save_warm(qemu, temporary)
+            except GuestError as e:
+                self._note_again(f"the agent did not come up ({e.message})")
+                self._save_warm(self._boot_into(temporary), temporary)
+
+    def _warm_on_boot(self, folder: Path) -> None:
+        boot = self.booted()
+        try:
+            self._warm_from(boot, folder)
+        except GuestError as e:
+            self._note_again(f"the boot snapshot did not come back ({e.message})")
+            snapshots.discard(self.plan.boot_folder)
+            self._warm_from(self.booted(), folder)
+
+    def _note_again(self, cause: str) -> None:
+        self._herd.check(self._where)
+        self.log.notes.append(f"{cause}: booted again")
+
     def _warm_from(self, boot: Snapshot, folder: Path) -> None:
         with cache.using(boot.folder), self._new(folder) as temporary:
-            self._progress.note(f"{self._where}: warming up the agent")
             self._make_warm(boot, temporary)
 
-    def _boot_snapshot(self) -> Snapshot:
+    def booted(self) -> Snapshot:
+        """Return the boot snapshot, made if it is not there; raise as `warm` does."""
         folder = self.plan.boot_folder
         if found := snapshots.find(folder):
             return found
         with cache.lock(f"snapshots/{folder.name}"):
             if found := snapshots.find(folder):
                 return found
-            with boot_slot(), self._new(folder) as temporary:
-                with (temporary / "memory").open("wb") as file:
-                    file.truncate(self.plan.spec.memory << 20)  # QEMU, whose files have a limit, finds it made
-                qemu = self.boot(temporary / "memory")
+            with self._new(folder) as temporary:
+                qemu = self._boot_into(temporary)
                 try:
                     state = qemu.control.save()
                 finally:
                     qemu.close()
                 snapshots.finish(temporary, state, self._about())
         return Snapshot(folder)
+
+    def _boot_into(self, folder: Path) -> Qemu:
+        """Return a guest that has booted, its memory in ``folder``."""
+        memory = folder / "memory"
+        with memory.open("wb") as file:
+            file.truncate(self.plan.spec.memory << 20)  # QEMU, whose files have a limit, finds it made
+        with boot_slot():
+            return self.boot(memory)
 
     @contextlib.contextmanager
     def _new(self, folder: Path) -> Iterator[Path]:
@@ -170,16 +195,16 @@ class Maker:
         qemu = Qemu(plan.program, devices, self._where, self._herd)
         try:
             qemu.connect()
-            self._hear_stage0(qemu)
+            self._hear(qemu)
         except BaseException:
             qemu.close()
             raise
         return qemu
 
-    def _hear_stage0(self, qemu: Qemu) -> None:
+    def _hear(self, qemu: Qemu) -> None:
         patience = self._effort.patience
         try:
-            about = qemu.receive_stage0(time.monotonic() + patience)
+            problems = self.hear(qemu, patience)
         except DeadlinePassed as e:
             text = console.tail(qemu.console())
             raise BootFailed(f"no sign of life within {patience:.0f} s", console=text, where=self._where) from e
@@ -187,8 +212,12 @@ class Maker:
             if e.code == "guest-lost":
                 raise BootFailed(e.message, console=e.console, where=self._where) from e
             raise
-        if about["problems"]:
-            raise UsageError("; ".join(about["problems"]), where=f"{self._where}: machine")
+        if problems:
+            raise UsageError("; ".join(problems), where=f"{self._where}: machine")
+
+    def hear(self, qemu: Qemu, patience: float) -> list[str]:
+        """Wait for the first words of a kernel that boots; return what of its spec it does not have."""
+        return qemu.receive_stage0(time.monotonic() + patience)["problems"]
 
     def _make_warm(self, boot: Snapshot, folder: Path) -> None:
         plan = self.plan
@@ -205,6 +234,15 @@ class Maker:
             qemu.connect()
             qemu.restore(boot.state)
             qemu.control.resume()
+        except BaseException:
+            qemu.close()
+            raise
+        self._save_warm(qemu, folder)
+
+    def _save_warm(self, qemu: Qemu, folder: Path) -> None:
+        """Push our code into a guest whose memory is in ``folder``, and complete its snapshot; it ends."""
+        self._progress.note(f"{self._where}: warming up the agent")
+        try:
             self.push_agent(qemu)
             state = qemu.control.save()
         finally:
@@ -224,9 +262,13 @@ class Maker:
             raise BootFailed(message, console=text, where=self._where) from e
         if not isinstance(ready, wire.Facts):  # no object was in this guest: the agent is ours
             raise HarnessError(f"the agent does not start: {ready.message}\n{ready.trace}", where=self._where)
-        claimed = self.plan.kernel.release
-        if ready.release != claimed:
-            text = console.tail(qemu.console())
-            message = f"its image says that it is {claimed}, and what boots is {ready.release}"
-            raise BootFailed(message, console=text, where=self._where)
+        self.check_release(qemu, ready.release)
         return ready
+
+    def check_release(self, qemu: Qemu, release: str) -> None:
+        """Raise BootFailed where what booted is not what its image says."""
+        claimed = self.plan.kernel.release
+        if release != claimed:
+            text = console.tail(qemu.console())
+            message = f"its image says that it is {claimed}, and what boots is {release}"
+            raise BootFailed(message, console=text, where=self._where)

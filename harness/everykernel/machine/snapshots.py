@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from everykernel import cache, images
+from everykernel import cache, folders, images
 from everykernel.kernels.model import Kernel
 from everykernel.machine import command
 from everykernel.machine.command import NOWHERE
 from everykernel.machine.devices import Boot, Memory
-from everykernel.machine.spec import MachineSpec
+from everykernel.machine.spec import BARE, MachineSpec
 
-FORMAT = 1  # of what making.py does to a guest before it is saved: raise it when that changes
+_SETTLING = folders.package() / "machine" / "settling.py"  # what the host does to a bare machine that has booted
+FORMAT = 2  # of what making.py does to a guest before it is saved: raise it when that changes
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Plan:
             self.image.digest,
             digest(self.modules),
             host_cpu() if self.accelerator == "kvm" else "",
+            *([digest(_SETTLING)] if self.spec.kind == BARE else []),
         )
 
     @functools.cached_property
@@ -66,6 +68,14 @@ class Plan:
         devices = command.common(self.kernel.arch, self.spec, self.accelerator, NOWHERE)
         arguments = command.arguments(command.continuing(devices, self.spec, "MEMORY"))
         return _hash(FORMAT, self.boot_key, arguments, images.agent_digest())
+
+    @property
+    def layered(self) -> bool:
+        """Whether there is a boot snapshot below the warm one: where our code changes, a boot is saved each time.
+
+        A machine that forgets its timers would not come back from one: stage 0 does not know how to mend that.
+        """
+        return folders.ours_changes() and not self.kernel.arch.forgets_timers
 
     @property
     def boot_folder(self) -> Path:

@@ -34,6 +34,9 @@ class Results(TypedDict):
     kernels: list[KernelRecord]
 
 
+_KEYS = tuple(Results.__annotations__)
+
+
 def identify(accelerator: str, qemu: str = "") -> RunRecord:
     """Return the identity of a run that begins now on this host."""
     now = datetime.now(UTC)
@@ -171,9 +174,10 @@ def read(path: Path) -> Results:
 def write(path: Path, results: Results) -> None:
     """Write results as one file, a result a line, whole or not at all; raise HarnessError where that cannot be done."""
     lines = ",\n".join(_json(result) for result in results["results"])
+    more = "".join(f',\n"{name}": {_json(value)}' for name, value in results.items() if name not in _KEYS)
     text = (
         f'{{"schema": {json.dumps(results["schema"])},\n"results": [\n{lines}\n],\n'
-        f'"kernels": {_json(results["kernels"])},\n"run": {_json(results["run"])}}}\n'
+        f'"kernels": {_json(results["kernels"])},\n"run": {_json(results["run"])}{more}}}\n'
     )
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:

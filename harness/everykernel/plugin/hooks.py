@@ -65,7 +65,7 @@ class Hooks:
         selected = [item for item in session.items if spec_of(item) not in (None, NO_KERNELS)]
         mine.used = {spec_of(item) or "" for item in selected}
         for item in selected:
-            mine.board.expect(spec_of(item) or "")
+            mine.expect(item)
         mine.attendance.plan(item.nodeid for item in selected)
         if selected and not mine.worker:
             mine.ledger  # noqa: B018 - an empty report is a report
@@ -125,7 +125,7 @@ class Hooks:
             report.outcome, report.when = "failed", "setup"  # what breaks there is an error, everywhere
             report.longrepr = of_cell(cell, Path(report.nodeid.partition("::")[0]), 0)
         if mine.distributed or (new and not hasattr(report, "everykernel_cell")):
-            mine.board.ended(result["kernel"], result["outcome"])
+            mine.board.ended(result["kernel"], result["outcome"], reused="reused" in result)
             mine.painter.flush()
 
     @pytest.hookimpl(trylast=True)
