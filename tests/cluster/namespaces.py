@@ -147,9 +147,7 @@ class Spread:
         self._start(name, words, ["ip", "netns", "exec", name])
 
     def _start(self, name: str, words: list[str], before: list[str] | None = None) -> None:
-        cache = (
-            os.environ if name == "client" else {**os.environ, "EVERYKERNEL_CACHE": str(self.folder / f"cache-{name}")}
-        )
+        own = {"EVERYKERNEL_CACHE": str(self.folder / f"cache-{name}")} if name != "client" else {}
         whole = [*(before or []), sys.executable, "-m", "everykernel", *words]
         with (self.folder / f"{name}.log").open("w") as log:
             self.processes[name] = subprocess.Popen(whole, stdout=log, stderr=log, env={**os.environ, **own})

@@ -32,8 +32,8 @@ class ClusterCampaign(Campaign):
     Attributes:
         workers: who ran cells, as they become known.
 
-    Raises UsageError for an address that is none, or is public and without TLS, and for targets; ToolMissing without the extra;
-    HarnessError where no scheduler answers.
+    Raises UsageError for an address that is none, or is public and without TLS, and for targets; ToolMissing without
+    the extra; HarnessError where no scheduler answers.
     """
 
     def __init__(self, url: str, *others: Any, accel: str = "auto", ceiling: int | None = None, **more: Any) -> None:
