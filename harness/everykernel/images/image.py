@@ -56,7 +56,7 @@ def build(
     """
     progress = progress if progress is not None else SILENT
     rules = rules or recipe.read(arch.name)
-    entry = cache.entry("images", f"{arch.name}-{_key(rules, arch)}")
+    entry = place(arch, rules)
     cache.hold(entry)
     if not update and (found := _cached(entry)):
         return found
@@ -67,6 +67,11 @@ def build(
     found = _cached(entry)
     assert found is not None
     return found
+
+
+def place(arch: Architecture, rules: recipe.Recipe | None = None) -> Path:
+    """Return where the guest image of an architecture is in the cache, or will be."""
+    return cache.entry("images", f"{arch.name}-{_key(rules or recipe.read(arch.name), arch)}")
 
 
 def _key(rules: recipe.Recipe, arch: Architecture) -> str:

@@ -55,6 +55,7 @@ class Settings:
         targets: what pyproject.toml says of targets, by name.
         selected: what an older report has to run again; None where there is no such report.
         gate: what the run is held against.
+        cluster: the address of the scheduler that cells are sent to; None: they are run on this machine.
     """
 
     specs: tuple[str, ...]
@@ -80,6 +81,7 @@ class Settings:
     targets: Mapping[str, Mapping[str, Any]]
     selected: Selected | None
     gate: GateSettings
+    cluster: str | None
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,12 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         type=_times,
         metavar="N",
         help="how often a cell whose guest or harness broke is run again, at most (default: 1); a verdict never is",
+    )
+    _option(
+        group,
+        "--kernel-cluster",
+        metavar="tcp://HOST:8786",
+        help="run cases and objects on the workers of this scheduler; guests that a test asks for stay on this machine",
     )
     _option(
         group,
@@ -364,7 +372,22 @@ def read(config: pytest.Config) -> Settings:
             config.getoption("kernel_update_baseline"),
             config.getoption("kernel_partial"),
         ),
+        cluster=_cluster(config, chosen("cluster", None)),
     )
+
+
+def _cluster(config: pytest.Config, address: str | None) -> str | None:
+    """Return the scheduler's address; raise pytest's UsageError for what does not go with it."""
+    if address is None:
+        return None
+    beside = next((name for name in ("keep", "reuse", "fresh") if config.getoption(f"kernel_{name}")), "")
+    beside = f"--kernel-{beside}" if beside else ""
+    if getattr(config.option, "dist", "no") != "no" or hasattr(config, "workerinput"):
+        beside = "-n (pytest-xdist)"
+    if beside:
+        error = UsageError(f"does not go with {beside}", where="--kernel-cluster", remedy="leave out one of them")
+        raise pytest.UsageError(f"everykernel: {error}")
+    return address
 
 
 def _twins(listed: str) -> list[str]:

@@ -161,6 +161,8 @@ class KernelSession:
         from everykernel.machine import slots
         from everykernel.matrix.campaign import Campaign
 
+        if self.settings.cluster is not None:
+            return self._elsewhere(self.settings.cluster)
         return Campaign(
             self.columns,
             self.machines,
@@ -172,6 +174,22 @@ class KernelSession:
             sizing=self.sizing,
             retries=self.settings.retries,
             reuse=self.reuse,
+        )
+
+    def _elsewhere(self, address: str) -> Campaign:
+        from everykernel.cluster.campaign import ClusterCampaign
+
+        return ClusterCampaign(
+            address,
+            self.columns,
+            self.machines,
+            accel=self.settings.accel,
+            ceiling=self.settings.ceiling,
+            board=self.board,
+            timeout=self.settings.timeout,
+            btf=self.btf,
+            sizing=self.sizing,
+            retries=self.settings.retries,
         )
 
     @cached_property
@@ -193,7 +211,7 @@ class KernelSession:
         from everykernel.machine import process
         from everykernel.matrix.results import identify
 
-        guests = any(not c.is_target for c in self.columns)
+        guests = self.settings.cluster is None and any(not c.is_target for c in self.columns)
         identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)) if guests else "")
         if self.settings.shard is not None:
             identity["shard"] = str(self.settings.shard)
@@ -231,6 +249,7 @@ class KernelSession:
         if loaders := self.loaders():
             self.identity["loaders"] = loaders
         folder = self.config.invocation_params.dir / self.settings.report
+        self.campaign.describe(self.identity)
         self._folder = ReportFolder(folder, self.identity, kernels)
         return Ledger(kernels, [self._folder.add, *told])
 
@@ -280,11 +299,16 @@ class KernelSession:
         error = self.unresolved
         if error is None and self.settings.specs:
             try:
-                for column in self.columns:
-                    if column.resolved is not None and not column.is_target:
+                here = {c.spec: c for c in self.columns if c.resolved is not None and not c.is_target}
+                if self.settings.cluster is not None:
+                    self.campaign  # noqa: B018 - raises where no scheduler answers
+                    items = [item for item in items if not isinstance(item, CellItem)]
+                    here = {spec: c for spec, c in here.items() if spec in map(spec_of, items)}
+                for column in here.values():
+                    if column.resolved is not None:
                         process.find(column.resolved.arch.qemu)
                 self.btf, self.gate  # noqa: B018 - raise what is wrong with them
-                here = {c.spec: c for c in self.columns if c.is_restored}
+                here = {spec: c for spec, c in here.items() if c.is_restored}
                 wanted = []
                 for item in items:
                     its = here.get(spec_of(item) or "")
