@@ -83,12 +83,16 @@ def old_kernel(session: nox.Session) -> None:
 
 @nox.session
 def twins(session: nox.Session) -> None:
-    """Build 6.1 and 6.12 with and without BTF (an hour of one processor, which is said first), and compare them."""
+    """Build 6.1 and 6.12 with and without BTF (an hour of one processor, which is said first), and compare them.
+
+    What is found, at which commit, is written into docs/twins.md.
+    """
     cases(session)
     _python(session, "-m", "everykernel", "kernels", "build", *TWINS.split(","))
     _python(session, "-m", "pytest", "-m", "twins", "tests/vm/test_twins.py", *session.posargs)
     report = ["--kernel-twins", TWINS, "--kernel-report", "kernel-report-twins"]
     _python(session, "-m", "pytest", *report, "cases", "-n", "2")
+    _python(session, "-m", "tests.twins_found", "kernel-report-twins/results.json")
 
 
 @nox.session

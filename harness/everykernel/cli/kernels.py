@@ -71,7 +71,7 @@ class Row:
 def list_command(as_json: bool, update: bool) -> None:
     """List the series to be had, the newest kernel of each, and which are in the cache."""
     with shown(quiet=as_json) as progress:
-        rows = list_rows(kernels.resolver(progress, update=update), progress)
+        rows = list_rows(kernels.finder(progress, update=update), progress)
     if as_json:
         say.data([row.plain() for row in rows], indent=1)
         return
@@ -181,7 +181,7 @@ def lock_command(listed: str) -> None:
     made = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     rows = []
     with shown() as progress:
-        resolver = kernels.resolver(progress, ignore_lock=True)
+        resolver = kernels.finder(progress, ignore_lock=True)
         for spec in specs:
             for resolved in resolver.resolve(kernels.parse(spec)):
                 kernel = resolved.fetch(progress)

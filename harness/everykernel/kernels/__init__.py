@@ -61,10 +61,10 @@ def resolve(
     specs = parse(texts)
     if archive is not None:
         sources = [Debian(archive)]
-    return resolver(progress, sources=sources, update=update).resolve(specs)
+    return finder(progress, sources=sources, update=update).resolve(specs)
 
 
-def resolver(
+def finder(
     progress: Progress | None = None,
     *,
     sources: Sequence[Source] | None = None,
