@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,12 @@ from everykernel.machine.vng import VngMachines, command, needs, resolve, share
 from everykernel.matrix import plan
 
 GENERIC = "CONFIG_NET_9P_VIRTIO=m\nCONFIG_9P_FS=m\nCONFIG_OVERLAY_FS=m\n"
-SAID = (
-    "{qemu} -m 256M -fsdev local,id=virtfs3,path=/,security_model=none,readonly=on,multidevs=remap -serial chardev:console "
-    "-chardev file,id=console,path=/proc/self/fd/2 -chardev stdio,id=stdin,signal=on -chardev file,id=ret,path=/tmp/ret "
-    "-kernel x -append 'console=ttyS0 quiet' -initrd y"
+SAID = " ".join(
+    [
+        "{qemu} -m 256M -fsdev local,id=virtfs3,path=/,security_model=none,readonly=on,multidevs=remap",
+        "-serial chardev:console -chardev file,id=console,path=/proc/self/fd/2 -chardev stdio,id=stdin,signal=on",
+        "-chardev file,id=ret,path=/tmp/ret -kernel x -append 'console=ttyS0 quiet' -initrd y",
+    ]
 )
 
 
@@ -35,7 +37,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs.mkdir()
     for name in (needs.RUN, "depmod", "modprobe", "file"):
         put(programs / name, "true")
-    monkeypatch.setattr(needs, "path", lambda: f"{programs}:{os.environ['PATH'] if False else '/nonexistent'}")
+    monkeypatch.setattr(needs, "path", lambda: str(programs))
     return programs
 
 
@@ -89,7 +91,7 @@ def test_a_flavour_with_9p_is_chosen(asked: list[str]) -> None:
 
 @pytest.mark.usefixtures("host", "asked")
 def test_the_record_says_what_it_is() -> None:
-    """A column says, before any cell, that virtme-ng runs it and what that means; it is no machine that runs already."""
+    """A column says, before any cell, that virtme-ng runs it and what that means; no machine runs already."""
     ours, theirs = plan.columns(["6.1", "6.1@vng"])
     record = theirs.record()
     assert record["target"] == "vng"
@@ -170,7 +172,7 @@ def test_what_is_not_installed(host: Path, lacking: list[str], error: str) -> No
 
 def test_a_python_that_the_guest_does_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interpreter in /tmp, which the guest has of its own, is found before anything boots."""
-    monkeypatch.setattr(needs.sys, "executable", "/tmp/there/is/none/python3")
+    monkeypatch.setattr(sys, "executable", "/tmp/there/is/none/python3")
     with pytest.raises(HarnessError) as caught:
         needs.interpreter()
     assert "this Python is in /tmp, where a guest of virtme-ng has a folder of its own" in str(caught.value)
@@ -180,7 +182,7 @@ def test_a_python_that_the_guest_does_not_see(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_its_streams_are_ours(tmp_path: Path) -> None:
-    """The kernel's console goes to our file; what virtme-ng would read of our input, or write elsewhere, is left out."""
+    """The kernel's console goes to our file; what virtme-ng would read of us, or write elsewhere, is left out."""
     arguments = command._arguments(f"note\n{SAID.format(qemu='/usr/bin/' + DEFAULT.qemu)}\n", DEFAULT, "6.1@vng")
     made = command.Virtme(arguments, tmp_path / "console").qemu()
     streams = [made[at + 1] for at, word in enumerate(made) if word == "-chardev"]
@@ -206,34 +208,36 @@ def test_a_command_that_we_do_not_know(said: str) -> None:
         command._arguments(said, DEFAULT, "6.1@vng")
 
 
-def test_what_virtme_ng_is_asked(host: Path, tmp_path: Path) -> None:
-    """Host files read-only, overlays in memory, no KVM under TCG, the case's own command line last; its refusal is told."""
+@pytest.fixture
+def shell(host: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same host, with a shell's own programs."""
+    monkeypatch.setattr(needs, "path", lambda: f"{host}:/usr/bin:/bin")
+    return host
+
+
+def test_what_virtme_ng_is_asked(shell: Path, tmp_path: Path) -> None:
+    """Host files read-only, no KVM under TCG, the case's own command line last; its refusal is told."""
     image = tmp_path / "tree" / "boot" / "vmlinuz-6.1.0"
-    put(host / needs.RUN, f'printf "%s\\n" "$@" > {tmp_path}/argv\ncat {tmp_path}/said')
+    put(shell / needs.RUN, f'printf "%s\\n" "$@" > {tmp_path}/argv\ncat {tmp_path}/said')
     (tmp_path / "said").write_text(SAID.format(qemu=DEFAULT.qemu))
-    monkey = pytest.MonkeyPatch()
-    monkey.setattr(needs, "path", lambda: f"{host}:/usr/bin:/bin")
-    try:
-        spec = MachineSpec(cpus=3, memory=512, cmdline="nokaslr")
-        found = command.ask(DEFAULT, spec, "6.1@vng", image, tmp_path, "tcg")
-        argv = (tmp_path / "argv").read_text().splitlines()
-        assert found[-2:] == ("-accel", "tcg,thread=single")
-        assert "--rw" not in argv
-        assert "--rwdir" not in argv
-        assert argv[argv.index("--cpus") + 1] == "3"
-        assert argv[argv.index("--memory") + 1] == "512M"
-        assert f"run/everykernel={tmp_path}" in argv
-        assert [word for word in argv if word.startswith("--kopt=")][-1] == "--kopt=nokaslr"
-        assert "--disable-kvm" in argv
-        put(host / needs.RUN, "echo first >&2; echo virtme-run: no busybox >&2; exit 1")
-        with pytest.raises(HarnessError, match="6.1@vng: virtme-ng refuses: virtme-run: no busybox"):
-            command.ask(DEFAULT, spec, "6.1@vng", image, tmp_path, "tcg")
-        (tmp_path / "said").write_text(SAID.format(qemu=DEFAULT.qemu).replace("quiet", "x" * 2040))
-        put(host / needs.RUN, f"cat {tmp_path}/said")
-        with pytest.raises(UsageError, match=r"the kernel's command line has 20\d\d bytes"):
-            command.ask(DEFAULT, spec, "6.1@vng", image, tmp_path, "tcg")
-    finally:
-        monkey.undo()
+    spec = MachineSpec(cpus=3, memory=512, cmdline="nokaslr")
+    found = command.ask(DEFAULT, spec, "6.1@vng", image, tmp_path, "tcg")
+    argv = (tmp_path / "argv").read_text().splitlines()
+    assert found[-2:] == ("-accel", "tcg,thread=single")
+    assert "--rw" not in argv
+    assert "--rwdir" not in argv
+    assert argv[argv.index("--cpus") + 1] == "3"
+    assert argv[argv.index("--memory") + 1] == "512M"
+    assert f"run/everykernel={tmp_path}" in argv
+    assert [word for word in argv if word.startswith("--kopt=")][-1] == "--kopt=nokaslr"
+    assert "--disable-kvm" in argv
+    put(shell / needs.RUN, "echo first >&2; echo virtme-run: no busybox >&2; exit 1")
+    with pytest.raises(HarnessError, match=r"6\.1@vng: virtme-ng refuses: virtme-run: no busybox"):
+        command.ask(DEFAULT, spec, "6.1@vng", image, tmp_path, "tcg")
+    (tmp_path / "said").write_text(SAID.format(qemu=DEFAULT.qemu).replace("quiet", "x" * 2040))
+    put(shell / needs.RUN, f"cat {tmp_path}/said")
+    with pytest.raises(UsageError, match=r"the kernel's command line has 20\d\d bytes"):
+        command.ask(DEFAULT, spec, "6.1@vng", image, tmp_path, "tcg")
 
 
 def test_a_bare_machine_of_virtme_ng() -> None:
@@ -242,12 +246,10 @@ def test_a_bare_machine_of_virtme_ng() -> None:
         VngMachines(Machines("tcg")).prepare(fake.kernel("6.1@vng"), MachineSpec(kind=BARE))
 
 
-def test_a_kernels_own_files_stay(tmp_path: Path, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernels_own_files_stay(tmp_path: Path, shell: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """depmod works on a tree of its own, whose modules are the kernel's and whose lists are not."""
     monkeypatch.setenv("EVERYKERNEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(needs, "path", lambda: f"{host}:/usr/bin:/bin")
-    monkeypatch.setenv("PATH", f"{host}:{os.environ['PATH']}")
-    put(host / "depmod", 'echo changed > "$2/lib/modules/$3/modules.order"; echo made > "$2/lib/modules/$3/modules.dep"')
+    put(shell / "depmod", 'cd "$2/lib/modules/$3"; echo changed > modules.order; echo made > modules.dep')
     modules = tmp_path / "kernel" / "lib" / "modules" / "6.1.0-x"
     (modules / "kernel").mkdir(parents=True)
     (modules / "kernel" / "a.ko").write_bytes(b"module")
@@ -262,6 +264,6 @@ def test_a_kernels_own_files_stay(tmp_path: Path, host: Path, monkeypatch: pytes
     assert (modules / "modules.order").read_text() == "order"
     assert not (modules / "modules.dep").exists()
     assert share.tree(kernel) == tree
-    put(host / "depmod", "exit 3")
-    with pytest.raises(HarnessError, match="6.1@vng: depmod fails on its modules"):
+    put(shell / "depmod", "exit 3")
+    with pytest.raises(HarnessError, match=r"6\.1@vng: depmod fails on its modules"):
         share.tree(replace(kernel, sha256="1" * 64))

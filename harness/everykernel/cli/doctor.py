@@ -221,7 +221,9 @@ def host_user_space() -> Iterable[Finding]:
     except HarnessError as e:
         yield Finding("virtme-ng", OPTIONAL, f"{e.message}; {why}", e.remedy)
     else:
-        yield Finding("virtme-ng", OK, f"{needs.version() or program}, which is for {platform.machine()} kernels with 9p")
+        yield Finding(
+            "virtme-ng", OK, f"{needs.version() or program}, which is for {platform.machine()} kernels with 9p"
+        )
 
 
 def signatures() -> Iterable[Finding]:

@@ -66,7 +66,8 @@ def read(data: object, asked: CaseResult) -> Answer:
 def _checked(told: dict[str, Any], asked: CaseResult) -> tuple[WorkerRecord, CellReport]:
     """Return who ran the cell, and the report with its attempts; each passes the schema."""
     report = told.get("report")
-    chain = [report, *report.get("earlier", [])] if isinstance(report, dict) else []
+    earlier = report.get("earlier", []) if isinstance(report, dict) else None
+    chain = [report, *earlier] if isinstance(earlier, list) else []
     if not chain or not all(isinstance(one, dict) for one in chain):
         raise _none("it holds no report")
     results, kernels = [one.get("result") for one in chain], [one.get("kernel") for one in chain]

@@ -24,7 +24,7 @@ from everykernel.machine.spec import QEMU, MachineSpec
 from everykernel.machine.vng import command, share
 
 # From QEMU's exec to the agent's first word: fifteen seconds under TCG on an idle host.
-EFFORT = Effort(attempts=2, patience=240.0)
+EFFORT = Effort(attempts=2, patience=300.0)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ exec </dev/null >/dev/console 2>&1
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=linux
 ulimit -l unlimited
 stop() {{ echo "everykernel: $*"; exit 1; }}
+mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t tmpfs -o mode=755 boot /boot && cp {ours}/config /boot/config-{release} 2>/dev/null
 mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 if [ -d {tree}/lib/modules ]; then
