@@ -18,6 +18,7 @@ from everykernel.loaders.names import REAL
 
 FILENAME = "pyproject.toml"
 TARGET = "ssh://"  # what a spec begins with that names a machine which runs already
+BY_VNG = "@vng"  # what a spec ends with whose kernel runs in guests of virtme-ng
 _TABLE = "tool.everykernel"
 
 
@@ -151,6 +152,12 @@ def _path(value: Any, folder: Path) -> Path:
     return folder / value
 
 
+def _address(value: Any, _: Path) -> str:
+    if not isinstance(value, str) or not re.match(r"(tcp|tls)://[^/]", value):
+        raise ValueError(value)
+    return value
+
+
 def _times(value: Any, _: Path) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value not in RETRIES:
         raise ValueError(value)
@@ -169,6 +176,7 @@ KEYS: dict[str, Key] = {
     "accel": _choice("auto", "kvm", "tcg"),
     "timeout": Key("a number of seconds", _seconds),
     "btf": Key("a path or URL, or a list of [SPEC=]PATH", _supplies),
+    "cluster": Key("the address of a scheduler, tcp://HOST:8786", _address),
     "missing": _choice("fail", "skip"),
     "memory": Key("a number of MiB from 256 to 65536", _mebibytes),
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),
@@ -238,6 +246,11 @@ def _read(table: Any, path: Path) -> dict[str, Any]:
 def targets(named: Iterable[str]) -> list[str]:
     """Return targets as specs of columns: a bare name is one of ``ssh://``."""
     return [text if text.startswith(TARGET) else f"{TARGET}{text}" for text in named]
+
+
+def by_vng(specs: Iterable[str]) -> list[str]:
+    """Return kernels as those in guests of virtme-ng; a machine that runs already stays what it is."""
+    return [spec if spec.startswith(TARGET) or spec.endswith(BY_VNG) else f"{spec}{BY_VNG}" for spec in specs]
 
 
 def expanded(specs: Iterable[str], project: Mapping[str, Any]) -> list[str]:

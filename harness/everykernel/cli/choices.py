@@ -169,11 +169,12 @@ def machine(command: Command) -> Command:
 
     return click.option(
         "--machine",
-        type=click.Choice(KINDS),
+        type=click.Choice([*KINDS, settings.BY_VNG.lstrip("@")]),
         default=QEMU,
         show_default=True,
         help="What cells run in: qemu, a guest with Python; bare, one with nothing but a static program, its loader "
-        "on this host: neither triggers nor checks run there.",
+        "on this host: neither triggers nor checks run there; vng, one with this host's own user space, by virtme-ng "
+        "(of one kernel beside others: --kernels 6.1,6.1@vng).",
     )(command)
 
 

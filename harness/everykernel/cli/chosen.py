@@ -15,13 +15,14 @@ from everykernel.cli.again import Asked
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels.progress import Progress
 from everykernel.loaders.names import OWN
-from everykernel.machine import Fleet, MachineSource, process, reach
-from everykernel.machine.spec import BARE
+from everykernel.machine import MachineSource, assemble, process, reach
+from everykernel.machine.spec import BARE, QEMU
 from everykernel.matrix import crew, plan, selected, shard
 from everykernel.matrix.case import Case
 from everykernel.matrix.crew import Crew
 from everykernel.matrix.plan import Column
 from everykernel.matrix.shard import Shard
+from everykernel.settings import BY_VNG
 
 if TYPE_CHECKING:
     from everykernel.machine.ssh import Targets
@@ -81,19 +82,32 @@ def targets(listed: str, options: Any, progress: Progress) -> Targets | None:
     return reach(choices.specs(listed), named, progress, may_load=may_load, accept_new=accept_new, timeout=timeout)
 
 
+def on_machines(listed: str, options: dict[str, Any]) -> str:
+    """Return the kernels of a list where ``--machine vng`` has all of them run; other kinds are the cells' own."""
+    if options["machine"] != BY_VNG.lstrip("@"):
+        return listed
+    options["machine"] = QEMU
+    return ",".join(settings.by_vng(choices.specs(listed)))
+
+
 def machines(options: Any, targets: Targets | None, progress: Progress) -> MachineSource:
     """Return what starts the machines of a run."""
     guests = machine.Machines(options["accel"], options["timeout"], progress)
-    return Fleet(guests, targets) if targets is not None else guests
+    return assemble(guests, targets, progress)
 
 
-def kernels(listed: str, *, skip_missing: bool, progress: Progress, targets: Targets | None = None) -> list[Column]:
-    """Return the columns of a run; raise UnknownKernel where none of them is to be had, ToolMissing without QEMU."""
+def kernels(
+    listed: str, *, skip_missing: bool, progress: Progress, targets: Targets | None = None, qemu: bool = True
+) -> list[Column]:
+    """Return the columns of a run; raise UnknownKernel where none of them is to be had, ToolMissing without QEMU.
+
+    ``qemu`` says whether guests are started here.
+    """
     columns = plan.columns(choices.specs(listed), skip_missing=skip_missing, progress=progress, targets=targets)
     if all(column.missing for column in columns):
         raise UnknownKernel("none of these kernels is to be had", spec=listed, where="--kernels")
     for column in columns:
-        if column.resolved is not None and not column.is_target:
+        if qemu and column.resolved is not None and not column.is_target:
             process.find(column.resolved.arch.qemu)
     return columns
 

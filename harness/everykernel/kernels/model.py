@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from everykernel.architectures import Architecture
 from everykernel.kernels.progress import Progress
 
-GUEST = "guest"  # where kernels run: in guests of this host, which are fresh for every cell
+# Where kernels run: in guests of this host, restored, or booted with the host's own user space; fresh for every cell.
+GUEST, VNG = BOOTED = ("guest", "vng")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Kernel:
         flavour: Debian's flavour (``cloud-amd64``), "" for a path.
         digest: SHA-256 of ``image`` (hex), verified when the kernel was fetched: fit for a snapshot's key.
         supplied: BTF that was made for it, to relocate against, where it comes with some; else None.
-        target: where it runs: ``guest``, a guest of this host, or how a machine is reached (``ssh``).
+        target: where it runs: one of `BOOTED`, in a guest of this host, or how a machine is reached (``ssh``).
     """
 
     spec: str
@@ -66,7 +67,7 @@ class ResolvedKernel:
     """A kernel that a spec was found to mean; nothing but indexes was downloaded for it.
 
     Attributes: as in `Kernel`, and ``package``, the name of the package that holds it ("" for a path), and ``told``,
-    what a machine that runs already told of its kernel, as a column's record has it.
+    what else a column's record says of it: what a machine that runs already told.
     """
 
     spec: str

@@ -3,7 +3,7 @@
 Law: only this package starts QEMU or any other machine.
 """
 
-from everykernel.machine.fleet import Fleet, reach
+from everykernel.machine.fleet import Fleet, assemble, reach
 from everykernel.machine.guest import COLD_BOOT, CONNECTED, RESTORED, Guest, MachineSource, Prepared
 from everykernel.machine.machines import Machines
 from everykernel.machine.spec import MachineSpec
@@ -18,5 +18,6 @@ __all__ = [
     "MachineSpec",
     "Machines",
     "Prepared",
+    "assemble",
     "reach",
 ]

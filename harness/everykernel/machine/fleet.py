@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from everykernel.errors import ToolMissing
-from everykernel.kernels.model import GUEST, Kernel
+from everykernel.kernels.model import GUEST, VNG, Kernel
 from everykernel.kernels.progress import Progress
 from everykernel.machine.guest import Guest, MachineSource, Prepared
 from everykernel.machine.spec import MachineSpec
 from everykernel.settings import TARGET
 
 if TYPE_CHECKING:
+    from everykernel.machine.machines import Machines
     from everykernel.machine.ssh import Targets
 
 
@@ -52,12 +53,16 @@ class Fleet:
 
     Args:
         guests: of this host.
-        targets: what runs already.
+        targets: what runs already; None where there are none.
+        by_vng: guests of this host with its own user space; None where there are none.
     """
 
-    def __init__(self, guests: MachineSource, targets: MachineSource) -> None:
+    def __init__(
+        self, guests: MachineSource, targets: MachineSource | None = None, by_vng: MachineSource | None = None
+    ) -> None:
         self._guests = guests
         self._targets = targets
+        self._by_vng = by_vng
 
     @property
     def accelerator(self) -> str:
@@ -78,8 +83,18 @@ class Fleet:
 
     def close(self) -> None:
         """End all of them."""
-        for one in (self._guests, self._targets):
-            one.close()
+        for one in (self._guests, self._targets, self._by_vng):
+            if one is not None:
+                one.close()
 
     def _of(self, kernel: Kernel) -> MachineSource:
-        return self._guests if kernel.target == GUEST else self._targets
+        found = {GUEST: self._guests, VNG: self._by_vng}.get(kernel.target, self._targets)
+        assert found is not None, kernel.target
+        return found
+
+
+def assemble(guests: Machines, targets: MachineSource | None, progress: Progress) -> Fleet:
+    """Return all machines of a run: guests of this host, of virtme-ng beside them, and targets if there are any."""
+    from everykernel.machine.vng import VngMachines
+
+    return Fleet(guests, targets, VngMachines(guests, progress))

@@ -10,13 +10,16 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from everykernel import cache, images, wire
 from everykernel.errors import BootFailed, CacheError, GuestError, HarnessError, UsageError
 from everykernel.guest.stage0 import HEADER
+from everykernel.kernels import image
+from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import Progress
 from everykernel.machine import command, console, snapshots
 from everykernel.machine.channel import DeadlinePassed
@@ -29,6 +32,8 @@ from everykernel.machine.snapshots import Plan, Snapshot
 
 READY = wire.Hello(0, b"")  # what the agent's first message, number 0, would answer
 WARM_PATIENCE = 120.0  # seconds from the push of our code to its first answer
+
+Booted = TypeVar("Booted")
 
 
 @dataclass(frozen=True)
@@ -161,32 +166,31 @@ class Maker:
 
     def boot(self, memory: Path | None) -> Qemu:
         """Return a guest that has booted as far as its stage-0 agent; retries are counted in `log`."""
-        initrd = run_folder() / f"initrd-{os.getpid()}-{time.monotonic_ns()}"
-        with cache.explained(initrd), initrd.open("wb") as file:
-            for part in (self.plan.image.path, self.plan.modules):
-                file.write(part.read_bytes())
-        try:
-            return self._boot_patiently(memory, initrd)
-        finally:
-            initrd.unlink()
-
-    def _boot_patiently(self, memory: Path | None, initrd: Path) -> Qemu:
-        for attempt in range(1, self._effort.attempts + 1):
-            self.log.boots += 1
-            again = f" (attempt {attempt})" if attempt > 1 else ""
-            self._progress.note(f"{self._where}: booting {self.plan.kernel.release}{again}")
-            try:
-                return self._boot(memory, initrd)
-            except GuestError as e:
-                self._herd.check(self._where)
-                self.log.notes.append(f"boot {attempt} of {self._effort.attempts} failed: {e.message}")
-                if attempt == self._effort.attempts:
-                    raise
-        raise AssertionError("unreachable")
-
-    def _boot(self, memory: Path | None, initrd: Path) -> Qemu:
         plan = self.plan
-        boot = Boot(plan.kernel.image, initrd, plan.spec.cmdline)
+        initrd = run_folder() / f"initrd-{os.getpid()}-{time.monotonic_ns()}"
+        kernel = initrd.with_name(f"kernel-{initrd.name}")
+        try:
+            with cache.explained(initrd):
+                initrd.write_bytes(plan.image.path.read_bytes() + plan.modules.read_bytes())
+                unpacked = image.elf(plan.kernel.image.read_bytes()) if plan.unpacks else None
+                if unpacked is not None:
+                    kernel.write_bytes(unpacked)
+            return self._boot_patiently(memory, initrd, kernel if unpacked is not None else plan.kernel.image)
+        finally:
+            initrd.unlink(missing_ok=True)
+            kernel.unlink(missing_ok=True)
+
+    def _boot_patiently(self, memory: Path | None, initrd: Path, kernel: Path) -> Qemu:
+        kernels = iter([kernel])  # one that was unpacked is tried once
+
+        def boot() -> Qemu:
+            file = next(kernels, self.plan.kernel.image)
+            return self._boot(memory, Boot(file, initrd, self.plan.spec.cmdline))
+
+        return patiently(boot, self.plan.kernel, self._effort, self._herd, self._progress, self.log)
+
+    def _boot(self, memory: Path | None, boot: Boot) -> Qemu:
+        plan = self.plan
 
         def devices(place: Place) -> list[Device]:
             common = command.common(plan.kernel.arch, plan.spec, plan.accelerator, place)
@@ -202,16 +206,8 @@ class Maker:
         return qemu
 
     def _hear(self, qemu: Qemu) -> None:
-        patience = self._effort.patience
-        try:
-            problems = self.hear(qemu, patience)
-        except DeadlinePassed as e:
-            text = console.tail(qemu.console())
-            raise BootFailed(f"no sign of life within {patience:.0f} s", console=text, where=self._where) from e
-        except GuestError as e:
-            if e.code == "guest-lost":
-                raise BootFailed(e.message, console=e.console, where=self._where) from e
-            raise
+        with booting(qemu, self._effort.patience):
+            problems = self.hear(qemu, self._effort.patience)
         if problems:
             raise UsageError("; ".join(problems), where=f"{self._where}: machine")
 
@@ -260,15 +256,59 @@ class Maker:
             text = console.tail(qemu.console())
             message = f"the agent was not ready within {WARM_PATIENCE:.0f} s"
             raise BootFailed(message, console=text, where=self._where) from e
-        if not isinstance(ready, wire.Facts):  # no object was in this guest: the agent is ours
-            raise HarnessError(f"the agent does not start: {ready.message}\n{ready.trace}", where=self._where)
-        self.check_release(qemu, ready.release)
-        return ready
+        return check_ready(qemu, ready, self.plan.kernel.release)
 
     def check_release(self, qemu: Qemu, release: str) -> None:
         """Raise BootFailed where what booted is not what its image says."""
-        claimed = self.plan.kernel.release
-        if release != claimed:
-            text = console.tail(qemu.console())
-            message = f"its image says that it is {claimed}, and what boots is {release}"
-            raise BootFailed(message, console=text, where=self._where)
+        check_release(qemu, release, self.plan.kernel.release)
+
+
+def patiently(
+    boot: Callable[[], Booted], kernel: Kernel, effort: Effort, herd: Herd, progress: Progress, log: Log
+) -> Booted:
+    """Return what ``boot`` returns, tried as often as ``effort`` says; retries are counted in ``log``."""
+    for attempt in range(1, effort.attempts + 1):
+        log.boots += 1
+        again = f" (attempt {attempt})" if attempt > 1 else ""
+        progress.note(f"{kernel.spec}: booting {kernel.release}{again}")
+        try:
+            return boot()
+        except GuestError as e:
+            herd.check(kernel.spec)
+            log.notes.append(f"boot {attempt} of {effort.attempts} failed: {e.message}")
+            if attempt == effort.attempts:
+                raise
+    raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def booting(qemu: Qemu, patience: float) -> Iterator[None]:
+    """Have a guest that says nothing, or nonsense, while its first words are waited for, be one that did not boot."""
+    try:
+        yield
+    except DeadlinePassed as e:
+        text = console.tail(qemu.console())
+        raise BootFailed(f"no sign of life within {patience:.0f} s", console=text, where=qemu.where) from e
+    except GuestError as e:
+        if e.code == "guest-lost":
+            raise BootFailed(e.message, console=e.console, where=qemu.where) from e
+        raise
+
+
+def check_ready(qemu: Qemu, ready: wire.Facts | wire.Failed | wire.Broke, claimed: str) -> wire.Facts:
+    """Return the facts with which an agent begins; raise HarnessError where it does not, BootFailed as `check_release`.
+
+    No object was in this guest: the agent is ours.
+    """
+    if not isinstance(ready, wire.Facts):
+        raise HarnessError(f"the agent does not start: {ready.message}\n{ready.trace}", where=qemu.where)
+    check_release(qemu, ready.release, claimed)
+    return ready
+
+
+def check_release(qemu: Qemu, release: str, claimed: str) -> None:
+    """Raise BootFailed where what booted is not what its image says."""
+    if release != claimed:
+        text = console.tail(qemu.console())
+        message = f"its image says that it is {claimed}, and what boots is {release}"
+        raise BootFailed(message, console=text, where=qemu.where)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.kernels.model import GUEST, Kernel
+from everykernel.kernels.model import BOOTED, Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
 from everykernel.matrix import plan, records
@@ -18,7 +18,7 @@ from everykernel.matrix.case import Case
 from everykernel.matrix.cell import run_cell
 from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CellReport
+from everykernel.matrix.records import CellReport, RunRecord
 from everykernel.matrix.reuse import Reuse
 from everykernel.matrix.schedule import Schedule
 from everykernel.matrix.sizing import Granted, Sizing
@@ -150,6 +150,9 @@ class Campaign:
         """Have the board count a cell that is going to be run."""
         self.board.expect(spec, machine=case.machine_words)
 
+    def describe(self, run: RunRecord) -> None:
+        """Have a run's record say where its cells are run; nothing, where that is the host that it names."""
+
     def name(self, spec: str, case: Case) -> str:
         """Return what a cell is called in a plan, as `records.name` calls its result."""
         return records.name(records.plain(plan.empty(case, self.column(spec))))
@@ -200,7 +203,7 @@ class Campaign:
             prepared = self.machines.prepare(kernel, machine)
         finally:
             self.board.phase(spec, "")
-        if kernel.target == GUEST:
+        if kernel.target in BOOTED:
             with self._lock:
                 self.cost.add(spec, machine, prepared)
         return kernel

@@ -16,7 +16,7 @@ from typing import Any
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, GuestLost, HarnessError, RequestFailed
-from everykernel.kernels.model import GUEST, Kernel
+from everykernel.kernels.model import BOOTED, GUEST, Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.loaders import drive
 from everykernel.loaders.adapter import Adapter
@@ -84,9 +84,9 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
         "source": kernel.source,
         "notes": list(kernel.notes),
     }
-    if kernel.target == GUEST:
+    if kernel.target in BOOTED:
         record.update({"sha256": kernel.sha256, "signed": kernel.signed, "flavour": kernel.flavour})
-    else:
+    if kernel.target != GUEST:
         record["target"] = kernel.target
     if kernel.version:
         record["package_version"] = kernel.version
@@ -154,7 +154,7 @@ class Drive:
     def run(self) -> None:
         """Run the stages, judge them, and write the verdict."""
         self.result["start"] = self.guest.start_kind
-        if self.guest.kernel.target == GUEST:
+        if self.guest.kernel.target in BOOTED:
             self.result["granted"] = {"memory": self.guest.spec.memory}
         self.result["notes"] = list(self.guest.notes)
         self.result["btf"] = self.conditions.btf
@@ -340,7 +340,7 @@ class Drive:
         path = self.case.check
         assert path is not None
         shown = str(self.case.folder / path.name) if self.case.path else path.name
-        reply = self.guest.request(wire.Check(handle, path.read_text(), shown), self.case.timeout)
+        reply = self.guest.request(wire.Check(handle, self.case.check_source(), shown), self.case.timeout)
         assert isinstance(reply, wire.Checked)
         stage["evidence"]["check"] = records.plain(reply.evidence)
         stage["uses"] = records.plain(reply.uses)

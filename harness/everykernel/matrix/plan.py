@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, cast
 from everykernel import kernels
 from everykernel.architectures import DEFAULT
 from everykernel.errors import EverykernelError, GuestError, UnknownKernel, UsageError
-from everykernel.kernels.model import GUEST, Kernel, ResolvedKernel
+from everykernel.kernels.model import BOOTED, GUEST, Kernel, ResolvedKernel
 from everykernel.kernels.progress import Progress
 from everykernel.matrix import case, inside, records
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CaseResult, KernelRecord
-from everykernel.settings import TARGET
+from everykernel.settings import BY_VNG, TARGET
 
 if TYPE_CHECKING:
     from everykernel.machine.ssh import Targets
+
+Resolve = Callable[[Sequence[str], Progress | None], list[ResolvedKernel]]
 
 
 def cases(paths: Sequence[str]) -> list[Case]:
@@ -87,7 +89,12 @@ class Column:
     @property
     def is_target(self) -> bool:
         """Whether its machine runs already, and is not ours to boot."""
-        return self.resolved is not None and self.resolved.target != GUEST
+        return self.resolved is not None and self.resolved.target not in BOOTED
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether its guests start from a snapshot, which takes room in the cache."""
+        return self.resolved is not None and self.resolved.target == GUEST
 
     def record(self) -> KernelRecord:
         """Return what is known of the column before any guest ran."""
@@ -110,6 +117,7 @@ class Column:
             "package": resolved.package,
             "package_version": resolved.version,
             "flavour": resolved.flavour,
+            **cast(KernelRecord, resolved.told),
         }
 
 
@@ -135,9 +143,16 @@ def columns(
     for running, some in itertools.groupby(specs, lambda spec: spec.startswith(TARGET)):
         if running:
             found.extend(_target(spec, targets, skip_missing) for spec in some)
-        else:
-            found.extend(_kernels(list(some), skip_missing, progress))
+            continue
+        for by_vng, these in itertools.groupby(some, lambda spec: spec.endswith(BY_VNG)):
+            found.extend(_kernels(list(these), skip_missing, progress, _by_vng if by_vng else kernels.resolve))
     return list({c.spec: c for c in found}.values())
+
+
+def _by_vng(specs: Sequence[str], progress: Progress | None) -> list[ResolvedKernel]:
+    from everykernel.machine import vng  # most runs have none
+
+    return vng.resolve(specs, progress)
 
 
 def _target(spec: str, targets: Targets | None, skip_missing: bool) -> Column:
@@ -151,13 +166,13 @@ def _target(spec: str, targets: Targets | None, skip_missing: bool) -> Column:
         return Column(spec, missing=str(e))
 
 
-def _kernels(specs: list[str], skip_missing: bool, progress: Progress | None) -> list[Column]:
+def _kernels(specs: list[str], skip_missing: bool, progress: Progress | None, resolve: Resolve) -> list[Column]:
     if not skip_missing:
-        return [Column(r.spec, r) for r in kernels.resolve(specs, progress)]
+        return [Column(r.spec, r) for r in resolve(specs, progress)]
     found: list[Column] = []
     for spec in specs:
         try:
-            found.extend(Column(r.spec, r) for r in kernels.resolve([spec], progress))
+            found.extend(Column(r.spec, r) for r in resolve([spec], progress))
         except UnknownKernel as e:
             found.append(Column(spec, missing=str(e)))
     return found
