@@ -123,6 +123,17 @@ def test_the_hosts_programs_around_another_kernel(hosts: VngMachines, ours: Kern
         assert (loaded.relocate["status"], loaded.load["status"]) == ("passed", "passed")
 
 
+def test_pytest_takes_it(tmp_path: Path) -> None:
+    """``pytest --kernels 6.1@vng`` gives a test's fixture such a guest, in which the test's own file is."""
+    test = tmp_path / "test_host.py"
+    test.write_text(f"def test_host(kernel):\n    assert b'vng' in kernel.run(['cat', {__file__!r}]).stdout\n")
+    options = ["-p", "no:cacheprovider", "-q", "--kernel-timeout", f"{PATIENCE:g}"]
+    argv = [sys.executable, "-m", "pytest", "--kernels", SPEC, *options]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
 # --- how it ends
 
 
