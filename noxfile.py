@@ -83,12 +83,16 @@ def old_kernel(session: nox.Session) -> None:
 
 @nox.session
 def twins(session: nox.Session) -> None:
-    """Build 6.1 and 6.12 with and without BTF (an hour of one processor, which is said first), and compare them."""
+    """Build 6.1 and 6.12 with and without BTF (an hour of one processor, which is said first), and compare them.
+
+    What is found, at which commit, is written into docs/twins.md.
+    """
     cases(session)
     _python(session, "-m", "everykernel", "kernels", "build", *TWINS.split(","))
     _python(session, "-m", "pytest", "-m", "twins", "tests/vm/test_twins.py", *session.posargs)
     report = ["--kernel-twins", TWINS, "--kernel-report", "kernel-report-twins"]
     _python(session, "-m", "pytest", *report, "cases", "-n", "2")
+    _python(session, "-m", "tests.twins_found", "kernel-report-twins/results.json")
 
 
 @nox.session
@@ -226,6 +230,16 @@ def conformance(session: nox.Session) -> None:
         _python(session, "-m", "tests.conformance", "loaders")
         _python(session, "-m", "tests.conformance", "reversals")
         _python(session, "-m", "tests.conformance.misreads")
+
+
+@nox.session
+def conformance_architectures(session: nox.Session) -> None:
+    """Compare likewise on kernels of arm64 and s390x, with objects and libraries for each (QEMU of each is needed)."""
+    cases(session)
+    arguments = ["--architectures", *session.posargs]
+    _python(session, "-m", "pytest", "-m", "conformance", "tests/conformance/test_architectures.py")
+    _python(session, "-m", "tests.conformance", *arguments)
+    _python(session, "-m", "tests.conformance", "loaders", *arguments)
 
 
 @nox.session

@@ -34,6 +34,9 @@ class Architecture:
         bpf_target_define: the ``__TARGET_ARCH_*`` that libbpf's bpf_tracing.h asks for.
         compile_flags: further clang flags for an object that is meant for this target.
         serial_bus: QEMU's virtio-serial device: how this machine finds what is attached to it.
+        elf: QEMU's ``-kernel`` takes the ELF file that is compressed in an image, where it has the note that says where
+            to enter it (PVH): an emulated CPU need not unpack it.
+        hurry: for the kernel's command line: checks that an emulated machine passes, or fails because its host is busy.
         nmi: what QEMU's ``inject-nmi`` needs on the kernel's command line to make a hung kernel panic; "" for nothing.
         tcg_threads: all virtual CPUs in one thread (``single``: with a guest a core that beats a thread each, 16 fresh
             guests on 2 cores in 0.52 s against 0.64 s), or ``multi`` where a kernel does not come up so.
@@ -64,6 +67,8 @@ class Architecture:
     bpf_target_define: str
     compile_flags: tuple[str, ...]
     serial_bus: str = "virtio-serial-pci"
+    elf: bool = False
+    hurry: str = ""
     nmi: str = ""
     tcg_threads: str = "single"
     forgets_timers: bool = False
@@ -107,6 +112,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_prefix="__x64_",
             bpf_target_define="__TARGET_ARCH_x86",
             compile_flags=("-D__x86_64__",),
+            elf=True,
+            hurry="no_timer_check",  # or "IO-APIC + timer doesn't work!" where the host leaves QEMU no time
             nmi="unknown_nmi_panic",
         ),
         Architecture(
@@ -130,6 +137,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_prefix="__ia32_",
             bpf_target_define="__TARGET_ARCH_x86",
             compile_flags=("-D__i386__",),
+            elf=True,
+            hurry="no_timer_check",  # or "IO-APIC + timer doesn't work!" where the host leaves QEMU no time
             nmi="unknown_nmi_panic",
         ),
         Architecture(

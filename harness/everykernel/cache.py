@@ -41,6 +41,7 @@ PRUNED_FOLDERS = (
     "loaders",
     "cells",
     "twins",
+    "cluster",
 )  # indexes are small, and needed offline
 _STAMP = ".last-used"
 _ANCIENT_PART = 86400.0  # seconds after which an abandoned temporary file is litter

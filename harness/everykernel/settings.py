@@ -152,6 +152,12 @@ def _path(value: Any, folder: Path) -> Path:
     return folder / value
 
 
+def _address(value: Any, _: Path) -> str:
+    if not isinstance(value, str) or not re.match(r"(tcp|tls)://[^/]", value):
+        raise ValueError(value)
+    return value
+
+
 def _times(value: Any, _: Path) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value not in RETRIES:
         raise ValueError(value)
@@ -170,6 +176,7 @@ KEYS: dict[str, Key] = {
     "accel": _choice("auto", "kvm", "tcg"),
     "timeout": Key("a number of seconds", _seconds),
     "btf": Key("a path or URL, or a list of [SPEC=]PATH", _supplies),
+    "cluster": Key("the address of a scheduler, tcp://HOST:8786", _address),
     "missing": _choice("fail", "skip"),
     "memory": Key("a number of MiB from 256 to 65536", _mebibytes),
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),

@@ -29,7 +29,8 @@ def machine(archive: debian.Archive, arch: Architecture, folder: Path) -> refere
         (headers / "asm").symlink_to(own / "usr/include" / arch.triplet / "asm")
         qemu.write_bytes(_qemu(archive, arch))
         qemu.chmod(0o755)
-    flags = (*sysroot.flags(arch, own), f"-I{own / 'headers'}")
+    types = ("-include", "asm/types.h")  # for <sys/wait.h> of s390x: the kernel's tools leave it out
+    flags = (*sysroot.flags(arch, own), f"-I{own / 'headers'}", *types)
     return references.Machine(arch.debian, flags, (str(qemu),))
 
 

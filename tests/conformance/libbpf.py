@@ -88,6 +88,7 @@ class Oracle:
         wrapped = ("syscall", "open64", "fopen64", "faccessat")
         self.reference = reference
         self._command = build(archive, folder, "oracle", wrapped, reference, machine)
+        self.program = Path(self._command[-1])
         self.version = _version(self._command)
 
     def command(self, obj: Path, kernel: Files) -> list[str]:

@@ -156,9 +156,10 @@ def _run(objects: Sequence[Foreign], specs: str, reference: Reference, folder: P
         alone.kernels.append(found.spec)
         _on_kernel(found, parsed, kallsyms, oracles.of(found.arch), (alone, together), console)
     orders = {found.arch.byteorder for found in resolved}
-    if {p.spec.byteorder for p in parsed} - orders == {"big"}:
-        (found,) = kernels.resolve(BIG)
-        _on_kernel(found, parsed, kallsyms, oracles.of(found.arch), (big, big), console)
+    if {p.spec.byteorder for p in parsed} - orders != {"big"}:
+        return [alone, together]
+    (found,) = kernels.resolve(BIG)
+    _on_kernel(found, parsed, kallsyms, oracles.of(found.arch), (big, big), console)
     return [alone, together, big]
 
 

@@ -241,3 +241,20 @@ def test_many_look_alikes_are_not_searched_for_ever() -> None:
     started = time.process_time()
     assert image.btf(data) is not None
     assert time.process_time() - started < 2
+
+
+def noted(owner: bytes, kind: int) -> bytes:
+    """Return a 64-bit ELF file with one note in one segment."""
+    note = struct.pack("<III", len(owner) + 1, 8, kind) + (owner + b"\0").ljust(-(-len(owner + b"\0") // 4) * 4, b"\0")
+    note += struct.pack("<Q", 0x1000000)
+    header = struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    segment = struct.pack("<IIQQQQQQ", 4, 4, 120, 0, 0, len(note), len(note), 4)
+    return b"\x7fELF\x02\x01\x01" + bytes(9) + header + segment + note
+
+
+def test_what_qemu_can_enter_unpacked() -> None:
+    """An ELF file that says where to enter it is taken out of the image, whole; any other stays in its image."""
+    kernel = noted(b"Xen", 18)
+    assert image.elf(bzimage("6.1", zstandard.ZstdCompressor().compress(kernel))) == kernel
+    for other in (noted(b"Xen", 6), noted(b"GNU", 18), KERNEL, b"MZ" + bytes(5000)):
+        assert image.elf(bzimage("6.1", gzip.compress(other))) is None

@@ -28,7 +28,9 @@ def test_a_guest_that_boots() -> None:
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         *("-m", "512", "-object", "memory-backend-file,id=memory,size=512M,mem-path=/m,share=on"),
         *("-kernel", "/k", "-initrd", "/i"),
-        *("-append", "console=ttyS0 loglevel=5 panic=-1 oops=panic unknown_nmi_panic rdinit=/init lsm=bpf quiet"),
+        "-append",
+        "console=ttyS0 loglevel=5 panic=-1 oops=panic unknown_nmi_panic cryptomgr.notests no_timer_check"
+        " rdinit=/init lsm=bpf quiet",
     ]
 
 

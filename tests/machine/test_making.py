@@ -17,6 +17,7 @@ from everykernel.architectures import ARCHITECTURES
 from everykernel.errors import BootFailed, CacheError, UsageError
 from everykernel.kernels.progress import SILENT
 from everykernel.machine import MachineSpec, making, snapshots
+from everykernel.machine.devices import Boot
 from everykernel.machine.fake import kernel
 from everykernel.machine.making import Maker
 from everykernel.machine.qemu import Herd, Qemu
@@ -54,7 +55,7 @@ def test_a_disk_without_room(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> N
 def test_boots_are_tried_again_and_counted(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A boot that fails is tried three times; the notes say so, and what was begun is gone."""
 
-    def boot(self: Maker, memory: Path | None, initrd: Path) -> Qemu:
+    def boot(self: Maker, memory: Path | None, how: Boot) -> Qemu:
         raise BootFailed("no sign of life within 120 s", where="6.1")
 
     monkeypatch.setattr(making.Maker, "_boot", boot)
@@ -68,7 +69,7 @@ def test_boots_are_tried_again_and_counted(maker: Maker, monkeypatch: pytest.Mon
 def test_what_the_user_asked_for_is_not_tried_again(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sysctl that cannot be set will not be at the next boot either."""
 
-    def boot(self: Maker, memory: Path | None, initrd: Path) -> Qemu:
+    def boot(self: Maker, memory: Path | None, how: Boot) -> Qemu:
         raise UsageError("sysctl a.b = 1: no such file", where="6.1: machine")
 
     monkeypatch.setattr(making.Maker, "_boot", boot)

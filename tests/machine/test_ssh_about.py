@@ -140,7 +140,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 
 def saying(text: bytes) -> Callable[[paramiko.Channel], None]:
     def say(channel: paramiko.Channel) -> None:
-        with contextlib.suppress(OSError):  # who has heard enough does not listen
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # who has heard enough does not listen
             channel.sendall(text)
             channel.send_exit_status(0)
             channel.close()

@@ -143,6 +143,7 @@ DECIDES: dict[str, Callable[[Runs], None]] = {
     "BTF that was supplied": supplied,
     "kernel: package": of_kernel(sha256="1" * 64),
     "kernel: image": of_kernel(digest="1" * 64),
+    "kernel: version": of_kernel(version="6.1.192-2"),
     "kernel: release": of_kernel(release="6.1.0-57-cloud-amd64"),
     "guest image, QEMU, accelerator, our code in the guest": other_machine,
 }
@@ -173,6 +174,19 @@ def test_the_content_of_a_supplied_btf_decides(runs: Runs) -> None:
     writer = btfwriter.Writer()
     writer.integer("int", 4)
     (runs.folder / "own.btf").write_bytes(writer.image())
+    assert runs.again()
+
+
+def test_btf_that_comes_with_a_kernel_decides(runs: Runs) -> None:
+    """A kernel without BTF may come with some that was made for it."""
+    made = runs.folder / "vmlinux.btf"
+    made.write_bytes(btfwriter.two_tasks())
+    runs.kernel = replace(runs.kernel, supplied=made)
+    runs.run()
+    assert not runs.again()
+    writer = btfwriter.Writer()
+    writer.integer("int", 4)
+    made.write_bytes(writer.image())
     assert runs.again()
 
 
@@ -362,6 +376,18 @@ def test_a_case_with_something_new_is_run(runs: Runs) -> None:
         place: Any = field(default_factory=object)
 
     runs.change = lambda case: Later(**vars(case))
+    assert runs.run()[1]
+    assert runs.again()
+
+
+def test_a_kernel_with_something_new_is_run(runs: Runs) -> None:
+    """What a later kernel may be made of decides its cells as well."""
+
+    @dataclass(frozen=True)
+    class Later(Kernel):
+        place: Path = Path()
+
+    runs.kernel = Later(**vars(runs.kernel))
     assert runs.run()[1]
     assert runs.again()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from everykernel.errors import GuestLost
 from everykernel.load.system.block import Block
@@ -101,6 +104,16 @@ def test_greetings_that_are_none(said: bytes) -> None:
     assert again.value is caught.value
 
 
+@given(st.binary(min_size=16, max_size=120), st.integers(0, 40))
+def test_whatever_is_said_is_an_answer_or_odd(said: bytes, changed: int) -> None:
+    """Nothing that a program says raises anything else, and no buffer grows."""
+    batch = _batch()
+    for data in (said, _answer((0, said[:4]), (1, said[4:12]))[:8] + said, said[:4] + _answer()[4:] + said):
+        with contextlib.suppress(gate.Odd):
+            _heard(data[:4] + changed.to_bytes(4, "big") + data[8:], batch)
+        assert [len(buffer.data) for buffer in batch.buffers] == [4, 8]
+
+
 def test_what_a_login_says_comes_before() -> None:
     """A message of the day is passed over, up to a limit."""
     said = Said(b"Last login: ekdoo\nekdoor\n", HELLO)
@@ -114,6 +127,21 @@ def test_a_deadline_tells_what_was_done() -> None:
     line = Line(Said(b"1234"), "lab")
     line.deadline, line.doing = time.monotonic(), "bpf(2), command 5"
     with pytest.raises(GuestLost, match=r"no answer in time to bpf\(2\), command 5"):
+        line.exchange(_batch(), "big")
+
+
+def test_answers_are_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers on and on, each time in time, is ended by the deadline of the whole, or by what it said."""
+    monkeypatch.setattr("secrets.randbits", lambda bits: 5)
+    line = Line(Said(_answer() * 3), "lab")
+    line.deadline = time.monotonic() - 1
+    with pytest.raises(GuestLost, match="no answer in time"):
+        line.exchange(_batch(), "big")
+    monkeypatch.setattr("everykernel.remote.line._MOST", 20)
+    line = Line(Said(_answer() * 3), "lab")
+    for _ in range(2):
+        line.exchange(_batch(), "big")
+    with pytest.raises(GuestLost, match="more than 0 MiB of answers"):
         line.exchange(_batch(), "big")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ from tests.targets.server import Server
 from everykernel import kernels
 from everykernel.kernels.model import Kernel
 from everykernel.machine.ssh import Targets, Terms
-
-Making = Callable[..., Targets]
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +33,7 @@ class Client:
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
+        self.made: list[Targets] = []
         self.known = folder / "known_hosts"
         self.config = folder / "config"
         self.known.write_text(server.known())
@@ -46,9 +45,16 @@ class Client:
 
     def targets(self, named: dict[str, Any] | None = None, **terms: Any) -> Targets:
         usual: dict[str, Any] = {"may_load": True, "timeout": 180.0, "patience": 60.0, "config": str(self.config)}
-        return Targets(Terms(**usual | terms), named)
+        self.made.append(Targets(Terms(**usual | terms), named))
+        return self.made[-1]
+
+    def close(self) -> None:
+        for targets in self.made:
+            targets.close()
 
 
 @pytest.fixture
-def client(server: Server, tmp_path: Path) -> Client:
-    return Client(server, tmp_path)
+def client(server: Server, tmp_path: Path) -> Iterator[Client]:
+    made = Client(server, tmp_path)
+    yield made
+    made.close()

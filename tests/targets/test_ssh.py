@@ -61,8 +61,8 @@ IDS = """
 import sys
 sys.path.insert(0, "/everykernel/everykernel-agent.pyz")
 from everykernel.load.kernel.numbers import Numbers
-from everykernel.load.system.door import System
-print({kind: sorted(found) for kind, found in Numbers(System())._before.items()})
+from everykernel.load.system.local import Local
+print({kind: sorted(found) for kind, found in Numbers(Local())._before.items()})
 """
 
 
@@ -118,6 +118,58 @@ def test_without_leave_to_load_objects_are_relocated(server: Server, client: Cli
             assert caught.value.code == "permission-denied"
         assert guest.finish() == []
     targets.close()
+
+
+@pytest.fixture
+def no_python(server: Server) -> Iterator[None]:
+    """The server has no Python for a while; the agent inside goes on."""
+    server.sh("mkdir /root/away; mv /usr/bin/python3* /root/away/")
+    yield
+    server.sh("mv /root/away/* /usr/bin/; rmdir /root/away")
+
+
+def record(loaded: wire.Loaded) -> Any:
+    """Return what was found out, without what it took."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items() if key != "seconds"}
+        return [plain(one) for one in value] if isinstance(value, list) else value
+
+    return plain([loaded.relocate, loaded.load, loaded.misreads])
+
+
+def test_a_static_program_stands_in_for_python(server: Server, client: Client, clean: None, request: Any) -> None:
+    """Where the project says so, the loader is here: the same records, and nothing left, cut or not."""
+    asked = wire.Load("prog.bpf.o", OBJECT.read_bytes())
+    targets = client.targets()
+    with begin(targets, server.url) as guest:
+        by_python = record(guest.request(asked))
+    targets.close()
+    request.getfixturevalue("no_python")
+    named = {"127.0.0.1": {"python": "none"}}
+    targets = client.targets(named, may_load=False)
+    with begin(targets, server.at("plain")) as guest:
+        assert guest.request(dataclasses.replace(asked, until="relocate")).relocate["status"] == "passed"
+        with pytest.raises(RequestFailed, match="nothing may be loaded or run on this target"):
+            guest.request(asked)
+    targets.close()
+    targets = client.targets(named)
+    with begin(targets, server.url) as guest:
+        assert guest.facts.python == ""
+        loaded = guest.request(asked)
+        assert record(loaded) == by_python
+        assert {one["status"] for one in guest.request(wire.Attach(loaded.handle)).programs} == {"passed"}
+        assert guest.finish() == []
+    with begin(targets, server.url) as guest:
+        guest.request(asked)
+    targets.close()  # its connection is cut under the agent
+    server.sh("mount -t tmpfs -o ro tmpfs /tmp")
+    try:
+        said = refusal(FolderRefused, lambda: begin(client.targets(named), server.url))
+    finally:
+        server.sh("umount /tmp")
+    assert "no folder for the agent can be made: read-only file system" in said
 
 
 # --- what keeps us out
@@ -181,13 +233,9 @@ def test_no_capability(server: Server, client: Client, clean: None) -> None:
     assert said.startswith(f"{server.url}: user 'lab' has neither CAP_BPF nor CAP_SYS_ADMIN, and sudo = false")
 
 
-def test_no_python(server: Server, client: Client, clean: None) -> None:
+def test_no_python(server: Server, client: Client, clean: None, no_python: None) -> None:
     """A target without Python, or with one that is not there, is told so."""
-    server.sh("mkdir /root/away; mv /usr/bin/python3* /root/away/")
-    try:
-        said = refusal(PythonMissing, lambda: client.targets().resolve(server.url))
-    finally:
-        server.sh("mv /root/away/* /usr/bin/; rmdir /root/away")
+    said = refusal(PythonMissing, lambda: client.targets().resolve(server.url))
     assert said.startswith(f"{server.url}: it has no Python ≥ 3.9 with ctypes (none at all)")
     named = {"127.0.0.1": {"python": "/opt/python"}}
     assert "none at all" in refusal(PythonMissing, lambda: client.targets(named).resolve(server.url))
@@ -268,7 +316,9 @@ def test_a_key_of_an_agent(server: Server, client: Client, clean: None, monkeypa
 
 
 NODE = """\
-unshare -m -p -i -u -f --mount-proc /usr/sbin/sshd -D -f /etc/ssh/sshd_config -p 2200 >/dev/null 2>&1 &
+unshare -m -p -i -u -f --mount-proc /usr/sbin/sshd -D -f /etc/ssh/sshd_config -p 2200 >/var/log/node 2>&1 &
+for second in $(seq 60); do grep -q ':0898 .* 0A ' /proc/net/tcp && break; sleep 1; done
+grep -q ':0898 .* 0A ' /proc/net/tcp || { cat /var/log/node; exit 1; }
 echo $!
 """
 UNPRIVILEGED = """

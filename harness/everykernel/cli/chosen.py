@@ -96,13 +96,18 @@ def machines(options: Any, targets: Targets | None, progress: Progress) -> Machi
     return assemble(guests, targets, progress)
 
 
-def kernels(listed: str, *, skip_missing: bool, progress: Progress, targets: Targets | None = None) -> list[Column]:
-    """Return the columns of a run; raise UnknownKernel where none of them is to be had, ToolMissing without QEMU."""
+def kernels(
+    listed: str, *, skip_missing: bool, progress: Progress, targets: Targets | None = None, qemu: bool = True
+) -> list[Column]:
+    """Return the columns of a run; raise UnknownKernel where none of them is to be had, ToolMissing without QEMU.
+
+    ``qemu`` says whether guests are started here.
+    """
     columns = plan.columns(choices.specs(listed), skip_missing=skip_missing, progress=progress, targets=targets)
     if all(column.missing for column in columns):
         raise UnknownKernel("none of these kernels is to be had", spec=listed, where="--kernels")
     for column in columns:
-        if column.resolved is not None and not column.is_target:
+        if qemu and column.resolved is not None and not column.is_target:
             process.find(column.resolved.arch.qemu)
     return columns
 

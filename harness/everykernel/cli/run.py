@@ -58,6 +58,7 @@ _OF_ANOTHER = (
     "json_file",
     "json_stream",
     "folder",
+    "cluster",
     *gating.NAMES,
 )  # parameters of this run alone
 
@@ -110,6 +111,11 @@ _OF_ANOTHER = (
     "--shard",
     metavar="I/N",
     help="Run the I-th of N parts of all cells (2/4); `everykernel report merge` puts their reports together.",
+)
+@click.option(
+    "--cluster",
+    metavar="tcp://HOST:8786",
+    help="Run the cells on the workers of this scheduler (docs/cluster.md). [default: on this machine]",
 )
 @click.option("--strict-reads", is_flag=True, help="Fail what loads and reads other bytes than its author meant (≠).")
 @choices.rules
@@ -173,8 +179,11 @@ def run(
         raise click.MissingParameter(ctx=context, param=option)
     kernel_list = chosen.on_machines(kernel_list, options)
     supplies = [Supply.parse(text) for text in options["btf"]]
+    here = options["cluster"] is None
     targets = chosen.targets(kernel_list, options, board)
-    columns = chosen.kernels(kernel_list, skip_missing=kernels_missing == "skip", progress=board, targets=targets)
+    columns = chosen.kernels(
+        kernel_list, skip_missing=kernels_missing == "skip", progress=board, targets=targets, qemu=here
+    )
     supply.check(supplies, [c.spec for c in columns], board)
     if asked is None:
         cells = chosen.of_objects(objects, columns, loaders, options, tell)
@@ -228,36 +237,17 @@ def _run(cells: Chosen, whole: _Whole) -> int:
 
 def _told(cells: Chosen, whole: _Whole, stream: Stream | None) -> int:
     """Run cells, show what came of them, and return the exit code."""
-    options, sizing = whole.options, Sizing(whole.options["ceiling"])
-    resolved = {c.spec: c for c in cells.columns if c.resolved and not c.is_target}
-    guests = [(case, resolved[s]) for case, s in cells.cells if s in resolved and resolved[s].is_restored]
-    room.reserve((column.resolved, sizing.grant(case, column).machine) for case, column in guests)  # type: ignore[misc]
-    identity = identify(options["accel"], process.version(process.find(DEFAULT.qemu)) if resolved else "")
-    identity["retries"] = whole.retries
+    identity: RunRecord = {"retries": whole.retries}
     if whole.shard is not None:
         identity["shard"] = str(whole.shard)
     if cells.crew.records:
         identity["loaders"] = cells.crew.records
-    machines = chosen.machines(options, whole.targets, whole.board)
-    reuse = None
-    if whole.reuse is not None:
-        reuse = Reuse(identity, machines, whole.supplies, take=whole.reuse, tell=whole.board.note)
-    campaign = Campaign(
-        cells.columns,
-        machines,
-        width=slots.cores(),
-        slot=slots.slot,
-        board=whole.board,
-        timeout=options["timeout"],
-        btf=whole.supplies,
-        sizing=sizing,
-        retries=whole.retries,
-        reuse=reuse,
-    )
+    campaign = (_here if whole.options["cluster"] is None else _elsewhere)(cells, whole, identity)
+    campaign.describe(identity)
     if stream is not None:
         stream.begin(identity, [c.spec for c in cells.columns], len(cells.cells))
     with _recorded(whole, identity, [c.record() for c in cells.columns], stream) as ledger:
-        running = _Cells(campaign, ledger, options["btf"], cells.again)
+        running = _Cells(campaign, ledger, whole.options["btf"], cells.again)
         try:
             with closing(campaign):
                 running.schedule(cells.cells)
@@ -273,6 +263,53 @@ def _told(cells: Chosen, whole: _Whole, stream: Stream | None) -> int:
     if not ledger.results:
         raise HarnessError("nothing ran: no loader that is there runs on one of these kernels")
     return _pass(whole.gate, {"schema": SCHEMA, "run": identity, "results": ledger.results, "kernels": ledger.kernels})
+
+
+def _here(cells: Chosen, whole: _Whole, identity: RunRecord) -> Campaign:
+    """Return the campaign of a run on this machine, whose record says which that is; there has to be room for it."""
+    options, sizing = whole.options, Sizing(whole.options["ceiling"])
+    resolved = {c.spec: c for c in cells.columns if c.resolved and not c.is_target}
+    guests = [(case, resolved[s]) for case, s in cells.cells if s in resolved and resolved[s].is_restored]
+    room.reserve((column.resolved, sizing.grant(case, column).machine) for case, column in guests)  # type: ignore[misc]
+    identity.update(identify(options["accel"], process.version(process.find(DEFAULT.qemu)) if resolved else ""))
+    machines = chosen.machines(options, whole.targets, whole.board)
+    reuse = None
+    if whole.reuse is not None:
+        reuse = Reuse(identity, machines, whole.supplies, take=whole.reuse, tell=whole.board.note)
+    return Campaign(
+        cells.columns,
+        machines,
+        width=slots.cores(),
+        slot=slots.slot,
+        board=whole.board,
+        timeout=options["timeout"],
+        btf=whole.supplies,
+        sizing=sizing,
+        retries=whole.retries,
+        reuse=reuse,
+    )
+
+
+def _elsewhere(cells: Chosen, whole: _Whole, identity: RunRecord) -> Campaign:
+    """Return the campaign of a run on a cluster, whose record names the workers."""
+    from everykernel.cluster.campaign import ClusterCampaign
+
+    options = whole.options
+    if whole.reuse is not None:
+        remedy = "leave out one of them"
+        raise UsageError("does not go with --reuse and --fresh", where="--cluster", remedy=remedy)
+    identity.update(identify(options["accel"], ""))
+    return ClusterCampaign(
+        options["cluster"],
+        cells.columns,
+        chosen.machines(options, None, whole.board),
+        accel=options["accel"],
+        ceiling=options["ceiling"],
+        board=whole.board,
+        timeout=options["timeout"],
+        btf=whole.supplies,
+        retries=whole.retries,
+    )
 
 
 def _pass(gate: Gate, results: Results) -> int:

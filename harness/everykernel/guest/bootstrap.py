@@ -89,7 +89,7 @@ def main() -> None:
         try:
             folder = _make(about)
         except OSError as e:
-            _say({"errno": e.errno, "message": e.strerror})
+            _say({"errno": e.errno})
             return
         _say({"folder": folder})
         if _arrived(folder, about):

@@ -28,9 +28,17 @@ from everykernel.load.attach import usage
 from everykernel.load.kernel.numbers import Numbers
 
 _UNWINDING = 5.0  # seconds that a request under way has to let go
-_SETTLING = 3.0  # seconds in which the kernel frees what nobody holds any more
+SETTLING = 3.0  # seconds in which the kernel frees what nobody holds any more
 _PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 _HARMLESS = (wire.Hello, wire.Pull, wire.Load, wire.Unload, wire.Finish)  # where nothing may be loaded
+
+
+def denied(message: wire.Request[Any]) -> Optional[wire.Failed]:
+    """Return the reply to what would change a machine into which nothing may be loaded; None for what does not."""
+    relocates = not isinstance(message, wire.Load) or message.until == "relocate"
+    if isinstance(message, _HARMLESS) and relocates:
+        return None
+    return wire.Failed("permission-denied", "nothing may be loaded or run on this target", message.kind)
 
 
 class Visitor(Agent):
@@ -53,10 +61,8 @@ class Visitor(Agent):
 
     def answer(self, message: wire.Request[Any]) -> wire.Message:
         """Return the reply to a request; refuse what would change the machine, unless that is allowed."""
-        relocates = not isinstance(message, wire.Load) or message.until == "relocate"
-        if not self._loads and not (isinstance(message, _HARMLESS) and relocates):
-            return wire.Failed("permission-denied", "nothing may be loaded or run on this target", message.kind)
-        return super().answer(message)
+        refused = None if self._loads else denied(message)
+        return super().answer(message) if refused is None else refused
 
     def finish(self) -> list[str]:
         """Unload everything, end what was started, and return what stays all the same, a line each."""
@@ -68,7 +74,7 @@ class Visitor(Agent):
         end_children()
         numbers, self._numbers = self._numbers, None
         if numbers is not None:
-            told += numbers.stayed(_SETTLING)
+            told += numbers.stayed(SETTLING)
         return told
 
     def _finish(self, _: wire.Finish) -> wire.Message:

@@ -9,13 +9,12 @@ import functools
 import hashlib
 import importlib.util
 import io
-import marshal
-import struct
 import zipfile
 from pathlib import Path
 
 from everykernel import folders
 from everykernel.guest.stage0 import HERE
+from everykernel.images import bytecode
 
 TRAVELLING = (
     "__init__.py",
@@ -49,8 +48,7 @@ def agent_digest() -> str:
 def agent_compiled() -> bytes:
     """Return the agent's zip with bytecode beside the sources, for a guest that compiles slowly.
 
-    The bytecode is our own Python's; a guest's Python that is another one passes over it (zipimport compares the magic
-    number) and compiles the sources, which are the same: the digest of `agent_zipapp` stands for both.
+    The digest of `agent_zipapp` stands for both: a guest for which the bytecode is not compiles the same sources.
     """
     return _zip(_with_bytecode(_members()))
 
@@ -71,14 +69,9 @@ def _zip(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
 
 
 def _with_bytecode(members: dict[str, bytes]) -> dict[str, bytes]:
-    return members | {f"{name}c": _bytecode(name, data) for name, data in members.items() if name != "__main__.py"}
-
-
-def _bytecode(name: str, source: bytes) -> bytes:
-    """Return an unchecked hash-based .pyc (PEP 552); the path in it is where stage 0 puts the zip."""
-    code = compile(source, f"{HERE}/everykernel-agent.pyz/{name}", "exec", dont_inherit=True)
-    unchecked = struct.pack("<I", 0b01)
-    return importlib.util.MAGIC_NUMBER + unchecked + bytes(8) + marshal.dumps(code)
+    where = f"{HERE}/everykernel-agent.pyz"  # stage 0 puts the zip there
+    own = {f"{n}c": bytecode.compiled(f"{where}/{n}", data) for n, data in members.items() if n != "__main__.py"}
+    return members | own
 
 
 def _members() -> dict[str, bytes]:

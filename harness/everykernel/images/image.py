@@ -15,12 +15,12 @@ from pathlib import Path
 
 from everykernel import cache, folders
 from everykernel.architectures import Architecture
-from everykernel.images import cpio, recipe
+from everykernel.images import bytecode, cpio, recipe
 from everykernel.kernels import debian
 from everykernel.kernels.progress import SILENT, Progress
 
 LARGEST = 512 << 20  # bytes that a package of the image unpacks to: the largest has some 30 MB
-FORMAT = 1  # of what this module writes: raise it when the same inputs give other bytes
+FORMAT = 2  # of what this module writes: raise it when the same inputs give other bytes
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def build(
     """
     progress = progress if progress is not None else SILENT
     rules = rules or recipe.read(arch.name)
-    entry = cache.entry("images", f"{arch.name}-{_key(rules, arch)}")
+    entry = place(arch, rules)
     cache.hold(entry)
     if not update and (found := _cached(entry)):
         return found
@@ -69,9 +69,15 @@ def build(
     return found
 
 
+def place(arch: Architecture, rules: recipe.Recipe | None = None) -> Path:
+    """Return where the guest image of an architecture is in the cache, or will be."""
+    return cache.entry("images", f"{arch.name}-{_key(rules or recipe.read(arch.name), arch)}")
+
+
 def _key(rules: recipe.Recipe, arch: Architecture) -> str:
     """Return a hash of all that decides the image but the packages' versions."""
-    sources = [repr((FORMAT, rules, arch.debian)).encode(), *(data for _, data in sorted(_own_files().items()))]
+    python = bytecode.version() if rules.python == bytecode.version() else ""
+    sources = [repr((FORMAT, rules, arch.debian, python)).encode(), *(data for _, data in sorted(_own_files().items()))]
     return hashlib.sha256(b"\0".join(hashlib.sha256(s).digest() for s in sources)).hexdigest()[:16]
 
 
@@ -133,4 +139,7 @@ def _kept(deb: Path, rules: recipe.Recipe) -> Iterator[cpio.Member]:
         if info.issym():
             yield cpio.link(path, info.linkname)
         elif info.isreg() and content is not None:
-            yield cpio.file(path, content.read(), executable=bool(info.mode & stat.S_IXUSR))
+            data = content.read()
+            yield cpio.file(path, data, executable=bool(info.mode & stat.S_IXUSR))
+            if (beside := bytecode.place(path)) is not None:
+                yield cpio.file(beside, bytecode.compiled(f"/{path}", data))

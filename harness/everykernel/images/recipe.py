@@ -19,6 +19,7 @@ class Recipe:
 
     Attributes:
         suite: Debian's suite (its security suite is asked too).
+        python: the version of its Python: ``3.11``.
         packages: names of packages.
         keep, drop, rescue: patterns of paths: kept is what ``rescue`` names, or ``keep`` names and ``drop`` does not.
         folders: empty folders to make.
@@ -27,6 +28,7 @@ class Recipe:
     """
 
     suite: str
+    python: str
     packages: tuple[str, ...]
     keep: tuple[str, ...]
     drop: tuple[str, ...]
@@ -63,6 +65,7 @@ def read(arch: str, path: Path | None = None) -> Recipe:
         raw = tomllib.loads(text.replace("{python}", own.get("python", raw["python"])))
         return Recipe(
             suite=own.get("suite", raw["suite"]),
+            python=own.get("python", raw["python"]),
             packages=(*raw["packages"], *own.get("packages", ())),
             keep=tuple(raw["keep"]),
             drop=tuple(raw.get("drop", ())),

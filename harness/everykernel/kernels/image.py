@@ -15,6 +15,7 @@ import struct
 from dataclasses import dataclass
 
 import lz4.block
+from elftools.elf.elffile import ELFFile
 
 from everykernel import names
 from everykernel.btf import image as btf_image
@@ -137,6 +138,26 @@ def unpacked(data: bytes) -> bytes:
     return data
 
 
+def elf(data: bytes) -> bytes | None:
+    """Return the ELF file inside an image if QEMU can enter it, None else: it says where in a note (PVH).
+
+    Source: Linux arch/x86/platform/pvh/head.S, include/xen/interface/elfnote.h (XEN_ELFNOTE_PHYS32_ENTRY).
+
+    Raises:
+        UsageError: the image cannot be decompressed.
+    """
+    kernel = vmlinux(data)
+    try:
+        found = any(
+            note["n_name"] == "Xen" and note["n_type"] == _PHYS32_ENTRY
+            for segment in ELFFile(io.BytesIO(kernel)).iter_segments("PT_NOTE")
+            for note in segment.iter_notes()
+        )
+    except Exception:  # no ELF file, or whatever pyelftools makes of a broken one: the image itself is booted
+        return None
+    return kernel if found else None
+
+
 _MAGICS = {
     b"\x28\xb5\x2f\xfd": "zst",
     b"\xfd7zXZ\x00": "xz",
@@ -151,6 +172,7 @@ _MAGICS = {
 # Where the payload of an image that unpacks itself may begin; code and tables have these bytes too.
 _PAYLOAD = re.compile(b"|".join(re.escape(magic) for magic, kind in _MAGICS.items() if kind))
 _ATTEMPTS = 64
+_PHYS32_ENTRY = 18
 
 
 def decompress(payload: bytes, largest: int = LARGEST) -> bytes:

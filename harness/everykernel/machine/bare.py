@@ -16,7 +16,7 @@ from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.line import Line
 from everykernel.machine.making import Maker
 from everykernel.machine.qemu import Qemu
-from everykernel.machine.running import QemuGuest, verdict
+from everykernel.machine.running import AgentGuest, QemuGuest, verdict
 from everykernel.machine.snapshots import Snapshot
 from everykernel.remote import line as far
 from everykernel.remote.agent import FarAgent, Learnt, learn
@@ -48,7 +48,7 @@ class BareMaker(Maker):
         except OSError as e:
             raise BootFailed(f"it cannot be made ready: {e}", where=self.plan.kernel.spec) from e
         except GuestLost as e:
-            raise _cause(e, qemu) from e
+            raise cause(e, qemu) from e
 
 
 def learnt(qemu: Qemu, arch: str) -> Learnt:
@@ -61,7 +61,7 @@ def learnt(qemu: Qemu, arch: str) -> Learnt:
         settling.greet(system)
         return learn(system, hello)
     except GuestLost as e:
-        raise _cause(e, qemu) from e
+        raise cause(e, qemu) from e
 
 
 def wake(qemu: Qemu, arch: str, known: Learnt, patience: float) -> FarAgent:
@@ -74,12 +74,12 @@ def wake(qemu: Qemu, arch: str, known: Learnt, patience: float) -> FarAgent:
     except OSError as e:
         raise GuestLost(f"it cannot be woken: {e}", where=qemu.where) from e
     except GuestLost as e:
-        raise _cause(e, qemu) from e
+        raise cause(e, qemu) from e
     return agent
 
 
-class BareGuest(QemuGuest):
-    """A guest whose agent is here."""
+class FarGuest(AgentGuest):
+    """A guest whose agent is here, whatever machine it is."""
 
     def _exchange(self, line: Line, message: wire.Request[wire.Reply], timeout: float) -> wire.Reply:
         agent = self.wake().agent
@@ -96,12 +96,16 @@ class BareGuest(QemuGuest):
     def _lost(self, line: Line, error: GuestLost, agent: FarAgent, timeout: float) -> EverykernelError:
         """Return what a line that ended says of its guest; a call that does not end leaves nobody to answer a ping."""
         if not isinstance(error.__cause__, DeadlinePassed):
-            return _cause(error, line)
+            return cause(error, line)
         if console.splats(line.console()):
             return self.hung(line, timeout)
         doing = agent.line.doing or "what it was asked"
         text = f"{doing} did not end within {timeout:g} s, and nothing else can be asked of this guest meanwhile"
         return CaseTimeout(text, where=self.kernel.spec, remedy="make it end, or the timeout longer")
+
+
+class BareGuest(FarGuest, QemuGuest):
+    """A guest in QEMU whose agent is here."""
 
 
 def _admitted(message: wire.Request[Any], reply: wire.Message) -> Any:
@@ -115,7 +119,7 @@ def _admitted(message: wire.Request[Any], reply: wire.Message) -> Any:
     return gate.admit(frame[start : start + text], frame[start + text :], {1: message})[1]
 
 
-def _cause(error: GuestLost, line: Line) -> EverykernelError:
+def cause(error: GuestLost, line: Line) -> EverykernelError:
     """Return why a line ended: how its guest did, where that is what closed it."""
     if isinstance(error.__cause__, StreamClosed):
         return line.death()

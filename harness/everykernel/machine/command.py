@@ -15,6 +15,7 @@ from everykernel.machine.devices import (
     Control,
     Device,
     Fragile,
+    Hurried,
     Incoming,
     Memory,
     Processor,
@@ -45,6 +46,7 @@ def common(arch: Architecture, spec: MachineSpec, accelerator: str, place: Place
         Channel(arch, place.channel),
         Control(place.control),
         Fragile(arch),
+        Hurried(arch),
         Sandbox(),
     ]
 

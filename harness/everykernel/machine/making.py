@@ -18,6 +18,7 @@ from typing import TypeVar
 from everykernel import cache, images, wire
 from everykernel.errors import BootFailed, CacheError, GuestError, HarnessError, UsageError
 from everykernel.guest.stage0 import HEADER
+from everykernel.kernels import image
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import Progress
 from everykernel.machine import command, console, snapshots
@@ -165,24 +166,31 @@ class Maker:
 
     def boot(self, memory: Path | None) -> Qemu:
         """Return a guest that has booted as far as its stage-0 agent; retries are counted in `log`."""
+        plan = self.plan
         initrd = run_folder() / f"initrd-{os.getpid()}-{time.monotonic_ns()}"
-        with cache.explained(initrd), initrd.open("wb") as file:
-            for part in (self.plan.image.path, self.plan.modules):
-                file.write(part.read_bytes())
+        kernel = initrd.with_name(f"kernel-{initrd.name}")
         try:
-            return self._boot_patiently(memory, initrd)
+            with cache.explained(initrd):
+                initrd.write_bytes(plan.image.path.read_bytes() + plan.modules.read_bytes())
+                unpacked = image.elf(plan.kernel.image.read_bytes()) if plan.unpacks else None
+                if unpacked is not None:
+                    kernel.write_bytes(unpacked)
+            return self._boot_patiently(memory, initrd, kernel if unpacked is not None else plan.kernel.image)
         finally:
-            initrd.unlink()
+            initrd.unlink(missing_ok=True)
+            kernel.unlink(missing_ok=True)
 
-    def _boot_patiently(self, memory: Path | None, initrd: Path) -> Qemu:
+    def _boot_patiently(self, memory: Path | None, initrd: Path, kernel: Path) -> Qemu:
+        kernels = iter([kernel])  # one that was unpacked is tried once
+
         def boot() -> Qemu:
-            return self._boot(memory, initrd)
+            file = next(kernels, self.plan.kernel.image)
+            return self._boot(memory, Boot(file, initrd, self.plan.spec.cmdline))
 
         return patiently(boot, self.plan.kernel, self._effort, self._herd, self._progress, self.log)
 
-    def _boot(self, memory: Path | None, initrd: Path) -> Qemu:
+    def _boot(self, memory: Path | None, boot: Boot) -> Qemu:
         plan = self.plan
-        boot = Boot(plan.kernel.image, initrd, plan.spec.cmdline)
 
         def devices(place: Place) -> list[Device]:
             common = command.common(plan.kernel.arch, plan.spec, plan.accelerator, place)

@@ -128,6 +128,8 @@ class AgentGuest(Guest):
         if line.channel.pending:
             text = f"no whole answer within {timeout:g} s, only the first {line.channel.pending} bytes of one"
             return GuestLost(text, console=console.tail(line.console()), where=where)
+        if (died := console.death(line.console(), where)) is not None:  # and its machine goes on
+            return died
         return self.hung(line, timeout)
 
     def hung(self, line: Line, timeout: float) -> KernelHung:

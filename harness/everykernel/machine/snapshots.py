@@ -78,6 +78,11 @@ class Plan:
         return folders.ours_changes() and not self.kernel.arch.forgets_timers
 
     @property
+    def unpacks(self) -> bool:
+        """Whether a kernel that QEMU can enter is unpacked here, and not by an emulated CPU."""
+        return self.kernel.arch.elf and self.accelerator == "tcg"
+
+    @property
     def boot_folder(self) -> Path:
         """Where the boot snapshot is, or will be."""
         return cache.entry("snapshots", f"boot-{self.kernel.release}-{self.boot_key}")

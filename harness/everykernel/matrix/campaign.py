@@ -18,7 +18,7 @@ from everykernel.matrix.case import Case
 from everykernel.matrix.cell import run_cell
 from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CellReport
+from everykernel.matrix.records import CellReport, RunRecord
 from everykernel.matrix.reuse import Reuse
 from everykernel.matrix.schedule import Schedule
 from everykernel.matrix.sizing import Granted, Sizing
@@ -149,6 +149,9 @@ class Campaign:
     def expect(self, spec: str, case: Case) -> None:
         """Have the board count a cell that is going to be run."""
         self.board.expect(spec, machine=case.machine_words)
+
+    def describe(self, run: RunRecord) -> None:
+        """Have a run's record say where its cells are run; nothing, where that is the host that it names."""
 
     def name(self, spec: str, case: Case) -> str:
         """Return what a cell is called in a plan, as `records.name` calls its result."""

@@ -189,6 +189,10 @@ class Case:
         text = self.shown or (str(self.folder / self.object) if self.command is None else self.command.shown)
         return text.replace("{arch}", arch.name)
 
+    def check_source(self) -> str:
+        """Return the source of its check; raise OSError where it cannot be read."""
+        return self.check.read_text() if self.check is not None else ""
+
     def source_line(self, arch: Architecture, line: int) -> str:
         """Return ``cases/x/prog.bpf.c:41``: where in the object's C source an assertion stands."""
         source = Path(self.object.replace("{arch}", arch.name)).with_suffix(".c").name

@@ -340,7 +340,7 @@ class Drive:
         path = self.case.check
         assert path is not None
         shown = str(self.case.folder / path.name) if self.case.path else path.name
-        reply = self.guest.request(wire.Check(handle, path.read_text(), shown), self.case.timeout)
+        reply = self.guest.request(wire.Check(handle, self.case.check_source(), shown), self.case.timeout)
         assert isinstance(reply, wire.Checked)
         stage["evidence"]["check"] = records.plain(reply.evidence)
         stage["uses"] = records.plain(reply.uses)

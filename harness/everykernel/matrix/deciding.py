@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from everykernel import folders, kernels
@@ -23,6 +23,7 @@ from everykernel.matrix.case import Case
 from everykernel.matrix.cell import FAILED_LINE
 from everykernel.matrix.command import Command
 from everykernel.matrix.sizing import Granted
+from everykernel.matrix.supply import with_own
 
 FORMAT = 1  # of the records that are kept: raise it when they change otherwise than by a field more
 
@@ -31,6 +32,8 @@ _NAMES = {
     "name", "path", "object", "beside", "shown", "description", "check", "btf", "machine", "loaders", "adapter",
     "command",
 }  # fmt: skip
+# Fields of a kernel that are told anew of each run, or whose content is a part of what decides its machine.
+_OF_KERNEL = {"arch", "image", "modules", "config", "source", "signed", "notes", "series", "supplied"}
 _SHOWING = ("bench", "cli", "comparing", "gates", "plugin", "project", "report")  # rooms that decide no cell
 _SOURCES = (".py", ".toml", ".json")
 
@@ -55,12 +58,13 @@ def key(machine: str | None, kernel: Kernel, granted: Granted, supplies: Sequenc
     if machine is None:
         raise Undecided("the kernel is not ours to know")
     case = granted.case
+    told = {field.name: getattr(kernel, field.name) for field in fields(kernel) if field.name not in _OF_KERNEL}
     named = {field.name: getattr(case, field.name) for field in fields(case) if field.name not in _NAMES}
     found = {
         "format": FORMAT,
         "code": our_code(),
         "machine": machine,
-        "kernel": [kernel.spec, kernel.arch.name, kernel.release, kernel.sha256, kernel.version, kernel.flavour],
+        "kernel": plain([kernel.arch.name, told]),
         "modules": _modules(kernel) if kernel.source.startswith("path:") else "",
         "granted": plain([granted.machine, granted.notes]),
         "case": plain(named),
@@ -122,7 +126,7 @@ def _command(command: Command, kernel: Kernel) -> list[Any]:
 def _btf(case: Case, kernel: Kernel, supplies: Sequence[Supply]) -> list[Any]:
     """Return the BTF that is used where the kernel's own is not, and what the record says of it."""
     every = [*supplies, case.btf] if case.btf is not None else list(supplies)
-    mine = [supply for supply in every if supply.spec in ("", kernel.spec)]
+    mine = [supply for supply in with_own(every, kernel) if supply.spec in ("", kernel.spec)]
     if not mine:
         return []
     if not case.btf_always and _has_btf(kernel):
@@ -133,7 +137,7 @@ def _btf(case: Case, kernel: Kernel, supplies: Sequence[Supply]) -> list[Any]:
 
 @functools.cache
 def _has_btf(kernel: Kernel) -> bool:
-    return kernels.btf_path(kernel) is not None
+    return kernels.btf_path(replace(kernel, supplied=None)) is not None
 
 
 @functools.cache

@@ -73,17 +73,22 @@ class _Column:
     def done(self) -> int:
         return sum(self.counts.values())
 
+    @property
+    def under_way(self) -> int:
+        """Cells that run and have not ended: one that has is let go a moment later."""
+        return min(self.running, self.total - self.done) if self.total else self.running
+
     def text(self) -> str:
         tally = ", ".join(f"{self.counts[o]} {o}" for o in OUTCOMES if o in self.counts)
         count = f"{self.done}/{self.total}" if self.total else str(self.done)
         unit = "cell" if (self.total or self.done) == 1 else "cells"
         reused = f"{self.reused} reused" if self.reused else ""
-        running = f"{self.running} running" if self.running else ""
+        running = f"{self.under_way} running" if self.under_way else ""
         return " · ".join(part for part in (f"{count} {unit}", tally, reused, running, self.phase) if part)
 
     def count(self) -> Count:
         outcomes = {**self.counts}
-        return Count(self.spec, self.machine, self.total, self.done, self.reused, self.running, outcomes, self.phase)
+        return Count(self.spec, self.machine, self.total, self.done, self.reused, self.under_way, outcomes, self.phase)
 
 
 @dataclass

@@ -35,6 +35,12 @@ class HostRecord(TypedDict, total=False):
     python: str
 
 
+class WorkerRecord(HostRecord, total=False):
+    """One worker of a cluster; one that came back with another QEMU or accelerator has another record."""
+
+    name: str
+
+
 class RunRecord(TypedDict, total=False):
     """The identity of one run."""
 
@@ -45,6 +51,7 @@ class RunRecord(TypedDict, total=False):
     loaders: list[LoaderRecord]  # beside our own; left out where only ours loads
     shard: str  # "2/4": which of the cells that were asked for it took; left out where all
     retries: int  # how often a cell whose guest or harness broke was run again at most
+    workers: list[WorkerRecord]  # of a cluster, those that ran cells; left out where cells ran on this host
     parts: list[PartRecord]  # the runs that were merged into this file, in the order of their starts
 
 
@@ -183,6 +190,7 @@ class CaseResult(TypedDict, total=False):
     test: str | None  # the pytest node
     again: str  # the command that runs this one cell again
     run: str  # the id of the part that it is of; left out where the file is of one run
+    worker: str  # the worker of a cluster that ran it; left out where it ran on this host
     attempt: int  # which attempt of its run it is, where there were several: 1 is the first
     reused: Reused  # left out of what this run found itself
     attempts: list[CaseResult]  # the others, in order: broken guests that were run again, older runs that were merged
@@ -447,9 +455,9 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{number & 0xFF:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
 
 
-def note_accelerator(kernel: KernelRecord, verdict: str) -> None:
-    """Keep a verdict on the accelerator (``tcg (no /dev/kvm)``) in a kernel's record, its name and its reason apart."""
+def note_accelerator(record: KernelRecord | WorkerRecord, verdict: str) -> None:
+    """Keep a verdict on the accelerator (``tcg (no /dev/kvm)``) in a record, its name and its reason apart."""
     name, _, reason = verdict.partition(" ")
-    kernel["accelerator"] = name
+    record["accelerator"] = name
     if reason:
-        kernel["accelerator_reason"] = reason.removeprefix("(").removesuffix(")")
+        record["accelerator_reason"] = reason.removeprefix("(").removesuffix(")")

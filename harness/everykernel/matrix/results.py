@@ -20,7 +20,7 @@ from typing import Any, Self, TypedDict, cast
 
 from everykernel.errors import HarnessError, UsageError
 from everykernel.matrix import schema
-from everykernel.matrix.records import SCHEMA, CaseResult, KernelRecord, RunRecord
+from everykernel.matrix.records import SCHEMA, CaseResult, HostRecord, KernelRecord, RunRecord
 
 LIMIT = 1 << 30  # bytes of a results file that is read
 
@@ -40,18 +40,23 @@ _KEYS = tuple(Results.__annotations__)
 def identify(accelerator: str, qemu: str = "") -> RunRecord:
     """Return the identity of a run that begins now on this host."""
     now = datetime.now(UTC)
-    uname = platform.uname()
     return {
         "id": f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
         "started": now.isoformat(timespec="milliseconds"),
         "tool": f"everykernel {version('everykernel')}",
-        "host": {
-            "accelerator": accelerator,
-            "cpus": os.cpu_count() or 1,
-            "qemu": qemu,
-            "system": f"{uname.system} {uname.release} {uname.machine}",
-            "python": platform.python_version(),
-        },
+        "host": host(accelerator, qemu),
+    }
+
+
+def host(accelerator: str, qemu: str) -> HostRecord:
+    """Return what a record says of this host."""
+    uname = platform.uname()
+    return {
+        "accelerator": accelerator,
+        "cpus": os.cpu_count() or 1,
+        "qemu": qemu,
+        "system": f"{uname.system} {uname.release} {uname.machine}",
+        "python": platform.python_version(),
     }
 
 

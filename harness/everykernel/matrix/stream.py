@@ -10,7 +10,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,9 @@ class Stream:
         except OSError as e:
             raise HarnessError(f"cannot be written: {e.strerror}", where=str(path)) from e
 
-    def begin(self, run: RunRecord, kernels: list[str], cells: int) -> None:
+    def begin(self, run: RunRecord, kernels: Sequence[str], cells: int) -> None:
         """Say what is run."""
-        self._write({"event": "begin", "schema": SCHEMA, "run": run, "kernels": kernels, "cells": cells})
+        self._write({"event": "begin", "schema": SCHEMA, "run": run, "kernels": list(kernels), "cells": cells})
 
     def cell(self, report: CellReport) -> None:
         """Tell a cell that ended, with its result as results files have it."""

@@ -32,8 +32,13 @@ def choose(
         return None, [f"{s.name} is not used: the kernel has BTF of its own" for s in unused]
     if always and not supplies:
         return None, ["a supplied BTF is wanted always, and none was supplied (--btf)"]
+    return for_kernel(with_own(supplies, kernel), kernel.spec, facts.release, kernel.arch, kernel.source)
+
+
+def with_own(supplies: Sequence[Supply], kernel: Kernel) -> list[Supply]:
+    """Return what was supplied for a kernel, with what comes with it."""
     own = [Supply(kernel.supplied, kernel.supplied.name, kernel.spec)] if kernel.supplied else []
-    return for_kernel([*supplies, *own], kernel.spec, facts.release, kernel.arch, kernel.source)
+    return [*supplies, *own]
 
 
 def again(given: Iterable[str], spec: str, option: str = "--btf") -> str:

@@ -49,6 +49,7 @@ class Controller:
         mine.used = set(used)
         for spec in used:
             mine.board.expect(spec, counts[spec])
+        mine.begin()
         if mine.settings.reuse:  # perhaps nothing is run: each kernel is made ready by who needs it first
             return
         for ready in [mine.campaign.ready(spec) for spec in used]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _OF_ANOTHER_RUN = (
     "--kernel-report", "--kernel-keep", "--kernel-btf", "--kernel-missing", "--kernel-shard", "--kernel-from-report",
     "--kernel-failed", "--kernel-retries", "--kernel-reuse", "--kernel-fresh",
+    "--kernel-json-stream", "--kernel-cluster",
 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ class Settings:
         timeout: seconds a guest may take to answer.
         btf: BTF for kernels without, each ``[SPEC=]PATH``.
         report: the report folder, or None.
+        stream: where another program is told what happens, or None.
         skip_missing: whether a kernel that no source serves is a column that says so, instead of an error.
         keep: whether a shell is opened in the guest of a failure.
         strict_reads: whether what is misread fails the run stage.
@@ -54,6 +55,7 @@ class Settings:
         targets: what pyproject.toml says of targets, by name.
         selected: what an older report has to run again; None where there is no such report.
         gate: what the run is held against.
+        cluster: the address of the scheduler that cells are sent to; None: they are run on this machine.
     """
 
     specs: tuple[str, ...]
@@ -61,6 +63,7 @@ class Settings:
     timeout: float
     btf: tuple[str, ...]
     report: Path | None
+    stream: Path | None
     skip_missing: bool
     keep: bool
     strict_reads: bool
@@ -78,6 +81,7 @@ class Settings:
     targets: Mapping[str, Mapping[str, Any]]
     selected: Selected | None
     gate: GateSettings
+    cluster: str | None
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,12 @@ def _add_guests(group: pytest.OptionGroup) -> None:
     )
     _option(
         group,
+        "--kernel-cluster",
+        metavar="tcp://HOST:8786",
+        help="run cases and objects on the workers of this scheduler; guests that a test asks for stay on this machine",
+    )
+    _option(
+        group,
         "--kernel-reuse",
         action="store_true",
         help="take the verdict of an earlier run where nothing has changed that decides a case's or object's, and keep "
@@ -231,6 +241,13 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
         type=Path,
         metavar="DIR",
         help="write results.json, matrix.md, and console, verifier logs and relocations of each cell to DIR",
+    )
+    _option(
+        group,
+        "--kernel-json-stream",
+        type=Path,
+        metavar="FILE",
+        help="tell another program what happens, a JSON object a line, in a file, a FIFO or /dev/fd/N",
     )
     _option(
         group,
@@ -332,6 +349,7 @@ def read(config: pytest.Config) -> Settings:
         timeout=chosen("timeout", 60.0),
         btf=tuple(chosen("btf", ())),
         report=chosen("report", None),
+        stream=config.getoption("kernel_json_stream"),
         skip_missing=chosen("missing", "fail") == "skip",
         keep=config.getoption("kernel_keep"),
         strict_reads=config.getoption("kernel_strict_reads") or bool(project.get("strict-reads")),
@@ -354,7 +372,22 @@ def read(config: pytest.Config) -> Settings:
             config.getoption("kernel_update_baseline"),
             config.getoption("kernel_partial"),
         ),
+        cluster=_cluster(config, chosen("cluster", None)),
     )
+
+
+def _cluster(config: pytest.Config, address: str | None) -> str | None:
+    """Return the scheduler's address; raise pytest's UsageError for what does not go with it."""
+    if address is None:
+        return None
+    beside = next((name for name in ("keep", "reuse", "fresh") if config.getoption(f"kernel_{name}")), "")
+    beside = f"--kernel-{beside}" if beside else ""
+    if getattr(config.option, "dist", "no") != "no" or hasattr(config, "workerinput"):
+        beside = "-n (pytest-xdist)"
+    if beside:
+        error = UsageError(f"does not go with {beside}", where="--kernel-cluster", remedy="leave out one of them")
+        raise pytest.UsageError(f"everykernel: {error}")
+    return address
 
 
 def _twins(listed: str) -> list[str]:

@@ -64,6 +64,10 @@ class FarAgent:
         self.facts = learnt.facts
         self.system = Remote(line, learnt.hello, arch)
         self._requests = Requests(learnt.kernel.again(self.system))
+        self.count()
+
+    def count(self) -> None:
+        """Have the kernel count the runs of programs."""
         usage.count(self.system)
 
     def answer(self, message: wire.Request[Any], deadline: float) -> wire.Message:

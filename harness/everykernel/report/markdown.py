@@ -42,7 +42,7 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
     rows, specs = {row: row for row in drawn.rows}, [k["spec"] for k in drawn.kernels]
     lines += [f"- {escape(note)}" for note in (*terminal.notes(drawn), *remarks.lines(results, rows, specs))]
     for picture in twins.find(results, kernels):
-        lines += ["", f"## What BTF is worth: {escape(picture.title)}", "", *_twins(picture)]
+        lines += ["", f"## What BTF is worth: {escape(picture.title)}", "", *twins_table(picture)]
     if len({result.get("loader") for result in results}) > 1:
         spoken = list(dict.fromkeys(k["of"] for k in drawn.kernels))
         lines += ["", "## Where the loaders disagree", "", *_disagreements(disagreement.find(results), spoken)]
@@ -56,7 +56,8 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _twins(picture: twins.Picture) -> list[str]:
+def twins_table(picture: twins.Picture) -> list[str]:
+    """Return the lines of a pair of twins: a table of what objects lose, and the sentences below it."""
     heads = ["case", *(twins.HEADS[part] for part in picture.parts), "programs that work"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"] if picture.rows else []
     for row in picture.rows:

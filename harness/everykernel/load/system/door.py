@@ -18,6 +18,8 @@ from everykernel.architectures import BY_UNAME, Architecture
 from everykernel.load.system.block import Fields, Memory
 from everykernel.load.system.netlink import Netlink
 
+MOST_CPUS = 1 << 16  # more than any kernel has (NR_CPUS): a list of them is as long as the machine says
+
 
 class Uname(NamedTuple):
     """What uname(2) says."""
@@ -75,7 +77,7 @@ class System(ABC):
         found: list[int] = []
         for part in self.text(f"/sys/devices/system/cpu/{which}").split(","):
             first, _, last = part.partition("-")
-            found.extend(range(int(first), int(last or first) + 1))
+            found.extend(range(int(first), min(int(last or first), MOST_CPUS) + 1))
         return found
 
     # ------------------------------------------------------------------------------------------ data

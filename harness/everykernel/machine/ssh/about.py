@@ -7,11 +7,9 @@ import re
 import time
 from dataclasses import dataclass, field
 
-import paramiko
-
 from everykernel.errors import CapabilityMissing, GuestLost, PythonMissing, SudoRefused, TargetError
 from everykernel.escaping import printable
-from everykernel.machine.ssh.connection import Connection
+from everykernel.machine.ssh.connection import BROKEN, Connection
 from everykernel.machine.ssh.target import Target
 
 OLDEST = (3, 9)  # Python that our agent runs on
@@ -91,17 +89,14 @@ class About:
         return ", ".join(filter(None, facts))
 
     def python(self, target: Target) -> tuple[tuple[int, ...], str]:
-        """Return version and path of the interpreter for our agent; raise PythonMissing where there is none.
-
-        A target without one is where a program of another kind will stand in.
-        """
+        """Return version and path of the interpreter for our agent; raise PythonMissing where there is none."""
         fit = [(version, path) for version, path in self.pythons if version >= OLDEST]
         if fit:
             return fit[0]
         told = ", ".join(f"{'.'.join(map(str, version))} at {path}" for version, path in self.pythons)
         needed = ".".join(map(str, OLDEST))
         text = f"it has no Python ≥ {needed} with ctypes ({f'only {told}' if told else 'none at all'})"
-        remedy = f'install python3, or say where one is: python = "/path" for {target.host} in pyproject.toml'
+        remedy = f'install it; or for {target.host} in pyproject.toml python = "/path", or "none": docs/targets.md'
         raise PythonMissing(text, where=target.spec, remedy=remedy)
 
     def by_sudo(self, target: Target, *, loads: bool) -> bool:
@@ -131,7 +126,7 @@ class About:
 
 def ask(connection: Connection, target: Target, patience: float) -> About:
     """Return what a target is; raise TargetError for one that has no shell of ours, GuestLost for nonsense."""
-    named = f"'{target.python}'" if target.python else " ".join(_PYTHONS)
+    named = f"'{target.python}'" if target.python and not target.bare else " ".join(_PYTHONS)
     if "'" in target.python:
         raise PythonMissing(f"python = {target.python!r} is no path", where=target.spec)
     told = _said(connection, _SCRIPT.replace("PYTHONS", named), patience, target.spec)
@@ -177,7 +172,7 @@ def _said(connection: Connection, script: str, patience: float, where: str) -> s
                 out += data
                 if len(out) > _LIMIT or time.monotonic() > deadline:
                     break
-    except (paramiko.SSHException, EOFError, OSError) as e:
+    except BROKEN as e:
         how = f"did not answer within {patience:g} s" if isinstance(e, TimeoutError) else "was cut"
         raise GuestLost(f"the connection {how} while its kernel was looked at", where=where) from e
     return out.decode(errors="replace")

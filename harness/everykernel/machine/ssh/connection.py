@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from everykernel.errors import HostKeyChanged, HostKeyUnknown, LoginRefused, Tar
 from everykernel.machine.ssh.config import Route, route
 from everykernel.machine.ssh.target import Target, Terms
 
+# What a connection that breaks raises, and a peer that says nonsense.
+BROKEN = (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError, ValueError, IndexError, struct.error)
 _KEEPALIVE = 10  # seconds
 _GONE_AFTER = 30_000  # milliseconds in which a peer has to acknowledge what we sent (tcp(7), TCP_USER_TIMEOUT)
 _DEPTH = 8  # hosts on the way to one
@@ -48,7 +51,7 @@ class Connection:
         if self._sftp is None:
             try:
                 made = paramiko.SFTPClient.from_transport(self.transport)
-            except (paramiko.SSHException, EOFError, OSError) as e:
+            except BROKEN as e:
                 if not self.alive:
                     raise TargetUnreachable("the connection was cut", where=self.route.name) from e
                 remedy = "install its sftp-server, or name it in sshd_config: Subsystem sftp internal-sftp"
@@ -140,7 +143,7 @@ def _forward(hop: Connection, way: Route, terms: Terms) -> Any:
     to, own = (way.host, way.port), ("127.0.0.1", 0)
     try:
         return hop.transport.open_channel("direct-tcpip", to, own, timeout=terms.patience)
-    except (paramiko.SSHException, EOFError, OSError) as e:
+    except BROKEN as e:
         text = f"{hop.route.host} does not reach {way.host} port {way.port}: {e or 'the connection was cut'}"
         raise TargetUnreachable(text, where=way.name) from e
 
@@ -214,7 +217,7 @@ def _log_in(client: paramiko.SSHClient, way: Route, terms: Terms, end: Any) -> N
             raise LoginRefused(text, where=way.name, remedy=remedy) from e
         text = f"{way.host} port {way.port} speaks no SSH that we understand: {str(e) or 'the connection was cut'}"
         raise TargetUnreachable(text, where=way.name) from e
-    except (EOFError, OSError) as e:
+    except BROKEN as e:
         text = f"the connection was cut: {str(e) or 'its end was reached'}"
         raise TargetUnreachable(text, where=way.name) from e
 

@@ -6,20 +6,21 @@ import contextlib
 import hashlib
 import re
 import threading
+from dataclasses import replace
 from typing import Any
-
-import paramiko
 
 from everykernel import cache, wire
 from everykernel.architectures import BY_UNAME
 from everykernel.errors import EverykernelError, GuestError, GuestLost, KernelHung, TargetError, UsageError
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.kernels.progress import Progress
+from everykernel.machine.bare import FarGuest
 from everykernel.machine.guest import CONNECTED, Guest
 from everykernel.machine.running import AgentGuest, Begun
-from everykernel.machine.spec import MachineSpec
+from everykernel.machine.spec import BARE, MachineSpec
 from everykernel.machine.ssh import about as about_
-from everykernel.machine.ssh.connection import Connection, connect
+from everykernel.machine.ssh import bare, luggage
+from everykernel.machine.ssh.connection import BROKEN, Connection, connect
 from everykernel.machine.ssh.console import Console
 from everykernel.machine.ssh.session import Session
 from everykernel.machine.ssh.target import Target, Terms
@@ -94,7 +95,8 @@ class Host:
     def fit(self) -> None:
         """Raise TargetError for a target on which our agent cannot do what it is to do."""
         assert self._about is not None
-        self._about.python(self.target)
+        if not self.target.bare:
+            self._about.python(self.target)
         self._about.by_sudo(self.target, loads=self.terms.may_load)
 
     def _fetch(self, resolved: ResolvedKernel, progress: Progress) -> Kernel:
@@ -125,7 +127,7 @@ class Host:
         try:
             with self._connection.sftp(self.terms.patience).open(_VMLINUX, "rb") as file:
                 data: bytes = file.read(_LARGEST_BTF + 1)
-        except (paramiko.SSHException, EOFError, OSError) as e:
+        except BROKEN as e:
             raise GuestLost(f"the connection was cut while its BTF was read: {e}", where=self.target.spec) from e
         if len(data) > _LARGEST_BTF:
             raise GuestLost(f"its BTF has more than {_LARGEST_BTF >> 20} MiB", where=self.target.spec)
@@ -143,22 +145,37 @@ class Host:
             assert self._connection is not None
             assert self._about is not None
             try:
-                session = Session(self._connection, self.target, self._about, self.terms, self._screen)
-            except (GuestError, TargetError) as e:
-                self._lose(e)
+                return self._begin(self._connection, self._about, kernel, spec)
+            except GuestError as e:
+                self.heard(e, gone=isinstance(e, GuestLost))
                 raise
-            self._session = session
-            return TargetGuest(self, kernel, spec, session)
         except BaseException:
             self._give_on()
             raise
+
+    def _begin(self, connection: Connection, about: about_.About, kernel: Kernel, spec: MachineSpec) -> Guest:
+        """Return an agent that is ready: in the target's Python, or on this side of a static program."""
+        target, terms = self.target, self.terms
+        if not target.bare:
+            brought = luggage.of_python(target, about, terms)
+            self._session = session = Session(connection, target, terms, brought, self._screen)
+            return TargetGuest(self, kernel, spec, session, Begun(session, session.greet(), CONNECTED, []))
+        brought = luggage.of_program(target, about, terms, kernel.arch)
+        self._session = session = Session(connection, target, terms, brought, self._screen)
+        try:
+            agent = bare.begin(session, kernel.arch, terms)
+        except BaseException:
+            session.close()
+            raise
+        begun = Begun(session, agent.facts, CONNECTED, [], agent)
+        return BareTargetGuest(self, kernel, replace(spec, kind=BARE), session, begun)
 
     def _give_on(self) -> None:
         self._others.release()
         self._turn.release()
 
     def _lookout(self) -> None:
-        """Raise GuestLost where the target is lost; find out again how to reach one whose connection has ended."""
+        """Raise GuestLost where the target is lost, with the first cause."""
         if self.lost is not None:
             text = f"not run: the target went away in an earlier cell: {self.lost.message}"
             raise GuestLost(text, where=self.target.spec)
@@ -173,14 +190,11 @@ class Host:
         self._session = None
         self._give_on()
 
-    def heard(self, error: EverykernelError) -> None:
+    def heard(self, error: EverykernelError, *, gone: bool = False) -> None:
         """Take note of what went wrong with an agent: whether the machine is gone."""
-        self._lose(error)
-
-    def _lose(self, error: EverykernelError) -> None:
         alive = self._connection is not None and self._connection.alive
         broken = isinstance(error, KernelHung) or error.code in ("kernel-panic", "kernel-oops")
-        if self.lost is None and (broken or not alive):
+        if self.lost is None and (gone or broken or not alive):
             self.lost = error
 
     def close(self) -> None:
@@ -196,8 +210,7 @@ class Host:
 class TargetGuest(AgentGuest):
     """An agent on a target, in use."""
 
-    def __init__(self, host: Host, kernel: Kernel, spec: MachineSpec, session: Session) -> None:
-        begun = Begun(session, session.facts, CONNECTED, [])
+    def __init__(self, host: Host, kernel: Kernel, spec: MachineSpec, session: Session, begun: Begun) -> None:
         super().__init__(kernel, spec, begin=lambda: begun, abandon=session.close, timeout=host.terms.timeout)
         self.may_load = host.terms.may_load
         self.wake()
@@ -232,6 +245,10 @@ class TargetGuest(AgentGuest):
         if not self._returned:
             self._returned = True
             self._host.ended(self._at, left)
+
+
+class BareTargetGuest(FarGuest, TargetGuest):
+    """An agent on this side of a target, in use."""
 
 
 def _check(spec: MachineSpec, where: str) -> None:

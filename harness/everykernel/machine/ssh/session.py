@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
-import hashlib
 import json
+import os
 import re
-import shlex
 import socket
-import sys
 import threading
 import time
 from typing import Any
 
 import paramiko
 
-from everykernel import images, wire
+from everykernel import wire
 from everykernel.errors import DiskFull, EverykernelError, FolderRefused, GuestLost, HarnessError, TargetError
-from everykernel.folders import package
 from everykernel.machine import console
 from everykernel.machine.channel import Channel, DeadlinePassed
 from everykernel.machine.line import Line
-from everykernel.machine.ssh.about import About
-from everykernel.machine.ssh.connection import Connection
+from everykernel.machine.ssh.connection import BROKEN, Connection
 from everykernel.machine.ssh.console import Console
+from everykernel.machine.ssh.luggage import Luggage
 from everykernel.machine.ssh.target import Target, Terms
 
 READY = wire.Hello(0, b"")  # what the agent's first message, number 0, would answer
@@ -43,15 +39,15 @@ class Session(Line):
     Args:
         connection: to the target.
         target: the target.
-        about: what it is.
         terms: of the run.
+        brought: what is brought there, and runs.
         screen: its console, None where there is none.
 
     Raises TargetError for what the target does not have, GuestLost where it goes away.
     """
 
     def __init__(
-        self, connection: Connection, target: Target, about: About, terms: Terms, screen: Console | None
+        self, connection: Connection, target: Target, terms: Terms, brought: Luggage, screen: Console | None
     ) -> None:
         self.where = target.spec
         self.folder = ""
@@ -63,23 +59,17 @@ class Session(Line):
         self._closed = threading.Event()
         self._hangs = False
         self._whole = threading.Lock()  # of a frame
-        same = about.python(target)[0][:2] == sys.version_info[:2]
-        zipapp = images.agent_packed(compiled=same)
-        self._agent = self._start(_command(target, about, terms, zipapp))
+        self._agent = self._start(brought.command)
         try:
-            self._push(zipapp)
+            self._push(brought)
         except BaseException:
             self._agent.close()
             raise
         ours, self._theirs = socket.socketpair()
         self.channel = Channel(ours)
-        for work in (self._from_agent, self._to_agent, self._listen, self._beat):
+        works = (self._from_agent, self._to_agent, self._listen, *([self._beat] if brought.beats else []))
+        for work in works:
             threading.Thread(target=work, name="everykernel-ssh", daemon=True).start()
-        try:
-            self.facts = self._greeting()
-        except BaseException:
-            self.close()
-            raise
 
     # --- its beginning
 
@@ -101,8 +91,8 @@ class Session(Line):
             if isinstance(told.get("folder"), str) and _FOLDER.search(told["folder"]):
                 self.folder = told["folder"]
                 return channel
-            raise self._no_folder(int(told["errno"]), str(told["message"]))
-        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self._no_folder(int(told["errno"]))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             pass
         said = self._complaint(channel, line)
         channel.close()
@@ -110,9 +100,9 @@ class Session(Line):
             raise GuestLost("the connection was cut while the agent was started", where=self.where)
         raise TargetError(f"its agent does not start: {said or 'it says nothing'}", where=self.where)
 
-    def _no_folder(self, number: int, message: str) -> TargetError:
+    def _no_folder(self, number: int) -> TargetError:
         kind = DiskFull if number in _FULL else _REFUSED.get(number, TargetError)
-        text = f"no folder for the agent can be made: {console.one_line(message).lower()}"
+        text = f"no folder for the agent can be made: {os.strerror(number).lower()}"
         remedy = 'make room, or name another place: folder = "/dev/shm" for this target in pyproject.toml'
         return kind(text, where=self.where, remedy=remedy)
 
@@ -123,20 +113,28 @@ class Session(Line):
             return console.one_line((channel.recv_stderr(4096) or bytes(line)).decode(errors="replace"))
         return console.one_line(line.decode(errors="replace"))
 
-    def _push(self, zipapp: bytes) -> None:
-        """Bring our code there, and say that it is."""
+    def _push(self, brought: Luggage) -> None:
+        """Bring it there, and say that it is."""
         sftp = self._connection.sftp(self._terms.patience)
         try:
-            with sftp.open(f"{self.folder}/agent.pyz", "wb") as file:
+            with sftp.open(f"{self.folder}/{brought.name}", "wb") as file:
                 file.set_pipelined(True)
-                file.write(zipapp)
-        except (paramiko.SSHException, EOFError, OSError) as e:
+                file.write(brought.data)
+        except BROKEN as e:
             if not self._connection.alive or isinstance(e, EOFError | TimeoutError):
                 raise GuestLost("the connection was cut while the agent was brought there", where=self.where) from e
             text = f"the agent cannot be written to {self.folder}: {console.one_line(str(e)).lower()}"
             raise DiskFull(text, where=self.where, remedy="make room, or name another folder in pyproject.toml") from e
         with self._cut("the agent was started"):
             self._agent.sendall(b"\n")
+
+    def greet(self) -> wire.Facts:
+        """Return what our agent says first; it is not there any more where that is nothing."""
+        try:
+            return self._greeting()
+        except BaseException:
+            self.close()
+            raise
 
     def _greeting(self) -> wire.Facts:
         deadline = time.monotonic() + self._terms.timeout
@@ -155,29 +153,29 @@ class Session(Line):
         except TimeoutError as e:
             text = f"no answer within {self._terms.timeout:g} s while {doing}"
             raise GuestLost(text, where=self.where) from e
-        except (paramiko.SSHException, EOFError, OSError) as e:
+        except BROKEN as e:
             raise GuestLost(f"the connection was cut while {doing}", where=self.where) from e
 
     # --- threads, between the channel and its frames
 
     def _from_agent(self) -> None:
         self._agent.settimeout(None)
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             while data := self._agent.recv(1 << 16):
                 self._theirs.sendall(data)
         with contextlib.suppress(OSError):
             self._theirs.shutdown(socket.SHUT_WR)
 
     def _to_agent(self) -> None:
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             while data := self._theirs.recv(1 << 16):
                 self._agent.sendall(data)
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             self._agent.shutdown_write()
 
     def _listen(self) -> None:
         """Keep the end of what the agent, and what it runs, says on standard error."""
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             while data := self._agent.recv_stderr(1 << 14):
                 self._said += data
                 del self._said[:-_SAID]
@@ -248,7 +246,7 @@ class Session(Line):
             return
         self._closed.set()
         self.kill()
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             self._agent.shutdown_write()
             if self._connection.alive and not self._hangs:
                 self._agent.status_event.wait(self._terms.patience)
@@ -264,23 +262,6 @@ class Session(Line):
             self._connection.sftp(self._terms.patience).stat(self.folder)
         except FileNotFoundError:
             return ""
-        except (TargetError, paramiko.SSHException, EOFError, OSError) as e:
+        except (TargetError, *BROKEN) as e:
             return f"whether {self.folder} is gone is not known: {e}"
         return f"{self.folder} is still there: remove it"
-
-
-def _command(target: Target, about: About, terms: Terms, zipapp: bytes) -> str:
-    """Return the command that runs the bootstrap there, whatever shell reads it."""
-    source = (package() / "guest" / "bootstrap.py").read_bytes()
-    asked = {
-        "parent": target.folder,
-        "size": len(zipapp),
-        "sha256": hashlib.sha256(zipapp).hexdigest(),
-        "loads": terms.may_load,
-        "silence": terms.silence,
-    }
-    code = f"import base64;exec(base64.b64decode('{base64.b64encode(source).decode()}').decode())"
-    argv = [about.python(target)[1], "-I", "-S", "-B", "-c", code, json.dumps(asked)]
-    if about.by_sudo(target, loads=terms.may_load):
-        argv = ["sudo", "-n", *argv]
-    return shlex.join(argv)

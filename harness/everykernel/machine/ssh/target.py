@@ -25,7 +25,7 @@ class Target:
         host: a name of ~/.ssh/config, or of the network.
         user, port: where they are said; "" and None leave them to ~/.ssh/config.
         console: a command of this host that prints the target's console; "" where there is none.
-        python: the target's interpreter; "" looks for one.
+        python: the target's interpreter; "" looks for one, ``none`` has a static program stand in.
         sudo: whether the agent runs by ``sudo -n``; None: where the user is not root and may.
         folder: where the agent's temporary folder is made.
     """
@@ -38,6 +38,11 @@ class Target:
     python: str = ""
     sudo: bool | None = None
     folder: str = "/tmp"
+
+    @property
+    def bare(self) -> bool:
+        """Whether nothing but a static program is to run there."""
+        return self.python == "none"
 
     @classmethod
     def parse(cls, spec: str, named: Mapping[str, Mapping[str, Any]]) -> Target:
