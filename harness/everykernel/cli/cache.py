@@ -117,7 +117,8 @@ def _what(entry: cache.Entry) -> str:
     if kind == "twins":
         record = _record(entry, "twin.json")
         return f"built: {record['series']}-{record['part']}" if {"series", "part"} <= set(record) else "source of twins"
-    return {"packages": "package of the guest image", "btf": "BTF of a kernel"}.get(kind, "")
+    known = {"packages": "package of the guest image", "btf": "BTF of a kernel", "cluster": "what travels to workers"}
+    return known.get(kind, "")
 
 
 def _record(entry: cache.Entry, name: str) -> dict[str, Any]:
