@@ -73,6 +73,7 @@ NEEDS = (
     Need("createrepo_c", "createrepo-c", "createrepo_c", "createrepo_c"),
     Need("bsdtar", "libarchive-tools", "bsdtar", "libarchive"),  # tests make packages of pacman's as makepkg does
     Need("repo-add", "pacman-package-manager", "pacman", "pacman"),  # and list them
+    Need("/usr/share/makepkg/util/message.sh", "makepkg", "pacman", "pacman"),  # repo-add cannot do without
     Need("skopeo", "skopeo", "skopeo", "skopeo"),  # tests make images, and a registry with them
     Need("docker-registry", "docker-registry", "docker-distribution", "docker-registry"),
     Need("chromium", "chromium", "chromium", "chromium"),  # tests look at the page of a run
@@ -85,7 +86,8 @@ EMULATORS = (
     Need("qemu-system-riscv64", "qemu-system-misc", "qemu-system-riscv-core", "qemu-system-riscv"),
     Need("qemu-system-ppc64", "qemu-system-ppc", "qemu-system-ppc-core", "qemu-system-ppc"),
 )
-FOR_SESSION = {"architectures": EMULATORS, "support": EMULATORS}
+FOR_SESSION = {"architectures": EMULATORS, "support": EMULATORS, "conformance_architectures": EMULATORS}
+RUST_FOR_SESSION = {"conformance_architectures": ("aarch64-unknown-linux-musl",)}
 OPTIONAL = {"gpgv", KEYRING}  # without them the archive is asked over HTTPS
 
 
@@ -134,8 +136,10 @@ def install_packages(sessions: list[str]) -> None:
     run(*root, *env, "apt-get", "install", "-q", "-y", "--no-install-recommends", *packages)
 
 
-def install_rust() -> None:
+def install_rust(sessions: list[str]) -> None:
     """Install the Rust that builds the adapter of aya, beside what is there: its rust-toolchain.toml says which.
+
+    And the targets of other machines that a session builds it for.
 
     Without rustup, the tests that need it fail, and say so.
     """
@@ -144,7 +148,11 @@ def install_rust() -> None:
         step("no rustup: the tests that build Rust programs will say what they need")
         return
     step("installing the Rust toolchain of the aya adapter, if it is not there")
-    run(rustup, "toolchain", "install", folder=ROOT / "harness/everykernel/loaders/aya")
+    folder = ROOT / "harness/everykernel/loaders/aya"
+    run(rustup, "toolchain", "install", folder=folder)
+    targets = [target for session in sessions for target in RUST_FOR_SESSION.get(session, ())]
+    if targets:
+        run(rustup, "target", "add", *targets, folder=folder)
 
 
 def make_venv() -> None:
@@ -171,7 +179,7 @@ def main(arguments: list[str]) -> int:
         install_packages(arguments)
         make_venv()
         if arguments:
-            install_rust()
+            install_rust(arguments)
     except BootstrapError as e:
         print(f"bootstrap: {e}", file=sys.stderr)
         return 4

@@ -10,6 +10,7 @@ import nox
 KERNELS = "5.10,6.1,6.12,6.1/i386"
 NEWEST = "6.18,7.3"
 ARCHITECTURES = "6.12,6.12/arm64,6.12/armhf,6.1/armhf,6.1/i386,6.12/s390x,6.1/s390x,6.12/riscv64,6.12/ppc64el"
+TWINS = "6.1,6.12"
 ALL_LAYOUTS = "6.16,6.18,7.1,7.3"  # the archive's three package layouts
 
 nox.options.sessions = ["lint", "typing", "tests", "reference", "vm", "wheel", "docs"]
@@ -56,7 +57,7 @@ def vm(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-m",
-        "vm and not toolchains and not tracers",
+        "vm and not toolchains and not tracers and not twins",
         "tests",
         "-n",
         "2",
@@ -74,9 +75,24 @@ def kernel68(session: nox.Session) -> None:
 
 @nox.session
 def old_kernel(session: nox.Session) -> None:
-    """Build a 5.10 that answers as 4.14, 4.18 and 5.4 do (20 minutes and more), and run the cases on these."""
+    """Build a 5.10 that answers as 4.14, 4.18 and 5.4 do (15 minutes), run the cases on it, and libbpf beside us."""
     _python(session, "-m", "tests.old.kernel")
     _python(session, "-m", "tests.old.verdicts", "built")
+    _python(session, "-m", "tests.old.beside")
+
+
+@nox.session
+def twins(session: nox.Session) -> None:
+    """Build 6.1 and 6.12 with and without BTF (an hour of one processor, which is said first), and compare them.
+
+    What is found, at which commit, is written into docs/twins.md.
+    """
+    cases(session)
+    _python(session, "-m", "everykernel", "kernels", "build", *TWINS.split(","))
+    _python(session, "-m", "pytest", "-m", "twins", "tests/vm/test_twins.py", *session.posargs)
+    report = ["--kernel-twins", TWINS, "--kernel-report", "kernel-report-twins"]
+    _python(session, "-m", "pytest", *report, "cases", "-n", "2")
+    _python(session, "-m", "tests.twins_found", "kernel-report-twins/results.json")
 
 
 @nox.session
@@ -153,11 +169,22 @@ def architectures(session: nox.Session) -> None:
 
 
 @nox.session
+def bare(session: nox.Session) -> None:
+    """Compare the loader on the host with the loader in the guest: every case and 100 objects, on 6.1, armhf and s390x.
+
+    Or on SPEC... given after -- (an hour on two cores; QEMU of each architecture is needed).
+    """
+    cases(session)
+    _python(session, "-m", "tests.bare", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure relocations, objects of others, boot, restore, case and matrix, beside libbpf and virtme-ng."""
     cases(session)
     _python(session, "-m", "tests.conformance.bench")
     _python(session, "-m", "tests.conformance.bench_run")
+    _python(session, "-m", "tests.conformance.bench_before")
     _python(session, "-m", "everykernel.bench", *session.posargs)
 
 
@@ -203,6 +230,16 @@ def conformance(session: nox.Session) -> None:
         _python(session, "-m", "tests.conformance", "loaders")
         _python(session, "-m", "tests.conformance", "reversals")
         _python(session, "-m", "tests.conformance.misreads")
+
+
+@nox.session
+def conformance_architectures(session: nox.Session) -> None:
+    """Compare likewise on kernels of arm64 and s390x, with objects and libraries for each (QEMU of each is needed)."""
+    cases(session)
+    arguments = ["--architectures", *session.posargs]
+    _python(session, "-m", "pytest", "-m", "conformance", "tests/conformance/test_architectures.py")
+    _python(session, "-m", "tests.conformance", *arguments)
+    _python(session, "-m", "tests.conformance", "loaders", *arguments)
 
 
 @nox.session

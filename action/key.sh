@@ -18,6 +18,10 @@ specs=$(
 )
 echo "specs=$specs" >>"$GITHUB_OUTPUT"
 
+if [ "$REUSE" != true ] && [ "$REUSE" != false ]; then
+	echo "::error title=everykernel::reuse is true or false, not '$REUSE'"
+	exit 2
+fi
 folder=$RUNNER_TEMP/everykernel/cache
 case $CACHE in
 none)
@@ -33,6 +37,15 @@ snapshots) kept=(kernels images snapshots) ;;
 esac
 
 digest() { sha256sum | cut -c1-16; }
+if [ "$REUSE" = true ]; then # each job's verdicts are its own; a run's are under its number, found by what they begin with
+	own=$(printf '%s\0' "$GITHUB_JOB" "$SHARD" "$specs" "$OBJECTS" "$COMMAND" "$PYTEST" | digest)
+	verdicts=everykernel-1-cells-$RUNNER_ARCH-$own-
+	{
+		echo "cells=$folder/cells"
+		echo "verdicts-prefix=$verdicts"
+		echo "verdicts=$verdicts$GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT"
+	} >>"$GITHUB_OUTPUT"
+fi
 if [ -f everykernel.lock ]; then
 	what=$(cat <(echo "$specs") everykernel.lock | digest)
 else

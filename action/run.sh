@@ -51,10 +51,12 @@ else
 	if [ ${#paths[@]} -gt 0 ]; then
 		kind=pytest
 		command=("$BIN/python" -m pytest "${paths[@]}" --kernel-report "$REPORT" "${kernels[@]}" "${gate[@]/#--/--kernel-}")
+		[ "$REUSE" != true ] || command+=(--kernel-reuse)
 		[ -z "$SHARD" ] || command+=(--kernel-shard "$SHARD")
 	else
 		kind=run
 		command=("$BIN/everykernel" run "${targets[@]}" --report "$REPORT" "${kernels[@]}" "${gate[@]}")
+		[ "$REUSE" != true ] || command+=(--reuse)
 		[ -z "$COMMAND" ] || command+=(--cmd "$COMMAND")
 		[ -z "$SHARD" ] || command+=(--shard "$SHARD")
 	fi

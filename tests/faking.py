@@ -21,6 +21,7 @@ import everykernel.machine
 from everykernel import errors, wire
 from everykernel.architectures import ARCHITECTURES
 from everykernel.kernels.model import Kernel, ResolvedKernel
+from everykernel.kernels.twins import parts
 from everykernel.machine import fake, process, slots
 
 RELEASES = {
@@ -28,6 +29,7 @@ RELEASES = {
     "6.1": "6.1.0-56-cloud-amd64",
     "6.12": "6.12.57+deb13-cloud-amd64",
     "6.1/i386": "6.1.0-56-686-pae",
+    **dict.fromkeys(("6.1-btf", "6.1-nobtf", "6.1-supplied"), "6.1.7-twin"),
 }
 
 PROGRAM = {"name": "p", "section": "tracepoint/x", "type": "tracepoint", "status": "passed", "code": "", "message": ""}
@@ -64,7 +66,9 @@ REJECTED: dict[str, Any] = {
 def kernel(spec: str) -> Kernel:
     """Return the fake kernel that a spec means."""
     arch, flavour = ("i386", "686-pae") if spec.endswith("/i386") else ("x86_64", "cloud-amd64")
-    return replace(fake.kernel(spec, arch=arch, release=RELEASES[spec]), flavour=flavour)
+    made = replace(fake.kernel(spec, arch=arch, release=RELEASES[spec]), flavour=flavour)
+    part = spec.partition("-")[2]
+    return replace(made, source="twins:linux-source-6.1", flavour=part) if part in parts.PARTS else made
 
 
 def resolve(texts: Any, progress: Any = None) -> list[ResolvedKernel]:
@@ -79,7 +83,7 @@ def resolve(texts: Any, progress: Any = None) -> list[ResolvedKernel]:
         found.append(
             ResolvedKernel(
                 spec=spec, arch=one.arch, series="6.1", version="6.1.192-1", release=one.release, package="linux-image",
-                source="fake", flavour=one.flavour, fetcher=lambda resolved, progress: kernel(resolved.spec),
+                source=one.source, flavour=one.flavour, fetcher=lambda resolved, progress: kernel(resolved.spec),
             )
         )  # fmt: skip
     return found

@@ -33,6 +33,7 @@ def test_every_key(tmp_path: Path) -> None:
         "memory-ceiling = 2048",
         'report = "out"',
         "retries = 0",
+        "reuse = true",
         "strict-reads = true",
         'rules = "ebpf-go"',
         'loader = "own, libbpf"',
@@ -45,6 +46,9 @@ def test_every_key(tmp_path: Path) -> None:
         'allow-splats = ["a,b"]',
         'max-insns-growth = "20%"',
         "insns-floor = 100",
+        "[tool.everykernel.targets]",
+        'lab = "ssh://root@lab:2222"',
+        'board = { host = "10.0.0.7", port = 2022, sudo = false, console = "ssh lab cat /dev/ttyUSB0" }',
     )
     assert settings.read(tmp_path / "sub" / "folder") == {
         "kernels": ["5.10", "6.1"],
@@ -64,6 +68,7 @@ def test_every_key(tmp_path: Path) -> None:
         "memory-ceiling": 2048,
         "report": tmp_path / "out",
         "retries": 0,
+        "reuse": True,
         "strict-reads": True,
         "rules": "ebpf-go",
         "loader": ["own", "libbpf"],
@@ -76,6 +81,10 @@ def test_every_key(tmp_path: Path) -> None:
         "allow-splats": ["a,b"],
         "max-insns-growth": "20%",
         "insns-floor": 100,
+        "targets": {
+            "lab": {"host": "ssh://root@lab:2222"},
+            "board": {"host": "10.0.0.7", "port": 2022, "sudo": False, "console": "ssh lab cat /dev/ttyUSB0"},
+        },
     }
     assert settings.read(tmp_path).keys() == settings.KEYS.keys()
 
@@ -108,6 +117,18 @@ def test_the_nearest_that_has_the_table(tmp_path: Path) -> None:
         ("require = 'loads on 6.1'", "require = 'loads on 6.1' is not a list of rules"),
         ("max-insns-growth = 0.2", "max-insns-growth = 0.2 is not a share, like '20%'"),
         ("insns-floor = true", "insns-floor = True is not a number of instructions"),
+        (
+            "targets = 'lab'",
+            "targets = 'lab' is not a table of targets (docs/targets.md)",
+        ),
+        (
+            "targets.lab.ports = 22",
+            "targets = {'lab': {'ports': 22}} is not a table of targets (docs/targets.md)",
+        ),
+        (
+            "targets.lab.port = '22'",
+            "targets = {'lab': {'port': '22'}} is not a table of targets (docs/targets.md)",
+        ),
         ("splats = 'error'", "splats = 'error' is not one of fail, warn"),
     ],
 )

@@ -5,7 +5,7 @@
 /* The loader gives it values for the deepest stack that the kernel takes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
-	__uint(max_entries, 64);
+	__uint(max_entries, 1024); /* where two stacks meet in a slot, the second is not kept */
 	__uint(key_size, sizeof(__u32));
 } stacks SEC(".maps");
 

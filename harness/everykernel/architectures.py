@@ -27,6 +27,8 @@ class Architecture:
         flavours: the Debian kernel flavours that we take, the default first.
         syscall_bpf, syscall_perf_event_open: system call numbers (Linux arch/*/entry/syscalls/*.tbl).
         audit_arch: what seccomp(2) calls it: AUDIT_ARCH_* of include/uapi/linux/audit.h.
+        elf_machine: what an ELF file of it is marked with: EM_* of include/uapi/linux/elf-em.h.
+        triplet: its GNU name, as compilers and Debian's folders of libraries have it.
         syscall_prefix: prefix of system call functions in kallsyms (Linux v4.17, syscall wrappers), as libbpf looks for
             it (arch_specific_syscall_pfx); where none has it, there are no wrappers.
         bpf_target_define: the ``__TARGET_ARCH_*`` that libbpf's bpf_tracing.h asks for.
@@ -59,6 +61,8 @@ class Architecture:
     syscall_bpf: int
     syscall_perf_event_open: int
     audit_arch: int
+    elf_machine: int
+    triplet: str
     syscall_prefix: str
     bpf_target_define: str
     compile_flags: tuple[str, ...]
@@ -103,6 +107,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_bpf=321,
             syscall_perf_event_open=298,
             audit_arch=0xC000003E,
+            elf_machine=62,
+            triplet="x86_64-linux-gnu",
             syscall_prefix="__x64_",
             bpf_target_define="__TARGET_ARCH_x86",
             compile_flags=("-D__x86_64__",),
@@ -126,6 +132,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_bpf=357,
             syscall_perf_event_open=336,
             audit_arch=0x40000003,
+            elf_machine=3,
+            triplet="i386-linux-gnu",
             syscall_prefix="__ia32_",
             bpf_target_define="__TARGET_ARCH_x86",
             compile_flags=("-D__i386__",),
@@ -149,6 +157,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_bpf=280,
             syscall_perf_event_open=241,
             audit_arch=0xC00000B7,
+            elf_machine=183,
+            triplet="aarch64-linux-gnu",
             syscall_prefix="__arm64_",
             bpf_target_define="__TARGET_ARCH_arm64",
             compile_flags=("-D__aarch64__",),
@@ -170,6 +180,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_bpf=386,
             syscall_perf_event_open=364,
             audit_arch=0x40000028,
+            elf_machine=40,
+            triplet="arm-linux-gnueabihf",
             syscall_prefix="__arm_",
             bpf_target_define="__TARGET_ARCH_arm",
             compile_flags=("-D__arm__",),
@@ -190,6 +202,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_bpf=351,
             syscall_perf_event_open=331,
             audit_arch=0x80000016,
+            elf_machine=22,
+            triplet="s390x-linux-gnu",
             syscall_prefix="__s390x_",
             bpf_target_define="__TARGET_ARCH_s390",
             compile_flags=("-D__s390x__",),
@@ -212,6 +226,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_bpf=280,
             syscall_perf_event_open=241,
             audit_arch=0xC00000F3,
+            elf_machine=243,
+            triplet="riscv64-linux-gnu",
             syscall_prefix="__riscv_",
             bpf_target_define="__TARGET_ARCH_riscv",
             compile_flags=("-D__riscv", "-D__riscv_xlen=64"),
@@ -233,6 +249,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             syscall_bpf=361,
             syscall_perf_event_open=319,
             audit_arch=0xC0000015,
+            elf_machine=21,
+            triplet="powerpc64le-linux-gnu",
             syscall_prefix="__powerpc_",
             bpf_target_define="__TARGET_ARCH_powerpc",
             compile_flags=("-D__powerpc64__",),

@@ -39,6 +39,9 @@ PRUNED_FOLDERS = (
     "btf",
     "headers",
     "loaders",
+    "cells",
+    "twins",
+    "cluster",
 )  # indexes are small, and needed offline
 _STAMP = ".last-used"
 _ANCIENT_PART = 86400.0  # seconds after which an abandoned temporary file is litter
@@ -90,13 +93,14 @@ def entry(kind: str, name: str) -> Path:
     return folder(kind) / names.checked(name, f"an entry of the cache's {kind}", error=CacheError)
 
 
-def lock(name: str, *, timeout: float = -1) -> filelock.FileLock:
+def lock(name: str, *, timeout: float = -1, of_thread: bool = True) -> filelock.FileLock:
     """Return a lock that is shared by every process of the machine; use it as a context manager.
 
     ``name`` is what is locked: ``folder/entry`` keeps `prune` away from that entry, any other name is free to choose.
-    ``timeout`` is in seconds, -1 waits for ever; `filelock.Timeout` is raised by acquiring it.
+    ``timeout`` is in seconds, -1 waits for ever; `filelock.Timeout` is raised by acquiring it. One that another thread
+    gives back than takes it is not ``of_thread``.
     """
-    return filelock.FileLock(_lock_file(name, "lock"), timeout=timeout)
+    return filelock.FileLock(_lock_file(name, "lock"), timeout=timeout, thread_local=of_thread)
 
 
 def _lock_file(name: str, kind: str) -> Path:

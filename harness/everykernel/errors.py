@@ -130,6 +130,52 @@ class KernelOops(GuestError):
     code = "kernel-oops"
 
 
+class TargetError(GuestError):
+    """A machine of the user's cannot be used: it was not reached, or nothing was begun on it. Nothing is left there."""
+
+    code = "target-unusable"
+
+
+class TargetUnreachable(TargetError):
+    """Nobody answers there, or not by SSH."""
+
+
+class HostKeyUnknown(TargetError):
+    """The target shows a key that no known_hosts file has; ``fingerprint`` is the key's."""
+
+    def __init__(self, message: str, *, fingerprint: str, where: str = "", remedy: str = "") -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.fingerprint = fingerprint
+
+
+class HostKeyChanged(TargetError):
+    """The target shows another key than the one that is known of it."""
+
+
+class LoginRefused(TargetError):
+    """The target takes none of the keys that were offered."""
+
+
+class PythonMissing(TargetError):
+    """The target has no Python that our agent runs on."""
+
+
+class SudoRefused(TargetError):
+    """The target's user is not root, and becomes it only with a password."""
+
+
+class CapabilityMissing(TargetError):
+    """The target's user may not load BPF programs, root or not."""
+
+
+class FolderRefused(TargetError):
+    """The target lets nobody make the temporary folder of our agent."""
+
+
+class DiskFull(TargetError):
+    """The target has no room for our agent."""
+
+
 class LoaderBroke(GuestError):
     """The adapter of a real loader crashed in the guest, or answered what is no answer."""
 

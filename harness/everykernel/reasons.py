@@ -224,14 +224,21 @@ _TABLE = (
     Reason(
         "guest-lost",
         "guest",
-        "QEMU or the channel ended and the kernel did not say why, or the guest ran out of memory",
-        "run the cell again; look at QEMU's errors; give the guest more memory",
+        "QEMU, the channel or the connection to a target ended and the kernel did not say why, or the guest ran out of "
+        "memory",
+        "run the cell again; look at QEMU's errors; give the guest more memory; look at the target",
     ),
     Reason(
         "loader-broke",
         "guest",
         "the adapter of a real loader crashed in the guest, or what it said is no answer by its contract",
         "read the message; run the cell again; mend the adapter where it is your own (docs/loaders.md)",
+    ),
+    Reason(
+        "target-unusable",
+        "guest",
+        "a machine that is reached over SSH was not reached, or has not what the agent needs; nothing was begun on it",
+        "do what the message says; docs/targets.md has each case",
     ),
     Reason("harness-error", "guest", "everykernel itself is at fault", "report it, with the traceback"),
 )

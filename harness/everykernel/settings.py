@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.load.rules.named import NAMES
+from everykernel.loaders.names import REAL
 
 FILENAME = "pyproject.toml"
+TARGET = "ssh://"  # what a spec begins with that names a machine which runs already
+BY_VNG = "@vng"  # what a spec ends with whose kernel runs in guests of virtme-ng
 _TABLE = "tool.everykernel"
 
 
@@ -93,6 +94,11 @@ def _switch(value: Any, _: Path) -> bool:
     return value
 
 
+def _wanted(value: Any, folder: Path) -> bool | None:
+    """Return True for what is wanted, None for what is not: there is a third, which only a command line says."""
+    return _switch(value, folder) or None
+
+
 def _sets(value: Any, folder: Path) -> list[str] | dict[str, list[str]]:
     """Return a list of kernels, or named lists of them."""
     if not isinstance(value, dict):
@@ -100,6 +106,25 @@ def _sets(value: Any, folder: Path) -> list[str] | dict[str, list[str]]:
     if not all(name.isidentifier() for name in value):
         raise ValueError(value)
     return {name: _texts(listed, folder) for name, listed in value.items()}
+
+
+TARGET_KEYS = {"host": str, "user": str, "port": int, "console": str, "python": str, "sudo": bool, "folder": str}
+
+
+def _targets(value: Any, _: Path) -> dict[str, dict[str, Any]]:
+    """Return the targets of a table by name; one that is only text says where it is."""
+    if not isinstance(value, dict):
+        raise ValueError(value)  # noqa: TRY004 - as of every key
+    found: dict[str, dict[str, Any]] = {}
+    for name, said in value.items():
+        table = {"host": said} if isinstance(said, str) else said
+        if not isinstance(table, dict) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ValueError(value)
+        for key, one in table.items():
+            if key not in TARGET_KEYS or type(one) is not TARGET_KEYS[key]:
+                raise ValueError(value)
+        found[name] = table
+    return found
 
 
 def _list(value: Any, _: Path) -> list[str]:
@@ -127,6 +152,12 @@ def _path(value: Any, folder: Path) -> Path:
     return folder / value
 
 
+def _address(value: Any, _: Path) -> str:
+    if not isinstance(value, str) or not re.match(r"(tcp|tls)://[^/]", value):
+        raise ValueError(value)
+    return value
+
+
 def _times(value: Any, _: Path) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value not in RETRIES:
         raise ValueError(value)
@@ -141,16 +172,19 @@ KEYS: dict[str, Key] = {
     "kernels": Key("a list of kernels, text with commas, or a table of named lists", _sets),
     "sources": Key("a list of sources of kernels", _texts),
     "objects": Key("a list of globs", _texts),
+    "targets": Key("a table of targets (docs/targets.md)", _targets),
     "accel": _choice("auto", "kvm", "tcg"),
     "timeout": Key("a number of seconds", _seconds),
     "btf": Key("a path or URL, or a list of [SPEC=]PATH", _supplies),
+    "cluster": Key("the address of a scheduler, tcp://HOST:8786", _address),
     "missing": _choice("fail", "skip"),
     "memory": Key("a number of MiB from 256 to 65536", _mebibytes),
     "memory-ceiling": Key("a number of MiB from 256 to 65536", _mebibytes),
     "report": Key("a path", _path),
     "retries": Key(f"a number from 0 to {RETRIES.stop - 1}", _times),
+    "reuse": Key("true or false", _wanted),
     "strict-reads": Key("true or false", _switch),
-    "rules": _choice(*NAMES),
+    "rules": _choice(*REAL),
     "loader": Key("a list of loaders, or text with commas", _texts),
     "baseline": Key("a path", _path),
     "require": Key("a list of rules", _list),
@@ -171,6 +205,8 @@ def read(start: Path) -> dict[str, Any]:
     The file is the nearest pyproject.toml, from ``start`` upward, that has the table. Raises UsageError for one that is
     no TOML, and for what is wrong in the table.
     """
+    import tomllib  # which takes longer than to see that there is no such file
+
     for folder in (start, *start.parents):
         path = folder / FILENAME
         try:
@@ -205,6 +241,16 @@ def _read(table: Any, path: Path) -> dict[str, Any]:
         sets = found.pop("kernels")
         found |= {"kernel-sets": sets} | ({"kernels": sets["default"]} if "default" in sets else {})
     return found
+
+
+def targets(named: Iterable[str]) -> list[str]:
+    """Return targets as specs of columns: a bare name is one of ``ssh://``."""
+    return [text if text.startswith(TARGET) else f"{TARGET}{text}" for text in named]
+
+
+def by_vng(specs: Iterable[str]) -> list[str]:
+    """Return kernels as those in guests of virtme-ng; a machine that runs already stays what it is."""
+    return [spec if spec.startswith(TARGET) or spec.endswith(BY_VNG) else f"{spec}{BY_VNG}" for spec in specs]
 
 
 def expanded(specs: Iterable[str], project: Mapping[str, Any]) -> list[str]:

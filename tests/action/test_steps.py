@@ -337,6 +337,38 @@ def test_what_was_not_used_is_not_kept(runner: Runner) -> None:
     assert runner.used[SAVE]["key"].startswith("everykernel-1-kernels-X64-")
 
 
+def test_verdicts_are_kept_apart_from_kernels(runner: Runner) -> None:
+    """Those that this run took or found, under its own number, found by the next one; each job's are its own."""
+
+    def restore(given: dict[str, str]) -> dict[str, str]:
+        place = Path(given["path"].splitlines()[0])
+        if place.name == "cells":
+            (place / "machine").mkdir(parents=True, exist_ok=True)
+            for name, when in (("old", 1), ("new", 2**32)):
+                (place / f"machine/{name}.json").touch()
+                os.utime(place / f"machine/{name}.json", (when, when))
+        return {"cache-hit": "true", "cache-primary-key": given["key"]}
+
+    runner.stands["actions/cache/restore"] = restore
+    go(runner, objects="build/a.bpf.o", reuse="true")
+    assert commands(runner, "everykernel [run]")[0].endswith("[--report] [kernel-report] [--reuse]")
+    cells = runner.temp / "everykernel/cache/cells"
+    assert runner.used[SAVE]["path"] == str(cells)
+    assert [path.name for path in cells.rglob("*.json")] == ["new.json"]
+    given = runner.used["actions/cache/restore"]
+    assert given["key"] == f"{given['restore-keys']}7-1" == runner.used[SAVE]["key"]
+    go(runner, pytest="tests", reuse="true", shard="1/2")
+    assert commands(runner, "pytest")[0].endswith("[--kernel-partial] [--kernel-reuse] [--kernel-shard] [1/2]")
+    assert runner.used["actions/cache/restore"]["restore-keys"] != given["restore-keys"]
+
+
+def test_reuse_is_true_or_false(runner: Runner) -> None:
+    """Anything else is told, and nothing is run."""
+    go(runner, objects="build/a.bpf.o", reuse="yes")
+    assert "reuse is true or false, not 'yes'" in runner.step("Name what is kept").output
+    assert not commands(runner, "everykernel [run]")
+
+
 def test_a_hit_is_not_kept_again(runner: Runner) -> None:
     """Nothing is thrown away, nothing sent."""
     runner.stands["actions/cache/restore"] = lambda given: {"cache-hit": "true", "cache-primary-key": given["key"]}

@@ -8,7 +8,6 @@ import pytest
 
 from everykernel.architectures import DEFAULT
 from everykernel.bench import peer
-from everykernel.errors import ToolMissing
 from everykernel.kernels.model import Kernel
 
 FAKE = """#!/bin/sh
@@ -83,11 +82,3 @@ def test_a_kernel_without_a_shared_root_is_not_tried(linux: Kernel, monkeypatch:
     monkeypatch.setattr(peer, "_NEW_VIRTIOFSD", ())
     with pytest.raises(peer.PeerUnable, match="no 9p"):
         peer.run_true(linux, kvm=False)
-
-
-def test_no_virtme_ng(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without virtme-ng the error says how to get it."""
-    monkeypatch.setattr("shutil.which", lambda name, path=None: None)
-    with pytest.raises(ToolMissing) as caught:
-        peer.command()
-    assert str(caught.value) == "virtme-ng is not installed [pip install virtme-ng]"

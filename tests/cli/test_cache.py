@@ -122,3 +122,14 @@ def test_no_sizes(text: str) -> None:
 def test_sizes_are_shown_as_a_person_reads_them() -> None:
     """Three units, and one digit where it tells something."""
     assert [shown(n) for n in (0, 999, 1_400_000, 20_000_000_000)] == ["0 kB", "1 kB", "1 MB", "20.0 GB"]
+
+
+def test_what_was_built_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """A twin is told by its name, a source tree that an interrupt left as what it is."""
+    for name, record in (("6.1-btf-0123", {"series": "6.1", "part": "btf"}), ("linux-source-6.1_6.1.192-3", None)):
+        cache.entry("twins", name).mkdir()
+        if record is not None:
+            (cache.entry("twins", name) / "twin.json").write_text(json.dumps(record))
+    lines = [" ".join(line.split()) for line in run(capsys, "list")[1].splitlines() if "twins/" in line]
+    assert lines[0].startswith("twins/6.1-btf-0123 built: 6.1-btf 4 kB ")
+    assert lines[1].startswith("twins/linux-source-6.1_6.1.192-3 source of twins ")

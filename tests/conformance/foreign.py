@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from everykernel.architectures import DEFAULT, Architecture
 from everykernel.kernels import debian
+from everykernel.kernels.download import NotThere
 from everykernel.object import embedded
 
 # Packages that carry BPF objects, plain or as skeletons inside executables and libraries.
@@ -30,7 +32,9 @@ PACKAGES = (
     ("trixie", "golang-github-cilium-ebpf-dev"),
 )
 
-ENOUGH = 60  # objects of others that are compared on each kernel, at least
+# Objects of others that are compared on each kernel, at least.
+ENOUGH = 60
+ENOUGH_ON = {"s390x": 10}  # Debian has no libbpf-tools for it
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,32 @@ class Foreign:
     own: bool = False
 
 
-def collect(archive: debian.Archive) -> tuple[list[Foreign], list[str]]:
-    """Fetch the packages and return their objects, each content once, and a note for each package without any."""
+def enough(spec: str) -> int:
+    """Return how many objects of others are compared on a kernel, at least."""
+    return ENOUGH_ON.get(spec.partition("/")[2], ENOUGH)
+
+
+def is_of(arch: Architecture, data: bytes) -> bool:
+    """Whether an object has an architecture's byte order."""
+    return data[5] == {"little": 1, "big": 2}[arch.byteorder]
+
+
+def collect(archive: debian.Archive, arch: Architecture = DEFAULT) -> tuple[list[Foreign], list[str]]:
+    """Fetch an architecture's packages and return their objects, each content once, and a note for each without any."""
     objects: dict[str, Foreign] = {}
     notes = []
     for suite, package in PACKAGES:
-        entry = archive.package(suite, package, "amd64")
+        entry = archive.package(suite, package, arch.debian)
         if entry is None:
             notes.append(f"{package}: not in {suite}")
             continue
         before = len(objects)
-        for member, content in debian.unpack(archive.fetch(entry)):
+        try:
+            path = archive.fetch(entry)
+        except NotThere:
+            notes.append(f"{package} {entry.version}: in the index of {suite} alone")
+            continue
+        for member, content in debian.unpack(path):
             if content is None or member.size < 64:
                 continue
             for data in embedded.carve(content.read()):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from tests.conformance.foreign import Foreign
+from tests.conformance.foreign import Foreign, is_of
 
+from everykernel.architectures import DEFAULT, Architecture
 from everykernel.object import embedded
 
 # Modules whose objects are committed (bpf2go) and that the proxy serves.
@@ -18,17 +20,26 @@ MODULES = (
     "github.com/inspektor-gadget/inspektor-gadget@v0.40.0",
 )
 
-_OTHERS = ("-eb.elf", "_bpfeb.o", "_arm64_bpfel.o", "_arm64.o")  # of another byte order or architecture
+# How files are named that are for one architecture: bpf2go's names, and Inspektor Gadget's.
+_NAMED = {"x86_64": ("x86", "amd64"), "arm64": ("arm64",), "s390x": ("s390", "s390x")}
+_ENDS = {
+    arch: tuple(f"_{name}{end}" for name in names for end in ("_bpfel.o", "_bpfeb.o", ".o"))
+    for arch, names in _NAMED.items()
+}
 
 
-def collect() -> list[Foreign]:
-    """Return their objects for x86_64, each content once; raise CalledProcessError where a module cannot be had."""
+def collect(arch: Architecture = DEFAULT) -> list[Foreign]:
+    """Return their objects for an architecture, each content once.
+
+    Raises CalledProcessError where a module cannot be had.
+    """
+    others = tuple(end for name, ends in _ENDS.items() if name != arch.name for end in ends)
     objects: dict[bytes, Foreign] = {}
     for module in MODULES:
         folder = _download(module)
         for path in sorted(p for p in folder.rglob("*") if p.suffix in (".o", ".elf") and p.is_file()):
-            if not path.name.endswith(_OTHERS):
-                for data in embedded.carve(path.read_bytes()):
+            if not path.name.endswith(others):
+                for data in filter(partial(is_of, arch), embedded.carve(path.read_bytes())):
                     name = f"{module.rpartition('/')[2]} {path.relative_to(folder)}"
                     objects.setdefault(data, Foreign(name, data))
     return list(objects.values())

@@ -56,7 +56,10 @@ UNSOUND = (
 
 # libbpf resolves the externs of all programs, whichever are loaded; we refuse the programs that use one.
 OTHERS_EXTERN = "libbpf refuses the object for an extern that this program does not use; ours refuses those that do"
-_MOST_OTHERS_EXTERN = 5
+# libbpf wants the kernel's BTF for any CO-RE record of an object; we refuse the programs that have one.
+OTHERS_BTF = "libbpf refuses the object for BTF that this program does not need; ours refuses those that do"
+NO_BTF = re.compile(r"^kernel BTF is missing")
+_MOST = {OTHERS_EXTERN: 5, OTHERS_BTF: 77}
 EXTERN = re.compile(r"extern (?:\((?:func|var) ksym\) )?'(?P<name>[^']+)'")
 
 
@@ -68,6 +71,4 @@ def reason(words: str, among: tuple[Reason, ...]) -> str:
 def most(kind: str) -> int:
     """Return how many may be left out on one kernel: ``kind`` is ``object`` or ``program``, a colon and the reason."""
     name = kind.partition(": ")[2]
-    if name == OTHERS_EXTERN:
-        return _MOST_OTHERS_EXTERN
-    return next((one.most for one in OBJECTS + UNSOUND if one.name == name), 0)
+    return next((one.most for one in OBJECTS + UNSOUND if one.name == name), _MOST.get(name, 0))

@@ -88,6 +88,7 @@ class Oracle:
         wrapped = ("syscall", "open64", "fopen64", "faccessat")
         self.reference = reference
         self._command = build(archive, folder, "oracle", wrapped, reference, machine)
+        self.program = Path(self._command[-1])
         self.version = _version(self._command)
 
     def command(self, obj: Path, kernel: Files) -> list[str]:
@@ -132,8 +133,10 @@ class Oracle:
 class Loader:
     """libbpf as a program that loads objects (loader.c), built in ``folder``."""
 
-    def __init__(self, archive: debian.Archive, folder: Path, reference: Reference = NEWEST) -> None:
-        command = build(archive, folder, "loader", ("btf__load_vmlinux_btf", "btf__free"), reference)
+    def __init__(
+        self, archive: debian.Archive, folder: Path, reference: Reference = NEWEST, machine: Machine = NATIVE
+    ) -> None:
+        command = build(archive, folder, "loader", ("btf__load_vmlinux_btf", "btf__free"), reference, machine)
         self.reference = reference
         self.program = Path(command[-1])
         self.content = self.program.read_bytes()

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from tests.conformance import verdicts
 from tests.conformance.differences import ALLOWED, WHOLE, Difference, table
-from tests.conformance.foreign import Foreign
+from tests.conformance.foreign import Foreign, enough
 from tests.conformance.left_out import Reason
 from tests.conformance.loading import Tally, machine_for
 from tests.conformance.verdicts import (
@@ -42,7 +42,8 @@ from everykernel.kernels.model import Kernel
 from everykernel.load.rules.named import named
 from everykernel.loaders import adapter, contract, drive
 from everykernel.loaders.adapter import Adapter
-from everykernel.loaders.names import REAL
+from everykernel.loaders.names import ARCHES, REAL
+from everykernel.loaders.table import LOADERS
 from everykernel.machine import Machines, slots
 from everykernel.machine.spec import MachineSpec
 from everykernel.object import read
@@ -174,12 +175,19 @@ def _asked(
 
 
 def run(objects: Sequence[Foreign], specs: str, names: Sequence[str], console: Console) -> list[Tally]:
-    """Compare all objects on all kernels with each of the loaders; raise where one cannot be had."""
-    made = [one for one in adapter.prepare(adapter.parse(",".join(names)), console.print) if one is not None]
+    """Compare all objects on all kernels, of one architecture, with each of the loaders that are built for it.
+
+    Raise where one that is built for it cannot be had.
+    """
+    resolved = kernels.resolve(specs)
+    arch = resolved[0].arch.name
+    there = [name for name in names if arch in ARCHES[name]]
+    made = [one for one in adapter.prepare(adapter.parse(",".join(there)), console.print, [arch]) if one is not None]
     for one in made:
         if one.skipped:
             raise LoaderBroke(one.skipped)
-    resolved = kernels.resolve(specs)
+    for name in set(names) - set(there):
+        console.print(f"{name} is not built for {arch}: {LOADERS[name].nowhere_else}")
     console.print(f"{len(objects)} objects, {', '.join(f'{m.name} {m.version}' for m in made)}, kernels {specs}")
     tallies = []
     with Machines() as machines, ThreadPoolExecutor(slots.cores()) as pool:
@@ -199,7 +207,7 @@ def run(objects: Sequence[Foreign], specs: str, names: Sequence[str], console: C
     return tallies
 
 
-def shortfalls(tallies: Sequence[Tally], enough: int) -> Iterator[str]:
+def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
     """Yield what a comparison has too little of to prove anything, or too much of that proves nothing."""
     entries = table(TABLE)
     for tally in tallies:
@@ -208,8 +216,8 @@ def shortfalls(tallies: Sequence[Tally], enough: int) -> Iterator[str]:
         for what in (verdicts.BOTH_LOADED, verdicts.SAME_ERRNO):
             if not tally.pairs[what]:
                 yield f"{tally.title}: nothing was {what}"
-        if tally.foreign < enough:
-            yield f"{tally.title}: only {tally.foreign} foreign objects were opened by both, not {enough}"
+        if tally.foreign < (least := enough(tally.kernel)):
+            yield f"{tally.title}: only {tally.foreign} foreign objects were opened by both, not {least}"
         for reason, count in tally.left_out.items():
             name = reason.partition(": ")[2]
             most = next((one.most for one in LEFT_OUT[tally.reference] if one.name == name), 20)

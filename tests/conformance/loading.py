@@ -17,9 +17,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
-from tests.conformance import left_out, libbpf
+from tests.conformance import emulated, left_out, libbpf
 from tests.conformance.differences import ALLOWED, TABLE, WHOLE, Difference, Entry, stale, table, title, unexplained
-from tests.conformance.foreign import ENOUGH, Foreign
+from tests.conformance.foreign import Foreign, enough
 from tests.conformance.references import REFERENCES
 from tests.conformance.verdicts import (
     BOTH_LOADED,
@@ -129,6 +129,8 @@ def compare(obj: Foreign, ours: Answer, theirs: Answer, tally: Tally) -> None:
             tally.pairs[same] += 1
         elif mine.loaded and _for_others_extern(obj, key[0], ours, his):
             tally.left_out[f"program: {left_out.OTHERS_EXTERN}"] += 1
+        elif mine.loaded and _for_others_btf(ours, his):
+            tally.left_out[f"program: {left_out.OTHERS_BTF}"] += 1
         else:
             tally.differences.append(Difference(tally.reference, obj.name, key[0], tally.kernel, mine, his))
 
@@ -160,6 +162,12 @@ def _for_others_extern(obj: Foreign, program: str, ours: Answer, theirs: Verdict
     users = programs_with(obj, (EXTERN, EXTERN_CALL), [found["name"]])
     refused = {name for (name, _), verdict in ours.programs.items() if verdict.who == BY_LOADER}
     return program not in users and bool(users) and refused.issuperset(users)
+
+
+def _for_others_btf(ours: Answer, theirs: Verdict) -> bool:
+    """Whether libbpf gave up for want of the kernel's BTF, and we refuse other programs of the object for that."""
+    refused = [verdict.words for verdict in ours.programs.values() if verdict.who == BY_LOADER]
+    return bool(left_out.NO_BTF.search(theirs.words)) and any("BTF" in words for words in refused)
 
 
 def incomparable(theirs: Answer) -> str:
@@ -204,11 +212,15 @@ def _asked(
 
 
 def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) -> list[Tally]:
-    """Compare all objects on all kernels with each reference that knows them; ``folder`` is where libbpf is built."""
+    """Compare all objects on all kernels with each reference that knows them; ``folder`` is where libbpf is built.
+
+    The kernels are of one architecture.
+    """
     archive = Archive()
     resolved = kernels.resolve(specs)
     known = [r for r in REFERENCES if any(r.knows_series(k.series) for k in resolved)]
-    loaders = [libbpf.Loader(archive, folder, reference) for reference in known]
+    machine_of = emulated.machine(archive, resolved[0].arch, folder)
+    loaders = [libbpf.Loader(archive, folder, reference, machine_of) for reference in known]
     console.print(f"{len(objects)} objects, {', '.join(loader.version for loader in loaders)}, kernels {specs}")
     tallies = []
     with Machines() as machines, ThreadPoolExecutor(slots.cores()) as pool:
@@ -250,8 +262,8 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
         for outcome in (WHOLE_LOADED, WHOLE_REFUSED):
             if not tally.wholes[outcome]:
                 yield f"{where}: no object was {outcome}"
-        if tally.foreign < ENOUGH:
-            yield f"{where}: only {tally.foreign} foreign objects were loaded, not {ENOUGH}"
+        if tally.foreign < enough(tally.kernel):
+            yield f"{where}: only {tally.foreign} foreign objects were loaded, not {enough(tally.kernel)}"
         for reason, count in tally.left_out.items():
             most = left_out.most(reason)
             if count > most:

@@ -149,9 +149,12 @@ def _unpacked(archive: debian.Archive, entry: debian.Entry) -> Path:
 
 
 def _of_package(archive: debian.Archive, folder: Path, machine: Machine) -> Library:
-    """Return Debian's libbpf 1.7, or the crate's where the archive no longer has it, or its index of sid is old."""
+    """Return Debian's libbpf 1.7, or the crate's: for other machines, or where the archive has it no longer."""
+    entry = _DEV.get(machine.arch)
+    if entry is None:
+        return _of_crate(folder, machine)
     try:
-        unpack(archive, _DEV[machine.arch], folder)
+        unpack(archive, entry, folder)
     except (NotThere, Stale):
         return _of_crate(folder, machine)
     return Library((next(folder.rglob("libbpf.a")),), (folder / "usr/include",))

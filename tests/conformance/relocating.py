@@ -16,23 +16,25 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
-from tests.conformance import bigendian, left_out, libbpf, relocations
+from tests.conformance import emulated, left_out, libbpf, relocations
 from tests.conformance.differences import stale, table, unexplained
-from tests.conformance.foreign import ENOUGH, Foreign
+from tests.conformance.foreign import Foreign, enough
 from tests.conformance.references import REFERENCES, Reference
 from tests.conformance.relocations import Tally
 
 from everykernel import core, kernels
+from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.btf import Btf, image
 from everykernel.core.refusal import Refused
 from everykernel.errors import EverykernelError
 from everykernel.images.modules import content
 from everykernel.kernels.debian import Archive
-from everykernel.kernels.model import Kernel
+from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.object import read
 from everykernel.object.spec import ObjectSpec
 
 KERNELS = "5.10,6.1,6.12,6.16,6.18,7.3"
+BIG = "6.12/s390x"  # where big-endian objects are relocated beside others
 MOST = 0.02  # of the programs that are compared may be left out beside them
 _OUTCOMES = (core.PATCHED, core.POISONED, core.FAILED)
 
@@ -139,45 +141,72 @@ def run(objects: Sequence[Foreign], specs: str, folder: Path, console: Console) 
 
 
 def _run(objects: Sequence[Foreign], specs: str, reference: Reference, folder: Path, console: Console) -> list[Tally]:
-    """Compare all objects on the kernels that one reference knows."""
-    archive = Archive()
+    """Compare all objects on the kernels that one reference knows, and big-endian ones on ``BIG`` where none is."""
     titles = ("kernels' BTF", "with modules' BTF", "big-endian")
     alone, together, big = (Tally(f"{reference}, {title}", reference.version) for title in titles)
     folder.mkdir()
-    oracle = libbpf.Oracle(archive, folder, reference)
-    parsed = parse(objects, folder, oracle, alone)
-    little = [p for p in parsed if p.spec.byteorder == "little"]
-    console.print(f"{len(parsed)} objects with CO-RE records, {oracle.version}, kernels {specs}")
+    oracles = Oracles(reference, folder)
+    resolved = [found for found in kernels.resolve(specs) if reference.knows_series(found.series)]
+    parsed = parse(objects, folder, oracles.of(resolved[0].arch), alone)
+    console.print(f"{len(parsed)} objects with CO-RE records, {reference}, kernels {specs}")
     kallsyms = folder / "kallsyms"
     names = {e.name for p in parsed for e in p.spec.externs.values() if not e.function}
     kallsyms.write_text("".join(f"ffffffff81000000 D {name}\n" for name in sorted(names)))
-    for resolved in (found for found in kernels.resolve(specs) if reference.knows_series(found.series)):
-        kernel = resolved.fetch()
-        raw = kernels.btf(kernel)
-        if raw is None:
-            raise SystemExit(f"{resolved.spec} has no BTF")
-        btf, vmlinux = folder / f"{resolved.release}.btf", Btf.parse(raw)
-        btf.write_bytes(raw)
-        column = Column(resolved.spec, core.Target(vmlinux), libbpf.Files(btf, kallsyms, kernel.config))
-        alone.kernels.append(resolved.spec)
-        compare(little, column, oracle, alone, console)
-        asking = [p for p in little if asks_modules(p.spec, column.target)]
-        found = modules(kernel, folder / resolved.release) if asking else {}
-        if found:
-            vmlinux.index.build()
-            target = core.Target(vmlinux, lambda: _split(found, vmlinux))  # noqa: B023
-            files = libbpf.Files(btf, kallsyms, kernel.config, tuple(found.values()))
-            name = f"{resolved.spec} and {len(found)} modules"
-            compare(asking, Column(name, target, files), oracle, together, console)
-    if len(little) < len(parsed):
-        release, raw = bigendian.btf(archive)
-        btf = folder / f"{release}.btf"
-        btf.write_bytes(raw)
-        column = Column(release, core.Target(Btf.parse(raw)), libbpf.Files(btf, kallsyms))
-        rest = [p for p in parsed if p.spec.byteorder == "big"]
-        machine = bigendian.machine(archive, folder / "s390x")
-        compare(rest, column, libbpf.Oracle(archive, folder, reference, machine), big, console)
+    for found in resolved:
+        alone.kernels.append(found.spec)
+        _on_kernel(found, parsed, kallsyms, oracles.of(found.arch), (alone, together), console)
+    orders = {found.arch.byteorder for found in resolved}
+    if {p.spec.byteorder for p in parsed} - orders != {"big"}:
+        return [alone, together]
+    (found,) = kernels.resolve(BIG)
+    _on_kernel(found, parsed, kallsyms, oracles.of(found.arch), (big, big), console)
     return [alone, together, big]
+
+
+class Oracles:
+    """libbpf of one version, for each byte order: built when it is first asked for, below a folder."""
+
+    def __init__(self, reference: Reference, folder: Path) -> None:
+        self.reference = reference
+        self.folder = folder
+        self._made: dict[str, libbpf.Oracle] = {}
+
+    def of(self, arch: Architecture) -> libbpf.Oracle:
+        """Return the one that relocates objects of an architecture: records say nothing of it but the byte order."""
+        if arch.byteorder not in self._made:
+            archive = Archive()
+            by = ARCHITECTURES[{"little": "x86_64", "big": "s390x"}[arch.byteorder]]
+            machine = emulated.machine(archive, by, self.folder)
+            self._made[arch.byteorder] = libbpf.Oracle(archive, self.folder, self.reference, machine)
+        return self._made[arch.byteorder]
+
+
+def _on_kernel(
+    resolved: ResolvedKernel,
+    parsed: Sequence[Parsed],
+    kallsyms: Path,
+    oracle: libbpf.Oracle,
+    tallies: tuple[Tally, Tally],
+    console: Console,
+) -> None:
+    """Compare the objects of a kernel's byte order with its types alone, and with its modules' where asked for."""
+    alone, together = tallies
+    kernel, folder = resolved.fetch(), kallsyms.parent
+    raw = kernels.btf(kernel)
+    if raw is None:
+        raise SystemExit(f"{resolved.spec} has no BTF")
+    btf, vmlinux = folder / f"{resolved.release}.btf", Btf.parse(raw)
+    btf.write_bytes(raw)
+    column = Column(resolved.spec, core.Target(vmlinux), libbpf.Files(btf, kallsyms, kernel.config))
+    here = [p for p in parsed if p.spec.byteorder == resolved.arch.byteorder]
+    compare(here, column, oracle, alone, console)
+    asking = [p for p in here if asks_modules(p.spec, column.target)]
+    found = modules(kernel, folder / resolved.release) if asking else {}
+    if found:
+        vmlinux.index.build()
+        target = core.Target(vmlinux, lambda: _split(found, vmlinux))
+        files = libbpf.Files(btf, kallsyms, kernel.config, tuple(found.values()))
+        compare(asking, Column(f"{resolved.spec} and {len(found)} modules", target, files), oracle, together, console)
 
 
 def _split(found: Mapping[str, Path], vmlinux: Btf) -> Iterator[Btf]:
@@ -198,8 +227,9 @@ def shortfalls(tallies: Sequence[Tally]) -> Iterator[str]:
             if count > most:
                 yield f"{tally.title}: {count} objects were left out, not at most {most}: {one.name}"
         for spec in tally.kernels:
-            if tally.foreign[spec] < ENOUGH:
-                yield f"{tally.title}: only {tally.foreign[spec]} foreign objects were compared on {spec}, not {ENOUGH}"
+            if tally.foreign[spec] < enough(spec):
+                count, least = tally.foreign[spec], enough(spec)
+                yield f"{tally.title}: only {count} foreign objects were compared on {spec}, not {least}"
 
 
 def report(tallies: Sequence[Tally], objects: Sequence[str], short: Iterable[str], console: Console) -> bool:

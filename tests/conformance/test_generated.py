@@ -6,9 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.conformance import bigendian, generated, libbpf
+from tests.conformance import emulated, generated, libbpf
 
 from everykernel import core
+from everykernel.architectures import ARCHITECTURES
 from everykernel.kernels.debian import Archive
 
 pytestmark = pytest.mark.conformance
@@ -75,7 +76,7 @@ def test_random_objects_come_out_as_libbpfs(tmp_path: Path) -> None:
 
 def test_random_big_endian_objects_come_out_as_libbpfs(tmp_path: Path) -> None:
     """The same where bytes, bit-fields and registers are the other way round: libbpf runs as a program for s390x."""
-    machine = bigendian.machine(Archive(), tmp_path / "s390x")
+    machine = emulated.machine(Archive(), ARCHITECTURES["s390x"], tmp_path)
     oracle = libbpf.Oracle(Archive(), tmp_path, machine=machine)
     total = _all_alike(oracle, tmp_path, BIG_SEEDS, big=True)
     assert min(total[outcome] for outcome in (core.PATCHED, core.POISONED, core.FAILED)) > 100

@@ -122,11 +122,11 @@ def test_too_much_left_out_and_too_little_compared_fail() -> None:
     pairs = Counter({verdicts.BOTH_LOADED: 9, verdicts.SAME_ERRNO: 9})
     reason = loaders.LEFT_OUT["libbpf"][0]
     sound = Tally("libbpf", "6.1", pairs=pairs, foreign=60, left_out=Counter({f"program: {reason.name}": reason.most}))
-    assert not list(loaders.shortfalls([sound], 60))
+    assert not list(loaders.shortfalls([sound]))
     sound.left_out[f"program: {reason.name}"] += 1
-    assert list(loaders.shortfalls([sound], 60))
-    assert list(loaders.shortfalls([Tally("aya", "6.1", pairs=Counter({verdicts.BOTH_LOADED: 9}), foreign=60)], 60))
-    assert list(loaders.shortfalls([Tally("aya", "6.1", pairs=pairs, foreign=59)], 60))
+    assert list(loaders.shortfalls([sound]))
+    assert list(loaders.shortfalls([Tally("aya", "6.1", pairs=Counter({verdicts.BOTH_LOADED: 9}), foreign=60)]))
+    assert list(loaders.shortfalls([Tally("aya", "6.1", pairs=pairs, foreign=59)]))
 
 
 def test_the_table_names_rules_of_real_loaders() -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tests.conformance import __main__ as conformance
-from tests.conformance import differences, left_out, libbpf, loading, references, verdicts
+from tests.conformance import corpus, differences, left_out, libbpf, loading, references, verdicts
 from tests.conformance.differences import WHOLE, Difference, Entry
 from tests.conformance.foreign import ENOUGH, Foreign
 from tests.conformance.loading import Tally
@@ -199,7 +198,7 @@ def test_a_whole_of_which_one_side_says_nothing_is_not_left_out() -> None:
 
 def test_an_extern_of_another_program_is_left_out_only_where_ours_refuses_its_users(tmp_path: Path) -> None:
     """libbpf refuses all programs for an extern that one needs: compared is whether ours refuses those that use it."""
-    obj = conformance.compiled(conformance.PROGRAMS / "externs.bpf.c", tmp_path, "bpf")
+    obj = corpus.compiled(corpus.PROGRAMS / "externs.bpf.c", tmp_path)
     words = "extern (func ksym) 'bpf_rcu_read_lock': not found in kernel or module BTFs"
     user, other = ("functions_unasked", "tp_btf/task_newtask"), ("functions", "tp_btf/task_newtask")
     theirs = Answer(dict.fromkeys((user, other), Verdict(BY_LOADER, "", words)), whole=Whole("EINVAL"))
@@ -262,7 +261,7 @@ def test_the_table_can_be_read() -> None:
 
 def _run(folder: Path, place: Path, kernel: str) -> list[Tally]:
     """Compare the sources of a place on one kernel, with the differences of the table and no others."""
-    objects = conformance.sources(folder, place)
+    objects = corpus.sources(folder, place)
     told = io.StringIO()
     tallies = loading.run(objects, kernel, folder, Console(quiet=True))
     assert loading.report(tallies, objects, (), Console(file=told, soft_wrap=True)), told.getvalue()
@@ -272,13 +271,13 @@ def _run(folder: Path, place: Path, kernel: str) -> list[Tally]:
 
 def test_our_programs_maps_and_externs_get_libbpf_s_verdicts(tmp_path: Path) -> None:
     """On 6.1, every program of the sources in programs/ comes out as libbpf's, loaded or with the same errno."""
-    for tally in _run(tmp_path, conformance.PROGRAMS, "6.1"):
+    for tally in _run(tmp_path, corpus.PROGRAMS, "6.1"):
         assert tally.pairs[verdicts.BOTH_LOADED] > 100
         assert tally.pairs[verdicts.SAME_ERRNO] > 20
 
 
 def test_whole_objects_get_libbpf_s_verdicts(tmp_path: Path) -> None:
     """On 6.12, each source in wholes/ is taken or refused as by libbpf, with the same errno at the same place."""
-    for tally in _run(tmp_path, conformance.WHOLES, "6.12"):
+    for tally in _run(tmp_path, corpus.WHOLES, "6.12"):
         assert tally.wholes[verdicts.WHOLE_LOADED] > 3
         assert tally.wholes[verdicts.WHOLE_REFUSED] > 15

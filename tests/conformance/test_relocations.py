@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tests.conformance import __main__ as conformance
-from tests.conformance import left_out, libbpf, made, relocating, relocations
+from tests.conformance import corpus, left_out, libbpf, made, relocating, relocations
 from tests.conformance.foreign import ENOUGH, Foreign
 from tests.conformance.references import REFERENCES
 from tests.conformance.relocations import Tally
@@ -33,7 +32,7 @@ QUIET = Console(quiet=True)
 
 
 def _compare(folder: Path) -> list[Tally]:
-    objects = [*conformance.sources(folder, conformance.SOURCES, conformance.WHOLES), *made.objects()]
+    objects = [*corpus.sources(folder, corpus.SOURCES, corpus.WHOLES), *made.objects()]
     return relocating.run(objects, "6.1", folder, QUIET)
 
 
@@ -76,7 +75,7 @@ def test_a_rule_of_the_table_that_is_reversed_fails(tmp_path: Path, monkeypatch:
 @pytest.fixture
 def lone(tmp_path: Path) -> ObjectSpec:
     """An object with a program."""
-    source = conformance.compiled(conformance.SOURCES / "refused_text.bpf.c", tmp_path, "bpf")
+    source = corpus.compiled(corpus.SOURCES / "refused_text.bpf.c", tmp_path)
     return read(source.data, source.name)
 
 
@@ -110,7 +109,7 @@ def test_what_is_left_out_for_a_named_reason_is_counted(lone: ObjectSpec) -> Non
 
 def test_an_object_whose_records_we_do_not_see_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the header of .BTF.ext promises CO-RE records and our reader finds none, the session fails."""
-    source = conformance.compiled(conformance.SOURCES / "fields.bpf.c", tmp_path, "bpf")
+    source = corpus.compiled(corpus.SOURCES / "fields.bpf.c", tmp_path)
 
     def blind(data: bytes, name: str) -> ObjectSpec:
         spec = read(data, name)
@@ -125,7 +124,7 @@ def test_an_object_whose_records_we_do_not_see_is_not_left_out(tmp_path: Path, m
 def test_an_object_that_only_libbpf_reads_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What both find unsound is counted; what libbpf opens and we do not fails the session."""
     oracle, tally = libbpf.Oracle(Archive(), tmp_path), Tally("x")
-    source = conformance.compiled(conformance.SOURCES / "fields.bpf.c", tmp_path, "bpf")
+    source = corpus.compiled(corpus.SOURCES / "fields.bpf.c", tmp_path)
     assert relocating.parse([Foreign("cut.o", source.data[:100])], tmp_path, oracle, tally) == []
     assert sum(tally.left_out.values()) == 1
     assert not tally.uncompared
@@ -164,7 +163,7 @@ def test_too_few_objects_or_outcomes_fail() -> None:
 
 def test_the_oracle_says_what_it_makes_of_an_arena(tmp_path: Path) -> None:
     """Variables in an arena lie in memory of the oracle's own, as the kernel's arena would be mapped."""
-    arena = conformance.compiled(conformance.PROGRAMS / "arena.bpf.c", tmp_path, "bpf")
+    arena = corpus.compiled(corpus.PROGRAMS / "arena.bpf.c", tmp_path)
     path, btf, symbols = tmp_path / "arena.o", tmp_path / "vmlinux.btf", tmp_path / "kallsyms"
     path.write_bytes(arena.data)
     btf.write_bytes(kernels.btf(kernels.resolve("6.12")[0].fetch()) or b"")
@@ -198,7 +197,7 @@ def test_libbpf_relocates_against_a_minimised_btf_with_the_same_result(tmp_path:
     raw = kernels.btf(kernels.resolve("6.1")[0].fetch())
     assert raw is not None
     kernel = Btf.parse(raw)
-    sources = conformance.sources(tmp_path, conformance.SOURCES)
+    sources = corpus.sources(tmp_path, corpus.SOURCES)
     subset = Subset(kernel)
     for source in sources:
         spec = read(source.data, source.name)

@@ -41,8 +41,8 @@ class Requests:
         return wire.Value({"handle": message.handle, "data": b"\\0"})
 stand_in.Requests = Requests
 sys.modules["everykernel.guest.requests"] = stand_in
-sys.modules["everykernel.load"] = types.ModuleType("everykernel.load")
-sys.modules["everykernel.load"].kernel_btf = lambda: None
+from everykernel import load
+load.kernel_btf = lambda: None
 from everykernel.guest import agent, system
 system.greet = lambda message: None
 agent.serve(int(sys.argv[2]))

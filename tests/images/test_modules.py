@@ -57,6 +57,19 @@ def test_dependencies_come_first(linux: Kernel) -> None:
     assert names == ["virtio", "virtio_ring", "virtio_pci", "virtio_console"]
 
 
+def test_the_portable_one_of_an_algorithm_comes_before_who_wants_it(linux: Kernel) -> None:
+    """libcrc32c says `softdep=pre: crc32c`, and cannot be loaded before something has it; what is no file is let be."""
+    assert linux.modules is not None
+    folder = linux.modules / "kernel"
+    says = {"libcrc32c": "pre: crc32c aes-x post: zzz", "crc32c_generic": "pre: crc32c"}
+    for name, soft in says.items():
+        (folder / f"{name}.ko").write_bytes(f"\x7fELF\0softdep={soft}\0depends=\0name={name}\0".encode())
+    (folder / "zzz_generic.ko").write_bytes(b"\x7fELF\0depends=\0")
+    found = [path.name for path in modules.Tree(linux).order(["libcrc32c"])]
+    assert found == ["crc32c_generic.ko", "libcrc32c.ko"]
+    assert modules.prefers(b"\0softdep=post: a\0") == []
+
+
 def test_names_may_have_either_dash(linux: Kernel) -> None:
     """snd-dummy and snd_dummy are one module, as for modprobe."""
     for name in ("snd-dummy", "snd_dummy"):

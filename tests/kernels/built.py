@@ -6,20 +6,17 @@ takes some minutes of two processors, and needs gcc, make, flex, bison, bc and l
 
 from __future__ import annotations
 
-import lzma
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from everykernel import cache
-from everykernel.kernels import deb
 from everykernel.kernels.debian import Archive
+from everykernel.kernels.twins import tree
 
 SOURCE = "linux-source-6.1"
 VERSION = {"VERSION": "6", "PATCHLEVEL": "8", "SUBLEVEL": "12"}
@@ -51,21 +48,17 @@ def build(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="everykernel-", dir=folder) as work:
         top = source(package, Path(work), VERSION)
         configure(top, local=RELEASE.removeprefix("6.8.12"))
-        make(top, "bzImage", f"-j{os.cpu_count()}")
+        tree.make(top, "bzImage", f"-j{os.cpu_count()}")
         shutil.copy(top / ".config", folder / "config")
         shutil.copy(top / "arch/x86/boot/bzImage", folder / "vmlinuz.new")
     return (folder / "vmlinuz.new").rename(image)
 
 
 def source(package: Path, work: Path, version: Mapping[str, str]) -> Path:
-    """Unpack the kernel's source, the variables of its Makefile set that are its version; return its folder."""
-    for member, content in deb.unpack(package):
-        if content is not None and member.name.endswith(".tar.xz"):
-            with lzma.open(content) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
-                tar.extractall(work, filter="data")
-    (top,) = work.iterdir()
-    number(top, version)
-    return top
+    """Unpack the kernel's source into an empty folder, the variables of its Makefile set that are its version."""
+    tree.unpack(package, work)
+    number(work, version)
+    return work
 
 
 def number(top: Path, version: Mapping[str, str]) -> None:
@@ -82,19 +75,14 @@ def configure(top: Path, *, local: str, enabled: str = "", disabled: str = "", t
 
     ``local`` ends the kernel's release, ``texts`` are settings that are no switches: ``NAME="text"``.
     """
-    make(top, "tinyconfig")
+    tree.make(top, "tinyconfig")
     lines = [f"CONFIG_{name}=y" for name in f"{_ENABLED} {enabled}".split()]
     lines += [f"# CONFIG_{name} is not set" for name in f"KERNEL_GZIP EXPERT EMBEDDED {disabled}".split()]
     lines += [f"CONFIG_{text}" for text in texts]
     lines += [f'CONFIG_LOCALVERSION="{local}"', "# CONFIG_LOCALVERSION_AUTO is not set"]
     with (top / ".config").open("a") as file:
         file.write("\n".join(lines) + "\n")
-    make(top, "olddefconfig")
-
-
-def make(top: Path, *arguments: str) -> None:
-    """Run make in a source tree."""
-    subprocess.run(["make", "-s", "-C", str(top), *arguments], check=True, stdin=subprocess.DEVNULL)
+    tree.make(top, "olddefconfig")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ I386 = ARCHITECTURES["i386"]
         ("6.1+generic", Spec("6.1+generic", "series", "6.1", flavour="generic")),
         ("6.1-nobtf", Spec("6.1-nobtf", "series", "6.1", btf="nobtf")),
         ("6.1-btf", Spec("6.1-btf", "series", "6.1", btf="btf")),
+        ("6.1.192-supplied", Spec("6.1.192-supplied", "version", "6.1.192", btf="supplied")),
         ("6.1/i386", Spec("6.1/i386", "series", "6.1", arch=I386)),
         ("6.1/amd64", Spec("6.1/amd64", "series", "6.1")),
         (

@@ -17,10 +17,10 @@ from everykernel.load.attach.outcome import Link, NotAttached
 from everykernel.load.attach.places import Places
 from everykernel.load.kernel.types import KernelTypes
 from everykernel.load.rules.named import DEFAULT
-from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 from everykernel.object import sections
 
-SYSTEM = System()
+SYSTEM = Local()
 
 
 def spec(section: str) -> Any:

@@ -13,7 +13,7 @@ from everykernel.load.maps.perfbuf import PerfBuffer
 from everykernel.load.maps.ringbuf import BUSY, DISCARD, RingBuffer
 from everykernel.load.maps.userring import UserRingBuffer
 from everykernel.load.system.block import Fields
-from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 
 PAGE = mmap.PAGESIZE
 SIZE = PAGE  # of the ring buffer's data
@@ -61,7 +61,7 @@ def ring() -> Iterator[Ring]:
 
 def test_ring_buffer_order_and_padding(ring: Ring) -> None:
     """Records come in order, without their padding, and what was read is given back to the kernel."""
-    reader = RingBuffer(System(), ring.fd, SIZE)
+    reader = RingBuffer(Local(), ring.fd, SIZE)
     for data in (b"one", b"twelve bytes", b""):
         ring.write(data)
     assert reader.read(2, 0) == [b"one", b"twelve bytes"]
@@ -73,7 +73,7 @@ def test_ring_buffer_order_and_padding(ring: Ring) -> None:
 
 def test_ring_buffer_wraps(ring: Ring) -> None:
     """A record that goes around the end of the data is whole."""
-    reader = RingBuffer(System(), ring.fd, SIZE)
+    reader = RingBuffer(Local(), ring.fd, SIZE)
     for number in range(20):
         data = bytes([number]) * 500
         ring.write(data)
@@ -84,7 +84,7 @@ def test_ring_buffer_wraps(ring: Ring) -> None:
 
 def test_ring_buffer_that_overwrites(ring: Ring) -> None:
     """What was overwritten is not read: the oldest record that is still there comes first, then those behind it."""
-    reader = RingBuffer(System(), ring.fd, SIZE, overwrites=True)
+    reader = RingBuffer(Local(), ring.fd, SIZE, overwrites=True)
     ring.write(b"first")
     ring.overwrite()
     assert reader.read(1, 0) == [b"first"]
@@ -103,7 +103,7 @@ def test_ring_buffer_that_overwrites(ring: Ring) -> None:
 
 def test_ring_buffer_record_overwritten_while_it_is_read(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record that the kernel overwrites while it is copied is not handed out."""
-    reader = RingBuffer(System(), ring.fd, SIZE, overwrites=True)
+    reader = RingBuffer(Local(), ring.fd, SIZE, overwrites=True)
     for number in range(10):
         ring.write(bytes([number]) * 300)
     asked = []
@@ -123,7 +123,7 @@ def test_ring_buffer_record_overwritten_while_it_is_read(ring: Ring, monkeypatch
 
 def test_ring_buffer_busy_and_discarded(ring: Ring) -> None:
     """A discarded record is stepped over; one that is still being written holds back those behind it."""
-    reader = RingBuffer(System(), ring.fd, SIZE)
+    reader = RingBuffer(Local(), ring.fd, SIZE)
     ring.write(b"gone", DISCARD)
     ring.write(b"kept")
     at = ring.position
@@ -138,7 +138,7 @@ def test_ring_buffer_busy_and_discarded(ring: Ring) -> None:
 
 def test_user_ring_buffer(ring: Ring) -> None:
     """Samples are laid out as the kernel drains them, around the end too; those that have no room stay out."""
-    writer = UserRingBuffer(System(), ring.fd, SIZE)
+    writer = UserRingBuffer(Local(), ring.fd, SIZE)
     for number in range(20):  # the kernel drains each at once: the consumer's position is its own
         start = 2 * PAGE + number * 512 % SIZE
         assert writer.write([bytes([number]) * 500]) == 1
@@ -178,7 +178,7 @@ class Cpu:
         return int(struct.unpack_from("=Q", self.memory, 1032)[0])
 
 
-class Machine(System):
+class Machine(Local):
     """A machine of two CPUs, whose buffers `PerfBuffer` opens."""
 
     def __init__(self, cpus: list[Cpu]) -> None:

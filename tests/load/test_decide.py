@@ -11,7 +11,7 @@ from tests.btfwriter import Writer
 from everykernel import object as object_
 from everykernel.errors import UsageError
 from everykernel.load.programs.decide import Decided, decide
-from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 from everykernel.object import MapSpec, ObjectSpec, contract
 
 
@@ -29,7 +29,7 @@ def _spec() -> ObjectSpec:
     return ObjectSpec(**{**found.__dict__, "maps": maps})
 
 
-class SixCpus(System):
+class SixCpus(Local):
     """A machine that could have six CPUs."""
 
     def cpus(self, which: str = "possible") -> list[int]:
@@ -43,7 +43,7 @@ def _decide(names: list[str] | None = None, **table: Any) -> Decided:
 def test_nothing_decided_is_the_object_itself() -> None:
     """Without a contract every program is tried as the object has it, and nothing is noted."""
     spec = _spec()
-    found = decide(spec, contract.Contract(), system=System())
+    found = decide(spec, contract.Contract(), system=Local())
     assert found.spec is spec
     assert [p.name for p in found.programs] == ["a", "b", "c"]
     assert found.notes == []

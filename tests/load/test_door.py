@@ -17,7 +17,7 @@ from everykernel.load.maps.map import Map
 from everykernel.load.rules.named import DEFAULT
 from everykernel.load.system import abi
 from everykernel.load.system.block import Block, Fields, text
-from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 from everykernel.object import MapSpec
 from everykernel.object.maps import MAP_TYPE
 
@@ -89,7 +89,7 @@ def test_each_fault_is_seen(source: str) -> None:
     assert _faults(source)
 
 
-class Elsewhere(System):
+class Elsewhere(Local):
     """A machine of another kind: what it is asked is kept, and answered as ``answer`` says."""
 
     def __init__(self, answer: int = 7) -> None:
@@ -134,7 +134,7 @@ def test_another_machine_is_asked_in_its_own_order() -> None:
 
 def test_layouts_are_in_the_order_of_the_machine() -> None:
     """Here and elsewhere differ in the order of bytes alone."""
-    here, there = System(), Elsewhere()
+    here, there = Local(), Elsewhere()
     assert there.pack("HQ", 1, 2) == struct.pack(">HQ", 1, 2)
     assert here.pack("HQ", 1, 2) == struct.pack("=HQ", 1, 2)
     assert there.unpack("H", b"\0\0\1", 1) == (1,)
@@ -159,7 +159,7 @@ def test_buffers_become_addresses_and_blocks_come_back(monkeypatch: pytest.Monke
     monkeypatch.setattr(syscalls, "bpf", call)
     block = Block("QQ", text("one"), text("two"))
     with pytest.raises(OSError, match="No such file"):
-        System().bpf(0, ("IQQ", 16, block, bytearray()))
+        Local().bpf(0, ("IQQ", 16, block, bytearray()))
     assert seen == [b"one", b"two"]
     assert block.fields[1] == 99
 
@@ -174,13 +174,13 @@ def test_fields_that_the_kernel_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     answers: list[int] = [-errno.ENOSPC, 3]
     monkeypatch.setattr(syscalls, "bpf", call)
-    assert System().bpf_fields(0, ("II", 1, 2)) == (0, (1, 5))
-    assert System().bpf_fields(0, ("II", 1, 2)) == (errno.ENOSPC, (1, 5))
+    assert Local().bpf_fields(0, ("II", 1, 2)) == (0, (1, 5))
+    assert Local().bpf_fields(0, ("II", 1, 2)) == (errno.ENOSPC, (1, 5))
 
 
 def test_files(tmp_path: Path) -> None:
     """Files are read whole, and written or added to without being made."""
-    here, path = System(), str(tmp_path / "file")
+    here, path = Local(), str(tmp_path / "file")
     with pytest.raises(FileNotFoundError):
         here.write(path, "x")
     Path(path).write_bytes(b"longer text\n")

@@ -15,9 +15,9 @@ from everykernel.load.attach import cgroup
 from everykernel.load.attach.outcome import Link, NotAttached
 from everykernel.load.kernel.types import KernelTypes
 from everykernel.load.loaded import LoadedObject, Program
-from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 
-SYSTEM = System()
+SYSTEM = Local()
 
 
 def _descriptor() -> int:
@@ -66,7 +66,7 @@ def test_a_closed_object_does_not_keep_the_kernel_s_types() -> None:
 def test_a_cgroup_that_cannot_be_entered_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fresh cgroup that the process may not enter is told, and taken away."""
 
-    def refuse(system: System, path: str) -> None:
+    def refuse(system: Local, path: str) -> None:
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
     before = next(

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import struct
 
+from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 from everykernel.load.system.netlink import Netlink
 
-ROUTE = Netlink("little")
+
+def of_order(byteorder: str) -> System:
+    made = Local()
+    made.byteorder = byteorder
+    return made
+
+
+ROUTE = Netlink(of_order("little"))
 
 
 def test_attributes() -> None:
@@ -24,4 +33,5 @@ def test_attributes() -> None:
 
 def test_attributes_of_another_byte_order() -> None:
     """A machine's messages are in its own byte order."""
-    assert Netlink("big").nest(3, Netlink("big").attribute(1, 7)) == struct.pack(">HHHHI", 12, 0x8003, 8, 1, 7)
+    route = Netlink(of_order("big"))
+    assert route.nest(3, route.attribute(1, 7)) == struct.pack(">HHHHI", 12, 0x8003, 8, 1, 7)

@@ -9,7 +9,7 @@ import pytest
 from everykernel.load.kernel.probes import Probes
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.programs import reasons, verifier
-from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 from everykernel.object import sections
 from everykernel.reasons import REASONS
 
@@ -17,8 +17,9 @@ from everykernel.reasons import REASONS
 class Answers(Probes):
     """Probes that answer without a kernel."""
 
-    def __init__(self, *, program: bool = True, attach: bool = True, newer: bool = False) -> None:
-        super().__init__(System())
+    def __init__(self, *, program: bool = True, attach: bool = True, newer: bool = False, lockdown: str = "") -> None:
+        super().__init__(Local())
+        self.lockdown = lockdown
         self._program, self._attach, self._newer = program, attach, newer
 
     def program_type(self, type_: int) -> bool:
@@ -32,6 +33,26 @@ def _reason(number: int, log: str, section: str = "socket", probes: Probes | Non
     rule, _ = sections.match(section)
     assert rule is not None
     return reasons.of_program(OSError(number, ""), verifier.parse(log), log, rule, probes or Answers())
+
+
+@pytest.mark.parametrize(
+    ("helper", "state", "code"),
+    [
+        ("bpf_probe_read_kernel#113", "confidentiality", "permission-denied"),
+        ("bpf_probe_read#4", "confidentiality", "permission-denied"),
+        ("bpf_probe_read_kernel#113", "integrity", "helper-unsupported"),
+        ("bpf_probe_read_kernel#113", "none", "helper-unsupported"),
+        ("bpf_probe_write_user#36", "integrity", "permission-denied"),
+        ("bpf_probe_read_user#112", "confidentiality", "helper-unsupported"),
+    ],
+)
+def test_what_a_locked_down_kernel_denies(helper: str, state: str, code: str) -> None:
+    """A helper that lockdown takes from everybody is denied, not unknown."""
+    found = _reason(errno.EINVAL, f"0: (85) call {helper}\nunknown func {helper}\n", probes=Answers(lockdown=state))
+    assert found.code == code
+    name = helper.partition("#")[0]
+    told = f"this kernel is locked down ({state}), and denies {name} to everybody: "
+    assert found.message.startswith(told) == (code == "permission-denied")
 
 
 @pytest.mark.parametrize(

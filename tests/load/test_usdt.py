@@ -12,10 +12,10 @@ from everykernel.load.attach import operands, sites
 from everykernel.load.attach.operands import CONST, REG, REG_DEREF, SIB
 from everykernel.load.attach.outcome import NotAttached
 from everykernel.load.attach.sites import Site
-from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 
 X86_64 = ARCHITECTURES["x86_64"]
-MACHINE = System()
+MACHINE = Local()
 MACHINE.pointer_size, MACHINE.byteorder = 8, "little"
 
 

@@ -13,11 +13,11 @@ from everykernel.load.maps import map as map_
 from everykernel.load.maps.values import decode_value, encode_value
 from everykernel.load.rules.named import DEFAULT
 from everykernel.load.system import abi
-from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 from everykernel.object import MapSpec
 from everykernel.object.maps import MAP_TYPE
 
-SYSTEM = System()
+SYSTEM = Local()
 
 
 def test_sizes_of_attributes() -> None:

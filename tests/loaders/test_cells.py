@@ -185,16 +185,31 @@ def test_the_matrix_has_a_column_for_each_kernel_and_loader() -> None:
     assert "the loaders agree" in page
 
 
-def test_real_loaders_are_skipped_on_kernels_of_other_architectures() -> None:
-    """An adapter is a program for x86_64: the column is there, and says so."""
+def test_real_loaders_are_skipped_where_no_adapter_is_for_the_kernel() -> None:
+    """An adapter is a program for one architecture: the column is there, and says so."""
     kernels: list[records.KernelRecord] = [{"spec": "6.1", "arch": "x86_64"}, {"spec": "6.1/i386", "arch": "i386"}]
     drawn = columns.grid(_results()[2:], kernels)
     assert [columns.empty(column) for column in drawn.kernels] == ["", "", "", "skipped"]
-    assert terminal.notes(drawn) == ["libbpf is skipped: adapters run on x86_64 alone"]
+    assert terminal.notes(drawn) == ["libbpf is skipped: its adapter is for x86_64 alone"]
     there = [Column(one.spec, one) for one in faking.resolve(["6.1", "6.1/i386"])]
     mine = replace(case.bare(Path("tool.o")), adapter=Adapter("mine"))
     assert [crew.fits(mine, column) for column in there] == [True, False]
+    of_i386 = replace(mine, adapter=Adapter("mine", arch="i386"))
+    assert [crew.fits(of_i386, column) for column in there] == [False, True]
     assert crew.fits(replace(mine, adapter=None), there[1])
+
+
+def test_a_loader_is_skipped_for_one_architecture_alone() -> None:
+    """With why it is not built for that; the column of the other has results."""
+    kernels: list[records.KernelRecord] = [{"spec": "6.1", "arch": "x86_64"}, {"spec": "6.1/arm64", "arch": "arm64"}]
+    loaders: list[records.LoaderRecord] = [
+        {"name": "libbpf", "arch": "x86_64"},
+        {"name": "libbpf", "arch": "arm64", "skipped": "loader libbpf: cannot be built: no lld"},
+    ]
+    drawn = columns.grid(_results()[2:], kernels, loaders)
+    assert [column["spec"] for column in drawn.kernels] == ["6.1", "6.1 libbpf", "6.1/arm64", "6.1/arm64 libbpf"]
+    assert [columns.empty(column) for column in drawn.kernels] == ["", "", "", "skipped"]
+    assert terminal.notes(drawn) == ["libbpf is skipped: loader libbpf: cannot be built: no lld"]
 
 
 def test_a_run_has_each_loader_load_each_object(

@@ -29,7 +29,7 @@ PROGRAM = {
 STAGE = {"status": "failed", "code": "verifier-rejected", "message": "R0 !read_ok", "seconds": 0.5, "notes": ["a note"]}
 MAP = {"name": "m", "type": "hash", "key_size": 4, "status": "passed", "code": "", "errno": None, "note": "1"}
 USE = {"name": "p", "attached": True, "test_runs": 0, "runs": None}
-FACTS = wire.Facts("6.1.0-56-cloud-amd64", "#1 SMP", "x86_64", 2, True, [], True, ["bpf"], "none", True, "3.11.2")
+FACTS = wire.Facts("6.1.0-56-cloud-amd64", "#1 SMP", "x86_64", 2, True, [], True, ["bpf"], "none", "2", True, "3.11.2")
 
 WRITTEN = {"first": b"out", "last": b"", "left_out": 0}
 CALL = {
@@ -82,6 +82,7 @@ FINE: list[tuple[wire.Request[Any], Any]] = [
     (wire.Globals(1), wire.Value({"x": -1, "name\udc80": {"y": b"z"}})),
     (wire.Events(1, "m"), wire.Value({"samples": [b"a", b"b"], "lost": 0})),
     (wire.Check(1, "", ""), wire.Checked(False, "no", "x:1", {"a": []}, [USE], [PROGRAM])),
+    (wire.Finish(), wire.Value(["1 map stayed that was not there before: number 7"])),
     (wire.Unload(1), wire.Done()),
     (wire.Load("x", b""), wire.Failed("permission-denied", "lockdown", "x", "")),
     (wire.Load("x", b""), wire.Broke("KeyError: 'x'", "Traceback")),

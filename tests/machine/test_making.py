@@ -105,7 +105,7 @@ def test_snapshots_are_pruned_while_they_are_taken(maker: Maker, monkeypatch: py
         return snapshots.Snapshot(self.plan.boot_folder)
 
     monkeypatch.setattr(Maker, "_make_warm", make)
-    monkeypatch.setattr(Maker, "_boot_snapshot", boot)
+    monkeypatch.setattr(Maker, "booted", boot)
     argv = [sys.executable, "-c", PRUNER]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as pruner:
         assert pruner.stdout is not None

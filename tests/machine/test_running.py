@@ -12,7 +12,7 @@ import pytest
 from tests.machine.test_qemu import Script
 
 from everykernel import wire
-from everykernel.errors import CaseTimeout, GuestLost, KernelHung, RequestFailed
+from everykernel.errors import CaseTimeout, GuestLost, KernelHung, KernelPanic, RequestFailed
 from everykernel.machine import MachineSpec, console, fake, running
 from everykernel.machine.command import Place
 from everykernel.machine.devices import Device
@@ -140,6 +140,13 @@ def test_silence(start: Start) -> None:
     """A guest that says nothing is hung."""
     with pytest.raises(KernelHung, match=r"no answer within 0.3 s, nor to a ping"):
         start("time.sleep(60)").run(["x"], timeout=0.3)
+
+
+def test_silence_after_a_panic(start: Start) -> None:
+    """A kernel that panicked and stays there, as that of a board, did not hang."""
+    script = "open(CONSOLE, 'w').write('Kernel panic - not syncing: it was asked to\\n'); time.sleep(60)"
+    with pytest.raises(KernelPanic, match="the kernel panicked: it was asked to"):
+        start(script).run(["x"], timeout=0.3)
 
 
 @pytest.mark.parametrize("late", ["", "answer(number, wire.Ran(0, b'', b''))"])

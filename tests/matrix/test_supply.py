@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,18 @@ def test_always(file: Path) -> None:
     assert name(supply.choose([Supply.parse(str(file))], WITH, fake.facts(WITH), always=True)[0]) == str(file)
     found, [note] = supply.choose([], WITH, fake.facts(WITH), always=True)
     assert (found, note) == (None, "a supplied BTF is wanted always, and none was supplied (--btf)")
+
+
+def test_what_comes_with_a_kernel(file: Path, tmp_path: Path) -> None:
+    """BTF that was made for a kernel serves before what is for all, and after what is named for it."""
+    made, other = tmp_path / "6.1.7-twin.btf", tmp_path / "other.btf"
+    for path in (made, other):
+        path.write_bytes(file.read_bytes())
+    kernel = replace(WITHOUT, supplied=made)
+    facts = fake.facts(kernel)
+    assert name(supply.choose([], kernel, facts)[0]) == "6.1.7-twin.btf"
+    assert name(supply.choose([Supply.parse(str(file))], kernel, facts)[0]) == "6.1.7-twin.btf"
+    assert name(supply.choose([Supply.parse(f"6.1/i386={other}")], kernel, facts)[0]) == str(other)
 
 
 def test_kernels_of_the_run(file: Path) -> None:

@@ -20,6 +20,7 @@ from tests.old.table import RELEASES, Release
 from everykernel import load
 from everykernel.guest import probes
 from everykernel.guest.commands import filter as filter_
+from everykernel.load.system.local import Local
 
 _LOAD, _EQUAL, _GREATER, _RETURN = 0x20, 0x15, 0x25, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGT|K, BPF_RET|K
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000  # SECCOMP_RET_
@@ -67,7 +68,7 @@ def become(name: str, *, filtered: bool, doubled: bool, backports: frozenset[tup
         load.kernel_btf = lambda system=None: real(Old(release, backports))
     if filtered:
         filter_.install(filter_of(release))
-    assert not probes.facts().btf
+    assert not probes.facts(Local(), "").btf
 
 
 def _hide(path: str) -> None:

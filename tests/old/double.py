@@ -2,7 +2,7 @@
 
 What the older kernel does not know is refused with its errno; all else goes to the real kernel. Helpers that it does
 not have become calls of none, so that only programs that reach them are refused, and their numbers are put right in the
-log. Jumps by half a register and functions in programs are refused before the verifier looks, reached or not.
+log. Jumps by half a register, functions in programs and loops are refused before the verifier looks, reached or not.
 
 This module is run in guests: standard library only, Python 3.9.
 """
@@ -12,16 +12,18 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from tests.old.table import Release
 
 from everykernel.btf import Btf, kinds
 from everykernel.load.system import abi
 from everykernel.load.system.block import Fields
-from everykernel.load.system.door import System
+from everykernel.load.system.door import Uname
 from everykernel.load.system.errnos import failure
+from everykernel.load.system.local import Local
 
 _NONE = 1 << 24  # added to a helper's number
 _SAID = re.compile(rb"unknown#(\d+)")
@@ -31,7 +33,7 @@ _SEMAPHORES = ("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset",)
 _PMU = ("/sys/bus/event_source/devices/kprobe/", "/sys/bus/event_source/devices/uprobe/")
 
 
-class Old(System):
+class Old(Local):
     """This machine as an older release has it.
 
     Args:
@@ -44,11 +46,11 @@ class Old(System):
         self._release, self._backports = release, backports
 
     @property
-    def uname(self) -> os.uname_result:
+    def uname(self) -> Uname:
         """The real one but for the release and version."""
         there = os.uname()
         name, release = self._release.name, f"{self._release.name}.0-everykernel"
-        return os.uname_result((there.sysname, there.nodename, release, f"#1 SMP Linux {name}", there.machine))
+        return Uname(there.sysname, there.nodename, release, f"#1 SMP Linux {name}", there.machine)
 
     def read(self, path: str) -> bytes:
         """Return what a file holds, where the older kernel has it."""
@@ -151,7 +153,8 @@ class Old(System):
                 return b"BPF_CALL uses reserved fields\n"
             if opcode & 7 == 6 and not release.jmp32:
                 return b"unknown insn class 6\n"
-        return b""
+        edge = None if release.loops else _back_edge(code)
+        return b"back-edge from insn %d to %d\n" % edge if edge else b""
 
     def _say(self, attributes: Fields, words: bytes) -> None:
         log, size = attributes[7], attributes[6]
@@ -180,3 +183,37 @@ class Old(System):
         kind = str(Path(f"/proc/self/fd/{attributes[1]}").readlink())
         most = {"anon_inode:bpf-prog": self._release.program_info, "anon_inode:bpf-map": self._release.map_info}
         return (*attributes[:2], min(attributes[2], most.get(kind, attributes[2])), *attributes[3:])
+
+
+def _back_edge(code: bytes) -> Optional[tuple[int, int]]:
+    """Return the first edge, in the order of Linux v4.18's check_cfg (kernel/bpf/verifier.c), that closes a loop."""
+    path, on_path, seen = [(0, _next(code, 0))], {0}, {0}
+    while path:
+        at, following = path[-1]
+        to = next(following, None)
+        if to is None:
+            path.pop()
+            on_path.remove(at)
+        elif to in on_path:
+            return at, to
+        elif to not in seen and to < len(code) // 8:
+            seen.add(to)
+            on_path.add(to)
+            path.append((to, _next(code, to)))
+    return None
+
+
+def _next(code: bytes, at: int) -> Iterator[int]:
+    """Yield the instructions that one leads to."""
+    opcode, source = code[8 * at], code[8 * at + 1] >> 4
+    offset = int.from_bytes(code[8 * at + 2 : 8 * at + 4], "little", signed=True)
+    if opcode & 7 not in (5, 6):
+        yield at + 1
+    elif opcode == 0x85:
+        yield at + 1
+        if source == 1:
+            yield at + 1 + int.from_bytes(code[8 * at + 4 : 8 * at + 8], "little", signed=True)
+    elif opcode == 0x05:
+        yield at + 1 + offset
+    elif opcode != 0x95:
+        yield from (at + 1, at + 1 + offset)

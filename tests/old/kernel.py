@@ -20,6 +20,7 @@ from tests.old.table import RELEASES, Release
 
 from everykernel import cache
 from everykernel.kernels.debian import Archive
+from everykernel.kernels.twins import tree
 
 SOURCE, SUITES = "linux-source-5.10", ("bullseye-security", "bullseye")
 BACKPORTED = "backported"
@@ -213,7 +214,7 @@ def make(top: Path, name: str) -> None:
     built.number(top, {"VERSION": major, "PATCHLEVEL": minor, "SUBLEVEL": "0"})
     line = f'CMDLINE="{OPTION}={name}"'  # one that is not in the table leaves all as it is
     built.configure(top, enabled=f"{_ENABLED} CMDLINE_BOOL", disabled=_DISABLED, local=LOCALVERSION, texts=[line])
-    built.make(top, "bzImage", f"-j{os.cpu_count()}")
+    tree.make(top, "bzImage", f"-j{os.cpu_count()}")
     path = place(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(top / ".config", path.with_name("config"))

@@ -5,12 +5,6 @@ half a register, of Linux v5.1.
 
 ``python -m tests.old.verdicts`` runs them all and writes verdicts.txt: on Debian's 5.10 with a filter and a double, or,
 given ``built``, on the kernels that were built to answer so (`tests.old.kernel`), into built.txt.
-
-They are compiled for the second instruction set (``-mcpu=v2``), which is what such kernels run: the third has jumps by
-half a register, of Linux v5.1.
-
-``python -m tests.old.verdicts`` runs them all and writes verdicts.txt; ``--kernel PATH`` runs them on a kernel that was
-built to answer so (`tests.old.kernel`) instead of a Debian kernel with a filter and a double.
 """
 
 from __future__ import annotations

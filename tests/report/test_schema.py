@@ -27,6 +27,7 @@ SHAPES: list[tuple[type, dict[str, Any]]] = [
     (records.KernelRecord, SCHEMA["$defs"]["kernel"]),
     (records.CaseResult, SCHEMA["$defs"]["result"]),
     (records.ProblemRecord, SCHEMA["$defs"]["result"]["properties"]["problems"]["items"]),
+    (records.Reused, SCHEMA["$defs"]["reused"]),
     (records.Granted, SCHEMA["$defs"]["result"]["properties"]["granted"]),
     (wire.Stage, SCHEMA["$defs"]["stage"]),
     (wire.Whole, SCHEMA["$defs"]["whole"]),

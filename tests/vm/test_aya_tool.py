@@ -15,7 +15,7 @@ import pytest
 
 from everykernel.errors import RequestFailed
 from everykernel.kernels.model import Kernel
-from everykernel.loaders.program import is_static
+from everykernel.loaders.program import built_for
 from everykernel.machine import Guest, Machines
 
 SOURCES = Path(__file__).with_name("parent")
@@ -47,7 +47,7 @@ def guest(
 
 def test_the_tool_is_one_static_file(tool: bytes) -> None:
     """It asks for no interpreter and no library, so one file is all that a guest needs."""
-    assert is_static(tool)
+    assert built_for(tool) == "x86_64"
 
 
 def test_it_relocates_itself_by_the_kernel_s_btf(guest: Guest) -> None:

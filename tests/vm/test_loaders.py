@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from everykernel import folders
+from everykernel import cli, folders
 from everykernel.compile import Job, compile_one
 from everykernel.kernels.model import Kernel
 from everykernel.loaders import adapter, drive, stages
 from everykernel.loaders.adapter import Adapter, Wanted
 from everykernel.loaders.contract import Answer
-from everykernel.loaders.names import REAL
+from everykernel.loaders.names import ARCHES, REAL
 from everykernel.loaders.table import LOADERS
 from everykernel.machine import Guest, Machines, MachineSpec
 from everykernel.matrix import case, cell, records
@@ -187,3 +187,25 @@ def test_an_adapter_that_says_nothing_is_an_error_of_its_cell(
     assert (result["outcome"], result["code"]) == ("error", "loader-broke")
     assert result["message"] == "loader mine broke: it ended with exit code 7"
     json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("arch", ["arm64", "s390x"])
+def test_real_loaders_on_another_architecture(name: str, arch: str, tmp_path: Path) -> None:
+    """As typed: an object in columns of a loader and of ours; one that is not built for a machine is a line."""
+    cases = CASES / "field_moved/build" / arch / "prog.bpf.o"
+    found = tmp_path / "r.json"
+    arguments = ["run", str(cases), "--kernels", f"6.12/{arch}", "--loader", f"own,{name}", "--json", str(found)]
+    assert cli.main([*arguments, "--until", "load"]) == 0
+    run = json.loads(found.read_text())
+    [loader] = run["run"]["loaders"]
+    assert (loader["name"], loader["arch"], loader["version"]) == (name, arch, LOADERS[name].version)
+    results = {result["loader"]: result for result in run["results"]}
+    assert results["own"]["outcome"] == "passed"
+    if arch not in ARCHES[name]:
+        assert set(results) == {"own"}
+        assert loader["skipped"] == f"loader {name}: there is none for {arch}: {LOADERS[name].nowhere_else}"
+        return
+    assert (results[name]["outcome"], results[name]["loader_version"]) == ("passed", LOADERS[name].version)
+    [program] = results[name]["stages"]["load"]["programs"]
+    assert (program["name"], program["status"]) == ("on_getpgid", "passed")

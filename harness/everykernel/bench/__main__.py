@@ -14,6 +14,7 @@ from everykernel.bench.report import Column, Host, text
 from everykernel.errors import EverykernelError, ToolMissing
 from everykernel.kernels.model import Kernel
 from everykernel.machine import Machines
+from everykernel.machine.vng import needs
 from everykernel.matrix import plan
 
 
@@ -58,7 +59,7 @@ def _peer(kernel: Kernel, boots: int, *, kvm: bool) -> tuple[float | None, str]:
 
 def _peer_name() -> str:
     try:
-        return peer.version()
+        return needs.version()
     except ToolMissing:
         return "virtme-ng"
 

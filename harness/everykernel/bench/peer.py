@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from everykernel.errors import HarnessError, ToolMissing
+from everykernel.errors import HarnessError
 from everykernel.kernels.model import Kernel
+from everykernel.machine.vng import needs
 
 _NEW_VIRTIOFSD = ("/usr/libexec/virtiofsd", "/usr/lib/virtiofsd")
 PATIENCE = 180.0  # seconds for one run; under TCG a kernel with many modules takes 20
@@ -30,17 +29,7 @@ class PeerUnable(HarnessError):
 
 def command() -> str:
     """Return the path of virtme-ng's command; raise ToolMissing where it, or what it calls, is not installed."""
-    found = shutil.which("vng", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-    if found is None:
-        raise ToolMissing("virtme-ng is not installed", remedy="pip install virtme-ng")
-    if shutil.which("depmod", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
-        raise ToolMissing("virtme-ng needs depmod", remedy="install kmod")
-    return found
-
-
-def version() -> str:
-    """Return virtme-ng's name and version."""
-    return subprocess.run([command(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return str(Path(needs.command()).with_name("vng"))
 
 
 def run_true(kernel: Kernel, *, kvm: bool) -> float:
@@ -66,7 +55,7 @@ def run_true(kernel: Kernel, *, kvm: bool) -> float:
 
 
 def _run(argv: list[str], kernel: Kernel) -> str:
-    environment = {**os.environ, "PATH": f"{Path(argv[0]).parent}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    environment = {**os.environ, "PATH": needs.path()}
     # a session of its own, so that at the deadline the whole tree can be ended
     process = subprocess.Popen(
         argv,

@@ -36,6 +36,8 @@ _COMMANDS = {
     "extract": _Entry("everykernel.cli.extract:extract", "Write out the objects inside a program or library."),
     "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF, compare two, cut one down."),
     "report": _Entry("everykernel.cli.report:report", "Show results, write their views."),
+    "worker": _Entry("everykernel.cli.cluster:worker", "Run cells that runs with --cluster send."),
+    "scheduler": _Entry("everykernel.cli.cluster:scheduler", "Bring runs with --cluster and workers together."),
     "library": _Entry("everykernel.cli.library:library", "Write the loader, as a Python library, into one file."),
     "compile": _Entry("everykernel.cli.compile:compile_command", "Compile the cases' BPF programs."),
     "doctor": _Entry("everykernel.cli.doctor:doctor", "Say what is present, what is missing, and what to do about it."),

@@ -16,17 +16,16 @@ import click
 from everykernel import settings
 from everykernel.cli import commands
 from everykernel.errors import UsageError
-from everykernel.load.rules import named
 from everykernel.loaders import adapter
 from everykernel.loaders.adapter import Wanted
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import OWN, REAL
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CaseResult
 from everykernel.matrix.selected import Selected
 
 _START = ["everykernel", "run"]
-_TAKEN = ("objects", "btf", "until", "memory", "strict_reads", "rules", "loaders", *commands.OPTIONS)
-_NEVER = ("json_file", "folder", "from_report", "failed", "shard")
+_TAKEN = ("objects", "btf", "until", "memory", "machine", "strict_reads", "rules", "loaders", *commands.OPTIONS)
+_NEVER = ("json_file", "json_stream", "folder", "from_report", "failed", "shard")
 _SHARED = ("accel", "timeout", "ceiling")  # of a run as a whole
 
 
@@ -104,13 +103,13 @@ def _asked(result: CaseResult, where: str) -> Asked:
     if len(found) != 1:
         raise UsageError(f"means {len(found)} cells, and not one", where=where, remedy="the file has changed")
     rules, memory = result["rules"], result["machine"].get("memory")
-    if result["loader"] == OWN and rules not in named.NAMES:
-        raise UsageError(f"there are no rules of {rules!r}", where=where, remedy=f"known: {', '.join(named.NAMES)}")
+    if result["loader"] == OWN and rules not in REAL:
+        raise UsageError(f"there are no rules of {rules!r}", where=where, remedy=f"known: {', '.join(REAL)}")
     if memory is not None and memory not in settings.MEMORY:
         raise UsageError(f"no guest has {memory} MiB", where=where)
     strict = options["strict_reads"] or found[0].strict_reads
     case = replace(found[0], until=options["until"], strict_reads=strict)
-    case = case.with_memory(memory).with_rules(rules if result["loader"] == OWN else "")
+    case = case.with_memory(memory).with_kind(options["machine"]).with_rules(rules if result["loader"] == OWN else "")
     loader = _loader(result["loader"], options["loaders"], where)
     return Asked(case, result["kernel"], loader, options, result["again"])
 

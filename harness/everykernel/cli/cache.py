@@ -135,6 +135,11 @@ def _what(entry: cache.Entry) -> str:
         return f"kernel {record.get('series', '?')}, {record.get('flavour', '?')}"
     if kind == "images":
         return "modules of a kernel" if name.startswith("modules-") else "guest image"
+    if kind == "cells":
+        return f"verdicts of {sum(1 for _ in entry.path.glob('*.json'))} cells"
+    if kind == "twins":
+        record = _record(entry, "twin.json")
+        return f"built: {record['series']}-{record['part']}" if {"series", "part"} <= set(record) else "source of twins"
     return {"packages": "package of the guest image", "btf": "BTF of a kernel"}.get(kind, "")
 
 

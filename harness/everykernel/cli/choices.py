@@ -6,15 +6,16 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from everykernel import settings
-from everykernel.cli.sources import Source, sources
 from everykernel.errors import UsageError
-from everykernel.kernels import lock
-from everykernel.load.rules import named
+from everykernel.loaders.names import REAL, USUAL_RULES
+
+if TYPE_CHECKING:
+    from everykernel.cli.sources import Source
 
 Command = Callable[..., Any]
 
@@ -43,13 +44,21 @@ _LISTS = ("kernels", "loader")  # keys whose options take one text with commas
 _KEYS = {"--kernels-missing": "missing"}  # options that are called otherwise than their keys
 
 
+def _lock(context: click.Context, option: click.Parameter, given: bool) -> None:
+    """Say so to whatever resolves kernels, in this process and its children."""
+    if given:
+        from everykernel.kernels import lock
+
+        os.environ[lock.SETTING] = "1"
+
+
 def kernels(command: Command, *, required: bool = True) -> Command:
     """Add ``--kernels``, ``--kernels-missing`` and ``--locked``."""
     command = click.option(
         "--locked",
         is_flag=True,
         expose_value=False,
-        callback=lambda context, option, given: os.environ.update({lock.SETTING: "1"} if given else {}),
+        callback=_lock,
         help="Take no kernel that everykernel.lock does not name.",
     )(command)
     command = click.option(
@@ -82,6 +91,29 @@ def kernels_or_report(command: Command) -> Command:
     return kernels(command, required=False)
 
 
+def twins(command: Command) -> Command:
+    """Add ``--twins``."""
+    return click.option(
+        "--twins",
+        "twin_list",
+        metavar="LIST",
+        help="Twins, separated by commas: 6.1 stands for 6.1-btf, 6.1-nobtf and 6.1-supplied, side by side, and "
+        "instead of the project's kernels. `everykernel kernels build 6.1` builds them.",
+    )(command)
+
+
+def with_twins(kernel_list: str | None, twin_list: str | None) -> str | None:
+    """Return what ``--kernels`` and ``--twins`` name together; only a command line adds kernels to twins."""
+    if twin_list is None:
+        return kernel_list
+    from everykernel.kernels.twins import parts
+
+    where = click.get_current_context().get_parameter_source("kernel_list")
+    given = kernel_list if where is click.core.ParameterSource.COMMANDLINE else None
+
+    return ",".join([*filter(None, [given]), *parts.specs(twin_list)])
+
+
 def btf_sources(command: Command) -> Command:
     """Add ``--btf`` and ``--kernels``, which name the kernels whose BTF is looked at; nothing is booted."""
     command = click.option(
@@ -104,6 +136,8 @@ def all_sources(btf: tuple[str, ...], kernel_list: str | None) -> list[Source]:
 
     Raises UsageError if there are none.
     """
+    from everykernel.cli.sources import sources
+
     names = [*btf, *(specs(kernel_list) if kernel_list else ())] or settings.read(Path.cwd()).get("kernels")
     if not names:
         raise UsageError("no kernels were named", remedy="--kernels 5.10,6.1,6.12, or --btf FILE")
@@ -129,14 +163,64 @@ def guests(command: Command) -> Command:
     )(command)
 
 
+def machine(command: Command) -> Command:
+    """Add ``--machine``."""
+    from everykernel.machine.spec import KINDS, QEMU  # for commands that have guests
+
+    return click.option(
+        "--machine",
+        type=click.Choice([*KINDS, settings.BY_VNG.lstrip("@")]),
+        default=QEMU,
+        show_default=True,
+        help="What cells run in: qemu, a guest with Python; bare, one with nothing but a static program, its loader "
+        "on this host: neither triggers nor checks run there; vng, one with this host's own user space, by virtme-ng "
+        "(of one kernel beside others: --kernels 6.1,6.1@vng).",
+    )(command)
+
+
+def targets(command: Command) -> Command:
+    """Add ``--target``, ``--target-may-load`` and ``--target-accept-new``."""
+    command = click.option(
+        "--target-accept-new",
+        "accept_new",
+        is_flag=True,
+        help="Believe a target whose host key is not known, and know it from then on; a changed key is refused anyway.",
+    )(command)
+    command = click.option(
+        "--target-may-load",
+        "may_load",
+        is_flag=True,
+        help="Allow to load into the targets' own kernels; without it they are asked for facts and BTF, and objects "
+        "are relocated.",
+    )(command)
+    return click.option(
+        "--target",
+        "target_list",
+        metavar="ssh://[USER@]HOST[:PORT]|NAME",
+        multiple=True,
+        help="A machine that runs already, as a column: a host of ~/.ssh/config, or a name of "
+        "[tool.everykernel.targets]. May be repeated; --kernels takes ssh://HOST too.",
+    )(command)
+
+
 def rules(command: Command) -> Command:
     """Add ``--rules``."""
     return click.option(
         "--rules",
-        type=click.Choice(named.NAMES),
-        default=named.DEFAULT.name,
+        type=click.Choice(REAL),
+        default=USUAL_RULES,
         show_default=True,
         help="The loader whose rules decide, where a case does not say.",
+    )(command)
+
+
+def reuse(command: Command) -> Command:
+    """Add ``--reuse`` and ``--fresh``: the parameter is True, False, or None where neither is given."""
+    return click.option(
+        "--reuse/--fresh",
+        default=None,
+        help="Take the verdict of an earlier run where nothing has changed that decides it, and keep new ones; or run "
+        "every cell, and keep its verdict anew. [default: neither]",
     )(command)
 
 

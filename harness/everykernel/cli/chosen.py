@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from everykernel import machine, settings
 from everykernel.cli import again, choices, commands
 from everykernel.cli.again import Asked
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels.progress import Progress
-from everykernel.machine import process
+from everykernel.loaders.names import OWN
+from everykernel.machine import MachineSource, assemble, process, reach
+from everykernel.machine.spec import BARE, QEMU
 from everykernel.matrix import crew, plan, selected, shard
 from everykernel.matrix.case import Case
 from everykernel.matrix.crew import Crew
 from everykernel.matrix.plan import Column
 from everykernel.matrix.shard import Shard
+from everykernel.settings import BY_VNG
+
+if TYPE_CHECKING:
+    from everykernel.machine.ssh import Targets
 
 Say = Callable[[str], None]
 
@@ -68,13 +75,39 @@ def from_report(path: Path, *, failed: bool, say: Say) -> list[Asked]:
     return again.cells(path, found)
 
 
-def kernels(listed: str, *, skip_missing: bool, progress: Progress) -> list[Column]:
-    """Return the columns of a run; raise UnknownKernel where none of them is to be had, ToolMissing without QEMU."""
-    columns = plan.columns(choices.specs(listed), skip_missing=skip_missing, progress=progress)
+def targets(listed: str, options: Any, progress: Progress) -> Targets | None:
+    """Return what knows the targets of a run; None where it has none."""
+    named = settings.read(Path.cwd()).get("targets", {})
+    may_load, accept_new, timeout = (options[name] for name in ("may_load", "accept_new", "timeout"))
+    return reach(choices.specs(listed), named, progress, may_load=may_load, accept_new=accept_new, timeout=timeout)
+
+
+def on_machines(listed: str, options: dict[str, Any]) -> str:
+    """Return the kernels of a list where ``--machine vng`` has all of them run; other kinds are the cells' own."""
+    if options["machine"] != BY_VNG.lstrip("@"):
+        return listed
+    options["machine"] = QEMU
+    return ",".join(settings.by_vng(choices.specs(listed)))
+
+
+def machines(options: Any, targets: Targets | None, progress: Progress) -> MachineSource:
+    """Return what starts the machines of a run."""
+    guests = machine.Machines(options["accel"], options["timeout"], progress)
+    return assemble(guests, targets, progress)
+
+
+def kernels(
+    listed: str, *, skip_missing: bool, progress: Progress, targets: Targets | None = None, qemu: bool = True
+) -> list[Column]:
+    """Return the columns of a run; raise UnknownKernel where none of them is to be had, ToolMissing without QEMU.
+
+    ``qemu`` says whether guests are started here.
+    """
+    columns = plan.columns(choices.specs(listed), skip_missing=skip_missing, progress=progress, targets=targets)
     if all(column.missing for column in columns):
         raise UnknownKernel("none of these kernels is to be had", spec=listed, where="--kernels")
     for column in columns:
-        if column.resolved is not None:
+        if qemu and column.resolved is not None and not column.is_target:
             process.find(column.resolved.arch.qemu)
     return columns
 
@@ -93,13 +126,26 @@ def of_objects(objects: Sequence[str], columns: list[Column], loaders: str | Non
     cases = [
         replace(case, until=options["until"], strict_reads=strict or case.strict_reads)
         .with_memory(options["memory"])
+        .with_kind(options["machine"])
         .with_rules(rules)
         for case in commands.cases(objects, **{name: options[name] for name in commands.OPTIONS})
     ]
     _check(cases, columns)
-    found = Crew.of(crew.wanted(cases, loaders), say)
+    if options["machine"] == BARE:
+        loaders = _only_own(cases, loaders)
+    found = Crew.of(crew.wanted(cases, loaders), columns, say)
     cells = [(case, column.spec) for case in found.spread(cases, loaders) for column in columns]
     return _there(cells, columns, found)
+
+
+def _only_own(cases: Sequence[Case], loaders: str | None) -> str:
+    """Return who loads where no program runs: our own loader alone; raise UsageError where another was asked for."""
+    if loaders not in (None, OWN):
+        message = f"no loader but {OWN} loads there: the others are programs of the guest"
+        raise UsageError(message, where="--machine bare", remedy="leave --loader out")
+    if any(case.command is not None for case in cases):
+        raise UsageError("no command runs there", where="--machine bare", remedy="leave --machine out")
+    return OWN
 
 
 def of_report(asked: Sequence[Asked], columns: list[Column], say: Say) -> Chosen:
@@ -111,7 +157,7 @@ def of_report(asked: Sequence[Asked], columns: list[Column], say: Say) -> Chosen
             f"the report has no such cell on {', '.join(sorted(specs))}", where="--kernels", remedy="leave it out"
         )
     _check([one.case for one in here], columns)
-    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), say)
+    found = Crew.of(list(dict.fromkeys(one.loader for one in here)), columns, say)
     by_spec = {column.spec: column for column in columns}
     told = [(case, one) for one in here for case in found.loaded_by(one.case, one.loader)]
     commands_ = {plan.identity(case, by_spec[one.spec]): one.again for case, one in told}
@@ -122,6 +168,8 @@ def _check(cases: Sequence[Case], columns: Sequence[Column]) -> None:
     for column in columns:
         if column.resolved is not None:
             commands.check(cases, column.resolved.arch)
+        if column.is_target and any(case.command is not None for case in cases):
+            raise UsageError("a command runs in guests only", where=column.spec, remedy="leave the target out")
 
 
 def _there(cells: Sequence[tuple[Case, str]], columns: list[Column], found: Crew) -> Chosen:

@@ -79,7 +79,7 @@ def doctor(as_json: bool, no_boot: bool) -> int:
     needed is missing.
     """
     checks: list[Callable[[], Iterable[Finding]]] = [
-        python, emulator, compiler, debug_information, signatures, room, mirror,
+        python, emulator, compiler, debug_information, host_user_space, signatures, room, mirror,
     ]  # fmt: skip
     findings: list[Finding] = []
     console = screen.Screen(soft_wrap=True)
@@ -208,6 +208,22 @@ def debug_information() -> Iterable[Finding]:
         yield Finding("pahole", OPTIONAL, detail, install("pahole"))
     else:
         yield Finding("pahole", OK, f"{found.version} ({found.program})")
+
+
+def host_user_space() -> Iterable[Finding]:
+    """What runs the host's own programs around another kernel: not needed for other guests."""
+    from everykernel.machine.vng import needs
+
+    why = "needed only for guests with this host's user space (--kernels 6.1@vng)"
+    try:
+        program = needs.command()
+        needs.interpreter()
+    except HarnessError as e:
+        yield Finding("virtme-ng", OPTIONAL, f"{e.message}; {why}", e.remedy)
+    else:
+        yield Finding(
+            "virtme-ng", OK, f"{needs.version() or program}, which is for {platform.machine()} kernels with 9p"
+        )
 
 
 def signatures() -> Iterable[Finding]:

@@ -70,7 +70,13 @@ def exec_command(
     environment = dict(commands.variables(env))
     files, program = _files(binary, whole, push, environment)
     spec = MachineSpec(cpus=cpus, memory=memory if memory is not None else largest(2 * files.bytes))
-    campaign = Campaign(found, machine.Machines(accel, timeout, board), width=1, board=board, timeout=timeout)
+    campaign = Campaign(
+        found,
+        machine.assemble(machine.Machines(accel, timeout, board), None, board),
+        width=1,
+        board=board,
+        timeout=timeout,
+    )
     runner = _Runner(files, [program, *arguments], environment, named=len(found) > 1)
     with closing(campaign):
         coming: dict[str, Future[Guest]] = {}

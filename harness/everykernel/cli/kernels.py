@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,17 @@ from everykernel.errors import HarnessError, UnknownKernel, UsageError
 from everykernel.escaping import printable
 from everykernel.kernels import lock, store
 from everykernel.kernels.catalogue import Series
+from everykernel.kernels.debian import Archive
 from everykernel.kernels.packages import Candidate, upstream
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.resolver import Resolver
 from everykernel.kernels.spec import Spec
+from everykernel.kernels.twins import build, kept, parts
 from everykernel.report import screen
 
-_update = click.option("--update", is_flag=True, help="Ask the archive anew, however young the cached index is.")
+_update = click.option(
+    "--update", is_flag=True, help="Ask the archive anew, even where the cached index is less than a day old."
+)
 
 
 @click.group("kernels")
@@ -33,7 +39,7 @@ def kernels_group() -> None:
     """List, fetch, locate and remove kernels.
 
     A kernel is named by a spec: 6.1 (the newest 6.1), 6.1.192, 6.1+generic, 6.1/i386, 5.10..6.12, lts, latest,
-    debian:6.1.0-56-cloud-amd64, ./bzImage, or a kernel build directory.
+    debian:6.1.0-56-cloud-amd64, 6.1-nobtf (which build builds), ./bzImage, or a kernel build directory.
     """
 
 
@@ -61,17 +67,17 @@ class Row:
 
 @kernels_group.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option(
-    "--update", is_flag=True, help="Ask the archive anew, even where the cached index is less than a day old."
-)
+@_update
 def list_command(as_json: bool, update: bool) -> None:
     """List the series to be had, the newest kernel of each, and which are in the cache."""
     with shown(quiet=as_json) as progress:
-        rows = list_rows(kernels.resolver(progress, update=update), progress)
+        rows = list_rows(kernels.finder(progress, update=update), progress)
     if as_json:
         say.data([row.plain() for row in rows], indent=1)
-    else:
-        _print(rows)
+        return
+    _print(rows)
+    for twin in kept.here():
+        say.out(printable(f"{twin.series}-{twin.part}  {upstream(twin.version)}, built here"))
 
 
 def list_rows(resolver: Resolver, progress: Progress) -> list[Row]:
@@ -127,9 +133,7 @@ def _print(rows: list[Row]) -> None:
 
 @kernels_group.command("fetch")
 @click.argument("specs", nargs=-1, required=True)
-@click.option(
-    "--update", is_flag=True, help="Ask the archive anew, even where the cached index is less than a day old."
-)
+@_update
 def fetch_command(specs: tuple[str, ...], update: bool) -> None:
     """Download the kernels that SPECS name, unless they are in the cache already."""
     with shown() as progress:
@@ -141,6 +145,33 @@ def fetch_command(specs: tuple[str, ...], update: bool) -> None:
                 say.talk(f"  {note}")
 
 
+@kernels_group.command("build")
+@click.argument("series", nargs=-1, required=True)
+@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processors to use. [default: all]")
+@_update
+def build_command(series: tuple[str, ...], jobs: int | None, update: bool) -> None:
+    """Build the twins of each SERIES (6.1, 6.12) that are not here: one source, with and without BTF.
+
+    From then on 6.1-btf, 6.1-nobtf and 6.1-supplied are kernels like others. It says first how long it will take; what
+    an interrupt leaves is gone on with.
+    """
+    archive = Archive(update=update)
+    with shown() as progress:
+        plans = [build.plan(one, archive, progress) for one in dict.fromkeys(map(_series_of, series))]
+        for planned in plans:
+            if planned.missing():
+                progress.note(planned.cost(jobs or os.cpu_count() or 1))
+        for planned in plans:
+            for twin in build.build(planned, archive, progress, jobs=jobs or 0):
+                took = f"{twin.seconds / 60:.0f} minutes of a processor"
+                say.out(printable(f"{twin.series}-{twin.part}: {twin.release} ({twin.version}), {took}: {twin.folder}"))
+
+
+def _series_of(text: str) -> str:
+    """Return the series that a user means who names one of its twins."""
+    return re.sub(rf"-({'|'.join(parts.PARTS)})$", "", text)
+
+
 @kernels_group.command("lock")
 @click.option("--kernels", "listed", default="", help="Kernels, separated by commas. [default: the project's]")
 def lock_command(listed: str) -> None:
@@ -150,13 +181,13 @@ def lock_command(listed: str) -> None:
     made = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     rows = []
     with shown() as progress:
-        resolver = kernels.resolver(progress, ignore_lock=True)
+        resolver = kernels.finder(progress, ignore_lock=True)
         for spec in specs:
             for resolved in resolver.resolve(kernels.parse(spec)):
                 kernel = resolved.fetch(progress)
                 stored = store.at(kernel)
                 if stored is None:
-                    raise UsageError("a path cannot be locked: its file may change", where=spec)
+                    raise UsageError("is on this machine alone: what others cannot fetch cannot be locked", where=spec)
                 rows.append((spec, kernel, stored))
     lock.write(Path(lock.FILENAME), made, rows)
     say.out(f"{lock.FILENAME}: {len(rows)} kernels")
@@ -192,6 +223,9 @@ def remove_command(specs: tuple[str, ...], everything: bool, superseded: bool) -
     here = store.stored()
     doomed = list(here) if everything else []
     for spec in kernels.parse(specs) if specs else []:
+        if spec.btf:
+            _remove_twins(spec)
+            continue
         named = [one for one in here if spec.matches(one.kernel(""))]
         if not named:
             have = ", ".join(sorted({one.record["release"] for one in here})) or "none"
@@ -207,3 +241,22 @@ def remove_command(specs: tuple[str, ...], everything: bool, superseded: bool) -
             say.out(printable(f"removed {one.record['release']} ({size:.0f} MB)"))
         else:
             say.talk(f"{one.record['release']} is in use, and stays")
+
+
+def _remove_twins(spec: Spec) -> None:
+    """Remove what was built under a name; raise UnknownKernel where nothing was."""
+    built = kept.here()
+    named = [
+        one for one in built if (one.part, spec.value) in ((spec.btf, one.series), (spec.btf, upstream(one.version)))
+    ]
+    if not named:
+        have = ", ".join(sorted({f"{one.series}-{one.part}" for one in built})) or "none"
+        raise UnknownKernel(
+            "is not built on this machine", spec=spec.text, where=spec.text, remedy=f"there are: {have}"
+        )
+    for one in named:
+        name, size = f"{one.series}-{one.part} ({one.version})", cache.size(one.folder) / 1e6
+        if kept.remove(one):
+            say.out(printable(f"removed {name} ({size:.0f} MB)"))
+        else:
+            say.talk(f"{name} is in use, and stays")

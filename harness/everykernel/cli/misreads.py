@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from everykernel import core, wire
+from everykernel import core
 from everykernel.btf import SizeUnknown
 from everykernel.cli.sources import Source
 from everykernel.core import reads
 from everykernel.core.reads import formats
-from everykernel.kernels import tracepoints
 from everykernel.load.kernel.kconfig import Unfit, setting_bytes
 from everykernel.load.programs.link import reached
-from everykernel.matrix.ranges import numbers
 from everykernel.object import ObjectSpec
 from everykernel.object.spec import ProgramSpec
+
+if TYPE_CHECKING:
+    from everykernel import wire
+    from everykernel.kernels.model import Kernel
 
 _VERSION = "LINUX_KERNEL_VERSION"
 
@@ -31,7 +35,7 @@ class Looking:
     def __init__(self, spec: ObjectSpec, source: Source) -> None:
         self._spec = spec
         self._source = source
-        self._kept = tracepoints.read(source.kernel) if source.kernel is not None else None
+        self._kept = _layouts(source.kernel) if source.kernel is not None else None
         functions = (e.name for e in spec.externs.values() if e.function)
         symbols = {name: True for name in functions if source.btf.find(name, "func") is not None}
         self._finder = reads.Finder(
@@ -67,6 +71,13 @@ class Looking:
         return formats.from_btf(self._source.btf, target.rpartition("/")[2])
 
 
+def _layouts(kernel: Kernel) -> Mapping[str, formats.Format] | None:
+    """Return the layouts of a kernel's tracepoints; None where no guest has told them yet."""
+    from everykernel.kernels import tracepoints  # with the cache, which a BTF in a file needs not
+
+    return tracepoints.read(kernel)
+
+
 def _settings(spec: ObjectSpec, source: Source) -> dict[str, bytes]:
     """Return the bytes of the externs of the kernel's configuration and version, as far as its package tells them."""
     kernel, found = source.kernel, {}
@@ -74,6 +85,8 @@ def _settings(spec: ObjectSpec, source: Source) -> dict[str, bytes]:
         return {}
     lines = kernel.config.read_text(errors="replace").splitlines() if kernel.config is not None else []
     config = dict(line.split("=", 1) for line in lines if line.startswith("CONFIG_") and "=" in line)
+    from everykernel.matrix.ranges import numbers
+
     major, minor, patch, *_ = (*numbers(kernel.release, f"Debian {kernel.version}"), 0, 0)
     config[_VERSION] = str((major << 16) + (minor << 8) + min(patch, 255))
     for extern in spec.externs.values():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from everykernel import core, wire
+from everykernel import core
 from everykernel.cli import choices, say
 from everykernel.cli.misreads import Looking
 from everykernel.cli.sources import read_objects
@@ -16,7 +18,8 @@ from everykernel.errors import CaseError
 from everykernel.object import ObjectSpec, assembly
 from everykernel.object.spec import INSN
 
-_WIDE = 1000  # characters in a line where there is no terminal to wrap for
+if TYPE_CHECKING:
+    from everykernel import wire
 
 
 @click.command()
@@ -112,23 +115,22 @@ def _print_source(
 
 def _print(columns: dict[str, list[wire.Relocation]], misreads: dict[str, list[wire.Misread]], title: str) -> None:
     from everykernel.report import misreads as of_misreads
-    from everykernel.report import relocations as report  # rich takes as long to import as an object to relocate
-    from everykernel.report import screen
+    from everykernel.report import relocations as report
+
+    one = len(columns) == 1
+    table = report.details(next(iter(columns.values()))) if one else report.side_by_side(columns)
+    told = [f"≠ {line}" for line in of_misreads.of_object(misreads.items())]
+    if not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
+        for line in (*(["", title] if title else []), *report.plain(table), *told):
+            say.out(line)
+        return
+    from everykernel.report import drawn, screen  # with rich, which takes as long to import as an object to relocate
 
     out = screen.Screen()
-    if not out.is_terminal:
-        out.width = _WIDE  # what rich takes a pipe for is narrower than most rows
-    if title:
-        out.print()
-        out.print(screen.text(title, "bold"))
-    if len(columns) == 1:
-        (rows,) = columns.values()
-        out.print(report.details(rows))
-    else:
-        for part in report.side_by_side(columns):
-            out.print(part)
-    for line in of_misreads.of_object(misreads.items()):
-        out.print(screen.text(f"≠ {line}", "yellow"))
+    for part in (*(["", screen.text(title, "bold")] if title else []), *drawn.table(table)):
+        out.print(part)
+    for line in told:
+        out.print(screen.text(line, "yellow"))
 
 
 class Found(NamedTuple):

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from everykernel import machine, settings
+from everykernel import settings
 from everykernel.architectures import DEFAULT
 from everykernel.cli import again, choices, chosen, commands, debugging, gating, say
 from everykernel.cli.chosen import Chosen
-from everykernel.errors import CaseError, GuestError, HarnessError, UsageError
+from everykernel.errors import CaseError, EverykernelError, GuestError, HarnessError, UsageError
 from everykernel.gates import policy as policies
 from everykernel.gates.gate import Gate
 from everykernel.kernels.supplied import Supply
@@ -31,24 +31,34 @@ from everykernel.matrix.ledger import Ledger, Writer, lost
 from everykernel.matrix.progress import Board
 from everykernel.matrix.records import SCHEMA, CaseResult, CellReport, KernelRecord, LoaderRecord, RunRecord
 from everykernel.matrix.results import Journal, Results, identify
+from everykernel.matrix.reuse import Reuse
 from everykernel.matrix.shard import Shard
 from everykernel.matrix.sizing import Sizing
+from everykernel.matrix.stream import Stream
 from everykernel.report import disagreements, screen, terminal
 from everykernel.report.folder import ReportFolder
 from everykernel.report.screen import Screen
 
+if TYPE_CHECKING:
+    from everykernel.machine.ssh import Targets
+
 _INTERVAL = 0.1  # seconds between paints
 _OF_ANOTHER = (
     "kernel_list",
+    "twin_list",
+    "target_list",
     "from_report",
     "failed",
     "shard",
     "retries",
+    "reuse",
     "kernels_missing",
     "btf",
     "loaders",
     "json_file",
+    "json_stream",
     "folder",
+    "cluster",
     *gating.NAMES,
 )  # parameters of this run alone
 
@@ -56,6 +66,8 @@ _OF_ANOTHER = (
 @click.command(cls=choices.ProjectCommand)
 @click.argument("objects", nargs=-1, metavar="OBJ...")
 @choices.kernels_or_report
+@choices.twins
+@choices.targets
 @choices.guests
 @click.option(
     "--btf",
@@ -71,6 +83,7 @@ _OF_ANOTHER = (
     show_default=True,
     help="The last stage: load neither attaches nor triggers nor checks.",
 )
+@choices.machine
 @click.option(
     "--memory",
     type=choices.MEBIBYTES,
@@ -92,29 +105,45 @@ _OF_ANOTHER = (
     metavar="N",
     help="How often a cell whose guest or harness broke is run again, at most; a verdict never is.",
 )
+@choices.reuse
 @commands.options
 @click.option(
     "--shard",
     metavar="I/N",
     help="Run the I-th of N parts of all cells (2/4); `everykernel report merge` puts their reports together.",
 )
+@click.option(
+    "--cluster",
+    metavar="tcp://HOST:8786",
+    help="Run the cells on the workers of this scheduler (docs/cluster.md). [default: on this machine]",
+)
 @click.option("--strict-reads", is_flag=True, help="Fail what loads and reads other bytes than its author meant (≠).")
 @choices.rules
 @choices.loaders
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results to FILE.")
+@click.option(
+    "--json-stream",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Tell another program what happens, a JSON object a line, in a file, a FIFO or /dev/fd/N.",
+)
 @click.option("--report", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write results and evidence.")
 @gating.options
 @click.option("-v", "--verbose", count=True, help="Show logs whole, and tracebacks of defects.")
 def run(
     objects: tuple[str, ...],
     kernel_list: str | None,
+    twin_list: str | None,
+    target_list: tuple[str, ...],
     kernels_missing: str,
     from_report: Path | None,
     failed: bool,
     shard: str | None,
     loaders: str | None,
     retries: int,
+    reuse: bool | None,
     json_file: Path | None,
+    json_stream: Path | None,
     folder: Path | None,
     baseline: Path | None,
     update_baseline: bool,
@@ -143,11 +172,18 @@ def run(
             return 0
         options |= again.shared(asked, again.given(context))
         kernel_list = kernel_list or ",".join(dict.fromkeys(one.spec for one in asked))
+    kernel_list = choices.with_twins(kernel_list, twin_list)
+    kernel_list = ",".join([*filter(None, [kernel_list]), *settings.targets(target_list)]) or None
     if kernel_list is None:
         option = next(option for option in context.command.params if option.name == "kernel_list")
         raise click.MissingParameter(ctx=context, param=option)
+    kernel_list = chosen.on_machines(kernel_list, options)
     supplies = [Supply.parse(text) for text in options["btf"]]
-    columns = chosen.kernels(kernel_list, skip_missing=kernels_missing == "skip", progress=board)
+    here = options["cluster"] is None
+    targets = chosen.targets(kernel_list, options, board)
+    columns = chosen.kernels(
+        kernel_list, skip_missing=kernels_missing == "skip", progress=board, targets=targets, qemu=here
+    )
     supply.check(supplies, [c.spec for c in columns], board)
     if asked is None:
         cells = chosen.of_objects(objects, columns, loaders, options, tell)
@@ -156,7 +192,8 @@ def run(
     if part is not None:
         cells = cells.part(part)
         tell(sharding.told(part, cells.cells, cells.total))
-    return _run(cells, _Whole(board, talk, supplies, part, retries, json_file, folder, verbose, gate, options))
+    files = (json_file, json_stream, folder)
+    return _run(cells, _Whole(board, talk, targets, supplies, part, retries, reuse, *files, verbose, gate, options))
 
 
 class _Whole(NamedTuple):
@@ -164,10 +201,13 @@ class _Whole(NamedTuple):
 
     board: Board
     talk: Screen
+    targets: Targets | None
     supplies: list[Supply]
     shard: Shard | None
     retries: int
+    reuse: bool | None
     json_file: Path | None
+    json_stream: Path | None
     folder: Path | None
     verbose: int
     gate: Gate
@@ -181,33 +221,37 @@ def _asked(report: Path | None, failed: bool, say: chosen.Say) -> list[again.Ask
 
 
 def _run(cells: Chosen, whole: _Whole) -> int:
+    """Run cells, show what came of them, and return the exit code; whoever reads the stream hears it last."""
+    if whole.json_stream is None:
+        return _told(cells, whole, None)
+    stream, code = Stream(whole.json_stream, whole.board.note), None
+    try:
+        code = _told(cells, whole, stream)
+    except EverykernelError as e:
+        code = e.exit_code
+        raise
+    finally:
+        stream.end(whole.board.standing(), code)
+    return code
+
+
+def _told(cells: Chosen, whole: _Whole, stream: Stream | None) -> int:
     """Run cells, show what came of them, and return the exit code."""
-    options, sizing = whole.options, Sizing(whole.options["ceiling"])
-    resolved = {c.spec: c for c in cells.columns if c.resolved}
-    room.reserve((resolved[spec].resolved, sizing.grant(case, resolved[spec]).machine) for case, spec in cells.cells)  # type: ignore[misc]
-    identity = identify(options["accel"], process.version(process.find(DEFAULT.qemu)))
-    identity["retries"] = whole.retries
+    identity: RunRecord = {"retries": whole.retries}
     if whole.shard is not None:
         identity["shard"] = str(whole.shard)
     if cells.crew.records:
         identity["loaders"] = cells.crew.records
-    campaign = Campaign(
-        cells.columns,
-        machine.Machines(options["accel"], options["timeout"], whole.board),
-        width=slots.cores(),
-        slot=slots.slot,
-        board=whole.board,
-        timeout=options["timeout"],
-        btf=whole.supplies,
-        sizing=sizing,
-        retries=whole.retries,
-    )
-    with _recorded(whole.json_file, whole.folder, identity, [c.record() for c in cells.columns]) as ledger:
-        running = _Cells(campaign, ledger, options["btf"], cells.again)
+    campaign = (_here if whole.options["cluster"] is None else _elsewhere)(cells, whole, identity)
+    campaign.describe(identity)
+    if stream is not None:
+        stream.begin(identity, [c.spec for c in cells.columns], len(cells.cells))
+    with _recorded(whole, identity, [c.record() for c in cells.columns], stream) as ledger:
+        running = _Cells(campaign, ledger, whole.options["btf"], cells.again)
         try:
             with closing(campaign):
                 running.schedule(cells.cells)
-                running.watch(whole.talk)
+                running.watch(whole.talk, stream)
         except KeyboardInterrupt as e:
             running.take(future for future in running.futures if future.done())
             raise KeyboardInterrupt(ledger.tally()) from e
@@ -221,6 +265,53 @@ def _run(cells: Chosen, whole: _Whole) -> int:
     return _pass(whole.gate, {"schema": SCHEMA, "run": identity, "results": ledger.results, "kernels": ledger.kernels})
 
 
+def _here(cells: Chosen, whole: _Whole, identity: RunRecord) -> Campaign:
+    """Return the campaign of a run on this machine, whose record says which that is; there has to be room for it."""
+    options, sizing = whole.options, Sizing(whole.options["ceiling"])
+    resolved = {c.spec: c for c in cells.columns if c.resolved and not c.is_target}
+    guests = [(case, resolved[s]) for case, s in cells.cells if s in resolved and resolved[s].is_restored]
+    room.reserve((column.resolved, sizing.grant(case, column).machine) for case, column in guests)  # type: ignore[misc]
+    identity.update(identify(options["accel"], process.version(process.find(DEFAULT.qemu)) if resolved else ""))
+    machines = chosen.machines(options, whole.targets, whole.board)
+    reuse = None
+    if whole.reuse is not None:
+        reuse = Reuse(identity, machines, whole.supplies, take=whole.reuse, tell=whole.board.note)
+    return Campaign(
+        cells.columns,
+        machines,
+        width=slots.cores(),
+        slot=slots.slot,
+        board=whole.board,
+        timeout=options["timeout"],
+        btf=whole.supplies,
+        sizing=sizing,
+        retries=whole.retries,
+        reuse=reuse,
+    )
+
+
+def _elsewhere(cells: Chosen, whole: _Whole, identity: RunRecord) -> Campaign:
+    """Return the campaign of a run on a cluster, whose record names the workers."""
+    from everykernel.cluster.campaign import ClusterCampaign
+
+    options = whole.options
+    if whole.reuse is not None:
+        remedy = "leave out one of them"
+        raise UsageError("does not go with --reuse and --fresh", where="--cluster", remedy=remedy)
+    identity.update(identify(options["accel"], ""))
+    return ClusterCampaign(
+        options["cluster"],
+        cells.columns,
+        chosen.machines(options, None, whole.board),
+        accel=options["accel"],
+        ceiling=options["ceiling"],
+        board=whole.board,
+        timeout=options["timeout"],
+        btf=whole.supplies,
+        retries=whole.retries,
+    )
+
+
 def _pass(gate: Gate, results: Results) -> int:
     """Hold the gate against a run, where there is one; return the exit code."""
     if not gate.policy.asks:
@@ -232,16 +323,18 @@ def _pass(gate: Gate, results: Results) -> int:
 
 @contextmanager
 def _recorded(
-    json_file: Path | None, folder: Path | None, identity: RunRecord, kernels: list[KernelRecord]
+    whole: _Whole, identity: RunRecord, kernels: list[KernelRecord], stream: Stream | None
 ) -> Iterator[Ledger]:
     """Yield the ledger of a run, which writes what was asked for; in the end, files and report are closed."""
     writers: list[Writer] = []
-    report = ReportFolder(folder, identity, kernels) if folder is not None else None
+    report = ReportFolder(whole.folder, identity, kernels) if whole.folder is not None else None
     if report is not None:
         writers.append(report.add)
-    journal = Journal(json_file, identity, kernels) if json_file is not None else None
+    journal = Journal(whole.json_file, identity, kernels) if whole.json_file is not None else None
     if journal is not None:
         writers.append(lambda cell: journal.add(cell["result"], cell["kernel"]))
+    if stream is not None:
+        writers.append(stream.cell)
     ledger = Ledger(kernels, writers)
     try:
         yield ledger
@@ -267,10 +360,11 @@ class _Cells:
         """Plan all cells, then have them run."""
         self._ledger.plan(self._campaign.name(spec, case) for case, spec in cells)
         for case, spec in cells:
-            self._board.expect(spec)
+            self._campaign.expect(spec, case)
+        for case, spec in cells:
             self.futures[self._campaign.run(spec, case)] = case, spec
 
-    def watch(self, talk: Screen) -> None:
+    def watch(self, talk: Screen, stream: Stream | None = None) -> None:
         """Wait for every cell, showing progress, and record each as it ends."""
         waiting = set(self.futures)
         self._board.announce = not talk.is_terminal
@@ -280,6 +374,10 @@ class _Cells:
                 self.take(ended)
                 for message in self._board.messages():
                     talk.print(f"everykernel: {message}", soft_wrap=True)
+                    if stream is not None:
+                        stream.note(message)
+                if stream is not None:
+                    stream.stands(self._board.standing())
                 if talk.is_terminal:
                     live.update(Group(*(Text(line) for line in self._board.lines())), refresh=True)
 
@@ -304,6 +402,8 @@ def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
         target = ""
     own = () if case.command is not None and case.path is None else commands.OPTIONS
     options = choices.given(*_OF_ANOTHER, *own) + supply.again(btf, spec) + crew.again(case)
+    if click.get_current_context().params["reuse"] is not None:
+        options += " --fresh"
     return " ".join(filter(None, ("everykernel run", target, f"--kernels {shlex.quote(spec)}{options}")))
 
 
@@ -313,6 +413,7 @@ def _show(
     out = Screen()
     results = [report["result"] for report in told]
     terminal.show_matrix(out, results, ledger.kernels, loaders, unicode=terminal.has_unicode(out))
+    terminal.show_twins(out, results, ledger.kernels)
     out.print(campaign.cost.text())
     for note in campaign.cost.notes:
         out.print(screen.text(note), soft_wrap=True)

@@ -51,7 +51,13 @@ def shell(
     board, talk = Board(), Screen(stderr=True)
     found = columns([kernel], progress=board)
     spec = MachineSpec(cpus=cpus, memory=memory, cmdline=cmdline, modules=modules)
-    campaign = Campaign(found[:1], machine.Machines(accel, timeout, board), width=1, board=board, timeout=timeout)
+    campaign = Campaign(
+        found[:1],
+        machine.assemble(machine.Machines(accel, timeout, board), None, board),
+        width=1,
+        board=board,
+        timeout=timeout,
+    )
     with closing(campaign):
         guest = _start(campaign, found[0].spec, spec, talk)
         with guest:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from everykernel.architectures import DEFAULT
 from everykernel.btf import Btf, image
 from everykernel.errors import UsageError
-from everykernel.load.kernel.releases import upstream
 from everykernel.matrix import inside
 from everykernel.object import ObjectSpec, read
+from everykernel.settings import TARGET
 
 if TYPE_CHECKING:
     from everykernel.kernels import Kernel
 
 
+_PATIENCE = 60.0  # seconds that a target may take to answer
 _MODULES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
 
@@ -119,6 +121,8 @@ def _of_module(path: Path, base: Btf | None) -> Btf:
         base = Btf.parse(read_file(beside), name="vmlinux")
     found = moduletypes.split(data, base, path.name.partition(".ko")[0])
     if found is None:
+        from everykernel.load.kernel.releases import upstream
+
         remedy = f"modules have it {upstream('v5.11')}, where it was built in"
         raise UsageError("has no BTF", where=str(path), remedy=remedy)
     return found
@@ -129,6 +133,9 @@ def _of_kernels(name: str) -> Iterator[Source]:
     from everykernel.cli.progress import shown
     from everykernel.kernels.sources import table
 
+    if name.startswith(TARGET):
+        yield _of_target(name)
+        return
     if not name[:1].isdigit() and name not in ("lts", "latest") and name.partition(":")[0] not in table.NAMES:
         raise UsageError("there is no such file, nor such a kernel", where=name)
     with shown() as progress:
@@ -138,6 +145,23 @@ def _of_kernels(name: str) -> Iterator[Source]:
             if raw is None:
                 raise UsageError("holds no BTF", where=resolved.spec, remedy="give a BTF made for it")
             yield Source(resolved.spec, Btf.parse(raw, name="vmlinux"), kernel)
+
+
+def _of_target(spec: str) -> Source:
+    """Return the BTF of a machine that runs; nothing is run or loaded there."""
+    from everykernel import settings
+    from everykernel.cli.progress import shown
+    from everykernel.machine import reach
+
+    named = settings.read(Path.cwd()).get("targets", {})
+    with shown() as progress:
+        targets = reach([spec], named, progress, may_load=False, accept_new=False, timeout=_PATIENCE)
+        assert targets is not None
+        with closing(targets):
+            kernel, raw = targets.btf(spec)
+    if raw is None:
+        raise UsageError("its kernel has no BTF", where=spec, remedy="give a BTF made for it")
+    return Source(spec, Btf.parse(raw, name="vmlinux"), kernel)
 
 
 def read_file(path: Path) -> bytes:

@@ -23,8 +23,7 @@ from everykernel.errors import UsageError
 from everykernel.gates import words
 from everykernel.gates.findings import EVERY_STAGE, GUEST, LISTABLE, TARGET, Finding, Survey, Thing, row_of
 from everykernel.gates.where import KernelSeen, Where
-from everykernel.load.rules import named
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import OWN, REAL, USUAL_RULES
 from everykernel.matrix.ranges import KernelRange
 from everykernel.reasons import REASONS
 
@@ -105,7 +104,7 @@ class Entry:
         pairs = {
             "btf": self.btf,
             "loader": thing.loader if thing.loader != OWN else "",
-            "rules": thing.rules if thing.rules != named.DEFAULT.name else "",
+            "rules": thing.rules if thing.rules != USUAL_RULES else "",
             "target": thing.target if thing.target != TARGET else "",
             "until": self.until.text if self.until is not None else "",
         }
@@ -269,9 +268,9 @@ def _entry(found: list[tuple[str, bool]], where: str, number: int, root: PurePat
     if "btf" in pairs:
         _among("BTF", pairs["btf"], _BTF, where)
     if "rules" in pairs:
-        _among("rules", pairs["rules"], named.NAMES, where)
+        _among("rules", pairs["rules"], REAL, where)
     name = "" if program == (words.NONE, False) else program[0]
-    loader, rules = pairs.get("loader", OWN), pairs.get("rules", named.DEFAULT.name)
+    loader, rules = pairs.get("loader", OWN), pairs.get("rules", USUAL_RULES)
     thing = Thing(row_of(row, root), stage, name, code, loader, rules, pairs.get("target", TARGET))
     until = Until.parse(pairs["until"], where) if "until" in pairs else None
     return Entry(thing, Where.parse(kernels, where), pairs.get("btf", ""), reason, link, until, number)

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 from everykernel import wire
 from everykernel.gates.where import KernelSeen
-from everykernel.load.rules import named
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import OWN, USUAL_RULES
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, KernelRecord
@@ -45,7 +44,7 @@ class Thing(NamedTuple):
     program: str
     code: str
     loader: str = OWN
-    rules: str = named.DEFAULT.name
+    rules: str = USUAL_RULES
     target: str = TARGET
 
 
@@ -165,13 +164,13 @@ def row_of(name: str, root: PurePath | None = None) -> str:
 
 def _cell(result: CaseResult, kernel: KernelSeen, root: PurePath | None, splats: Deciding) -> Cell:
     loader = _ODD.sub("_", str(result.get("loader", OWN)))
-    rules = _ODD.sub("_", str(result.get("rules", named.DEFAULT.name)))
+    rules = _ODD.sub("_", str(result.get("rules", USUAL_RULES)))
     cell = Cell(
         result,
         kernel,
         row_of(str(records.title(result)), root),
         loader,
-        rules if loader == OWN else named.DEFAULT.name,
+        rules if loader == OWN else USUAL_RULES,
         _ODD.sub("_", str(result.get("target", TARGET))),
         _btf(result, kernel),
         records.broke(result),

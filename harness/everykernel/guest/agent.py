@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Optional
 
@@ -23,16 +24,24 @@ Job = tuple[int, wire.Request[Any]]  # a request's number, and the request
 
 
 class Port:
-    """The channel's end in the guest; frames are written whole, whichever thread writes."""
+    """The channel's end here; frames are written whole, whichever thread writes.
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    Args:
+        sink: the descriptor that is written to.
+        read: returns as many bytes as it is asked for; None reads from ``sink``, a virtio port.
+    """
+
+    def __init__(self, sink: int, read: Optional[Callable[[int], bytes]] = None) -> None:
+        self._sink = sink
+        self._read = read or partial(stage0.read_exactly, sink)
         self._lock = threading.Lock()
 
     def receive(self) -> Job:
-        """Return the next request; waits for it."""
-        text, blob = wire.lengths(stage0.read_exactly(self._descriptor, wire.HEADER.size))
-        data = stage0.read_exactly(self._descriptor, text + blob)
+        """Return the next request; waits for it. A frame without anything says only that the host is there."""
+        text, blob = 0, 0
+        while not text:
+            text, blob = wire.lengths(self._read(wire.HEADER.size))
+        data = self._read(text + blob)
         return wire.decode(data[:text], data[text:])
 
     def send(self, number: int, reply: wire.Message, room: int = wire.Request.room) -> None:
@@ -44,7 +53,7 @@ class Port:
             message = f"the answer has {text} + {blob} bytes: more than {wire.TEXT_LIMIT} + {room}, or too many values"
             frame = wire.encode(number, wire.Failed("limit-exceeded", message))
         with self._lock:
-            stage0.write_all(self._descriptor, frame)
+            stage0.write_all(self._sink, frame)
 
 
 class Agent:
@@ -53,10 +62,10 @@ class Agent:
     def __init__(self) -> None:
         from everykernel import load
         from everykernel.guest.requests import Requests
+        from everykernel.load.system.local import Local
 
-        self.facts = probes.facts()
+        self.facts = probes.facts(Local(), sys.version.split()[0])
         self._requests = Requests(load.kernel_btf())
-        self._requests.warm()
         programs = Programs()
         self._own: dict[str, Callable[[Any], wire.Message]] = {
             wire.Hello.kind: self._hello,
@@ -68,6 +77,11 @@ class Agent:
             wire.Room.kind: system.room,
             wire.Pull.kind: system.pull,
         }
+
+    def warm(self) -> None:
+        """Do beforehand what costs time, and is the same for every request."""
+        self._requests.warm()
+        rehearse(self)
 
     def _hello(self, message: wire.Hello) -> wire.Message:
         system.greet(message)
@@ -91,13 +105,13 @@ def serve(descriptor: int) -> None:
     agent: Optional[Agent] = None
     try:
         agent = Agent()
-        rehearse(agent)
+        agent.warm()
         scrub.scrub()
         ready: wire.Message = agent.facts
     except Exception as e:
         ready = system.broke(e)
     jobs: SimpleQueue[Job] = SimpleQueue()
-    threading.Thread(target=_read, args=(port, jobs), daemon=True).start()
+    threading.Thread(target=read, args=(port, jobs), daemon=True).start()
     port.send(0, ready)
     while agent is not None:
         number, message = jobs.get()
@@ -105,7 +119,8 @@ def serve(descriptor: int) -> None:
     threading.Event().wait()
 
 
-def _read(port: Port, jobs: SimpleQueue[Job]) -> None:
+def read(port: Port, jobs: SimpleQueue[Job]) -> None:
+    """Answer pings, and queue all else, for as long as the port can be read."""
     while True:
         number, message = port.receive()
         if isinstance(message, wire.Ping):

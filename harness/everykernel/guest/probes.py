@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 from everykernel import wire
+from everykernel.load.system.door import System
 
 JIT = "/proc/sys/net/core/bpf_jit_enable"
 LSM = "/sys/kernel/security/lsm"
 LOCKDOWN = "/sys/kernel/security/lockdown"
+UNPRIVILEGED = "/proc/sys/kernel/unprivileged_bpf_disabled"
 
 
-def facts() -> wire.Facts:
-    """Return the facts of the running kernel."""
-    name = os.uname()
-    try:
-        btf = sorted(os.listdir("/sys/kernel/btf"))
-    except OSError:
-        btf = []
+def facts(system: System, python: str) -> wire.Facts:
+    """Return the facts of a machine's kernel; ``python`` is its own, "" where it has none."""
+    name = system.uname
+    btf = sorted(path.rpartition("/")[2] for path in system.glob("/sys/kernel/btf/*"))
     return wire.Facts(
         release=name.release,
         version=name.version,
         machine=name.machine,
-        cpus=os.cpu_count() or 1,
+        cpus=len(system.cpus("online")),
         btf="vmlinux" in btf,
         module_btf=[module for module in btf if module != "vmlinux"],
-        jit=_text(JIT) not in ("", "0"),
-        lsm=[module for module in _text(LSM).split(",") if module],
-        lockdown=_chosen(_text(LOCKDOWN)),
-        config=os.path.exists("/proc/config.gz") or os.path.exists("/boot/config-" + name.release),
-        python=sys.version.split()[0],
+        jit=_text(system, JIT) not in ("", "0"),
+        lsm=[module for module in _text(system, LSM).split(",") if module],
+        lockdown=_chosen(_text(system, LOCKDOWN)),
+        unprivileged_bpf=_text(system, UNPRIVILEGED),
+        config=system.exists("/proc/config.gz") or system.exists("/boot/config-" + name.release),
+        python=python,
     )
 
 
-def _text(path: str) -> str:
+def _text(system: System, path: str) -> str:
     try:
-        with open(path) as file:
-            return file.read().strip("\0\n ")
+        return system.read(path).decode("utf-8", "replace").strip("\0\n ")
     except OSError:
         return ""
 

@@ -5,6 +5,7 @@ This module travels to the guest: standard library and pyelftools only, Python 3
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import sys
@@ -34,6 +35,7 @@ class Requests:
 
     def __init__(self, kernel: KernelTypes) -> None:
         self._kernel = kernel
+        self.system = kernel.system
         self._objects: dict[int, LoadedObject] = {}
         self._last = 0
         self._served: dict[type, Callable[[Any], wire.Message]] = {
@@ -91,13 +93,15 @@ class Requests:
 
         rules = named(message.rules)
         asked: dict[str, Any] = {"btf": message.btf, "btf_name": message.btf_name, "contract": message.contract}
+        whole = message.until != "relocate"
         try:
             objects = {message.name: message.data, **message.beside}
             specs = [object_.read(data, name, rules.reading) for name, data in objects.items()]
-            loaded = load.load_together(specs, self._kernel, programs=message.programs, rules=rules, **asked)
+            asked_here = {"programs": message.programs, "rules": rules, "until": message.until, **asked}
+            loaded = load.load_together(specs, self._kernel, **asked_here)
         except (ObjectMalformed, ObjectUnsupported, BtfMalformed) as e:
             loaded = _unreadable(e, self._kernel)
-        if rules is DEFAULT and not message.beside:  # who asks for another loader's knows of them
+        if whole and rules is DEFAULT and not message.beside:  # who asks for another loader's knows of them
             advise(loaded, message.data, message.name, self._kernel, rules, **asked)
         return self._keep(loaded)
 
@@ -156,6 +160,12 @@ class Requests:
         checked.uses = [dict(program.use) for program in programs]
         checked.refused = [dict(program.refused) for program in programs if program.refused]
         return checked
+
+    def close(self) -> None:
+        """Unload every object, also where one cannot be."""
+        with contextlib.ExitStack() as stack:
+            while self._objects:
+                stack.callback(self._objects.popitem()[1].close)
 
     def _unload(self, message: wire.Unload) -> wire.Message:
         self._object(message.handle).close()

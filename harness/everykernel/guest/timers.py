@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DUE = 1800  # seconds from arming: no machine takes as long to be saved
-_JUMP = 2 * _DUE
-_ABSOLUTE = 1  # TFD_TIMER_ABSTIME
+DUE = 1800  # seconds from arming: no machine takes as long to be saved
+JUMP = 2 * DUE
+ABSOLUTE = 1  # TFD_TIMER_ABSTIME
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def arm() -> None:
     """Give each CPU a timer of the wall clock; they stay until this process ends."""
-    due = int(time.time()) + _DUE
+    due = int(time.time()) + DUE
     for _ in _each_cpu():
         _timer(due)
 
@@ -38,7 +38,7 @@ def jump() -> None:
     The caller sets it right afterwards.
     """
     for _ in _each_cpu():
-        time.clock_settime(time.CLOCK_REALTIME, time.time() + _JUMP)
+        time.clock_settime(time.CLOCK_REALTIME, time.time() + JUMP)
 
 
 def _each_cpu() -> Iterator[int]:
@@ -55,6 +55,6 @@ def _each_cpu() -> Iterator[int]:
 def _timer(due: int) -> None:
     fd = _libc.timerfd_create(time.CLOCK_REALTIME, 0)
     value = struct.pack("=4q" if struct.calcsize("l") == 8 else "=4i", 0, 0, due, 0)  # struct itimerspec
-    if fd < 0 or _libc.timerfd_settime(fd, _ABSOLUTE, value, None):
+    if fd < 0 or _libc.timerfd_settime(fd, ABSOLUTE, value, None):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -13,6 +13,7 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
+from everykernel import load
 from everykernel.btf import sanitise
 from everykernel.guest import timers
 from everykernel.load.attach import dispatch, usdt
@@ -33,9 +34,21 @@ _PROGRAM_TYPES = ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "socket_filte
 
 
 def warm(kernel: KernelTypes) -> None:
-    """Import pyelftools, index the kernel's BTF, read its symbols, and ask the probes that most objects need."""
+    """Import what is imported late, learn what most objects need to know, and set the timers of all CPUs."""
+    for name in load.__all__:
+        getattr(load, name)
     elf.layouts(sys.byteorder == "little")  # imports pyelftools and builds its parsers
     importlib.import_module("elftools.elf.elffile")  # programs and libraries with probes are read by it
+    learn(kernel)
+    if kernel.system.architecture.forgets_timers:
+        timers.arm()
+    for name in _OF_CHECKS:
+        with contextlib.suppress(ImportError):  # a Python without all of its library
+            importlib.import_module(name)
+
+
+def learn(kernel: KernelTypes) -> None:
+    """Index the kernel's BTF, read its symbols, and ask the probes that most objects need."""
     if kernel.vmlinux is not None:
         _ = kernel.vmlinux.index
         _ = kernel.vmlinux.pointer_size
@@ -49,8 +62,3 @@ def warm(kernel: KernelTypes) -> None:
     kernel.probes.names()
     kernel.probes.global_data()
     kernel.probes.read_kernel()
-    if kernel.system.architecture.forgets_timers:
-        timers.arm()
-    for name in _OF_CHECKS:
-        with contextlib.suppress(ImportError):  # a Python without all of its library
-            importlib.import_module(name)

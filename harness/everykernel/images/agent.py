@@ -50,18 +50,28 @@ def agent_compiled() -> bytes:
 
     The digest of `agent_zipapp` stands for both: a guest for which the bytecode is not compiles the same sources.
     """
+    return _zip(_with_bytecode(_members()))
+
+
+@functools.cache
+def agent_packed(*, compiled: bool) -> bytes:
+    """Return the agent's zip, compressed for a way that is longer than a guest's; ``compiled``: as `agent_compiled`."""
     members = _members()
+    return _zip(_with_bytecode(members) if compiled else members, zipfile.ZIP_DEFLATED)
+
+
+def _zip(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, data in sorted(members.items()):
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, method)
+    return out.getvalue()
+
+
+def _with_bytecode(members: dict[str, bytes]) -> dict[str, bytes]:
     where = f"{HERE}/everykernel-agent.pyz"  # stage 0 puts the zip there
     own = {f"{n}c": bytecode.compiled(f"{where}/{n}", data) for n, data in members.items() if n != "__main__.py"}
-    return _zip(members | own)
-
-
-def _zip(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in sorted(members.items()):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
-    return out.getvalue()
+    return members | own
 
 
 def _members() -> dict[str, bytes]:

@@ -38,18 +38,25 @@ class Image:
     packages: tuple[str, ...]
 
 
-def build(arch: Architecture, progress: Progress | None = None, *, update: bool = False) -> Image:
+def build(
+    arch: Architecture,
+    progress: Progress | None = None,
+    *,
+    update: bool = False,
+    rules: recipe.Recipe | None = None,
+) -> Image:
     """Return the guest image of an architecture, building it if it is not in the cache.
 
-    An image stays in use, offline too, until its recipe changes; ``update`` asks the archive for newer packages.
+    An image stays in use, offline too, until its recipe changes; ``update`` asks the archive for newer packages,
+    ``rules`` are another recipe than the usual.
 
     Raises:
         DownloadError: a package cannot be had.
         CacheError: the cache cannot be written.
     """
     progress = progress if progress is not None else SILENT
-    rules = recipe.read(arch.name)
-    entry = cache.entry("images", f"{arch.name}-{_key(rules, arch)}")
+    rules = rules or recipe.read(arch.name)
+    entry = place(arch, rules)
     cache.hold(entry)
     if not update and (found := _cached(entry)):
         return found
@@ -60,6 +67,11 @@ def build(arch: Architecture, progress: Progress | None = None, *, update: bool 
     found = _cached(entry)
     assert found is not None
     return found
+
+
+def place(arch: Architecture, rules: recipe.Recipe | None = None) -> Path:
+    """Return where the guest image of an architecture is in the cache, or will be."""
+    return cache.entry("images", f"{arch.name}-{_key(rules or recipe.read(arch.name), arch)}")
 
 
 def _key(rules: recipe.Recipe, arch: Architecture) -> str:

@@ -1,7 +1,8 @@
 """The part of the initramfs that one kernel needs: its modules, uncompressed, and its build configuration.
 
 Debian's packages carry no modules.dep (depmod runs when a package is installed), so dependencies are read where depmod
-reads them: the ``depends=`` field in each module's own .modinfo section.
+reads them: the ``depends=`` field in each module's own .modinfo section. Of what a module would rather have before it
+(``softdep=pre:``), the portable implementation of an algorithm is taken, which loads everywhere: crc32c_generic.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ CHANNEL = ("virtio_pci", "virtio_console")  # without them the agent cannot be r
 LARGEST = 256 << 20  # bytes of a module, packed or not: the largest, with debug information, have half of that
 ALL_LARGEST = 1 << 30  # bytes of all that go into one initramfs: a guest has to hold them in its memory
 _DEPENDS = 64 << 10  # bytes of a depends= field: all 4,500 modules of a distribution's kernel would not fill it
+_PORTABLE = "_generic"  # what the kernel's crypto/ calls an implementation in C
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
 
@@ -113,7 +115,10 @@ class Tree:
             raise _unusable(self._files[name], f"depends on itself ({shown} → {name})")
         if name not in self._files:
             raise self._missing(name)
-        open_[name] = iter(depends(content(self._files[name])))
+        data = content(self._files[name])
+        portable = (f"{one}{_PORTABLE}" for one in prefers(data))
+        before = [one for one in portable if self.has_file(one) and one != name and one not in open_]
+        open_[name] = iter([*before, *depends(data)])
 
     def _missing(self, name: str) -> KernelModuleMissing:
         if self._kernel.modules is None:
@@ -144,6 +149,13 @@ def depends(module: bytes) -> list[str]:
     """Return the names that a module's .modinfo section says it depends on; a field that does not end is none."""
     match = re.search(rb"\0depends=([^\0]{0,%d})\0" % _DEPENDS, module)
     return [name.replace("-", "_") for name in match[1].decode("latin-1").split(",") if name] if match else []
+
+
+def prefers(module: bytes) -> list[str]:
+    """Return the names that a module's .modinfo section says are best loaded before it; names of algorithms, too."""
+    match = re.search(rb"\0softdep=pre:([^\0]{0,%d})\0" % _DEPENDS, module)
+    words = match[1].decode("latin-1").partition(" post:")[0].split() if match else []
+    return [name.replace("-", "_") for name in words]
 
 
 def _name(path: Path) -> str:

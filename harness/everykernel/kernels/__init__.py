@@ -10,20 +10,28 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from everykernel import settings
 from everykernel.errors import UsageError
-from everykernel.kernels import catalogue, local, lock
-from everykernel.kernels.debian import Archive
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.kernels.progress import SILENT, Progress
-from everykernel.kernels.resolver import Resolver
-from everykernel.kernels.sources import table
-from everykernel.kernels.sources.debian import Debian
-from everykernel.kernels.sources.protocol import Source
-from everykernel.kernels.spec import Spec, parse
 
-__all__ = ["Kernel", "Progress", "ResolvedKernel", "Spec", "btf", "btf_path", "parse", "resolve", "series"]
+if TYPE_CHECKING:
+    from everykernel.kernels.debian import Archive
+    from everykernel.kernels.resolver import Resolver
+    from everykernel.kernels.sources.protocol import Source
+    from everykernel.kernels.spec import Spec
+
+__all__ = ["Kernel", "Progress", "ResolvedKernel", "btf", "btf_path", "parse", "resolve", "series"]
+
+# The sources, and what downloads, are imported by who resolves: whoever only names a kernel need not wait for them.
+
+
+def parse(texts: str | Sequence[str]) -> list[Spec]:
+    """Return what specs, or comma lists of them, say; raise UsageError for one that cannot be read."""
+    from everykernel.kernels import spec
+
+    return spec.parse(texts)
 
 
 def resolve(
@@ -48,13 +56,15 @@ def resolve(
         UsageError: a spec that cannot be read.
         DownloadError: an index cannot be had, and nothing in the cache serves instead.
     """
+    from everykernel.kernels.sources.debian import Debian
+
     specs = parse(texts)
     if archive is not None:
         sources = [Debian(archive)]
-    return resolver(progress, sources=sources, update=update).resolve(specs)
+    return finder(progress, sources=sources, update=update).resolve(specs)
 
 
-def resolver(
+def finder(
     progress: Progress | None = None,
     *,
     sources: Sequence[Source] | None = None,
@@ -62,6 +72,11 @@ def resolver(
     ignore_lock: bool = False,
 ) -> Resolver:
     """Return what finds the meaning of specs; arguments as of `resolve`, and whether the project's lock counts."""
+    from everykernel import settings
+    from everykernel.kernels import lock
+    from everykernel.kernels.resolver import Resolver
+    from everykernel.kernels.sources import table
+
     return Resolver(
         sources if sources is not None else table.usual(settings.read(Path.cwd()).get("sources", ()), update=update),
         progress or SILENT,
@@ -72,21 +87,28 @@ def resolver(
 
 
 def btf_path(kernel: Kernel) -> Path | None:
-    """Return the file with the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
-    beside = kernel.image.with_name("vmlinux.btf")
+    """Return the file with the kernel's vmlinux BTF, read from its image without booting it, or made for it.
+
+    None if there is none.
+    """
+    beside = kernel.supplied or kernel.image.with_name("vmlinux.btf")
     if not kernel.source.startswith("path:"):
         return beside if beside.exists() else None
+    from everykernel.kernels import local
+
     with contextlib.suppress(UsageError):  # an image that cannot be decompressed may boot all the same
         return local.btf_path(kernel)
     return None
 
 
 def btf(kernel: Kernel) -> bytes | None:
-    """Return the kernel's vmlinux BTF, read from its image without booting it; None if it has none."""
+    """Return the kernel's vmlinux BTF, as `btf_path` has it; None if there is none."""
     path = btf_path(kernel)
     return path.read_bytes() if path is not None else None
 
 
 def series() -> list[str]:
     """Return the series that the catalogue knows, oldest first."""
+    from everykernel.kernels import catalogue
+
     return list(catalogue.load().series)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from everykernel.architectures import Architecture
 from everykernel.kernels.progress import Progress
+
+# Where kernels run: in guests of this host, restored, or booted with the host's own user space; fresh for every cell.
+GUEST, VNG = BOOTED = ("guest", "vng")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Kernel:
         series: ``6.1``.
         flavour: Debian's flavour (``cloud-amd64``), "" for a path.
         digest: SHA-256 of ``image`` (hex), verified when the kernel was fetched: fit for a snapshot's key.
+        supplied: BTF that was made for it, to relocate against, where it comes with some; else None.
+        target: where it runs: one of `BOOTED`, in a guest of this host, or how a machine is reached (``ssh``).
     """
 
     spec: str
@@ -45,6 +51,8 @@ class Kernel:
     series: str = ""
     flavour: str = ""
     digest: str = ""
+    supplied: Path | None = None
+    target: str = GUEST
 
 
 class Fetcher(Protocol):
@@ -58,7 +66,8 @@ class Fetcher(Protocol):
 class ResolvedKernel:
     """A kernel that a spec was found to mean; nothing but indexes was downloaded for it.
 
-    Attributes: as in `Kernel`, and ``package``, the name of the package that holds it ("" for a path).
+    Attributes: as in `Kernel`, and ``package``, the name of the package that holds it ("" for a path), and ``told``,
+    what else a column's record says of it: what a machine that runs already told.
     """
 
     spec: str
@@ -71,6 +80,8 @@ class ResolvedKernel:
     flavour: str
     fetcher: Fetcher = field(repr=False, compare=False)
     cached: bool = field(default=False, compare=False)
+    target: str = GUEST
+    told: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def fetch(self, progress: Progress | None = None) -> Kernel:
         """Return the kernel with its files in the cache, downloading what is missing.

@@ -20,6 +20,7 @@ from everykernel.kernels.progress import SILENT, Progress
 from everykernel.kernels.sources import table
 from everykernel.kernels.sources.protocol import Source
 from everykernel.kernels.spec import PATH_HINT, Spec, parse
+from everykernel.kernels.twins import resolve
 
 
 @dataclass
@@ -70,7 +71,7 @@ class Resolver:
                 remedy="everykernel kernels lock adds it",
             )
         if spec.btf:
-            raise self._unknown(spec, "twins with and without BTF, built from source, are not to be had")
+            return [resolve.resolve(spec)]
         if spec.kind == "named":
             return [self._one(spec, [self.source(spec.source)])]
         if spec.kind in ("series", "version"):

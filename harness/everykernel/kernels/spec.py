@@ -1,6 +1,7 @@
 """The grammar of kernel specs: text to `Spec`, nothing looked up.
 
-SERIES|VERSION[-btf|-nobtf][+FLAVOUR][/ARCH]   6.1   6.1.192   6.1+generic   6.1-nobtf   6.1/i386
+SERIES|VERSION[+FLAVOUR][/ARCH]                6.1   6.1.192   6.1+generic   6.1/i386
+SERIES|VERSION-btf|-nobtf|-supplied            6.1-btf   6.1-nobtf   6.1-supplied
 SERIES..SERIES[+FLAVOUR][/ARCH]                5.10..6.12
 lts|latest[+FLAVOUR][/ARCH]
 SOURCE:REST[+FLAVOUR][/ARCH]                   debian:6.1   debian:6.1.0-56-cloud-amd64   rocky:9   rocky9
@@ -24,12 +25,14 @@ from everykernel.kernels.model import Kernel
 from everykernel.kernels.packages import upstream
 from everykernel.kernels.sources import table
 from everykernel.kernels.sources.file import READERS
+from everykernel.kernels.twins import parts
 
 Kind = Literal["series", "version", "range", "lts", "latest", "named", "path"]
+_TWIN = rf"(?:-(?P<btf>{'|'.join(parts.PARTS)}))?"
 _TAIL = r"(?:\+(?P<flavour>[a-z0-9][a-z0-9.-]*))?(?:/(?P<arch>[A-Za-z0-9_]+))?"
 _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    ("version", re.compile(rf"(?P<value>\d+\.\d+\.\d+)(?:-(?P<btf>btf|nobtf))?{_TAIL}")),
-    ("series", re.compile(rf"(?P<value>\d+\.\d+)(?:-(?P<btf>btf|nobtf))?{_TAIL}")),
+    ("version", re.compile(rf"(?P<value>\d+\.\d+\.\d+){_TWIN}{_TAIL}")),
+    ("series", re.compile(rf"(?P<value>\d+\.\d+){_TWIN}{_TAIL}")),
     ("range", re.compile(rf"(?P<value>\d+\.\d+)\.\.(?P<until>\d+\.\d+){_TAIL}")),
     ("lts", re.compile(rf"(?P<value>lts){_TAIL}")),
     ("latest", re.compile(rf"(?P<value>latest){_TAIL}")),
@@ -49,7 +52,7 @@ class Spec:
         kind: what it names.
         value: the series, version or path; the first series of a range; what stands after a source's name.
         until: the last series of a range, else "".
-        btf: ``btf`` or ``nobtf`` for a twin built from source, else "".
+        btf: ``btf``, ``nobtf`` or ``supplied`` for a twin built from source (`everykernel.kernels.twins`), else "".
         flavour: what stands after ``+``, else "".
         arch: what stands after ``/``; for a path, None (its image tells).
         source: the source that it names, "" for any.
@@ -68,7 +71,7 @@ class Spec:
         """Tell whether a kernel of the cache is (one of those) meant: a series means all of its kernels."""
         if self.arch is None or kernel.arch != self.arch or (self.flavour and not _of_flavour(kernel, self.flavour)):
             return False
-        if self.kind not in ("series", "version", "named"):
+        if self.btf or self.kind not in ("series", "version", "named"):
             return False
         ours = self.kind != "named" or kernel.source.startswith(f"{self.source}:")
         name = re.sub(r"^linux-(image|binary)-", "", self.value)

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel import wire
 from everykernel.btf import Btf
-from everykernel.core import Target
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported, UsageError
 from everykernel.load.attach.operations import Registration
 from everykernel.load.kernel.operations import Operations, resolve
 from everykernel.load.kernel.reason import Reason
-from everykernel.load.kernel.supplied import supplied
 from everykernel.load.loaded import LoadedObject
 from everykernel.load.maps import create
 from everykernel.load.maps.map import ARRAY, PROG_ARRAY, STRUCT_OPS, Map
@@ -25,7 +23,7 @@ from everykernel.load.programs.attempt import Attempts, replaces
 from everykernel.load.programs.decide import decide
 from everykernel.load.programs.kept import Kept
 from everykernel.load.programs.misreads import Misreads
-from everykernel.load.programs.relocate import Relocated, relocate
+from everykernel.load.programs.relocating import not_loaded, relocate_for
 from everykernel.load.programs.upload import Uploaded
 from everykernel.load.programs.variants import Group
 from everykernel.load.rules.named import DEFAULT
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
 
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.programs.decide import Decided
+    from everykernel.load.programs.relocate import Relocated
     from everykernel.load.rules.rules import Rules
     from everykernel.object import ObjectSpec
     from everykernel.object.contract import Contract
@@ -56,6 +55,7 @@ def load(
     btf_name: str = "",
     contract: Optional[Mapping[str, Any]] = None,
     rules: Rules = DEFAULT,
+    until: str = "load",
 ) -> LoadedObject:
     """Relocate and load an object; what the kernel refuses is in the stages of what is returned, never raised.
 
@@ -67,6 +67,7 @@ def load(
             damaged or of another kind of machine, the programs that have CO-RE records end in ``btf-rejected``.
         contract: the loader contract, in the form of a case.toml's ``[contract]``.
         rules: of the loader whose decisions are taken; the object was read with its ``reading``.
+        until: ``relocate`` asks the kernel for nothing: the load stage is skipped.
 
     Raises ObjectMalformed for damage that is only found on the way, ObjectUnsupported for an object of the wrong byte
     order, UsageError for an unknown name.
@@ -79,36 +80,15 @@ def load(
             remedy="compile it with -target bpf on this machine, or with -target bpfel or bpfeb",
         )
     try:
-        return _load(
-            decide(spec, agreed, programs, system=kernel.system, rules=rules), kernel, agreed, btf, btf_name, rules
-        )
+        decided = decide(spec, agreed, programs, system=kernel.system, rules=rules)
+        relocated = relocate_for(decided, kernel, agreed.grouped, btf, btf_name, rules)
+        if until == "relocate":
+            return LoadedObject(spec, relocated.stage, not_loaded(), kernel, rules)
+        return _Load(decided, kernel, relocated, agreed, rules).run()
     except BtfMalformed as e:
         if spec.btf is not None and e.where.startswith(spec.btf.name):
             raise ObjectMalformed(e.message, where=e.where) from e
         raise
-
-
-def _load(
-    decided: Decided,
-    kernel: KernelTypes,
-    contract: Contract,
-    btf: Optional[Union[Btf, bytes]],
-    btf_name: str,
-    rules: Rules,
-) -> LoadedObject:
-    spec, grouped = decided.spec, contract.grouped
-    target, used, rejected = kernel.target, "none" if kernel.vmlinux is None else "kernel", ""
-    if btf is not None:
-        name = btf_name or (btf.name if isinstance(btf, Btf) else "supplied")
-        try:
-            target, used = Target(supplied(btf, name, kernel.system.architecture)), f"supplied:{name}"
-        except BtfMalformed as e:
-            target, used, rejected = Target(None), f"supplied:{name}", str(e)
-    tried = [*decided.programs, *(p for p in spec.programs if p.name in grouped)]
-    relocated = relocate(spec, tried, target, used, rejected, rules.manner)
-    if btf is not None and any(r["kind"] == "target_type_id" for r in relocated.stage["relocations"]):
-        relocated.stage["notes"].append("target type ids are the supplied BTF's: the kernel knows no type by them")
-    return _Load(decided, kernel, relocated, contract, rules).run()
 
 
 class _Load:

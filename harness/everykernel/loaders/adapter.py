@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from everykernel.architectures import ARCHITECTURES, DEFAULT
 from everykernel.errors import ToolMissing, UsageError
 from everykernel.loaders import build
 from everykernel.loaders.names import EVERY, OWN
-from everykernel.loaders.program import is_static
+from everykernel.loaders.program import built_for
 from everykernel.loaders.table import LOADERS
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,23}")  # a user's own: it becomes part of columns and file names
@@ -21,7 +22,7 @@ _LIMIT = 128 << 20  # bytes of an adapter: it lies in the guest's memory
 
 @dataclass(frozen=True)
 class Adapter:
-    """One loader of a run.
+    """One loader of a run, for kernels of one architecture.
 
     Attributes:
         name: as columns and records name it.
@@ -30,6 +31,7 @@ class Adapter:
         toolchain: what built it.
         sha256: of the program.
         skipped: why it cannot be had, "" where it can.
+        arch: the architecture of the kernels that it runs on.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Adapter:
     toolchain: str = ""
     sha256: str = ""
     skipped: str = ""
+    arch: str = DEFAULT.name
 
     @property
     def again(self) -> str:
@@ -84,34 +87,48 @@ def _own(name: str, path: Path, where: str) -> Wanted:
         )
     if not path.is_file():
         raise UsageError(f"loader {name!r}: there is no such file", where=str(path))
-    if path.stat().st_size > _LIMIT or not is_static(path.read_bytes()):
+    if path.stat().st_size > _LIMIT or not built_for(path.read_bytes()):
         raise UsageError(
-            f"loader {name!r} is no static program for Linux on x86_64", where=str(path), remedy="link it statically"
+            f"loader {name!r} is no static Linux program of a known architecture",
+            where=str(path),
+            remedy="link it statically",
         )
     return Wanted(name, path.absolute())
 
 
-def prepare(wanted: Sequence[Wanted], tell: Callable[[str], None] = lambda line: None) -> list[Adapter | None]:
-    """Return the adapters, built where need be; None stands for our own loader.
+def prepare(
+    wanted: Sequence[Wanted],
+    tell: Callable[[str], None] = lambda line: None,
+    arches: Sequence[str] = (DEFAULT.name,),
+) -> list[Adapter | None]:
+    """Return the adapters for kernels of some architectures, built where need be; None stands for our own loader.
 
-    One whose toolchain is missing or too old is there too, and says why it is skipped. ``tell`` hears of builds.
+    One whose toolchain is missing or too old is there too, and says why it is skipped, as one that is not built for an
+    architecture. A user's own is for the one that it was built for. ``tell`` hears of builds.
 
     Raises:
         DownloadError, CacheError, HarnessError: one cannot be built for another reason.
     """
-    return [None if one.name == OWN else _prepare(one, tell) for one in wanted]
+    found: list[Adapter | None] = []
+    for one in wanted:
+        if one.name == OWN:
+            found.append(None)
+        elif one.path is not None:
+            data = one.path.read_bytes()
+            found.append(Adapter(one.name, one.path, sha256=_digest(data), arch=built_for(data)))
+        else:
+            found += [_prepare(one.name, arch, tell) for arch in arches]
+    return found
 
 
-def _prepare(one: Wanted, tell: Callable[[str], None]) -> Adapter:
-    if one.path is not None:
-        return Adapter(one.name, one.path, sha256=_digest(one.path))
-    row = LOADERS[one.name]
+def _prepare(name: str, arch: str, tell: Callable[[str], None]) -> Adapter:
+    row = LOADERS[name]
     try:
-        built = build.build(row, tell)
+        built = build.build(row, ARCHITECTURES[arch], tell)
     except ToolMissing as e:
-        return Adapter(one.name, version=row.version, skipped=str(e))
-    return Adapter(one.name, built.program, row.version, built.toolchain, _digest(built.program))
+        return Adapter(name, version=row.version, skipped=str(e), arch=arch)
+    return Adapter(name, built.program, row.version, built.toolchain, _digest(built.program.read_bytes()), arch=arch)
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

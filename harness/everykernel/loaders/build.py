@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everykernel import cache, folders
+from everykernel.architectures import DEFAULT, Architecture
 from everykernel.errors import HarnessError, ToolMissing
-from everykernel.loaders.program import is_static
+from everykernel.loaders import sysroot
+from everykernel.loaders.program import built_for
 from everykernel.loaders.table import Loader, Tool
 
 FOLDER = "loaders"  # of the cache
@@ -45,32 +47,35 @@ class Built:
     toolchain: str
 
 
-def build(loader: Loader, tell: Callable[[str], None] = lambda line: None) -> Built:
-    """Return a loader's adapter, built if it is not in the cache; it is kept there until this process ends.
+def build(loader: Loader, arch: Architecture = DEFAULT, tell: Callable[[str], None] = lambda line: None) -> Built:
+    """Return a loader's adapter for an architecture, built if it is not in the cache, kept until this process ends.
 
     ``tell`` hears of a build, which may take minutes.
 
     Raises:
-        ToolMissing: its toolchain is missing or too old, or what it links is not installed.
+        ToolMissing: it is not built for that architecture, its toolchain is missing or too old, or what it links is.
         DownloadError, CacheError, HarnessError: it cannot be built for another reason.
     """
     sources = folders.package() / "loaders" / loader.name
     if not sources.is_dir():
         raise HarnessError("its sources are not part of this package", where=f"loader {loader.name}")
-    toolchain = find(loader.tool, sources, loader.name)
-    entry = cache.entry(FOLDER, f"{loader.name}-{digest(loader, sources, toolchain)}")
+    if arch.name not in loader.targets:
+        raise ToolMissing(f"there is none for {arch.name}: {loader.nowhere_else}", where=f"loader {loader.name}")
+    toolchain = find(loader.tool, sources, loader.name, loader.filled(loader.tool.remedy, arch))
+    entry = cache.entry(FOLDER, f"{loader.name}-{digest(loader, sources, toolchain, arch)}")
     cache.hold(entry)
     with cache.lock(f"{FOLDER}/{entry.name}"):
         if not (entry / _PROGRAM).is_file():
-            tell(f"loader {loader.name}: building its adapter, {loader.library} {loader.version}, once")
+            there = f" for {arch.name}" if arch is not DEFAULT else ""
+            tell(f"loader {loader.name}: building its adapter{there}, {loader.library} {loader.version}, once")
             with cache.make_folder(entry) as made:
-                _make(loader, sources, toolchain, made / _PROGRAM)
+                _make(loader, sources, toolchain, arch, made / _PROGRAM)
     cache.touch(entry)
     return Built(entry / _PROGRAM, toolchain.said)
 
 
-def find(tool: Tool, folder: Path, name: str) -> Toolchain:
-    """Return the first of a tool's names that is installed and not too old; raise ToolMissing for none.
+def find(tool: Tool, folder: Path, name: str, remedy: str) -> Toolchain:
+    """Return the first of a tool's names that is installed and not too old; raise ToolMissing, with a remedy, for none.
 
     It is asked in the folder of the sources, where a rust-toolchain.toml may choose.
     """
@@ -89,13 +94,14 @@ def find(tool: Tool, folder: Path, name: str) -> Toolchain:
             return Toolchain(path, said)
         words = said or str(ran.stderr, "utf-8", "replace").strip().partition("\n")[0]
         old = old or f"{candidate} says {words[:_TOLD]!r}, which is not {oldest} or newer"
-    raise ToolMissing(old or f"{' nor '.join(tool.names[-1:])} is not installed", where=where, remedy=tool.remedy)
+    raise ToolMissing(old or f"{' nor '.join(tool.names[-1:])} is not installed", where=where, remedy=remedy)
 
 
-def digest(loader: Loader, sources: Path, toolchain: Toolchain) -> str:
+def digest(loader: Loader, sources: Path, toolchain: Toolchain, arch: Architecture = DEFAULT) -> str:
     """Return what identifies an adapter in the cache: a digest of all that decides what its program is."""
     state = hashlib.sha256()
     parts = [loader.version, loader.pinned, *loader.command, loader.program, toolchain.said]
+    parts += [loader.targets[arch.name], str(sysroot.is_foreign(arch))]
     parts += [f"{name}={value}" for name, value in sorted(loader.environment.items())]
     for path in _files(sources):
         parts += [str(path.relative_to(sources)), hashlib.sha256(path.read_bytes()).hexdigest()]
@@ -111,7 +117,7 @@ def _files(sources: Path) -> list[Path]:
     return sorted(found)
 
 
-def _make(loader: Loader, sources: Path, toolchain: Toolchain, program: Path) -> None:
+def _make(loader: Loader, sources: Path, toolchain: Toolchain, arch: Architecture, program: Path) -> None:
     """Build in a copy of the sources, which may be read-only, and take the program out of it."""
     with tempfile.TemporaryDirectory(prefix="everykernel-loader-") as name:
         copy = Path(name)
@@ -120,18 +126,19 @@ def _make(loader: Loader, sources: Path, toolchain: Toolchain, program: Path) ->
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
         if loader.fetch is not None:
-            loader.fetch(copy / "library")
-        _run(loader, [toolchain.path if word == "{tool}" else word for word in loader.command], copy)
-        made = copy / loader.program
+            loader.fetch(copy, arch)
+        _run(loader, arch, [loader.filled(word, arch, toolchain.path) for word in loader.command], copy)
+        made = copy / loader.filled(loader.program, arch)
         data = made.read_bytes() if made.is_file() else b""
-        if not is_static(data):
-            raise HarnessError("its build made no static program for Linux", where=f"loader {loader.name}")
+        if built_for(data) != arch.name:
+            where = f"loader {loader.name}"
+            raise HarnessError(f"its build made no static program for Linux on {arch.name}", where=where)
         program.write_bytes(data)
         program.chmod(stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
 
 
-def _run(loader: Loader, command: list[str], folder: Path) -> None:
-    environment = {**os.environ, **loader.environment}
+def _run(loader: Loader, arch: Architecture, command: list[str], folder: Path) -> None:
+    environment = {**os.environ, **{name: loader.filled(value, arch) for name, value in loader.environment.items()}}
     environment = {k: v for k, v in environment.items() if v or k not in loader.environment}
     where = f"loader {loader.name}"
     try:
@@ -141,4 +148,5 @@ def _run(loader: Loader, command: list[str], folder: Path) -> None:
     if ran.returncode:
         lines = str(ran.stdout + ran.stderr, "utf-8", "replace").splitlines()
         said = next((line for line in lines if _ERROR.search(line)), lines[-1] if lines else "it says nothing")
-        raise ToolMissing(f"cannot be built: {said.strip()[:_TOLD]}", where=where, remedy=loader.tool.remedy)
+        remedy = (sysroot.is_foreign(arch) and loader.tool.across) or loader.filled(loader.tool.remedy, arch)
+        raise ToolMissing(f"cannot be built: {said.strip()[:_TOLD]}", where=where, remedy=remedy)

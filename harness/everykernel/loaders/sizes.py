@@ -16,7 +16,7 @@ from everykernel.object import contract, read
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.spec import MapSpec, ObjectSpec
 
-PAGE = 4096  # bytes, of x86_64
+PAGE = 4096  # bytes, of the kernels that adapters run on: Debian's for x86_64, arm64 and s390x
 DEEPEST_STACK = 127  # PERF_MAX_STACK_DEPTH: kernel.perf_event_max_stack, unless somebody writes it
 _RING_BUFFERS = frozenset(MAP_TYPE[name] for name in ("ringbuf", "user_ringbuf"))
 _STACK_TRACE = MAP_TYPE["stack_trace"]

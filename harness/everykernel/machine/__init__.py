@@ -3,8 +3,21 @@
 Law: only this package starts QEMU or any other machine.
 """
 
-from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, MachineSource, Prepared
+from everykernel.machine.fleet import Fleet, assemble, reach
+from everykernel.machine.guest import COLD_BOOT, CONNECTED, RESTORED, Guest, MachineSource, Prepared
 from everykernel.machine.machines import Machines
 from everykernel.machine.spec import MachineSpec
 
-__all__ = ["COLD_BOOT", "RESTORED", "Guest", "MachineSource", "MachineSpec", "Machines", "Prepared"]
+__all__ = [
+    "COLD_BOOT",
+    "CONNECTED",
+    "RESTORED",
+    "Fleet",
+    "Guest",
+    "MachineSource",
+    "MachineSpec",
+    "Machines",
+    "Prepared",
+    "assemble",
+    "reach",
+]

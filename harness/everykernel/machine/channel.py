@@ -7,29 +7,25 @@ import socket
 import time
 
 from everykernel import wire
+from everykernel.remote.stream import DeadlinePassed
+from everykernel.remote.stream import StreamClosed as ChannelClosed
+
+__all__ = ["Channel", "ChannelClosed", "DeadlinePassed", "Frame"]
 
 Frame = tuple[bytes, bytes]  # text and blob
 
 
-class ChannelClosed(Exception):
-    """QEMU closed its end: it has ended."""
-
-
-class DeadlinePassed(Exception):
-    """Nothing more came before the deadline."""
-
-
 class Channel:
-    """A stream of frames over our end of a connected socket."""
+    """A stream of frames over our end of a connected socket; of bytes, where the far end is `everykernel.remote`'s."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._end.setblocking(False)
         self._received = bytearray()
 
-    def send(self, frame: bytes, deadline: float) -> None:
+    def send(self, data: bytes, deadline: float) -> None:
         """Send one frame whole; raise DeadlinePassed (in `time.monotonic` seconds) or ChannelClosed."""
-        view = memoryview(frame)
+        view = memoryview(data)
         while view:
             try:
                 view = view[self._end.send(view) :]
@@ -54,6 +50,13 @@ class Channel:
         frame = bytes(self._received[start : start + text]), bytes(self._received[start + text : end])
         del self._received[:end]
         return frame
+
+    def take(self, size: int, deadline: float) -> bytes:
+        """Return exactly the next ``size`` bytes; raise DeadlinePassed or ChannelClosed."""
+        self._fill(size, deadline)
+        found = bytes(self._received[:size])
+        del self._received[:size]
+        return found
 
     @property
     def pending(self) -> int:

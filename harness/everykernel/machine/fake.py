@@ -8,6 +8,7 @@ with machines.start(kernel()) as guest: ...
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ def facts(kernel: Kernel) -> wire.Facts:
         jit=True,
         lsm=["capability"],
         lockdown="none",
+        unprivileged_bpf="2",
         config=True,
         python="3.11.2",
     )
@@ -145,6 +147,7 @@ class FakeMachines:
         boot_errors: by a kernel's spec: what `prepare` and `start` raise.
         prepared: the specs that were made ready (each "boots" the first time).
         guests: every guest that was started.
+        decided: stands for all that decides guests beside their kernel and machine; None where nobody can tell.
     """
 
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -154,6 +157,7 @@ class FakeMachines:
     boot_errors: dict[str, Exception] = field(default_factory=dict)
     prepared: set[tuple[str, MachineSpec]] = field(default_factory=set)
     guests: list[FakeGuest] = field(default_factory=list)
+    decided: str | None = "fake"
 
     def answer(self, kind: type[wire.Message], reply: Answer) -> None:
         """Answer requests of this kind so."""
@@ -172,6 +176,12 @@ class FakeMachines:
         new = key not in self.prepared
         self.prepared.add(key)
         return Prepared(booted=new, attempts=int(new))
+
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> str | None:
+        """Return a hash of the kernel, the machine and `decided`."""
+        if self.decided is None:
+            return None
+        return hashlib.sha256(repr((kernel.release, kernel.digest, spec, self.decided)).encode()).hexdigest()[:20]
 
     def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> FakeGuest:
         """Return a fake guest."""

@@ -1,4 +1,7 @@
-"""What a running guest offers, whatever machine it runs on."""
+"""The machine protocol: what a running machine with our agent offers, whatever it is, and what starts one.
+
+A guest of this host has a fresh kernel for every cell, a console, and any kernel that is asked for; a machine that runs
+already (`machine.ssh`) has what it has. What a column promises is in its record."""
 
 from __future__ import annotations
 
@@ -12,18 +15,21 @@ from everykernel import wire
 from everykernel.kernels.model import Kernel
 from everykernel.machine.spec import MachineSpec
 
-RESTORED, COLD_BOOT = "restored", "cold-boot"
+RESTORED, COLD_BOOT, CONNECTED = "restored", "cold-boot", "connected"
 
 
 class Guest(ABC):
-    """A guest with a fresh kernel, its agent answering. Use it as a context manager, or `close` it.
+    """A machine, its agent answering. Use it as a context manager, or `close` it.
 
     Attributes:
         kernel: the kernel that it runs.
         spec: its machine.
-        start_kind: how it was started: ``restored`` or ``cold-boot``.
+        start_kind: how it was started: ``restored`` or ``cold-boot``, or ``connected`` where it ran already.
         notes: what a reader of the results should know about this guest (a restore that did not answer).
+        may_load: whether anything may be loaded into its kernel: into every guest's, and where the user allows it.
     """
+
+    may_load: bool = True
 
     kernel: Kernel
     spec: MachineSpec
@@ -53,6 +59,13 @@ class Guest(ABC):
     @abstractmethod
     def warnings(self) -> list[str]:
         """Return the WARN, lockdep, RCU and lockup splats in the console, each whole."""
+
+    def finish(self) -> list[str]:
+        """Unload everything, and return what stays all the same, a line each; a guest is thrown away as it is.
+
+        Raises as `request` does.
+        """
+        return []
 
     @abstractmethod
     def close(self) -> None:
@@ -134,6 +147,13 @@ class MachineSource(Protocol):
 
     def prepare(self, kernel: Kernel, spec: MachineSpec | None = None) -> Prepared:
         """Make or reuse the snapshots of ``kernel`` on such a machine (None: the default one)."""
+
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> str | None:
+        """Return a name that is another whenever guests of ``kernel`` on such a machine may behave otherwise.
+
+        It is fit for the name of a file. None where nobody can tell. Nothing is booted for it, but for the first probe
+        of the accelerator on a host.
+        """
 
     def start(self, kernel: Kernel, spec: MachineSpec | None = None, *, ahead: bool = False) -> Guest:
         """Return a guest with a fresh kernel; ``ahead``: restore it in the background, paused until it is used."""

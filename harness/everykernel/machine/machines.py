@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from everykernel import cache, images, wire
@@ -15,18 +15,21 @@ from everykernel.errors import EverykernelError, GuestError, GuestLost
 from everykernel.kernels import tracepoints
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import SILENT, Progress
-from everykernel.machine import command, process
+from everykernel.machine import bare, command, process
 from everykernel.machine.accel import Verdict, choose
+from everykernel.machine.bare import BareGuest, BareMaker
 from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.command import Place
 from everykernel.machine.devices import Device
 from everykernel.machine.guest import COLD_BOOT, RESTORED, Guest, Prepared
-from everykernel.machine.making import PROBE, Maker
-from everykernel.machine.qemu import Herd, Qemu, draw
+from everykernel.machine.line import draw
+from everykernel.machine.making import ORDINARY, PROBE, Effort, Maker
+from everykernel.machine.qemu import Herd, Qemu
 from everykernel.machine.running import Begun, QemuGuest
 from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot, discard, find
-from everykernel.machine.spec import MachineSpec
+from everykernel.machine.spec import BARE, QEMU, MachineSpec
+from everykernel.remote.agent import Learnt
 
 _TRACEPOINTS_PATIENCE = 60.0  # seconds; two under TCG
 RESTORE_PATIENCE = 15.0  # seconds from resuming a restored guest to its first answer
@@ -36,6 +39,7 @@ RESTORE_PATIENCE = 15.0  # seconds from resuming a restored guest to its first a
 class _Ready:
     plan: Plan
     snapshot: Snapshot
+    learnt: Learnt | None = None  # of a guest that has no agent itself
 
 
 class Machines:
@@ -76,12 +80,26 @@ class Machines:
         if ready is not None and find(ready.snapshot.folder) is not None:
             return Prepared(booted=False)
         started = time.monotonic()
-        maker = Maker(self.plan(kernel, spec), self._progress, self._herd)
+        maker = _maker(self.plan(kernel, spec), self._progress, self._herd)
         ready = _Ready(maker.plan, maker.warm())
+        if spec.kind == BARE:
+            ready = self._learn(ready)
         with self._lock:
             self._ready[kernel, spec] = ready
-        self._keep_tracepoints(ready)
+        if spec.kind != BARE:
+            self._keep_tracepoints(ready)
         return Prepared(maker.log.boots > 0, maker.log.boots, time.monotonic() - started, maker.log.notes)
+
+    def _learn(self, ready: _Ready) -> _Ready:
+        """Find out in a guest of its own what the agent of each will know from the beginning."""
+        kernel = ready.plan.kernel
+        self._progress.note(f"{kernel.spec}: learning what its kernel is")
+        qemu = _restore(ready.plan, ready.snapshot, self._herd)
+        try:
+            qemu.control.resume()
+            return replace(ready, learnt=bare.learnt(qemu, kernel.arch.name))
+        finally:
+            qemu.close()
 
     def _keep_tracepoints(self, ready: _Ready) -> None:
         """Have a guest tell the layouts of the kernel's tracepoints, unless they are known; go on where it does not."""
@@ -123,7 +141,7 @@ class Machines:
         start = _Start(ready, self._progress, self._herd)
         kernel, spec = ready.plan.kernel, ready.plan.spec
         begin = start.boot if cold else start.begin
-        guest = QemuGuest(kernel, spec, begin=begin, abandon=start.abandon, timeout=self.timeout)
+        guest = _GUESTS[spec.kind](kernel, spec, begin=begin, abandon=start.abandon, timeout=self.timeout)
         self._guests.add(guest)
         if ahead:
             start.ahead()
@@ -138,7 +156,8 @@ class Machines:
     def plan(self, kernel: Kernel, spec: MachineSpec) -> Plan:
         """Return everything that decides the snapshots of such a machine; tries KVM if that is not settled."""
         program = process.find(kernel.arch.qemu)
-        image = images.build(kernel.arch, self._progress)
+        bare_ = spec.kind == BARE
+        image = images.bare.build(kernel.arch) if bare_ else images.build(kernel.arch, self._progress)
         modules = images.modules_cpio(kernel, spec.modules, spec.sysctls)
 
         def under(accelerator: str) -> Plan:
@@ -146,11 +165,15 @@ class Machines:
 
         def probe() -> None:
             self._progress.note(f"{kernel.spec}: trying KVM")
-            Maker(under("kvm"), SILENT, self._herd, PROBE).boot(None).close()
+            _maker(under("kvm"), SILENT, self._herd, PROBE).boot(None).close()
 
         if kernel.arch.name not in self._verdicts:
             self._verdicts[kernel.arch.name] = choose(self._request, kernel.arch, program, probe)
         return under(self._verdicts[kernel.arch.name].name)
+
+    def decides(self, kernel: Kernel, spec: MachineSpec) -> str:
+        """Return the name of the warm snapshot, whether it is there or not; raises what `plan` does."""
+        return self.plan(kernel, spec).warm_key
 
     def close(self) -> None:
         """End every guest that is still running, also one that another thread waits for; none can be started after."""
@@ -191,7 +214,8 @@ class _Start:
             if self._error is not None:
                 raise self._error
             assert self._restored is not None
-            return Begun(self._restored, _wake(self._restored), RESTORED, [])
+            self._restored.control.resume()
+            return self._begun(self._restored, RESTORED, [])
         except GuestError as e:
             if self._restored is not None:
                 self._restored.close()
@@ -212,18 +236,35 @@ class _Start:
         except EverykernelError as e:
             self._error = e
 
+    def _begun(self, qemu: Qemu, kind: str, notes: list[str]) -> Begun:
+        """Return a guest that runs as begun: the agent in it greeted, or its own on this side."""
+        if self._ready.learnt is None:
+            return Begun(qemu, _greet(qemu), kind, notes)
+        arch = self._ready.plan.kernel.arch.name
+        known = self._ready.learnt if kind == RESTORED else bare.learnt(qemu, arch)  # addresses are of a boot
+        agent = bare.wake(qemu, arch, known, RESTORE_PATIENCE)
+        return Begun(qemu, agent.facts, kind, notes, agent)
+
     def boot(self, *notes: str) -> Begun:
         """Return the guest booted cold, its agent answering."""
-        maker = Maker(self._ready.plan, self._progress, self._herd)
+        maker = _maker(self._ready.plan, self._progress, self._herd)
         with boot_slot():
             qemu = maker.boot(None)
         try:
-            facts = maker.push_agent(qemu)
-            _greet(qemu)
+            if self._ready.learnt is None:
+                maker.push_agent(qemu)
+            return self._begun(qemu, COLD_BOOT, [*notes, *maker.log.notes])
         except BaseException:
             qemu.close()
             raise
-        return Begun(qemu, facts, COLD_BOOT, [*notes, *maker.log.notes])
+
+
+def _maker(plan: Plan, progress: Progress, herd: Herd, effort: Effort = ORDINARY) -> Maker:
+    """Return what makes the snapshots of a plan."""
+    return (BareMaker if plan.spec.kind == BARE else Maker)(plan, progress, herd, effort)
+
+
+_GUESTS = {QEMU: QemuGuest, BARE: BareGuest}
 
 
 def _restore(plan: Plan, snapshot: Snapshot, herd: Herd) -> Qemu:
@@ -242,11 +283,6 @@ def _restore(plan: Plan, snapshot: Snapshot, herd: Herd) -> Qemu:
             qemu.close()
             raise
     return qemu
-
-
-def _wake(qemu: Qemu) -> wire.Facts:
-    qemu.control.resume()
-    return _greet(qemu)
 
 
 def _greet(qemu: Qemu) -> wire.Facts:

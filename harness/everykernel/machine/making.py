@@ -10,14 +10,16 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from everykernel import cache, images, wire
 from everykernel.errors import BootFailed, CacheError, GuestError, HarnessError, UsageError
 from everykernel.guest.stage0 import HEADER
 from everykernel.kernels import image
+from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import Progress
 from everykernel.machine import command, console, snapshots
 from everykernel.machine.channel import DeadlinePassed
@@ -30,6 +32,8 @@ from everykernel.machine.snapshots import Plan, Snapshot
 
 READY = wire.Hello(0, b"")  # what the agent's first message, number 0, would answer
 WARM_PATIENCE = 120.0  # seconds from the push of our code to its first answer
+
+Booted = TypeVar("Booted")
 
 
 @dataclass(frozen=True)
@@ -97,13 +101,13 @@ class Maker:
                 self._save_warm(self._boot_into(temporary), temporary)
 
     def _warm_on_boot(self, folder: Path) -> None:
-        boot = self._boot_snapshot()
+        boot = self.booted()
         try:
             self._warm_from(boot, folder)
         except GuestError as e:
             self._note_again(f"the boot snapshot did not come back ({e.message})")
             snapshots.discard(self.plan.boot_folder)
-            self._warm_from(self._boot_snapshot(), folder)
+            self._warm_from(self.booted(), folder)
 
     def _note_again(self, cause: str) -> None:
         self._herd.check(self._where)
@@ -113,7 +117,8 @@ class Maker:
         with cache.using(boot.folder), self._new(folder) as temporary:
             self._make_warm(boot, temporary)
 
-    def _boot_snapshot(self) -> Snapshot:
+    def booted(self) -> Snapshot:
+        """Return the boot snapshot, made if it is not there; raise as `warm` does."""
         folder = self.plan.boot_folder
         if found := snapshots.find(folder):
             return found
@@ -176,19 +181,13 @@ class Maker:
             kernel.unlink(missing_ok=True)
 
     def _boot_patiently(self, memory: Path | None, initrd: Path, kernel: Path) -> Qemu:
-        for attempt in range(1, self._effort.attempts + 1):
-            self.log.boots += 1
-            again = f" (attempt {attempt})" if attempt > 1 else ""
-            self._progress.note(f"{self._where}: booting {self.plan.kernel.release}{again}")
-            try:
-                return self._boot(memory, Boot(kernel, initrd, self.plan.spec.cmdline))
-            except GuestError as e:
-                self._herd.check(self._where)
-                self.log.notes.append(f"boot {attempt} of {self._effort.attempts} failed: {e.message}")
-                if attempt == self._effort.attempts:
-                    raise
-                kernel = self.plan.kernel.image
-        raise AssertionError("unreachable")
+        kernels = iter([kernel])  # one that was unpacked is tried once
+
+        def boot() -> Qemu:
+            file = next(kernels, self.plan.kernel.image)
+            return self._boot(memory, Boot(file, initrd, self.plan.spec.cmdline))
+
+        return patiently(boot, self.plan.kernel, self._effort, self._herd, self._progress, self.log)
 
     def _boot(self, memory: Path | None, boot: Boot) -> Qemu:
         plan = self.plan
@@ -200,25 +199,21 @@ class Maker:
         qemu = Qemu(plan.program, devices, self._where, self._herd)
         try:
             qemu.connect()
-            self._hear_stage0(qemu)
+            self._hear(qemu)
         except BaseException:
             qemu.close()
             raise
         return qemu
 
-    def _hear_stage0(self, qemu: Qemu) -> None:
-        patience = self._effort.patience
-        try:
-            about = qemu.receive_stage0(time.monotonic() + patience)
-        except DeadlinePassed as e:
-            text = console.tail(qemu.console())
-            raise BootFailed(f"no sign of life within {patience:.0f} s", console=text, where=self._where) from e
-        except GuestError as e:
-            if e.code == "guest-lost":
-                raise BootFailed(e.message, console=e.console, where=self._where) from e
-            raise
-        if about["problems"]:
-            raise UsageError("; ".join(about["problems"]), where=f"{self._where}: machine")
+    def _hear(self, qemu: Qemu) -> None:
+        with booting(qemu, self._effort.patience):
+            problems = self.hear(qemu, self._effort.patience)
+        if problems:
+            raise UsageError("; ".join(problems), where=f"{self._where}: machine")
+
+    def hear(self, qemu: Qemu, patience: float) -> list[str]:
+        """Wait for the first words of a kernel that boots; return what of its spec it does not have."""
+        return qemu.receive_stage0(time.monotonic() + patience)["problems"]
 
     def _make_warm(self, boot: Snapshot, folder: Path) -> None:
         plan = self.plan
@@ -261,11 +256,59 @@ class Maker:
             text = console.tail(qemu.console())
             message = f"the agent was not ready within {WARM_PATIENCE:.0f} s"
             raise BootFailed(message, console=text, where=self._where) from e
-        if not isinstance(ready, wire.Facts):  # no object was in this guest: the agent is ours
-            raise HarnessError(f"the agent does not start: {ready.message}\n{ready.trace}", where=self._where)
-        claimed = self.plan.kernel.release
-        if ready.release != claimed:
-            text = console.tail(qemu.console())
-            message = f"its image says that it is {claimed}, and what boots is {ready.release}"
-            raise BootFailed(message, console=text, where=self._where)
-        return ready
+        return check_ready(qemu, ready, self.plan.kernel.release)
+
+    def check_release(self, qemu: Qemu, release: str) -> None:
+        """Raise BootFailed where what booted is not what its image says."""
+        check_release(qemu, release, self.plan.kernel.release)
+
+
+def patiently(
+    boot: Callable[[], Booted], kernel: Kernel, effort: Effort, herd: Herd, progress: Progress, log: Log
+) -> Booted:
+    """Return what ``boot`` returns, tried as often as ``effort`` says; retries are counted in ``log``."""
+    for attempt in range(1, effort.attempts + 1):
+        log.boots += 1
+        again = f" (attempt {attempt})" if attempt > 1 else ""
+        progress.note(f"{kernel.spec}: booting {kernel.release}{again}")
+        try:
+            return boot()
+        except GuestError as e:
+            herd.check(kernel.spec)
+            log.notes.append(f"boot {attempt} of {effort.attempts} failed: {e.message}")
+            if attempt == effort.attempts:
+                raise
+    raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def booting(qemu: Qemu, patience: float) -> Iterator[None]:
+    """Have a guest that says nothing, or nonsense, while its first words are waited for, be one that did not boot."""
+    try:
+        yield
+    except DeadlinePassed as e:
+        text = console.tail(qemu.console())
+        raise BootFailed(f"no sign of life within {patience:.0f} s", console=text, where=qemu.where) from e
+    except GuestError as e:
+        if e.code == "guest-lost":
+            raise BootFailed(e.message, console=e.console, where=qemu.where) from e
+        raise
+
+
+def check_ready(qemu: Qemu, ready: wire.Facts | wire.Failed | wire.Broke, claimed: str) -> wire.Facts:
+    """Return the facts with which an agent begins; raise HarnessError where it does not, BootFailed as `check_release`.
+
+    No object was in this guest: the agent is ours.
+    """
+    if not isinstance(ready, wire.Facts):
+        raise HarnessError(f"the agent does not start: {ready.message}\n{ready.trace}", where=qemu.where)
+    check_release(qemu, ready.release, claimed)
+    return ready
+
+
+def check_release(qemu: Qemu, release: str, claimed: str) -> None:
+    """Raise BootFailed where what booted is not what its image says."""
+    if release != claimed:
+        text = console.tail(qemu.console())
+        message = f"its image says that it is {claimed}, and what boots is {release}"
+        raise BootFailed(message, console=text, where=qemu.where)

@@ -5,34 +5,24 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
-import secrets
 import socket
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 from everykernel import wire
 from everykernel.errors import CacheError, GuestError, GuestLost, HarnessError
 from everykernel.machine import command, console, gate
-from everykernel.machine.channel import Channel, ChannelClosed, DeadlinePassed
+from everykernel.machine.channel import Channel
 from everykernel.machine.command import Place
 from everykernel.machine.control import Control
 from everykernel.machine.devices import Device
+from everykernel.machine.line import Line
 from everykernel.machine.process import REMEDY, Process
 from everykernel.machine.scratch import run_folder
 
 _SIGBUS = -7
 _numbers = itertools.count()
-
-Asked = Mapping[int, wire.Request[Any]]  # requests without an answer so far, by number
-Heard = TypeVar("Heard")
-
-
-def draw() -> int:
-    """Return the number of a new request: what a guest cannot guess, it cannot answer before it is asked."""
-    return secrets.randbits(62)
 
 
 class Herd:
@@ -72,7 +62,7 @@ _everything = Herd()  # of this process
 atexit.register(_everything.close)
 
 
-class Qemu:
+class Qemu(Line):
     """A running QEMU.
 
     Args:
@@ -144,53 +134,9 @@ class Qemu:
         """Load a saved state; the guest stays paused."""
         self.control.restore(state, self._state, self._state_descriptor)
 
-    def receive(self, deadline: float, asked: Asked) -> tuple[int, Any]:
-        """Return number and message of the next answer, to one of the requests ``asked``.
-
-        Raises DeadlinePassed, the `death` of a guest that ended, and GuestLost for what is no answer to them.
-        """
-        room = max(request.room for request in asked.values())
-        return self._heard(lambda: gate.admit(*self.channel.receive(deadline, wire.TEXT_LIMIT, room), asked))
-
     def receive_stage0(self, deadline: float) -> gate.Stage0:
         """Return what the stage-0 agent says of itself; raises as `receive` does."""
-        return self._heard(lambda: gate.stage0(self.channel.receive(deadline, wire.TEXT_LIMIT, 0)[0]))
-
-    def _heard(self, hear: Callable[[], Heard]) -> Heard:
-        try:
-            return hear()
-        except ChannelClosed as e:
-            raise self.death() from e
-        except GuestLost as e:
-            raise GuestLost(e.message, console=console.tail(self.console()), where=self.where) from e
-
-    def send(self, number: int, message: wire.Request[Any], deadline: float) -> None:
-        """Send one message."""
-        self.send_frame(wire.encode(number, message), deadline)
-
-    def send_frame(self, frame: bytes, deadline: float) -> None:
-        """Send one frame; a guest that ended raises its `death`."""
-        try:
-            self.channel.send(frame, deadline)
-        except ChannelClosed as e:
-            raise self.death() from e
-
-    def answers_ping(self, patience: float, asked: Asked) -> bool:
-        """Return whether the agent answers a ping within ``patience`` seconds; a dead guest raises its `death`.
-
-        The answer to a request ``asked`` before may come too.
-        """
-        deadline = time.monotonic() + patience
-        number = draw()
-        asked = {**asked, number: wire.Ping()}
-        try:
-            self.send(number, asked[number], deadline)
-            while number in asked:
-                answered, _ = self.receive(deadline, asked)
-                del asked[answered]
-        except DeadlinePassed:
-            return False
-        return True
+        return self.heard(lambda: gate.stage0(self.channel.receive(deadline, wire.TEXT_LIMIT, 0)[0]))
 
     def interrogate(self, patience: float = 1.0) -> None:
         """Have a hung kernel print where it is: an NMI reaches even a CPU that has interrupts off, and panics it."""

@@ -1,4 +1,4 @@
-"""A QEMU guest in use: requests with deadlines, and what became of it told apart."""
+"""A guest in use, at the other end of a line: requests with deadlines, and what became of it told apart."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from everykernel.kernels.model import Kernel
 from everykernel.machine import console
 from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.guest import Guest
-from everykernel.machine.qemu import Qemu, draw
+from everykernel.machine.line import Line, draw
+from everykernel.machine.qemu import Qemu
 from everykernel.machine.spec import MachineSpec
+from everykernel.remote.agent import FarAgent
 
 PING_PATIENCE = 5.0  # seconds for a ping's answer after a deadline has passed
 
@@ -24,14 +26,15 @@ PING_PATIENCE = 5.0  # seconds for a ping's answer after a deadline has passed
 class Begun:
     """A guest whose agent has answered its first message."""
 
-    qemu: Qemu
+    line: Line
     facts: wire.Facts
     kind: str
     notes: list[str]
+    agent: FarAgent | None = None  # of a guest that has none itself
 
 
-class QemuGuest(Guest):
-    """A guest in QEMU.
+class AgentGuest(Guest):
+    """A guest whose agent is at the other end of a line.
 
     Args:
         begin: restores (or boots) it, and returns when its agent has answered; called once, at the first use.
@@ -82,78 +85,90 @@ class QemuGuest(Guest):
         """What the kernel is, from probes."""
         return self.wake().facts
 
-    @property
-    def qemu(self) -> Qemu:
-        """The machine itself, for whoever wants to break it."""
-        return self.wake().qemu
-
     def request(self, message: wire.Request[wire.Reply], timeout: float | None = None) -> wire.Reply:
         """Send one request and return its reply; see `Guest.request`."""
         with self._lock:
-            qemu = self.wake().qemu
+            line = self.wake().line
             if self._end is not None:
                 raise GuestLost(
                     f"the guest is not there any more: {self._end.message}", where=self.kernel.spec
                 ) from self._end
             try:
-                return self._exchange(qemu, message, self._timeout if timeout is None else timeout)
+                return self._exchange(line, message, self._timeout if timeout is None else timeout)
             except RequestFailed:
                 raise
             except EverykernelError as e:
                 self._end = e
                 if not isinstance(e, CaseTimeout):
-                    qemu.close()
+                    line.close()
                 raise
 
-    def _exchange(self, qemu: Qemu, message: wire.Request[wire.Reply], timeout: float) -> wire.Reply:
+    def _exchange(self, line: Line, message: wire.Request[wire.Reply], timeout: float) -> wire.Reply:
         number = draw()
         deadline = time.monotonic() + timeout
         self._asked[number] = message
         try:
-            qemu.send(number, message, deadline)
+            line.send(number, message, deadline)
             while number in self._asked:  # first may come the answer to a request that was interrupted
-                answered, reply = qemu.receive(deadline, self._asked)
+                answered, reply = line.receive(deadline, self._asked)
                 del self._asked[answered]
         except DeadlinePassed as e:
-            raise qemu.flooded() or self._overdue(qemu, message, timeout) from e
-        if lost := qemu.flooded():
+            raise line.flooded() or self._overdue(line, message, timeout) from e
+        if lost := line.flooded():
             raise lost
-        found: wire.Reply = verdict(reply, self.kernel.spec, qemu.console)
+        found: wire.Reply = verdict(reply, self.kernel.spec, line.console)
         return found
 
-    def _overdue(self, qemu: Qemu, message: wire.Request[Any], timeout: float) -> EverykernelError:
+    def _overdue(self, line: Line, message: wire.Request[Any], timeout: float) -> EverykernelError:
         where = self.kernel.spec
-        if qemu.answers_ping(PING_PATIENCE, self._asked):
+        if line.answers_ping(PING_PATIENCE, self._asked):
             what = " ".join(message.argv) if isinstance(message, wire.Run) else message.kind
             text = f"{what!r} did not end within {timeout:g} s, while the guest still answers"
             return CaseTimeout(text, where=where, remedy="make it end, or the timeout longer")
-        if qemu.channel.pending:
-            text = f"no whole answer within {timeout:g} s, only the first {qemu.channel.pending} bytes of one"
-            return GuestLost(text, console=console.tail(qemu.console()), where=where)
-        said = console.splats(qemu.console())
+        if line.channel.pending:
+            text = f"no whole answer within {timeout:g} s, only the first {line.channel.pending} bytes of one"
+            return GuestLost(text, console=console.tail(line.console()), where=where)
+        if (died := console.death(line.console(), where)) is not None:  # and its machine goes on
+            return died
+        return self.hung(line, timeout)
+
+    def hung(self, line: Line, timeout: float) -> KernelHung:
+        """Return the error of a guest that answers nothing, with what its kernel says of where it is."""
+        said = console.splats(line.console())
         hint = f": {console.one_line(said[-1])}" if said else ""
-        qemu.interrogate()
-        text = console.tail(qemu.console())
-        return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=where)
+        line.interrogate()
+        text = console.tail(line.console())
+        return KernelHung(f"no answer within {timeout:g} s, nor to a ping{hint}", console=text, where=self.kernel.spec)
 
     def console(self) -> str:
         """Return what the kernel printed since this guest was started, its end where that is long."""
-        return console.end(self._begun.qemu.console()) if self._begun else ""
+        return console.end(self._begun.line.console()) if self._begun else ""
 
     def warnings(self) -> list[str]:
         """Return the WARN, lockdep, RCU and lockup splats in the console, each whole."""
-        return console.splats(self._begun.qemu.console()) if self._begun else []
+        return console.splats(self._begun.line.console()) if self._begun else []
 
     def close(self) -> None:
         """End the guest at once, also while another thread waits for it."""
         if self._begun is not None:
-            self._begun.qemu.kill()
+            self._begun.line.kill()
         with self._lock:
             if self._begun is not None:
-                self._begun.qemu.close()
+                self._begun.line.close()
             elif self._end is None:
                 self._abandon()
             self._end = self._end or GuestLost("the guest is closed", where=self.kernel.spec)
+
+
+class QemuGuest(AgentGuest):
+    """A guest in QEMU."""
+
+    @property
+    def qemu(self) -> Qemu:
+        """The machine itself, for whoever wants to break it."""
+        line = self.wake().line
+        assert isinstance(line, Qemu)
+        return line
 
 
 def verdict(reply: Any, where: str, printed: Callable[[], str]) -> Any:

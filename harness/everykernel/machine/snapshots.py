@@ -20,8 +20,9 @@ from everykernel.kernels.model import Kernel
 from everykernel.machine import command, holes
 from everykernel.machine.command import NOWHERE
 from everykernel.machine.devices import Boot, Memory
-from everykernel.machine.spec import MachineSpec
+from everykernel.machine.spec import BARE, MachineSpec
 
+_SETTLING = folders.package() / "machine" / "settling.py"  # what the host does to a bare machine that has booted
 FORMAT = 2  # of what making.py does to a guest before it is saved: raise it when that changes
 
 
@@ -58,6 +59,7 @@ class Plan:
             self.image.digest,
             digest(self.modules),
             host_cpu() if self.accelerator == "kvm" else "",
+            *([digest(_SETTLING)] if self.spec.kind == BARE else []),
         )
 
     @functools.cached_property

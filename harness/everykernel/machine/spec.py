@@ -8,6 +8,8 @@ from typing import Any
 
 from everykernel.errors import UsageError
 
+QEMU, BARE = KINDS = ("qemu", "bare")
+
 
 @dataclass(frozen=True)
 class MachineSpec:
@@ -19,6 +21,7 @@ class MachineSpec:
         cmdline: more of the kernel's command line.
         modules: kernel modules to load at boot, by name, dependencies included.
         sysctls: ``(name, value)`` pairs set at boot.
+        kind: ``qemu``, or ``bare``: the same without Python and without programs, its loader on the host.
     """
 
     cpus: int = 2
@@ -26,6 +29,7 @@ class MachineSpec:
     cmdline: str = ""
     modules: tuple[str, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
+    kind: str = QEMU
 
     def __post_init__(self) -> None:
         if not 1 <= self.cpus <= 64:
@@ -53,8 +57,9 @@ class MachineSpec:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Return the machine as results name it (schema ``everykernel/1``)."""
-        return {
+        """Return the machine as results name it (schema ``everykernel/1``), with its kind where that is not `QEMU`."""
+        kind = {} if self.kind == QEMU else {"kind": self.kind}
+        return kind | {
             "cpus": self.cpus,
             "memory": self.memory,
             "cmdline": self.cmdline,

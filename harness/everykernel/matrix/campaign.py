@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from everykernel.errors import UsageError
-from everykernel.kernels.model import Kernel
+from everykernel.kernels.model import BOOTED, Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, MachineSource, MachineSpec, Prepared
 from everykernel.matrix import plan, records
@@ -17,7 +18,8 @@ from everykernel.matrix.case import Case
 from everykernel.matrix.cell import run_cell
 from everykernel.matrix.plan import Column
 from everykernel.matrix.progress import Board
-from everykernel.matrix.records import CellReport
+from everykernel.matrix.records import CellReport, RunRecord
+from everykernel.matrix.reuse import Reuse
 from everykernel.matrix.schedule import Schedule
 from everykernel.matrix.sizing import Granted, Sizing
 
@@ -72,6 +74,7 @@ class Campaign:
         btf: BTF that was supplied for kernels without.
         sizing: decides how large guests are.
         retries: how often a cell whose guest or harness broke is run again at most; a verdict never is.
+        reuse: takes and keeps verdicts; None: every cell is run.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Campaign:
         btf: Sequence[Supply] = (),
         sizing: Sizing | None = None,
         retries: int = 0,
+        reuse: Reuse | None = None,
     ) -> None:
         self.columns = {c.spec: c for c in columns}
         self.machines = machines
@@ -94,9 +98,12 @@ class Campaign:
         self.btf = btf
         self.sizing = sizing if sizing is not None else Sizing()
         self.retries = retries
+        self.reuse = reuse
         self.cost = Cost()
         self._schedule = Schedule(width, slot)
         self._ready: dict[tuple[str, MachineSpec], Future[Kernel]] = {}
+        self._here: dict[str, Future[Kernel]] = {}
+        self._turns: dict[str, Future[CellReport]] = {}  # the last cell of each target
         self._lock = threading.Lock()
         self._closed = False
 
@@ -119,12 +126,32 @@ class Campaign:
 
     def run(self, spec: str, case: Case, *, keep: Keep | None = None) -> Future[CellReport]:
         """Schedule a cell and return its future; the report says it where the kernel or its guest could not be had."""
-        granted = self.sizing.grant(case, self.column(spec))
-        return self._schedule.cell(
-            self.ready(spec, granted.machine),
-            lambda: self._cells(spec, granted, keep),
-            lambda error: self._unready(spec, case, error),
-        )
+        column = self.column(spec)
+        granted = self.sizing.grant(case, column)
+
+        def fresh() -> Future[CellReport]:
+            ready: Future[Any] = self.ready(spec, granted.machine)
+            if column.is_target:  # which takes one cell after the other
+                ready = self._turns.get(spec, ready)
+            cell = self._schedule.cell(
+                ready,
+                lambda: self._kept(spec, granted, keep),
+                lambda error: self._unready(spec, case, error),
+            )
+            if column.is_target:
+                self._turns[spec] = cell
+            return cell
+
+        if self.reuse is None or not self.reuse.takes or column.is_target:
+            return fresh()
+        return self._schedule.sooner(self._fetched(spec), lambda: self._known(spec, granted, keep), fresh)
+
+    def expect(self, spec: str, case: Case) -> None:
+        """Have the board count a cell that is going to be run."""
+        self.board.expect(spec, machine=case.machine_words)
+
+    def describe(self, run: RunRecord) -> None:
+        """Have a run's record say where its cells are run; nothing, where that is the host that it names."""
 
     def name(self, spec: str, case: Case) -> str:
         """Return what a cell is called in a plan, as `records.name` calls its result."""
@@ -152,42 +179,90 @@ class Campaign:
         self._schedule.cancel()
         self.machines.close()
         self._schedule.close()
+        if self.reuse is not None:
+            self.reuse.close()
+
+    def _fetched(self, spec: str) -> Future[Kernel]:
+        """Return the future in which a kernel's files are here; nothing is booted."""
+        with self._lock:
+            if spec not in self._here:
+                self._here[spec] = self._schedule.make(lambda: self._fetch(spec))
+            return self._here[spec]
+
+    def _fetch(self, spec: str) -> Kernel:
+        try:
+            self.board.phase(spec, "fetching")
+            return self.column(spec).kernel(self.board)
+        finally:
+            self.board.phase(spec, "")
 
     def _make(self, spec: str, machine: MachineSpec) -> Kernel:
-        board = self.board
+        kernel = self._fetch(spec)
         try:
-            board.phase(spec, "fetching")
-            kernel = self.column(spec).kernel(board)
-            board.phase(spec, "making ready")
+            self.board.phase(spec, "making ready")
             prepared = self.machines.prepare(kernel, machine)
         finally:
-            board.phase(spec, "")
-        with self._lock:
-            self.cost.add(spec, machine, prepared)
+            self.board.phase(spec, "")
+        if kernel.target in BOOTED:
+            with self._lock:
+                self.cost.add(spec, machine, prepared)
         return kernel
+
+    def _known(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport | None:
+        """Return the report of a cell whose verdict is known; a failure is run where its guest is to be looked at."""
+        assert self.reuse is not None
+        kernel = self.column(spec).kernel()
+        key = self.reuse.key(kernel, granted)
+        report = self.reuse.find(key, kernel, granted.case) if key is not None else None
+        if report is None or (keep is not None and report["result"]["outcome"] != records.PASSED):
+            return None
+        self.board.ended(spec, report["result"]["outcome"], machine=granted.case.machine_words, reused=True)
+        return report
+
+    def _kept(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
+        """Run a cell, and keep its verdict where that was asked for."""
+        if self.ready(spec, granted.machine).exception() is not None:
+            return self._cells(spec, granted, keep)
+        with self.board.running(spec, machine=granted.case.machine_words):
+            return self._keeping(spec, granted, keep)
+
+    def _keeping(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
+        if self.reuse is None:
+            return self._cells(spec, granted, keep)
+        kernel, first = self.column(spec).kernel(), replace(granted, notes=list(granted.notes))
+        key = self.reuse.key(kernel, first)
+        report = self._cells(spec, granted, keep)
+        if key is not None:
+            self.reuse.keep(key, kernel, first, report)
+        return report
 
     def _cells(self, spec: str, granted: Granted, keep: Keep | None) -> CellReport:
         """Run a cell, again where its guest or the harness broke; the attempts before are kept in its result.
 
-        A kernel that could not be made ready is not tried again: its boot had attempts of its own, for all cells.
+        A kernel that could not be made ready is not tried again: its boot had attempts of its own, for all cells. Nor
+        is a cell of a target: what broke there stays broken, and is for its owner to look at.
         """
         earlier: list[CellReport] = []
+        target = self.column(spec).is_target
+        retries = 0 if target else self.retries
 
         def keep_last(guest: Guest, report: CellReport) -> None:
-            if keep is not None and not (records.broke(report["result"]) and len(earlier) < self.retries):
+            if keep is not None and not (records.broke(report["result"]) and len(earlier) < retries):
                 keep(guest, report)
 
         while True:
             report = self._sized(spec, granted, keep_last)
             unready = self.ready(spec, granted.machine).exception() is not None
-            if unready or len(earlier) >= self.retries or not records.broke(report["result"]):
+            if unready or len(earlier) >= retries or not records.broke(report["result"]):
                 break
             earlier.append(report)
             result = report["result"]
             self.board.note(f"{records.name(result)}: {result['code']}: {result['message']}; it is run again")
         records.keep_attempts(report, earlier)
-        records.note_accelerator(report["kernel"], self.machines.accelerator)
-        self.board.ended(spec, report["result"].get("outcome", records.ERROR))
+        if not target:
+            records.note_accelerator(report["kernel"], self.machines.accelerator)
+        outcome = report["result"].get("outcome", records.ERROR)
+        self.board.ended(spec, outcome, machine=granted.case.machine_words)
         return report
 
     def _sized(self, spec: str, granted: Granted, keep: Keep) -> CellReport:

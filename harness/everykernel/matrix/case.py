@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from everykernel.architectures import ARCHITECTURES, Architecture
 from everykernel.errors import UsageError
 from everykernel.kernels.supplied import Supply
-from everykernel.load.rules import named
 from everykernel.loaders import names
 from everykernel.machine.spec import MachineSpec
 from everykernel.matrix import command as parsing
@@ -117,6 +116,10 @@ class Case:
             return self
         return replace(self, machine=replace(self.machine, memory=memory), sized=True)
 
+    def with_kind(self, kind: str) -> Case:
+        """Return the case on guests of this kind (`machine.spec.KINDS`)."""
+        return replace(self, machine=replace(self.machine, kind=kind))
+
     def with_rules(self, rules: str) -> Case:
         """Return the case with the loader's rules that the user asks for, unless it asks for some itself."""
         return replace(self, rules=self.rules or rules)
@@ -125,6 +128,12 @@ class Case:
     def machine_asked(self) -> dict[str, Any]:
         """The machine as results name it: its memory is None where nobody asked for any."""
         return {**self.machine.describe(), "memory": self.machine.memory if self.sized else None}
+
+    @property
+    def machine_words(self) -> str:
+        """What was asked of the machine beside the usual, in words: ``cpus 4, memory 512``; "" for nothing."""
+        usual = {**MachineSpec().describe(), "memory": None}
+        return ", ".join(f"{name} {value}" for name, value in self.machine_asked.items() if value != usual.get(name))
 
     def object_path(self, arch: Architecture) -> Path:
         """Return the object, or the file that holds it, for an architecture; raise UsageError if it is not there."""
@@ -179,6 +188,10 @@ class Case:
         """Return the object's path as results and reports name it."""
         text = self.shown or (str(self.folder / self.object) if self.command is None else self.command.shown)
         return text.replace("{arch}", arch.name)
+
+    def check_source(self) -> str:
+        """Return the source of its check; raise OSError where it cannot be read."""
+        return self.check.read_text() if self.check is not None else ""
 
     def source_line(self, arch: Architecture, line: int) -> str:
         """Return ``cases/x/prog.bpf.c:41``: where in the object's C source an assertion stands."""
@@ -249,7 +262,7 @@ def read(path: Path) -> Case:
         ),
         contract=_contract(_value(table, "contract", dict, where, {}), where),
         strict_reads=_value(table, "strict-reads", bool, where, False),
-        rules=_choice(table, "rules", named.NAMES, where),
+        rules=_choice(table, "rules", names.REAL, where),
         loaders=_choices(table, "loaders", names.EVERY, where),
         command=command,
     )

@@ -16,12 +16,11 @@ from typing import Any
 
 from everykernel import wire
 from everykernel.errors import EverykernelError, GuestError, GuestLost, HarnessError, RequestFailed
-from everykernel.kernels.model import Kernel
+from everykernel.kernels.model import BOOTED, GUEST, Kernel
 from everykernel.kernels.supplied import Supply
-from everykernel.load.rules import named
 from everykernel.loaders import drive
 from everykernel.loaders.adapter import Adapter
-from everykernel.loaders.names import OWN
+from everykernel.loaders.names import OWN, USUAL_RULES
 from everykernel.machine import Guest
 from everykernel.matrix import absent, adapted, records, substance, supply
 from everykernel.matrix.case import Case
@@ -30,6 +29,7 @@ from everykernel.matrix.ranges import numbers
 from everykernel.matrix.records import CaseResult, CellReport, KernelRecord
 
 _BTF = re.compile(r"kernel|none|(module|supplied):.+", re.DOTALL)  # the BTF that a stage used, as results name it
+_NOT_ALLOWED = "nothing may be loaded into this target (--target-may-load)"
 FAILED_LINE = "ek_failed_line"  # set by EK_ASSERT of cases/include/everykernel.h; 0 until an assertion fails
 
 
@@ -53,7 +53,7 @@ def run_cell(
         keep: called with the guest of a cell that did not pass, before that is closed.
     """
     began = time.monotonic()
-    result = _empty(kernel, case)
+    result = empty(kernel, case)
     report: CellReport = {"result": result, "kernel": kernel_record(kernel), "console": ""}
     try:
         data = case.content(kernel.arch)
@@ -82,11 +82,12 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
         "release": kernel.release,
         "arch": kernel.arch.name,
         "source": kernel.source,
-        "sha256": kernel.sha256,
-        "signed": kernel.signed,
-        "flavour": kernel.flavour,
         "notes": list(kernel.notes),
     }
+    if kernel.target in BOOTED:
+        record.update({"sha256": kernel.sha256, "signed": kernel.signed, "flavour": kernel.flavour})
+    if kernel.target != GUEST:
+        record["target"] = kernel.target
     if kernel.version:
         record["package_version"] = kernel.version
     if kernel.digest:
@@ -101,6 +102,7 @@ def kernel_record(kernel: Kernel, facts: wire.Facts | None = None) -> KernelReco
                 "jit": facts.jit,
                 "lsm": list(facts.lsm),
                 "lockdown": facts.lockdown,
+                "unprivileged_bpf": facts.unprivileged_bpf,
                 "config": facts.config,
                 "cpus": facts.cpus,
             }
@@ -117,10 +119,13 @@ def _drive(case: Case) -> type[Drive]:
     return CommandDrive
 
 
-def _empty(kernel: Kernel, case: Case) -> CaseResult:
+def empty(kernel: Kernel, case: Case) -> CaseResult:
+    """Return the result of a case on a kernel that was fetched, before anything is known of it."""
     machine = {**case.machine_asked, "flavour": kernel.flavour}
     name = case.name if case.path is not None else None
-    return records.empty(name, case.object_shown(kernel.arch), kernel.spec, machine, case.rules, case.loader)
+    return records.empty(
+        name, case.object_shown(kernel.arch), kernel.spec, machine, case.rules, case.loader, kernel.target
+    )
 
 
 class Drive:
@@ -149,13 +154,15 @@ class Drive:
     def run(self) -> None:
         """Run the stages, judge them, and write the verdict."""
         self.result["start"] = self.guest.start_kind
-        self.result["granted"] = {"memory": self.guest.spec.memory}
+        if self.guest.kernel.target in BOOTED:
+            self.result["granted"] = {"memory": self.guest.spec.memory}
         self.result["notes"] = list(self.guest.notes)
         self.result["btf"] = self.conditions.btf
         breakage = ""
         try:
             self._stages()
             self.result["warnings"] = self.guest.warnings()
+            self.result["notes"] += self.guest.finish()
         except GuestError as e:
             breakage = self._broken(e)
         self._verdict(breakage)
@@ -176,6 +183,9 @@ class Drive:
             return
         earlier = [(n, self.stages[n].get("status", "")) for n in ("relocate", "load")]
         stopped = next((f"{n} {s}, as the case expects" for n, s in earlier if s != wire.PASSED), "")
+        if not stopped and (lacking := self._lacking()):
+            self.stages["run"] = records.skipped(lacking)
+            return
         programs = self.stages["load"].get("programs", [])
         if not stopped and programs and all(p.get("status") != wire.PASSED for p in programs):
             stopped = "no program was loaded"
@@ -184,6 +194,13 @@ class Drive:
         else:
             self._timed("run", lambda stage: self._run(stage, loaded.handle))
         self._judge("run", excused=bool(stopped))
+
+    def _lacking(self) -> str:
+        """Return what the run stage needs and this machine does not have, "" where it has all."""
+        needed = [*(["its trigger"] if self.case.trigger else []), *(["its check"] if self.case.check else [])]
+        if self.guest.facts.python or not needed:
+            return ""
+        return f"this machine has neither Python nor programs, for {' and '.join(needed)}"
 
     def _timed(self, name: str, action: Callable[[wire.Stage], Any]) -> Any:
         """Run one stage; a case's error fails it (and is judged), another's passes through with the stage marked."""
@@ -220,7 +237,8 @@ class Drive:
             btf_name=supplied.name if supplied is not None else "",
             contract=dict(case.contract),
             beside=case.beside_data(guest.kernel.arch),
-            rules=case.rules or named.DEFAULT.name,
+            rules=case.rules or USUAL_RULES,
+            until="load" if guest.may_load else "relocate",
         )
         reply = self.guest.request(request, self.timeout)
         assert isinstance(reply, wire.Loaded)
@@ -233,6 +251,10 @@ class Drive:
             self.result["btf"] = used
             self.conditions = replace(self.conditions, btf=used)
         self._judge("relocate")
+        if not guest.may_load:
+            for name in ("load", "run"):
+                self.stages[name] = records.skipped(_NOT_ALLOWED)
+            return None
         relocate = self.stages["relocate"]
         refused = {p.get("name", "") for p in relocate.get("programs", []) if p.get("status") == wire.FAILED}
         self._judge("load", excused=bool(refused) or relocate["status"] == wire.FAILED, refused_before=refused)
@@ -318,7 +340,7 @@ class Drive:
         path = self.case.check
         assert path is not None
         shown = str(self.case.folder / path.name) if self.case.path else path.name
-        reply = self.guest.request(wire.Check(handle, path.read_text(), shown), self.case.timeout)
+        reply = self.guest.request(wire.Check(handle, self.case.check_source(), shown), self.case.timeout)
         assert isinstance(reply, wire.Checked)
         stage["evidence"]["check"] = records.plain(reply.evidence)
         stage["uses"] = records.plain(reply.uses)

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from everykernel.architectures import DEFAULT
 from everykernel.errors import ToolMissing
 from everykernel.loaders import adapter
 from everykernel.loaders.adapter import Adapter, Wanted
-from everykernel.loaders.names import ARCHES, OWN
+from everykernel.loaders.names import OWN
 from everykernel.matrix.case import Case
 from everykernel.matrix.plan import Column
 from everykernel.matrix.records import LoaderRecord
@@ -28,23 +29,26 @@ def wanted(cases: Sequence[Case], asked: str | None, option: str = "--loader") -
 
 @dataclass(frozen=True)
 class Crew:
-    """The loaders of a run, ready; None among them is our own."""
+    """The loaders of a run, ready, an adapter for each architecture of its kernels; None among them is our own."""
 
     members: tuple[Adapter | None, ...] = (None,)
 
     @classmethod
-    def of(cls, loaders: Sequence[Wanted], tell: Callable[[str], None] = lambda line: None) -> Crew:
-        """Return the crew of these loaders, built where need be.
+    def of(
+        cls, loaders: Sequence[Wanted], columns: Sequence[Column], tell: Callable[[str], None] = lambda line: None
+    ) -> Crew:
+        """Return the crew of these loaders for these kernels, built where need be.
 
         Args:
             loaders: what is wanted.
+            columns: the kernels.
             tell: hears in a line what takes long, and what is skipped.
 
         Raises:
             ToolMissing: all of them are skipped.
             DownloadError, CacheError, HarnessError: one cannot be built for another reason than its toolchain.
         """
-        made = adapter.prepare(loaders, tell)
+        made = adapter.prepare(loaders, tell, list(dict.fromkeys(arch_of(column) for column in columns)))
         skipped = [one for one in made if one is not None and one.skipped]
         for one in skipped:
             tell(f"skipped: {one.skipped}")
@@ -56,11 +60,12 @@ class Crew:
     def records(self) -> list[LoaderRecord]:
         """What a run's record says of its real loaders."""
         found: list[LoaderRecord] = []
-        for one in self.members:
+        for one in dict.fromkeys(self.members):
             if one is None:
                 continue
             record: LoaderRecord = {
                 "name": one.name,
+                "arch": one.arch,
                 "version": one.version,
                 "toolchain": one.toolchain,
                 "sha256": one.sha256,
@@ -87,13 +92,15 @@ class Crew:
 
 
 def fits(case: Case, column: Column) -> bool:
-    """Return whether a case's loader runs on a kernel: adapters are programs for one architecture."""
-    return case.adapter is None or runs_on(column)
+    """Return whether a case's loader runs on a kernel, as far as that is known: an adapter is for one architecture."""
+    if case.adapter is None or column.resolved is None:
+        return True
+    return not column.is_target and case.adapter.arch == column.resolved.arch.name
 
 
-def runs_on(column: Column) -> bool:
-    """Return whether adapters run on a kernel, as far as it is known."""
-    return column.resolved is None or column.resolved.arch.name in ARCHES
+def arch_of(column: Column) -> str:
+    """Return the architecture of a kernel; the default one's where the kernel is missing."""
+    return column.resolved.arch.name if column.resolved is not None else DEFAULT.name
 
 
 def again(case: Case, option: str = "--loader") -> str:

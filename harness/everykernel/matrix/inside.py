@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from everykernel.errors import UsageError
-from everykernel.object import embedded
-from everykernel.object.embedded import Embedded, Found
+from everykernel.object import elf
+
+if TYPE_CHECKING:
+    from everykernel.object.embedded import Embedded, Found
 
 _HEAD = 64  # bytes that tell an object from a file that may hold some
 _LINKED = (2, 3)  # ET_EXEC, ET_DYN
@@ -44,7 +47,7 @@ def parts(text: str, byteorder: str) -> list[str]:
 def holds(path: Path) -> bool:
     """Whether a file is no object itself, and objects are to be looked for inside: an ELF program, or it has some."""
     head = _head(path)
-    if embedded.is_object(head):
+    if elf.is_object(head):
         return False
     return _is_program(head) or bool(inside(path).objects)
 
@@ -78,10 +81,14 @@ def inside(path: Path) -> Found:
 
 @lru_cache(maxsize=16)
 def _inside(path: Path, _changed: int, _size: int) -> Found:
+    from everykernel.object import embedded  # most objects are files of their own
+
     return embedded.find(path.read_bytes(), str(path))
 
 
 def _of_target(path: Path, byteorder: str) -> list[Embedded]:
+    from everykernel.object import embedded
+
     found = inside(path)
     if not found.objects:
         raise embedded.none_in(found, str(path))

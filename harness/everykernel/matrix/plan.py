@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from everykernel import kernels
 from everykernel.architectures import DEFAULT
-from everykernel.errors import EverykernelError, UnknownKernel, UsageError
-from everykernel.kernels.model import Kernel, ResolvedKernel
+from everykernel.errors import EverykernelError, GuestError, UnknownKernel, UsageError
+from everykernel.kernels.model import BOOTED, GUEST, Kernel, ResolvedKernel
 from everykernel.kernels.progress import Progress
 from everykernel.matrix import case, inside, records
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CaseResult, KernelRecord
+from everykernel.settings import BY_VNG, TARGET
+
+if TYPE_CHECKING:
+    from everykernel.machine.ssh import Targets
+
+Resolve = Callable[[Sequence[str], Progress | None], list[ResolvedKernel]]
 
 
 def cases(paths: Sequence[str]) -> list[Case]:
@@ -78,11 +86,29 @@ class Column:
             raise UnknownKernel(self.missing, spec=self.spec)
         return self.resolved.fetch(progress)
 
+    @property
+    def is_target(self) -> bool:
+        """Whether its machine runs already, and is not ours to boot."""
+        return self.resolved is not None and self.resolved.target not in BOOTED
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether its guests start from a snapshot, which takes room in the cache."""
+        return self.resolved is not None and self.resolved.target == GUEST
+
     def record(self) -> KernelRecord:
         """Return what is known of the column before any guest ran."""
         if self.resolved is None:
             return {"spec": self.spec, "missing": self.missing}
         resolved = self.resolved
+        if self.is_target:
+            known = {
+                "spec": self.spec,
+                "release": resolved.release,
+                "arch": resolved.arch.name,
+                "source": resolved.source,
+            }
+            return cast(KernelRecord, {**known, **resolved.told})
         return {
             "spec": self.spec,
             "release": resolved.release,
@@ -91,35 +117,73 @@ class Column:
             "package": resolved.package,
             "package_version": resolved.version,
             "flavour": resolved.flavour,
+            **cast(KernelRecord, resolved.told),
         }
 
 
-def columns(specs: Sequence[str], *, skip_missing: bool = False, progress: Progress | None = None) -> list[Column]:
+def columns(
+    specs: Sequence[str],
+    *,
+    skip_missing: bool = False,
+    progress: Progress | None = None,
+    targets: Targets | None = None,
+) -> list[Column]:
     """Return a column for each kernel that the specs mean, in order.
 
     Args:
-        specs: kernel specs, one each.
-        skip_missing: give a kernel that no source serves a column that says so, instead of raising.
+        specs: kernel specs and targets, one each.
+        skip_missing: give a kernel that no source serves, or a target that cannot be used, a column that says so,
+            instead of raising.
         progress: where downloads of indexes are shown.
+        targets: finds out what targets are; None where only guests will do.
 
-    Raises UnknownKernel or UsageError, before anything is fetched or booted.
+    Raises UnknownKernel, UsageError or TargetError, before anything is fetched or booted.
     """
+    found: list[Column] = []
+    for running, some in itertools.groupby(specs, lambda spec: spec.startswith(TARGET)):
+        if running:
+            found.extend(_target(spec, targets, skip_missing) for spec in some)
+            continue
+        for by_vng, these in itertools.groupby(some, lambda spec: spec.endswith(BY_VNG)):
+            found.extend(_kernels(list(these), skip_missing, progress, _by_vng if by_vng else kernels.resolve))
+    return list({c.spec: c for c in found}.values())
+
+
+def _by_vng(specs: Sequence[str], progress: Progress | None) -> list[ResolvedKernel]:
+    from everykernel.machine import vng  # most runs have none
+
+    return vng.resolve(specs, progress)
+
+
+def _target(spec: str, targets: Targets | None, skip_missing: bool) -> Column:
+    if targets is None:
+        raise UsageError("is a target, and this works in guests only", where=spec, remedy="name a kernel, like 6.1")
+    try:
+        return Column(spec, targets.resolve(spec))
+    except GuestError as e:
+        if not skip_missing:
+            raise
+        return Column(spec, missing=str(e))
+
+
+def _kernels(specs: list[str], skip_missing: bool, progress: Progress | None, resolve: Resolve) -> list[Column]:
     if not skip_missing:
-        return [Column(r.spec, r) for r in kernels.resolve(specs, progress)]
+        return [Column(r.spec, r) for r in resolve(specs, progress)]
     found: list[Column] = []
     for spec in specs:
         try:
-            found.extend(Column(r.spec, r) for r in kernels.resolve([spec], progress))
+            found.extend(Column(r.spec, r) for r in resolve([spec], progress))
         except UnknownKernel as e:
             found.append(Column(spec, missing=str(e)))
-    return list({c.spec: c for c in found}.values())
+    return found
 
 
 def empty(case: Case, column: Column) -> CaseResult:
     """Return the result of a cell that has not begun."""
     shown = case.object_shown(column.resolved.arch) if column.resolved is not None else case.object
     name = case.name if case.path is not None else None
-    return records.empty(name, shown, column.spec, case.machine_asked, case.rules, case.loader)
+    target = column.resolved.target if column.resolved is not None else GUEST
+    return records.empty(name, shown, column.spec, case.machine_asked, case.rules, case.loader, target)
 
 
 def identity(case: Case, column: Column) -> str:

@@ -14,8 +14,8 @@ from typing import Any, TypedDict
 
 from everykernel import wire
 from everykernel.errors import BootFailed, EverykernelError, GuestError, HarnessError
-from everykernel.load.rules import named
-from everykernel.loaders.names import OWN
+from everykernel.kernels.model import GUEST
+from everykernel.loaders.names import OWN, USUAL_RULES
 from everykernel.matrix.expect import STAGES
 from everykernel.reasons import REASONS
 
@@ -35,6 +35,12 @@ class HostRecord(TypedDict, total=False):
     python: str
 
 
+class WorkerRecord(HostRecord, total=False):
+    """One worker of a cluster; one that came back with another QEMU or accelerator has another record."""
+
+    name: str
+
+
 class RunRecord(TypedDict, total=False):
     """The identity of one run."""
 
@@ -45,6 +51,7 @@ class RunRecord(TypedDict, total=False):
     loaders: list[LoaderRecord]  # beside our own; left out where only ours loads
     shard: str  # "2/4": which of the cells that were asked for it took; left out where all
     retries: int  # how often a cell whose guest or harness broke was run again at most
+    workers: list[WorkerRecord]  # of a cluster, those that ran cells; left out where cells ran on this host
     parts: list[PartRecord]  # the runs that were merged into this file, in the order of their starts
 
 
@@ -58,6 +65,7 @@ class LoaderRecord(TypedDict, total=False):
     """One loader of a run beside our own."""
 
     name: str
+    arch: str  # of the kernels that this adapter runs on; x86_64 where nothing is said
     version: str  # of its library, as pinned; "" for a user's own until it tells
     toolchain: str  # what built it
     sha256: str  # of its adapter
@@ -87,9 +95,20 @@ class KernelRecord(TypedDict, total=False):
     image_sha256: str  # of the image that was booted
     signed: str  # how the source is vouched for: "gpgv", "https" or "none"
     flavour: str
+    unprivileged_bpf: str  # kernel.unprivileged_bpf_disabled: "0", "1" or "2"; "" unknown
+    target: str  # where it runs, as of results: left out for a guest of this host
+    promises: Promises  # of a target; left out for a guest, which keeps all
     notes: list[str]
     missing: str  # why there is no such kernel (--kernels-missing skip)
     broken: str  # why it never answered: the first failure is kept
+
+
+class Promises(TypedDict):
+    """What a machine that ran already gives a cell of what a guest does."""
+
+    fresh_kernel: bool  # a kernel that no other cell had: never
+    console: bool  # what the kernel printed, so that a panic can be read
+    loads: bool  # whether it was allowed to load (--target-may-load)
 
 
 class ProblemRecord(TypedDict, total=False):
@@ -134,6 +153,14 @@ class CommandRecord(TypedDict):
     maps: list[wire.Appeared]
 
 
+class Reused(TypedDict):
+    """Where the verdict of a cell comes from that was not run, because nothing of what decides it had changed."""
+
+    run: str  # the id of the run that found it
+    at: str  # when: ISO 8601, UTC
+    seconds: float  # that the cell took then
+
+
 class CaseResult(TypedDict, total=False):
     """One cell. ``(case, object, test, kernel, machine, target, loader, rules, btf)`` is its key."""
 
@@ -141,7 +168,7 @@ class CaseResult(TypedDict, total=False):
     sha256: str | None
     case: str | None
     kernel: str
-    target: str  # where the kernel ran: "guest", a guest of this host
+    target: str  # where the kernel ran: "guest", a guest of this host, or "ssh", a machine that ran already
     loader: str  # who loaded: "own", a real loader by its name, or "command"
     loader_version: str  # of a real loader's library, as its adapter says; left out for our own
     rules: str  # by whose rules the own loader decided: "libbpf"; of any other its name
@@ -163,7 +190,9 @@ class CaseResult(TypedDict, total=False):
     test: str | None  # the pytest node
     again: str  # the command that runs this one cell again
     run: str  # the id of the part that it is of; left out where the file is of one run
+    worker: str  # the worker of a cluster that ran it; left out where it ran on this host
     attempt: int  # which attempt of its run it is, where there were several: 1 is the first
+    reused: Reused  # left out of what this run found itself
     attempts: list[CaseResult]  # the others, in order: broken guests that were run again, older runs that were merged
 
 
@@ -203,7 +232,13 @@ def asked(result: CaseResult) -> tuple[str, ...]:
 
 
 def empty(
-    name: str | None, shown: str, spec: str, machine: dict[str, Any], rules: str = "", loader: str = OWN
+    name: str | None,
+    shown: str,
+    spec: str,
+    machine: dict[str, Any],
+    rules: str = "",
+    loader: str = OWN,
+    target: str = GUEST,
 ) -> CaseResult:
     """Return the result of a cell of which nothing is known yet: none of its stages was reached.
 
@@ -214,15 +249,16 @@ def empty(
         machine: the machine as asked for.
         rules: the loader whose rules decide; the usual where nobody asked for any.
         loader: who loads; the rules are its own where that is not our loader.
+        target: where the kernel runs.
     """
     return {
         "object": shown,
         "sha256": None,
         "case": name,
         "kernel": spec,
-        "target": "guest",
+        "target": target,
         "loader": loader,
-        "rules": (rules or named.DEFAULT.name) if loader == OWN else loader,
+        "rules": (rules or USUAL_RULES) if loader == OWN else loader,
         "btf": "",
         "machine": machine,
         "stages": no_stages(),
@@ -252,8 +288,8 @@ def name(result: CaseResult) -> str:
 
 def row(result: CaseResult) -> str:
     """Return the name of the matrix row that a result belongs to, with the rules where they are not the usual."""
-    rules = result.get("rules", named.DEFAULT.name)
-    usual = rules == named.DEFAULT.name or result.get("loader", OWN) != OWN
+    rules = result.get("rules", USUAL_RULES)
+    usual = rules == USUAL_RULES or result.get("loader", OWN) != OWN
     return title(result) if usual else f"{title(result)} (rules {rules})"
 
 
@@ -353,6 +389,18 @@ def flaky(result: CaseResult) -> bool:
     return result.get("outcome") != ERROR and any(one.get("outcome") == ERROR for one in earlier)
 
 
+def provenance(result: CaseResult) -> str:
+    """Return which run a cell's verdict is of, and when, "" where it is this run's."""
+    told = result.get("reused")
+    return f"run {told['run']} ({told['at']})" if told else ""
+
+
+def took(result: CaseResult) -> float:
+    """Return the seconds that a cell took when it ran, in this run or in that which it is of."""
+    told = result.get("reused")
+    return told["seconds"] if told else result.get("seconds", 0.0)
+
+
 def starved(result: CaseResult) -> str:
     """Return what the kernel had no memory for (ENOMEM), "" for nothing; what the case expects to fail is left out."""
     for name in ("load", "run"):
@@ -407,9 +455,9 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{number & 0xFF:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
 
 
-def note_accelerator(kernel: KernelRecord, verdict: str) -> None:
-    """Keep a verdict on the accelerator (``tcg (no /dev/kvm)``) in a kernel's record, its name and its reason apart."""
+def note_accelerator(record: KernelRecord | WorkerRecord, verdict: str) -> None:
+    """Keep a verdict on the accelerator (``tcg (no /dev/kvm)``) in a record, its name and its reason apart."""
     name, _, reason = verdict.partition(" ")
-    kernel["accelerator"] = name
+    record["accelerator"] = name
     if reason:
-        kernel["accelerator_reason"] = reason.removeprefix("(").removesuffix(")")
+        record["accelerator_reason"] = reason.removeprefix("(").removesuffix(")")

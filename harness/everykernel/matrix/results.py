@@ -20,7 +20,7 @@ from typing import Any, Self, TypedDict, cast
 
 from everykernel.errors import HarnessError, UsageError
 from everykernel.matrix import schema
-from everykernel.matrix.records import SCHEMA, CaseResult, KernelRecord, RunRecord
+from everykernel.matrix.records import SCHEMA, CaseResult, HostRecord, KernelRecord, RunRecord
 
 LIMIT = 1 << 30  # bytes of a results file that is read
 
@@ -34,21 +34,29 @@ class Results(TypedDict):
     kernels: list[KernelRecord]
 
 
+_KEYS = tuple(Results.__annotations__)
+
+
 def identify(accelerator: str, qemu: str = "") -> RunRecord:
     """Return the identity of a run that begins now on this host."""
     now = datetime.now(UTC)
-    uname = platform.uname()
     return {
         "id": f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
         "started": now.isoformat(timespec="milliseconds"),
         "tool": f"everykernel {version('everykernel')}",
-        "host": {
-            "accelerator": accelerator,
-            "cpus": os.cpu_count() or 1,
-            "qemu": qemu,
-            "system": f"{uname.system} {uname.release} {uname.machine}",
-            "python": platform.python_version(),
-        },
+        "host": host(accelerator, qemu),
+    }
+
+
+def host(accelerator: str, qemu: str) -> HostRecord:
+    """Return what a record says of this host."""
+    uname = platform.uname()
+    return {
+        "accelerator": accelerator,
+        "cpus": os.cpu_count() or 1,
+        "qemu": qemu,
+        "system": f"{uname.system} {uname.release} {uname.machine}",
+        "python": platform.python_version(),
     }
 
 
@@ -166,9 +174,10 @@ def read(path: Path) -> Results:
 def write(path: Path, results: Results) -> None:
     """Write results as one file, a result a line, whole or not at all; raise HarnessError where that cannot be done."""
     lines = ",\n".join(_json(result) for result in results["results"])
+    more = "".join(f',\n"{name}": {_json(value)}' for name, value in results.items() if name not in _KEYS)
     text = (
         f'{{"schema": {json.dumps(results["schema"])},\n"results": [\n{lines}\n],\n'
-        f'"kernels": {_json(results["kernels"])},\n"run": {_json(results["run"])}}}\n'
+        f'"kernels": {_json(results["kernels"])},\n"run": {_json(results["run"])}{more}}}\n'
     )
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:

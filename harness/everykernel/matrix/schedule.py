@@ -60,6 +60,43 @@ class Schedule:
         ready.add_done_callback(begin)
         return cell
 
+    def sooner(self, ready: Future[Any], look: Callable[[], T | None], run: Callable[[], Future[T]]) -> Future[T]:
+        """Return what ``look`` finds once ``ready`` has ended, however that ended; what ``run`` does if it is nothing.
+
+        Looking takes no slot: no guest is started for it.
+        """
+        found: Future[T] = Future()
+        self._waiting.add(found)
+
+        def end(of: Future[T]) -> None:
+            if of.cancelled():
+                found.cancel()
+            elif found.set_running_or_notify_cancel():
+                _copy(of, found)
+
+        def try_it() -> None:
+            looked: Future[T] = Future()
+            try:
+                there = look() if ready.exception() is None else None
+                if there is None:
+                    run().add_done_callback(end)
+                    return
+                looked.set_result(there)
+            except CancelledError:
+                looked.cancel()
+            except BaseException as e:
+                looked.set_exception(e)
+            end(looked)
+
+        def begin(_: Future[Any]) -> None:
+            try:
+                self._makers.submit(try_it)
+            except RuntimeError:  # closed meanwhile
+                found.cancel()
+
+        ready.add_done_callback(begin)
+        return found
+
     def _run(self, action: Callable[[], T], rescue: Callable[[Exception], T]) -> T:
         try:
             with self._slot():
@@ -81,3 +118,11 @@ class Schedule:
         self.cancel()
         self._makers.shutdown(wait=True, cancel_futures=True)
         self._cells.shutdown(wait=True, cancel_futures=True)
+
+
+def _copy(of: Future[T], to: Future[T]) -> None:
+    """Give a future the result or the exception of one that is done."""
+    if (error := of.exception()) is not None:
+        to.set_exception(error)
+    else:
+        to.set_result(of.result())

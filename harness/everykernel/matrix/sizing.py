@@ -26,12 +26,14 @@ class Granted:
         case: the cell's.
         machine: the machine that its guest is given, this time.
         need: the bytes that its maps take, as far as the object tells.
+        fixed: whether its machine runs already, and is as large as it is.
         notes: why the guest is as large as it is.
     """
 
     case: Case
     machine: MachineSpec
     need: int = 0
+    fixed: bool = False
     notes: list[str] = field(default_factory=list)
 
     def grow(self, memory: int, report: CellReport) -> None:
@@ -61,8 +63,8 @@ class Sizing:
 
     def grant(self, case: Case, column: Column) -> Granted:
         """Return what a case is run with at first on a kernel."""
-        granted = Granted(case, case.machine)
-        if case.sized or column.resolved is None:
+        granted = Granted(case, case.machine, fixed=column.is_target)
+        if granted.fixed or case.sized or column.resolved is None:
             return granted
         granted.need = self._need(case, column)
         library = footprint.LIBRARY if case.adapter is not None else 0
@@ -75,7 +77,7 @@ class Sizing:
 
     def larger(self, granted: Granted, report: CellReport) -> int | None:
         """Return how much memory the cell is to be run again with; None where it is not."""
-        if granted.case.sized or granted.case.command is not None or not report.get("starved"):
+        if granted.fixed or granted.case.sized or granted.case.command is not None or not report.get("starved"):
             return None
         return footprint.larger(granted.machine.memory, self.ceiling)
 
@@ -83,7 +85,7 @@ class Sizing:
         """Put into a cell's record why its guest was as large as it was, and what limit it met."""
         result = report["result"]
         result["notes"] = [*granted.notes, *result.get("notes", [])]
-        if granted.case.sized or granted.case.command is not None or not report.get("starved"):
+        if granted.fixed or granted.case.sized or granted.case.command is not None or not report.get("starved"):
             return
         memory = granted.machine.memory
         if footprint.room(memory) < granted.need:

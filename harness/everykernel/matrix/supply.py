@@ -19,7 +19,8 @@ def choose(
     """Return the supplied BTF to relocate against, None for the kernel's own (or none), and notes for the record.
 
     Args:
-        supplies: what was supplied, in the order of precedence.
+        supplies: what was supplied, in the order of precedence; what comes with the kernel is behind what is for its
+            spec, and before what is for all.
         kernel: the kernel.
         facts: what its guest found out: a kernel with BTF of its own uses that …
         always: … unless this is true.
@@ -31,7 +32,13 @@ def choose(
         return None, [f"{s.name} is not used: the kernel has BTF of its own" for s in unused]
     if always and not supplies:
         return None, ["a supplied BTF is wanted always, and none was supplied (--btf)"]
-    return for_kernel(supplies, kernel.spec, facts.release, kernel.arch, kernel.source)
+    return for_kernel(with_own(supplies, kernel), kernel.spec, facts.release, kernel.arch, kernel.source)
+
+
+def with_own(supplies: Sequence[Supply], kernel: Kernel) -> list[Supply]:
+    """Return what was supplied for a kernel, with what comes with it."""
+    own = [Supply(kernel.supplied, kernel.supplied.name, kernel.spec)] if kernel.supplied else []
+    return [*supplies, *own]
 
 
 def again(given: Iterable[str], spec: str, option: str = "--btf") -> str:

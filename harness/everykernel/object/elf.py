@@ -18,10 +18,21 @@ SHT_NOBITS, SHT_REL = "SHT_NOBITS", "SHT_REL"
 SHN_UNDEF, SHN_LORESERVE = 0, 0xFF00
 SHF_WRITE, SHF_EXECINSTR = 1, 4
 STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
+EM_BPF, ET_REL = 247, 1
+_EM_NONE = 0  # clang before 3.9
+_IDENT = 16  # bytes of e_ident
 _COMPILE = "compile it with clang -target bpf -c"
 _OVERLAP = 4  # times the file that its sections may take together: they do not overlap in what compilers write
 
 STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION = 0, 1, 2, 3
+
+
+def is_object(data: bytes) -> bool:
+    """Whether bytes begin as a BPF object does, sound or not."""
+    if data[:4] != b"\x7fELF" or data[4:5] != b"\2" or data[5:6] not in (b"\1", b"\2") or len(data) < _IDENT + 4:
+        return False
+    kind, machine = struct.unpack_from("<HH" if data[5] == 1 else ">HH", data, _IDENT)
+    return kind == ET_REL and machine in (EM_BPF, _EM_NONE)
 
 
 class Section(NamedTuple):

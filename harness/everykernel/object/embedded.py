@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
 from everykernel.object import embedded_names
+from everykernel.object.elf import EM_BPF, ET_REL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EM_BPF, ET_REL = 247, 1
-_EM_NONE = 0  # clang before 3.9
 _HEADERS = re.compile(rb"\x7fELF[\x01\x02][\x01\x02]\x01")  # class, byte order, EV_CURRENT
 _EHDR = {1: struct.Struct("<HHIQQQIHHHHHH"), 2: struct.Struct(">HHIQQQIHHHHHH")}  # by EI_DATA, behind e_ident
 _SHDR = {1: struct.Struct("<IIQQQQIIQQ"), 2: struct.Struct(">IIQQQQIIQQ")}
@@ -50,14 +49,6 @@ class Found(NamedTuple):
 
     objects: list[Embedded]
     others: int
-
-
-def is_object(data: bytes) -> bool:
-    """Whether bytes begin as a BPF object does, sound or not."""
-    if data[:4] != b"\x7fELF" or data[4:5] != b"\2" or data[5:6] not in (b"\1", b"\2") or len(data) < _IDENT + 4:
-        return False
-    kind, machine = struct.unpack_from("<HH" if data[5] == 1 else ">HH", data, _IDENT)
-    return kind == ET_REL and machine in (EM_BPF, _EM_NONE)
 
 
 def find(data: bytes, name: str) -> Found:

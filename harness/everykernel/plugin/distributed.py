@@ -11,7 +11,7 @@ import pytest
 
 from everykernel.errors import EverykernelError
 from everykernel.plugin.division import TOTAL
-from everykernel.plugin.session import KernelSession
+from everykernel.plugin.session import RUN, KernelSession
 
 
 class Controller:
@@ -25,6 +25,12 @@ class Controller:
         """Find out before workers start whether the kernels can be had: a worker could not say it in one line."""
         if not self._session.settings.dry and self._session.settings.specs:
             self._session.check()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker which run it is of, where verdicts name it."""
+        if self._session.settings.reuse is not None and not self._session.settings.dry:
+            node.workerinput[RUN] = self._session.identity
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
@@ -43,6 +49,9 @@ class Controller:
         mine.used = set(used)
         for spec in used:
             mine.board.expect(spec, counts[spec])
+        mine.begin()
+        if mine.settings.reuse:  # perhaps nothing is run: each kernel is made ready by who needs it first
+            return
         for ready in [mine.campaign.ready(spec) for spec in used]:
             with contextlib.suppress(EverykernelError):  # told by each item that needs the kernel
                 mine.painter.wait(ready)

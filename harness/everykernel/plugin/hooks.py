@@ -65,9 +65,10 @@ class Hooks:
         selected = [item for item in session.items if spec_of(item) not in (None, NO_KERNELS)]
         mine.used = {spec_of(item) or "" for item in selected}
         for item in selected:
-            mine.board.expect(spec_of(item) or "")
+            mine.expect(item)
         mine.attendance.plan(item.nodeid for item in selected)
         if selected and not mine.worker:
+            mine.begin()
             mine.ledger  # noqa: B018 - an empty report is a report
             mine.submit(selected)
 
@@ -125,8 +126,9 @@ class Hooks:
             report.outcome, report.when = "failed", "setup"  # what breaks there is an error, everywhere
             report.longrepr = of_cell(cell, Path(report.nodeid.partition("::")[0]), 0)
         if mine.distributed or (new and not hasattr(report, "everykernel_cell")):
-            mine.board.ended(result["kernel"], result["outcome"])
+            mine.board.ended(result["kernel"], result["outcome"], reused="reused" in result)
             mine.painter.flush()
+        mine.stands()
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -148,8 +150,15 @@ class Hooks:
         stopped = bool(session.shouldstop or session.shouldfail) or exitstatus not in _TO_THE_END
         mine.attendance.close(mine.recorded, stopped=stopped)
         self._gate(session, stopped=stopped)
+        self._close(session)
+
+    def _close(self, session: pytest.Session) -> None:
+        """Settle the exit code, and tell it to whoever reads the stream."""
+        mine = self._session
         if mine.attendance.error and session.exitstatus in (*_TO_THE_END, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        if mine.stream is not None:
+            mine.stream.end(mine.board.standing(), int(session.exitstatus))
 
     def _gate(self, session: pytest.Session, *, stopped: bool) -> None:
         """Hold the run against baseline and rules; what only the whole run shows makes it fail too."""

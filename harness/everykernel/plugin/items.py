@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _OF_ANOTHER_RUN = (
     "--kernel-report", "--kernel-keep", "--kernel-btf", "--kernel-missing", "--kernel-shard", "--kernel-from-report",
-    "--kernel-failed", "--kernel-retries",
+    "--kernel-failed", "--kernel-retries", "--kernel-reuse", "--kernel-fresh",
+    "--kernel-json-stream", "--kernel-cluster",
 )  # fmt: skip
 
 
@@ -33,8 +34,10 @@ def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
     from everykernel.matrix import supply
 
     node = f"{_relative(path, config)}::{name}"
-    btf = supply.again(session_of(config).settings.btf, spec, "--kernel-btf")
-    return f"pytest --kernels {shlex.quote(spec)}{btf}{_given(config)} {shlex.quote(node)}"
+    settings = session_of(config).settings
+    btf = supply.again(settings.btf, spec, "--kernel-btf")
+    fresh = " --kernel-fresh" if settings.reuse is not None else ""
+    return f"pytest --kernels {shlex.quote(spec)}{btf}{_given(config)}{fresh} {shlex.quote(node)}"
 
 
 def _given(config: pytest.Config) -> str:

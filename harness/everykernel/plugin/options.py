@@ -13,7 +13,7 @@ import pytest
 
 from everykernel import settings
 from everykernel.errors import UsageError
-from everykernel.load.rules.named import NAMES
+from everykernel.loaders.names import REAL
 
 if TYPE_CHECKING:
     from everykernel.matrix.selected import Selected
@@ -37,6 +37,7 @@ class Settings:
         timeout: seconds a guest may take to answer.
         btf: BTF for kernels without, each ``[SPEC=]PATH``.
         report: the report folder, or None.
+        stream: where another program is told what happens, or None.
         skip_missing: whether a kernel that no source serves is a column that says so, instead of an error.
         keep: whether a shell is opened in the guest of a failure.
         strict_reads: whether what is misread fails the run stage.
@@ -47,9 +48,14 @@ class Settings:
         rules: the loader whose rules decide; "" where nobody asked for any.
         loaders: who loads cases and objects, a list with commas; None where nobody asked for any.
         retries: how often a cell whose guest or harness broke is run again at most.
+        reuse: whether verdicts of earlier runs are taken (True), or only kept (False); None: neither.
         shard: the part of the items that is run; None: all of them.
+        may_load: whether anything may be loaded into targets.
+        accept_new: whether targets that are not known are believed.
+        targets: what pyproject.toml says of targets, by name.
         selected: what an older report has to run again; None where there is no such report.
         gate: what the run is held against.
+        cluster: the address of the scheduler that cells are sent to; None: they are run on this machine.
     """
 
     specs: tuple[str, ...]
@@ -57,6 +63,7 @@ class Settings:
     timeout: float
     btf: tuple[str, ...]
     report: Path | None
+    stream: Path | None
     skip_missing: bool
     keep: bool
     strict_reads: bool
@@ -67,9 +74,14 @@ class Settings:
     rules: str
     loaders: str | None
     retries: int
+    reuse: bool | None
     shard: Shard | None
+    may_load: bool
+    accept_new: bool
+    targets: Mapping[str, Mapping[str, Any]]
     selected: Selected | None
     gate: GateSettings
+    cluster: str | None
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,7 @@ def add(parser: pytest.Parser) -> None:
     """Declare options and ini keys. No option has a default here, so that one that was given can be told."""
     group = parser.getgroup("everykernel", "tests on many kernels (everykernel)")
     _add_guests(group)
+    _add_targets(group)
     _add_verdicts(group)
     _add_choice(group)
     _add_gate(group)
@@ -117,6 +130,13 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         "--kernels",
         metavar="LIST",
         help="kernels to test on, separated by commas: 5.10,6.1,6.12,6.1/i386 (also EVERYKERNEL_KERNELS)",
+    )
+    _option(
+        group,
+        "--kernel-twins",
+        metavar="LIST",
+        help="twins to test on: 6.1 stands for 6.1-btf, 6.1-nobtf and 6.1-supplied, side by side, and instead of the "
+        "project's kernels; `everykernel kernels build 6.1` builds them",
     )
     _option(
         group,
@@ -155,9 +175,52 @@ def _add_guests(group: pytest.OptionGroup) -> None:
     )
     _option(
         group,
+        "--kernel-cluster",
+        metavar="tcp://HOST:8786",
+        help="run cases and objects on the workers of this scheduler; guests that a test asks for stay on this machine",
+    )
+    _option(
+        group,
+        "--kernel-reuse",
+        action="store_true",
+        help="take the verdict of an earlier run where nothing has changed that decides a case's or object's, and keep "
+        "new ones",
+    )
+    _option(
+        group,
+        "--kernel-fresh",
+        action="store_true",
+        help="run every case and object, and keep the verdicts for --kernel-reuse",
+    )
+    _option(
+        group,
         "--kernel-keep",
         action="store_true",
         help="open a shell in the guest of a failure, before it is thrown away",
+    )
+
+
+def _add_targets(group: pytest.OptionGroup) -> None:
+    """Declare which machines there are that run already, and what may be done there."""
+    _option(
+        group,
+        "--kernel-target",
+        action="append",
+        metavar="ssh://HOST|NAME",
+        help="a machine that runs already, as a kernel beside --kernels: a host of ~/.ssh/config, or a name of "
+        "[tool.everykernel.targets]; may be repeated, and --kernels takes ssh://HOST too",
+    )
+    _option(
+        group,
+        "--kernel-target-may-load",
+        action="store_true",
+        help="allow to load into targets' own kernels; without it objects are relocated for them",
+    )
+    _option(
+        group,
+        "--kernel-target-accept-new",
+        action="store_true",
+        help="believe a target whose host key is not known, and know it from then on",
     )
 
 
@@ -181,6 +244,13 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
     )
     _option(
         group,
+        "--kernel-json-stream",
+        type=Path,
+        metavar="FILE",
+        help="tell another program what happens, a JSON object a line, in a file, a FIFO or /dev/fd/N",
+    )
+    _option(
+        group,
         "--kernel-missing",
         choices=("fail", "skip"),
         help="what to do about a kernel that no source serves: stop before anything boots (default), or run the rest",
@@ -190,7 +260,7 @@ def _add_verdicts(group: pytest.OptionGroup) -> None:
         action="store_true",
         help="fail what loads and reads other bytes than its author meant (≠)",
     )
-    _option(group, "--kernel-rules", choices=NAMES, help="the loader whose rules decide, where a case does not say")
+    _option(group, "--kernel-rules", choices=REAL, help="the loader whose rules decide, where a case does not say")
     _option(
         group,
         "--kernel-loader",
@@ -264,14 +334,22 @@ def read(config: pytest.Config) -> Settings:
         listed = os.environ.get("EVERYKERNEL_KERNELS") or ",".join(project.get("kernels") or config.getini("kernels"))
     selected = _selected(config)
     specs = settings.expanded((part.strip() for part in listed.split(",") if part.strip()), project)
+    if config.getoption("kernel_twins") is not None:
+        specs = [
+            *(specs if config.getoption("--kernels") is not None else ()),
+            *_twins(config.getoption("kernel_twins")),
+        ]
     if selected is not None and config.getoption("--kernels") is None:
         specs = selected.kernels
+    named = config.getoption("kernel_target") or ()
+    specs = list(dict.fromkeys([*specs, *settings.targets(named)]))
     return Settings(
         specs=tuple(specs),
         accel=chosen("accel", "auto"),
         timeout=chosen("timeout", 60.0),
         btf=tuple(chosen("btf", ())),
         report=chosen("report", None),
+        stream=config.getoption("kernel_json_stream"),
         skip_missing=chosen("missing", "fail") == "skip",
         keep=config.getoption("kernel_keep"),
         strict_reads=config.getoption("kernel_strict_reads") or bool(project.get("strict-reads")),
@@ -280,7 +358,11 @@ def read(config: pytest.Config) -> Settings:
         ceiling=chosen("memory-ceiling", None),
         objects=tuple(project.get("objects") or config.getini("kernel_objects")),
         retries=chosen("retries", settings.USUAL_RETRIES),
+        reuse=_reuse(config, project),
         shard=_shard(config.getoption("kernel_shard")),
+        may_load=config.getoption("kernel_target_may_load"),
+        accept_new=config.getoption("kernel_target_accept_new"),
+        targets=project.get("targets", {}),
         selected=selected,
         rules=_rules(chosen("rules", config.getini("kernel_rules"))),
         loaders=_loaders(chosen("loader", config.getini("kernel_loader"))),
@@ -290,7 +372,31 @@ def read(config: pytest.Config) -> Settings:
             config.getoption("kernel_update_baseline"),
             config.getoption("kernel_partial"),
         ),
+        cluster=_cluster(config, chosen("cluster", None)),
     )
+
+
+def _cluster(config: pytest.Config, address: str | None) -> str | None:
+    """Return the scheduler's address; raise pytest's UsageError for what does not go with it."""
+    if address is None:
+        return None
+    beside = next((name for name in ("keep", "reuse", "fresh") if config.getoption(f"kernel_{name}")), "")
+    beside = f"--kernel-{beside}" if beside else ""
+    if getattr(config.option, "dist", "no") != "no" or hasattr(config, "workerinput"):
+        beside = "-n (pytest-xdist)"
+    if beside:
+        error = UsageError(f"does not go with {beside}", where="--kernel-cluster", remedy="leave out one of them")
+        raise pytest.UsageError(f"everykernel: {error}")
+    return address
+
+
+def _twins(listed: str) -> list[str]:
+    from everykernel.kernels.twins import parts
+
+    try:
+        return parts.specs(listed, "--kernel-twins")
+    except UsageError as e:
+        raise pytest.UsageError(f"everykernel: {e}") from e
 
 
 def _shard(text: str | None) -> Shard | None:
@@ -325,9 +431,15 @@ def _selected(config: pytest.Config) -> Selected | None:
     return found
 
 
+def _reuse(config: pytest.Config, project: Mapping[str, Any]) -> bool | None:
+    if config.getoption("kernel_fresh"):
+        return False
+    return True if config.getoption("kernel_reuse") else project.get("reuse")
+
+
 def _rules(name: str) -> str:
-    if name and name not in NAMES:
-        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(NAMES)}")
+    if name and name not in REAL:
+        raise pytest.UsageError(f"everykernel: kernel_rules = {name!r} is none of {', '.join(REAL)}")
     return name
 
 

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from everykernel.kernels.supplied import Supply
     from everykernel.loaders.adapter import Adapter, Wanted
     from everykernel.machine import MachineSource
+    from everykernel.machine.ssh import Targets
     from everykernel.matrix.campaign import Campaign, Cost
     from everykernel.matrix.case import Case
-    from everykernel.matrix.ledger import Ledger
+    from everykernel.matrix.ledger import Ledger, Writer
     from everykernel.matrix.plan import Column
     from everykernel.matrix.progress import Board
-    from everykernel.matrix.records import CaseResult, CellReport, LoaderRecord
+    from everykernel.matrix.records import CaseResult, CellReport, LoaderRecord, RunRecord
+    from everykernel.matrix.reuse import Reuse
     from everykernel.matrix.sizing import Sizing
+    from everykernel.matrix.stream import Stream
     from everykernel.plugin.attendance import Attendance
     from everykernel.plugin.items import CellItem
     from everykernel.plugin.keep import Keeper
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from everykernel.report.folder import ReportFolder
 
 KEY = pytest.StashKey["KernelSession"]()
+RUN = "everykernel_run"  # of what the controller of pytest-xdist tells its workers: the run's identity
 SPEC = pytest.StashKey[str]()  # of an item: the kernel that it runs on
 
 
@@ -72,7 +76,7 @@ class KernelSession:
         self.deselected = False  # whether items that run on kernels were left out
         self.judged: Judged | None = None  # what the gate said in the end
         self._folder: ReportFolder | None = None
-        self._adapters: dict[Wanted, Adapter | None] = {}
+        self._adapters: dict[tuple[Wanted, str], Adapter | None] = {}
 
     @property
     def distributed(self) -> bool:
@@ -109,7 +113,27 @@ class KernelSession:
             return []
         from everykernel.matrix.plan import columns
 
-        return columns(self.settings.specs, skip_missing=self.settings.skip_missing, progress=self.board)
+        return columns(
+            self.settings.specs,
+            skip_missing=self.settings.skip_missing,
+            progress=self.board,
+            targets=self.targets,
+        )
+
+    @cached_property
+    def targets(self) -> Targets | None:
+        """What knows the targets; None where there are none."""
+        from everykernel.machine import reach
+
+        asked = self.settings
+        return reach(
+            asked.specs,
+            asked.targets,
+            self.board,
+            may_load=asked.may_load,
+            accept_new=asked.accept_new,
+            timeout=asked.timeout,
+        )
 
     @cached_property
     def btf(self) -> list[Supply]:
@@ -128,7 +152,8 @@ class KernelSession:
         """What starts guests; raises ToolMissing without QEMU."""
         from everykernel import machine
 
-        return machine.Machines(self.settings.accel, self.settings.timeout, self.board)
+        guests = machine.Machines(self.settings.accel, self.settings.timeout, self.board)
+        return machine.assemble(guests, self.targets, self.board)
 
     @cached_property
     def campaign(self) -> Campaign:
@@ -136,6 +161,8 @@ class KernelSession:
         from everykernel.machine import slots
         from everykernel.matrix.campaign import Campaign
 
+        if self.settings.cluster is not None:
+            return self._elsewhere(self.settings.cluster)
         return Campaign(
             self.columns,
             self.machines,
@@ -146,7 +173,50 @@ class KernelSession:
             btf=self.btf,
             sizing=self.sizing,
             retries=self.settings.retries,
+            reuse=self.reuse,
         )
+
+    def _elsewhere(self, address: str) -> Campaign:
+        from everykernel.cluster.campaign import ClusterCampaign
+
+        return ClusterCampaign(
+            address,
+            self.columns,
+            self.machines,
+            accel=self.settings.accel,
+            ceiling=self.settings.ceiling,
+            board=self.board,
+            timeout=self.settings.timeout,
+            btf=self.btf,
+            sizing=self.sizing,
+            retries=self.settings.retries,
+        )
+
+    @cached_property
+    def reuse(self) -> Reuse | None:
+        """What takes and keeps verdicts, where that was asked for."""
+        if self.settings.reuse is None:
+            return None
+        from everykernel.matrix.reuse import Reuse
+
+        return Reuse(self.identity, self.machines, self.btf, take=self.settings.reuse, tell=self.board.note)
+
+    @cached_property
+    def identity(self) -> RunRecord:
+        """The identity of the run, the same in all its processes."""
+        if self.worker:
+            given: RunRecord = self.config.workerinput[RUN]  # type: ignore[attr-defined]
+            return given
+        from everykernel.architectures import DEFAULT
+        from everykernel.machine import process
+        from everykernel.matrix.results import identify
+
+        guests = self.settings.cluster is None and any(not c.is_target for c in self.columns)
+        identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)) if guests else "")
+        if self.settings.shard is not None:
+            identity["shard"] = str(self.settings.shard)
+        identity["retries"] = self.settings.retries
+        return identity
 
     @cached_property
     def sizing(self) -> Sizing:
@@ -166,25 +236,41 @@ class KernelSession:
     def ledger(self) -> Ledger:
         """Every result; on disk too, where a report was asked for."""
         from everykernel.matrix.ledger import Ledger
-        from everykernel.matrix.results import identify
 
         part = self.settings.shard
         kernels = [c.record() for c in self.columns if part is None or c.missing or c.spec in self.used]
-        if self.settings.report is None or self.worker:
+        if self.worker:
             return Ledger(kernels)
-        from everykernel.architectures import DEFAULT
-        from everykernel.machine import process
+        told: list[Writer] = [self.stream.cell] if self.stream is not None else []
+        if self.settings.report is None:
+            return Ledger(kernels, told)
         from everykernel.report.folder import ReportFolder
 
-        folder = self.config.invocation_params.dir / self.settings.report
-        identity = identify(self.settings.accel, process.version(process.find(DEFAULT.qemu)))
-        if part is not None:
-            identity["shard"] = str(part)
-        identity["retries"] = self.settings.retries
         if loaders := self.loaders():
-            identity["loaders"] = loaders
-        self._folder = ReportFolder(folder, identity, kernels)
-        return Ledger(kernels, [self._folder.add])
+            self.identity["loaders"] = loaders
+        folder = self.config.invocation_params.dir / self.settings.report
+        self.campaign.describe(self.identity)
+        self._folder = ReportFolder(folder, self.identity, kernels)
+        return Ledger(kernels, [self._folder.add, *told])
+
+    @cached_property
+    def stream(self) -> Stream | None:
+        """What tells another program, where that was asked for, in the process that owns the terminal."""
+        if self.settings.stream is None or self.worker:
+            return None
+        from everykernel.matrix.stream import Stream
+
+        return Stream(self.config.invocation_params.dir / self.settings.stream, self.board.note)
+
+    def begin(self) -> None:
+        """Say what is run, once that is known."""
+        if self.stream is not None:
+            self.stream.begin(self.identity, self.settings.specs, self.board.standing().sum("total"))
+
+    def stands(self) -> None:
+        """Say where the run stands."""
+        if self.stream is not None:
+            self.stream.stands(self.board.standing())
 
     @cached_property
     def gate(self) -> Gate:
@@ -213,11 +299,16 @@ class KernelSession:
         error = self.unresolved
         if error is None and self.settings.specs:
             try:
-                for column in self.columns:
+                here = {c.spec: c for c in self.columns if c.resolved is not None and not c.is_target}
+                if self.settings.cluster is not None:
+                    self.campaign  # noqa: B018 - raises where no scheduler answers
+                    items = [item for item in items if not isinstance(item, CellItem)]
+                    here = {spec: c for spec, c in here.items() if spec in map(spec_of, items)}
+                for column in here.values():
                     if column.resolved is not None:
                         process.find(column.resolved.arch.qemu)
                 self.btf, self.gate  # noqa: B018 - raise what is wrong with them
-                here = {c.spec: c for c in self.columns if c.resolved is not None}
+                here = {spec: c for spec, c in here.items() if c.is_restored}
                 wanted = []
                 for item in items:
                     its = here.get(spec_of(item) or "")
@@ -236,7 +327,7 @@ class KernelSession:
     def case(self, item: pytest.Item) -> Case:
         """Return the case of an item that is a cell, with the memory that the user gives its guest."""
         case: Case = item.case  # type: ignore[attr-defined]
-        adapter = self.adapter(item.loader)  # type: ignore[attr-defined]
+        adapter = self.adapter(item.loader, spec_of(item) or "")  # type: ignore[attr-defined]
         return replace(case.with_memory(self.settings.memory), adapter=adapter)
 
     def wanted(self, case: Case) -> list[Wanted]:
@@ -245,19 +336,29 @@ class KernelSession:
 
         return crew.wanted([case], self.settings.loaders or None, "--kernel-loader")
 
-    def adapter(self, wanted: Wanted) -> Adapter | None:
-        """Return a loader, ready, made once; None for our own."""
+    def adapter(self, wanted: Wanted, spec: str) -> Adapter | None:
+        """Return a loader, ready for a kernel, made once; None for our own."""
+        from everykernel.architectures import DEFAULT
         from everykernel.loaders.adapter import prepare
+        from everykernel.matrix import crew
 
-        if wanted not in self._adapters:
-            [self._adapters[wanted]] = prepare([wanted], self.board.note)
-        return self._adapters[wanted]
+        arch = next((crew.arch_of(column) for column in self.columns if column.spec == spec), DEFAULT.name)
+        if (wanted, arch) not in self._adapters:
+            [self._adapters[wanted, arch]] = prepare([wanted], self.board.note, [arch])
+        return self._adapters[wanted, arch]
 
     def loaders(self) -> list[LoaderRecord]:
         """Return what the run's record says of its real loaders, as far as they are ready."""
         from everykernel.matrix.crew import Crew
 
         return Crew(tuple(self._adapters.values())).records
+
+    def expect(self, item: pytest.Item) -> None:
+        """Have the board count an item that is going to be run."""
+        from everykernel.plugin.items import CellItem
+
+        machine = item.case.with_memory(self.settings.memory).machine_words if isinstance(item, CellItem) else ""
+        self.board.expect(spec_of(item) or "", machine="" if self.worker else machine)
 
     def submit(self, items: Sequence[pytest.Item]) -> None:
         """Schedule the cells of those items that are cells, each once."""
@@ -266,8 +367,8 @@ class KernelSession:
         for item in items:
             if not isinstance(item, CellItem) or item.future is not None or self.campaign.column(item.spec).missing:
                 continue
-            adapter = self.adapter(item.loader)
-            if adapter is None or not (adapter.skipped or self._misfit(item.spec)):
+            adapter = self.adapter(item.loader, item.spec)
+            if adapter is None or not self._misfit(adapter, item.spec):
                 keep = self.keeper.keep if self.settings.keep else None
                 item.future = self.campaign.run(item.spec, self.case(item), keep=keep)
                 if not self.worker:
@@ -291,17 +392,19 @@ class KernelSession:
 
     def skip_if_skipped(self, wanted: Wanted, spec: str) -> None:
         """Skip the item if its loader's toolchain is missing or too old, or its adapter is for other kernels."""
-        adapter = self.adapter(wanted)
-        if adapter is not None and (why := adapter.skipped or self._misfit(spec)):
+        adapter = self.adapter(wanted, spec)
+        if adapter is not None and (why := self._misfit(adapter, spec)):
             pytest.skip(printable(why))
 
-    def _misfit(self, spec: str) -> str:
-        """Return why no adapter runs on a kernel, "" where they do."""
-        from everykernel.loaders.names import ARCHES
-        from everykernel.matrix import crew
-
-        fits = crew.runs_on(self.campaign.column(spec))
-        return "" if fits else f"kernel {spec}: adapters of real loaders run on {', '.join(ARCHES)} alone"
+    def _misfit(self, adapter: Adapter, spec: str) -> str:
+        """Return why an adapter does not run on a kernel, "" where it does."""
+        column = self.campaign.column(spec)
+        if column.is_target:
+            return f"kernel {spec}: adapters of real loaders run in guests alone"
+        resolved = column.resolved
+        if adapter.skipped or resolved is None or resolved.arch.name == adapter.arch:
+            return adapter.skipped
+        return f"kernel {spec}: the adapter of {adapter.name} is for {adapter.arch} alone"
 
     def _ended(self, item: CellItem, future: Future[CellReport]) -> None:
         """Write a cell as soon as it ends, even while pytest still waits for one before it."""

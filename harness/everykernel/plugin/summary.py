@@ -27,6 +27,7 @@ def write(reporter: Any, session: KernelSession) -> None:
             console, session.results, session.ledger.kernels, session.loaders(), unicode=unicode
         ),
     )
+    _show(reporter, lambda console: terminal.show_twins(console, session.results, session.ledger.kernels))
     for line in (session.cost.text(), *session.cost.notes):
         reporter.write_line(printable(line))
     if session.attendance.told:

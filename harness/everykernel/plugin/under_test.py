@@ -13,7 +13,7 @@ import pytest
 from everykernel import wire
 from everykernel.errors import CaseTimeout, RequestFailed, UsageError
 from everykernel.files import tree
-from everykernel.load.rules import named
+from everykernel.loaders.names import USUAL_RULES
 from everykernel.machine.guest import Guest
 from everykernel.matrix import case, commanding, inside, records
 from everykernel.matrix import command as parsing
@@ -211,7 +211,7 @@ class Loader:
         found = case.bare(self._find(path))
         name, data = found.object_data(self._under.guest.kernel.arch)
         supplied = self._supplied(btf, btf_always)
-        self._under.rules = rules or self._rules or named.DEFAULT.name
+        self._under.rules = rules or self._rules or USUAL_RULES
         request = wire.Load(
             name=name,
             data=data,

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from everykernel.architectures import DEFAULT
 from everykernel.escaping import printable
-from everykernel.loaders.names import ARCHES, OWN
+from everykernel.loaders.names import OWN
 from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult, KernelRecord, LoaderRecord
 from everykernel.report.labels import cut
@@ -53,13 +54,21 @@ def grid(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], loaders
     names = dict.fromkeys(result.get("loader", OWN) for result in results)
     if not names:
         names[OWN] = None
-    skipped = {one["name"]: one.get("skipped", "") for one in loaders}
+    ready: dict[str, dict[str, str]] = {}  # loader → architecture → why there is none
+    for one in loaders:
+        ready.setdefault(one["name"], {})[one.get("arch", DEFAULT.name)] = one.get("skipped", "")
+    lacking = [name for name, why in ready.items() if any(why.values())]
+    ran = {of for _, of in cells}
     drawn: list[Column] = []
     for spec, kernel in known.items():
-        for name in (*names, *(name for name, why in skipped.items() if why)):
+        for name in dict.fromkeys((*names, *lacking)):
             made: Column = {**kernel, "spec": records.of_column(spec, name), "of": spec, "loader": name}  # type: ignore[typeddict-item]
-            foreign = name != OWN and kernel.get("arch", ARCHES[0]) not in ARCHES
-            made["skipped"] = skipped.get(name) or (f"adapters run on {', '.join(ARCHES)} alone" if foreign else "")
+            known_for = ready.get(name, {DEFAULT.name: ""})
+            if name != OWN and made["spec"] not in ran:
+                arch = kernel.get("arch", DEFAULT.name)
+                made["skipped"] = known_for.get(arch, f"its adapter is for {', '.join(known_for)} alone")
+                if "target" in kernel:
+                    made["skipped"] = "adapters run in guests alone"
             drawn.append(made)
     return Grid(tuple(dict.fromkeys(row for row, _ in cells)), tuple(drawn), cells)
 

@@ -40,6 +40,8 @@ def properties(result: CaseResult) -> Iterator[tuple[str, str]]:
         value = result.get(key)
         if value:
             yield key, printable(str(value))
+    if "reused" in result:
+        yield "reused", printable(records.provenance(result))
     if result.get("code"):
         yield "reason_code", printable(result["code"])
     if result.get("misreads"):

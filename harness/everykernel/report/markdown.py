@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from everykernel.escaping import printable
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, KernelRecord, RunRecord
-from everykernel.report import causes, columns, marks, remarks, terminal
+from everykernel.report import causes, columns, marks, remarks, terminal, twins
 from everykernel.report import disagreements as disagreement
 from everykernel.report.disagreements import Refusal
 
@@ -41,6 +41,8 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
     lines += ["", terminal.counts(results) + ".", ""]
     rows, specs = {row: row for row in drawn.rows}, [k["spec"] for k in drawn.kernels]
     lines += [f"- {escape(note)}" for note in (*terminal.notes(drawn), *remarks.lines(results, rows, specs))]
+    for picture in twins.find(results, kernels):
+        lines += ["", f"## What BTF is worth: {escape(picture.title)}", "", *twins_table(picture)]
     if len({result.get("loader") for result in results}) > 1:
         spoken = list(dict.fromkeys(k["of"] for k in drawn.kernels))
         lines += ["", "## Where the loaders disagree", "", *_disagreements(disagreement.find(results), spoken)]
@@ -52,6 +54,16 @@ def render(results: Sequence[CaseResult], kernels: Sequence[KernelRecord], run: 
     if command := causes.again(why):
         lines += ["One of these cells again:", "", *fenced([command])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def twins_table(picture: twins.Picture) -> list[str]:
+    """Return the lines of a pair of twins: a table of what objects lose, and the sentences below it."""
+    heads = ["case", *(twins.HEADS[part] for part in picture.parts), "programs that work"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"] if picture.rows else []
+    for row in picture.rows:
+        cells = [row.name, *(row.shown(part) for part in picture.parts), picture.words(row)]
+        lines.append(f"| {' | '.join(map(escape, cells))} |")
+    return [*lines, "", *(f"- {escape(line)}" for line in picture.summary())]
 
 
 def disagreements(found: Sequence[Refusal], kernels: Sequence[str]) -> str:

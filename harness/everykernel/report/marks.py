@@ -35,6 +35,7 @@ SKIPPED = Mark("–", "-", "skipped", "dim")  # noqa: RUF001 - a dash is meant
 NOT_REACHED = Mark("·", ".", "not reached", "dim")
 MISREAD = Mark("≠", "#", "loaded, and reads other bytes than its author meant", "yellow")
 FLAKY = Mark("↻", "~", "came to its verdict when it was run again: before, its guest or the harness broke", "magenta")
+REUSED = Mark("=", "=", "not run: nothing has changed since the run that found it", "dim")
 WARNED = Mark("!", "!", "the kernel printed a warning", "yellow")
 
 _OF_STATUS = {wire.PASSED: PASSED, wire.SKIPPED: SKIPPED, wire.NOT_REACHED: NOT_REACHED}
@@ -61,7 +62,7 @@ def _deciding(stage: wire.Stage) -> list[wire.ProgramRecord]:
 
 
 def of_result(result: CaseResult) -> list[Mark]:
-    """Return the marks of a cell: three stages, and more: the guest broke between them, flaky, misreads, warned."""
+    """Return the marks of a cell: three stages, and more: the guest broke between them, flaky and so on."""
     marks = [of_stage(result, name) for name in STAGES]
     if result.get("outcome") == records.ERROR and ERROR not in marks:
         marks.append(ERROR)
@@ -71,6 +72,8 @@ def of_result(result: CaseResult) -> list[Mark]:
         marks.append(MISREAD)
     if result.get("warnings"):
         marks.append(WARNED)
+    if "reused" in result:
+        marks.append(REUSED)
     return marks
 
 

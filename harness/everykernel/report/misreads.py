@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from everykernel import wire
-from everykernel.matrix import records
-from everykernel.matrix.records import CaseResult
+if TYPE_CHECKING:
+    from everykernel import wire
+    from everykernel.matrix.records import CaseResult
 
 _MOST = 12  # lines of a run
 
@@ -16,6 +17,8 @@ def of_results(results: Sequence[CaseResult], labels: Mapping[str, str]) -> list
 
     More than a few are counted; ``labels`` says what each row is called.
     """
+    from everykernel.matrix import records  # which those who look at one object do not need
+
     found = [(records.row(result), result.get("kernel", ""), m) for result in results for m in _of(result)]
     lines = _lines((labels.get(row, row), kernel, misread) for row, kernel, misread in found)
     more = len(lines) - _MOST

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from rich.table import Table
-from rich.text import Text
+from everykernel import core
+from everykernel.escaping import printable
 
-from everykernel import core, wire
-from everykernel.report.screen import text
+if TYPE_CHECKING:
+    from everykernel import wire
 
 _STYLES = {core.PATCHED: "", core.POISONED: "yellow", core.FAILED: "bold red"}
 _YES_NO = frozenset({"field_exists", "type_exists", "enumval_exists", "type_matches", "signed"})
@@ -58,33 +58,51 @@ def answers(relocations: list[wire.Relocation]) -> dict[Ask, Answer]:
     return found
 
 
-def details(relocations: list[wire.Relocation]) -> Table | Text:
+class Cell(NamedTuple):
+    """One cell of a table: its text, printable, and the style that it has where there are colours."""
+
+    text: str
+    style: str = ""
+
+
+class Rows(NamedTuple):
+    """A table, to be drawn by whoever shows it.
+
+    Attributes:
+        head: the names of the columns.
+        rows: a cell for each of them.
+        right: whether the columns after the first are aligned to the right.
+        folds: the column that gives way where a terminal is too narrow.
+        legend: what stands below; where there are no rows, instead of the table.
+    """
+
+    head: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+    right: bool
+    folds: str
+    legend: str = ""
+
+
+_NONE = "the object has no CO-RE relocations"
+
+
+def details(relocations: list[wire.Relocation]) -> Rows:
     """Return a row for each record, against one kernel."""
-    if not relocations:
-        return text("the object has no CO-RE relocations")
-    table = Table(box=None, pad_edge=False)
-    for name in ("program", "insn", "kind", "access", "local", "target"):
-        table.add_column(name, overflow="fold", no_wrap=name != "access")
-    table.add_column("outcome")
+    names = ("program", "insn", "kind", "access", "local", "target")
+    rows = []
     for r in relocations:
         said = f"{r['outcome']}: {r['message']}" if r.get("message") else r["outcome"]
         cells = (r["program"], r["insn"], r["kind"], r["access"], r["local"], r["target"])
-        table.add_row(*(text("-" if c is None else c) for c in cells), text(said, _STYLES[r["outcome"]]))
-    return table
+        shown = [Cell("-" if c is None else printable(str(c))) for c in cells]
+        rows.append((*shown, Cell(printable(said), _STYLES[r["outcome"]])))
+    return Rows((*names, "outcome"), rows, False, "access", "" if rows else _NONE)
 
 
-def side_by_side(columns: Mapping[str, list[wire.Relocation]]) -> Iterator[Table | Text]:
-    """Yield a table, rows what is asked, columns kernels, and its legend; changes between neighbours are marked."""
+def side_by_side(columns: Mapping[str, list[wire.Relocation]]) -> Rows:
+    """Return a table, rows what is asked, columns kernels, and its legend; changes between neighbours are marked."""
     by_kernel = {label: answers(found) for label, found in columns.items()}
     asks = list(dict.fromkeys(ask for found in by_kernel.values() for ask in found))
-    if not asks:
-        yield text("the object has no CO-RE relocations")
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("access", overflow="fold", ratio=1)
-    for label in columns:
-        table.add_column(text(label), justify="right", no_wrap=True)
-    seen = set()
+    rows, seen = [], set()
     for ask in asks:
         cells = []
         before: str | None = None
@@ -94,10 +112,9 @@ def side_by_side(columns: Mapping[str, list[wire.Relocation]]) -> Iterator[Table
             changed = before is not None and value != before
             seen.update({answer.outcome, CHANGED if changed else ""})
             style = _STYLES[answer.outcome] or ("bold" if changed else "")
-            cells.append(text((CHANGED if changed else "") + value, style))
+            cells.append(Cell(printable((CHANGED if changed else "") + value), style))
             before = value
-        table.add_row(text(ask), *cells)
-    yield table
+        rows.append((Cell(printable(str(ask))), *cells))
     legend = ["offsets and sizes in bytes"]
     if CHANGED in seen:
         legend.append(f"{CHANGED} differs from the kernel to its left")
@@ -105,4 +122,17 @@ def side_by_side(columns: Mapping[str, list[wire.Relocation]]) -> Iterator[Table
         legend.append("- not in this kernel (fails if it is reached)")
     if core.FAILED in seen:
         legend.append("refused: libbpf would not load the program")
-    yield text("; ".join(legend), "dim")
+    head = ("access", *map(printable, columns))
+    return Rows(head, rows, True, "access", "; ".join(legend) if rows else _NONE)
+
+
+def plain(table: Rows) -> Iterator[str]:
+    """Yield the lines of a table for what is no terminal: as wide as they come, without colour."""
+    if table.rows:
+        texts = [table.head, *(tuple(cell.text for cell in row) for row in table.rows)]
+        widths = [max(map(len, column)) for column in zip(*texts)]
+        for line in texts:
+            cells = [t.rjust(w) if table.right and n else t.ljust(w) for n, (t, w) in enumerate(zip(line, widths))]
+            yield "  ".join(cells).rstrip()
+    if table.legend:
+        yield table.legend

@@ -49,6 +49,8 @@ def _of_cell(result: CaseResult) -> Iterator[str]:
     if records.flaky(result):
         first = next(one for one in result["attempts"] if one.get("outcome") == records.ERROR)
         yield f"broke first ({first.get('code')}: {first.get('message')}), and was run again"
+    if "reused" in result:
+        yield f"not run, as nothing has changed since run {result['reused']['run']}"
     for text in result.get("notes", []):
         yield from _worth(text)
     for stage in result.get("stages", {}).values():

@@ -16,7 +16,7 @@ from rich.text import Text
 from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult, CellReport, KernelRecord, LoaderRecord
-from everykernel.report import blocks, causes, columns, disagreements, marks, misreads, remarks
+from everykernel.report import blocks, causes, columns, disagreements, marks, misreads, remarks, twins
 from everykernel.report.columns import Column, Grid
 from everykernel.report.disagreements import Refusal
 from everykernel.report.labels import labels
@@ -24,7 +24,7 @@ from everykernel.report.marks import Mark
 
 _LEGEND = (
     marks.PASSED, marks.FAILED, marks.EXPECTED, marks.ERROR, marks.SKIPPED, marks.NOT_REACHED, marks.FLAKY,
-    marks.MISREAD, marks.WARNED,
+    marks.MISREAD, marks.WARNED, marks.REUSED,
 )  # fmt: skip
 _NARROW, _WIDE = 24, 48  # characters of a row's name: less are shown where columns would not fit, never more
 _PADDING = 3  # between columns
@@ -77,6 +77,24 @@ def show_disagreements(console: Console, found: Sequence[Refusal], kernels: Sequ
         console.print(Text("\n").join([Text(first, "bold"), *(Text(line) for line in rest)]), soft_wrap=True)
         console.print()
     console.print(Text(disagreements.summary(found)), soft_wrap=True)
+
+
+def show_twins(console: Console, results: Sequence[CaseResult], kernels: Sequence[KernelRecord]) -> None:
+    """Print what each object loses without BTF, where there are twins among the kernels."""
+    for picture in twins.find(results, kernels):
+        names = labels([row.name for row in picture.rows], _WIDE)[1] if picture.rows else {}
+        table = Table(box=None, pad_edge=False, padding=(0, _PADDING, 0, 0), header_style="")
+        for head in ("case", *(twins.HEADS[part] for part in picture.parts)):
+            table.add_column(Text(head, "bold"), no_wrap=True)
+        table.add_column(Text("programs that work", "dim"), overflow="fold")
+        for row in picture.rows:
+            counts = (Text(row.shown(part)) for part in picture.parts)
+            table.add_row(Text(names[row.name]), *counts, Text(blocks.short(picture.words(row))))
+        console.print(Text(f"\ntwins: {blocks.short(picture.title)}", "bold"))
+        if picture.rows:
+            console.print(table)
+        for line in picture.summary():
+            console.print(Text(blocks.short(line)), soft_wrap=True)
 
 
 def show_matrix(
@@ -197,9 +215,9 @@ def notes(drawn: Grid) -> list[str]:
         if spec not in told:
             lines.extend(_of_kernel(drawn, kernel, spec))
             told.add(spec)
-        if kernel.get("skipped") and kernel["loader"] not in told:
-            lines.append(f"{kernel['loader']} is skipped: {kernel['skipped']}")
-            told.add(kernel["loader"])
+        if kernel.get("skipped") and (line := f"{kernel['loader']} is skipped: {kernel['skipped']}") not in told:
+            lines.append(line)
+            told.add(line)
         codes: Counter[tuple[str, str]] = Counter()
         for (_, of), results in drawn.cells.items():
             if of == name:
@@ -256,4 +274,6 @@ def counts(results: Sequence[CaseResult]) -> str:
             parts.append(f"{number} {text}")
     if warned:
         parts.append(f"{warned} with kernel warnings")
+    if reused := sum("reused" in r for r in results):
+        parts.append(f"{reused} reused")
     return ", ".join(parts)

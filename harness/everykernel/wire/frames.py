@@ -37,6 +37,7 @@ from everykernel.wire.requests import (
     Command,
     Detach,
     Events,
+    Finish,
     Follow,
     Globals,
     Hello,
@@ -64,8 +65,8 @@ DEPTH_LIMIT = 64  # brackets around a value in a reply; BTF types nest 32 deep a
 
 Message = Union[
     Hello, Ping, Run, Start, Follow, Push, Place, Room, Command, Pull, Load, Attach, Detach, TestRun, Read, MapOp,
-    Globals, Events, Check, Unload, Facts, Done, Value[Any], Ran, Output, Commanded, Loaded, Attached, TestRan, Checked,
-    Failed, Broke,
+    Globals, Events, Check, Finish, Unload, Facts, Done, Value[Any], Ran, Output, Commanded, Loaded, Attached, TestRan,
+    Checked, Failed, Broke,
 ]  # fmt: skip
 _KINDS: dict[str, Any] = {m.kind: get_origin(m) or m for m in Message.__args__}  # type: ignore[attr-defined]
 

@@ -41,6 +41,7 @@ class Facts:
     jit: bool
     lsm: list[str]
     lockdown: str
+    unprivileged_bpf: str  # kernel.unprivileged_bpf_disabled: "0" lets everybody load, "1" and "2" do not; "" unknown
     config: bool  # the kernel's build configuration can be read
     python: str
 

@@ -160,7 +160,8 @@ class Load(Request[Loaded]):
     ``programs`` limits what is loaded to these names (None: all). ``btf`` is a BTF to relocate against instead of the
     kernel's own, named by ``btf_name``. ``contract`` holds the loader contract of a case. ``beside`` are more
     objects by name, loaded in order after the first, whose maps of the same name they share; the answer is of all.
-    ``rules`` names the loader whose decisions are taken (load/rules/).
+    ``rules`` names the loader whose decisions are taken (load/rules/). ``until`` ``relocate`` asks the kernel for
+    nothing: the load stage of the answer is skipped.
     """
 
     kind: ClassVar[str] = "load"
@@ -172,6 +173,7 @@ class Load(Request[Loaded]):
     contract: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, bytes] = field(default_factory=dict)
     rules: str = "libbpf"
+    until: str = "load"
 
 
 @dataclass
@@ -270,6 +272,16 @@ class Check(Request[Checked]):
     handle: int
     source: str
     filename: str
+
+
+@dataclass
+class Finish(Request[Value[list[str]]]):
+    """Unload everything, end every program that was started. Answer: a line for each thing that stays all the same.
+
+    Last request to an agent on a machine that is not thrown away.
+    """
+
+    kind: ClassVar[str] = "finish"
 
 
 @dataclass

@@ -21,7 +21,7 @@ from everykernel.kernels.sources.protocol import Members
 
 INSECURE = "EVERYKERNEL_OCI_INSECURE"
 _REMEDY = "look at the reference, the network and the proxy settings"
-_PLATFORMS = {"amd64": "amd64", "i386": "386"}  # Go's names, by Debian's
+_PLATFORMS = {"i386": "386", "armhf": "arm", "ppc64el": "ppc64le"}  # Go's names, by Debian's, where they differ
 
 
 class Oci(Named):

@@ -123,7 +123,7 @@ def _of_action(route: Netlink, fd: int) -> bytes:
 def _filter(system: System, index: int, where: str, options: bytes, modules: str) -> Link:
     """Add a filter, at a handle and priority of the kernel's choice, and own it."""
     route = system.netlink
-    protocol = int.from_bytes(_ETH_P_ALL, system.byteorder)
+    protocol = system.unpack("H", _ETH_P_ALL)[0]
     body = _message(route, index, 0, _HOOKS[where.partition("/")[2]], protocol)
     body += route.attribute(_TCA_KIND, "bpf") + options
     try:

@@ -18,16 +18,19 @@ _SWITCH = "/proc/sys/kernel/bpf_stats_enabled"
 _RUNS_AT = 200  # offset of run_cnt in struct bpf_prog_info (Linux commit 492ecee892c2, v5.1)
 
 
-def count(system: System) -> int:
+def count(system: System, *, lasting: bool = True) -> int:
     """Have the kernel count the runs of every program until the returned descriptor is closed; -1 where there is none.
 
-    BPF_ENABLE_STATS is of Linux commit d46edd671a14 (v5.8), the sysctl before it of 492ecee892c2 (v5.1). Where the
-    kernel has neither, nobody knows how often a program ran.
+    BPF_ENABLE_STATS is of Linux commit d46edd671a14 (v5.8), the sysctl before it of 492ecee892c2 (v5.1): that one
+    outlives this process, and is left alone unless ``lasting``. Where the kernel has neither, nobody knows how often a
+    program ran.
     """
     try:
         return system.bpf(abi.ENABLE_STATS, abi.words(0))  # BPF_STATS_RUN_TIME
     except OSError:
         try:
+            if not lasting:
+                raise
             system.write(_SWITCH, "1")
         except OSError:
             system.counts_runs = False

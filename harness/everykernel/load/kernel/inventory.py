@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Optional
 
 from everykernel import wire
 from everykernel.load.kernel import program
+from everykernel.load.kernel.numbers import ids
 from everykernel.load.system import abi
 from everykernel.object.maps import MAP_TYPES
 from everykernel.object.sections import PROGRAM_TYPES
@@ -39,7 +40,7 @@ class Inventory:
         self.maps: dict[int, wire.Appeared] = {}
         self._system = system
         self._lock = threading.Lock()
-        self._before = set(self._ids(abi.PROG_GET_NEXT_ID)), set(self._ids(abi.MAP_GET_NEXT_ID))
+        self._before = set(ids(system, abi.PROG_GET_NEXT_ID)), set(ids(system, abi.MAP_GET_NEXT_ID))
 
     def look(self) -> None:
         """Bring it up to date with the kernel; from any thread."""
@@ -48,7 +49,7 @@ class Inventory:
                 (self.programs, self._before[0], abi.PROG_GET_NEXT_ID, abi.PROG_GET_FD_BY_ID, self._program),
                 (self.maps, self._before[1], abi.MAP_GET_NEXT_ID, abi.MAP_GET_FD_BY_ID, self._map),
             ):
-                there = [number for number in self._ids(following) if number not in before]
+                there = [number for number in ids(self._system, following) if number not in before]
                 for number in there:
                     if number in found and following == abi.MAP_GET_NEXT_ID:
                         continue  # nothing of a map changes
@@ -103,18 +104,6 @@ class Inventory:
             "runs": None,
             "left": True,
         }
-
-    def _ids(self, following: int) -> list[int]:
-        """Return the numbers of all programs or maps."""
-        found: list[int] = []
-        number = 0
-        while len(found) < 2 * _LIMIT:
-            error, fields = self._system.bpf_fields(following, abi.words(number, 0, 0))
-            if error:
-                break
-            number = fields[1]
-            found.append(number)
-        return found
 
 
 def _name(data: bytes, offset: int) -> str:

@@ -8,6 +8,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import re
+import zlib
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
@@ -52,6 +53,7 @@ def setting_bytes(btf: Btf, type_id: int, size: int, text: Optional[str]) -> byt
     return (value & (1 << 8 * size) - 1).to_bytes(size, order)  # type: ignore[arg-type]
 
 
+_GZIP, _LARGEST = 31, 16 << 20  # zlib's number for it; bytes of a configuration: the largest has 300 KB
 _TRISTATE = {"n": 0, "y": 1, "m": 2}
 
 
@@ -104,12 +106,15 @@ def _signature(system: System) -> str:
 
 def kernel_config(system: System) -> Mapping[str, str]:
     """Return the kernel's build configuration, empty where it cannot be read."""
-    import gzip
-
-    for path, unpack in ((f"/boot/config-{system.uname.release}", bytes), ("/proc/config.gz", gzip.decompress)):
+    for path, unpack in ((f"/boot/config-{system.uname.release}", bytes), ("/proc/config.gz", _unpacked)):
         try:
             lines = unpack(system.read(path)).decode("utf-8", "replace").splitlines()
-        except OSError:
+        except (OSError, zlib.error):
             continue
         return dict(line.split("=", 1) for line in lines if line.startswith("CONFIG_"))
     return {}
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Return what a gzip file holds, its beginning where that is long: the machine that says it may be another's."""
+    return zlib.decompressobj(_GZIP).decompress(data, _LARGEST)

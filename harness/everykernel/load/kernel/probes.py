@@ -6,9 +6,11 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
+from typing import Optional
 
 from everykernel.btf import sanitise
-from everykernel.load.kernel import questions
+from everykernel.load.kernel import lockdown, questions
 from everykernel.load.system.door import System
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.sections import ATTACH_TYPE, PROGRAM_TYPE
@@ -17,11 +19,16 @@ _GET_ATTACH_COOKIE = 174
 
 
 class Probes:
-    """The answers of a machine's kernel so far."""
+    """The answers of a machine's kernel so far; ``known`` are those of another in the same state."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, known: Optional[Probes] = None) -> None:
         self._system = system
-        self._answers: dict[object, bool] = {}
+        self._answers: dict[object, bool] = {} if known is None else dict(known._answers)
+
+    @cached_property
+    def lockdown(self) -> str:
+        """Its lockdown: ``none``, ``integrity``, ``confidentiality``; "" where it does not tell."""
+        return lockdown.state(self._system)
 
     def _ask(self, key: object, question: Callable[[], bool]) -> bool:
         if key not in self._answers:

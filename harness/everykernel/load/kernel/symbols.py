@@ -8,19 +8,19 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
     from everykernel.load.system.door import System
 
 
 class Symbols:
-    """The symbols of a machine's kernel."""
+    """The symbols of a machine's kernel; ``known`` are those of another in the same state."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, known: Optional[Symbols] = None) -> None:
         self._system = system
-        self._modules = b""
-        self._text = b""
+        self._modules: bytes = b"" if known is None else known._modules
+        self._text: bytes = b"" if known is None else known._text
 
     def addresses(self, name: str) -> list[int]:
         """Return the addresses that a symbol has, none where there is no such symbol. Raises OSError."""

@@ -15,6 +15,7 @@ from everykernel.load.kernel.symbols import Symbols
 from everykernel.load.system import abi
 from everykernel.load.system.block import Block
 from everykernel.load.system.door import System
+from everykernel.load.system.local import Local
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,11 +38,20 @@ class KernelTypes:
 
     def __init__(self, vmlinux: Optional[Btf], system: Optional[System] = None) -> None:
         self.vmlinux = vmlinux
-        self.system = system or System()
+        self.system = system or Local()
         self.probes = Probes(self.system)
         self._modules = _Modules(vmlinux, self.system)
         self.target = Target(vmlinux, self._modules.read)
         self.symbols = Symbols(self.system)
+
+    def again(self, system: System) -> KernelTypes:
+        """Return what is known of this kernel for another machine in the same state: of the same snapshot."""
+        made = KernelTypes(self.vmlinux, system)
+        made.probes = Probes(system, self.probes)
+        made.symbols = Symbols(system, self.symbols)
+        made._modules = _Modules(self.vmlinux, system, self._modules.found)
+        made.target = Target(self.vmlinux, made._modules.read)
+        return made
 
     def __enter__(self) -> KernelTypes:
         return self
@@ -67,22 +77,31 @@ class KernelTypes:
 
 
 class _Modules:
-    """The modules' BTF, read when asked for; ``descriptors`` are of those that were read, by name."""
+    """The modules' BTF, read when asked for.
 
-    def __init__(self, vmlinux: Optional[Btf], system: System) -> None:
+    Attributes:
+        descriptors: of those that were read, by name.
+        found: what was read, with the kernel's numbers of it; None before.
+    """
+
+    def __init__(self, vmlinux: Optional[Btf], system: System, found: Optional[list[tuple[int, Btf]]] = None) -> None:
         self._vmlinux = vmlinux
         self._system = system
         self.descriptors: dict[str, int] = {}
+        self.found = found
 
     def read(self) -> list[Btf]:
         """Read the BTF of every module, in the order in which the kernel numbered them."""
         self.close()  # what an attempt left that met a damaged one
-        found: list[Btf] = []
+        if self.found is not None:
+            self.descriptors = {btf.name: self._open(number) for number, btf in self.found}
+            return [btf for _, btf in self.found]
+        found: list[tuple[int, Btf]] = []
         if self._vmlinux is None:
-            return found
+            return []
         for number in self._identifiers():
             try:
-                fd = self._system.bpf(abi.BTF_GET_FD_BY_ID, abi.words(number, 0, 0))
+                fd = self._open(number)
             except OSError:
                 continue  # unloaded meanwhile
             name, in_kernel, size = self._describe(fd)
@@ -90,8 +109,12 @@ class _Modules:
                 self._system.close(fd)
                 continue
             self.descriptors[name] = fd
-            found.append(Btf.parse(_bytes(self._system, fd, size), base=self._vmlinux, name=name))
-        return found
+            found.append((number, Btf.parse(_bytes(self._system, fd, size), base=self._vmlinux, name=name)))
+        self.found = found
+        return [btf for _, btf in found]
+
+    def _open(self, number: int) -> int:
+        return self._system.bpf(abi.BTF_GET_FD_BY_ID, abi.words(number, 0, 0))
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -130,7 +153,7 @@ def kernel_btf(system: Optional[System] = None) -> KernelTypes:
 
     ``system`` is the machine whose kernel it is; without one given, the one that this runs on.
     """
-    system = system or System()
+    system = system or Local()
     try:
         data = system.read(VMLINUX)
     except FileNotFoundError:

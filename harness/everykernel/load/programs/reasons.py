@@ -9,7 +9,7 @@ import errno
 import re
 from typing import TYPE_CHECKING
 
-from everykernel.load.kernel import helpers
+from everykernel.load.kernel import helpers, lockdown
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import since, upstream
 from everykernel.load.programs.verifier import POISON
@@ -91,7 +91,7 @@ def of_program(error: OSError, verdict: Verdict, log: str, rule: SectionRule, pr
     number = PROGRAM_TYPE[rule.type]
     for pattern, code in _SAYINGS:
         if pattern.search(verdict.reason) or (not verdict.reason and pattern.search(log)):
-            return Reason(code, _helper(verdict) if code == "helper-unsupported" else verdict.lines)
+            return _helper(verdict, probes) if code == "helper-unsupported" else Reason(code, verdict.lines)
     if _POINTER_ARGUMENT.match(verdict.reason):
         what = f"this kernel takes no pointers in global functions ({upstream('v5.12')}; make it static)"
         return Reason("verifier-rejected", f"{what}: {verdict.lines}")
@@ -136,10 +136,13 @@ def attach_number(name: str) -> int:
     return ATTACH_TYPE.get(name, len(ATTACH_TYPES))
 
 
-def _helper(verdict: Verdict) -> str:
-    """Return which helper it is, and whether the kernel lacks it altogether or for this program type."""
+def _helper(verdict: Verdict, probes: Probes) -> Reason:
+    """Return which helper it is, and whether the kernel lacks it, altogether or for this program type, or denies it."""
     found = _HELPER.search(helpers.named(verdict.reason))
     if found is None:
-        return verdict.lines
+        return Reason("helper-unsupported", verdict.lines)
+    if lockdown.denies(probes.lockdown, found[2]):
+        what = f"this kernel is locked down ({probes.lockdown}), and denies {found[2]} to everybody"
+        return Reason("permission-denied", f"{what}: {verdict.lines}")
     where = since("helper", int(found[3])) if found[1] == "invalid func" else " for this program type"
-    return f"this kernel does not have helper {found[2]}{where}: {verdict.lines}"
+    return Reason("helper-unsupported", f"this kernel does not have helper {found[2]}{where}: {verdict.lines}")

@@ -1,6 +1,7 @@
 """`System`: the one door to the machine whose kernel objects are loaded into.
 
-Everything else in the loader is given one, and asks the machine by it alone; what it is asked holds no addresses.
+Everything else in the loader is given one, and asks the machine by it alone; what it is asked holds no addresses. So
+the machine may be the one that this runs on (`local`), or another one at the far end of a line (everykernel.remote).
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -8,26 +9,30 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-import fcntl
-import mmap
-import os
-import select
 import struct
-import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Optional
+from typing import Any, BinaryIO, NamedTuple
 
 from everykernel.architectures import BY_UNAME, Architecture
-from everykernel.load.system import syscalls
-from everykernel.load.system.block import Block, Fields, Memory
-from everykernel.load.system.errnos import failure
-from everykernel.load.system.files import Files
+from everykernel.load.system.block import Fields, Memory
 from everykernel.load.system.netlink import Netlink
-from everykernel.load.system.syscalls import at, where
+
+MOST_CPUS = 1 << 16  # more than any kernel has (NR_CPUS): a list of them is as long as the machine says
 
 
-class System(Files):
-    """The machine that this process runs on.
+class Uname(NamedTuple):
+    """What uname(2) says."""
+
+    sysname: str
+    nodename: str
+    release: str
+    version: str
+    machine: str
+
+
+class System(ABC):
+    """A machine. Every method that asks it for something raises OSError where the machine refuses that.
 
     Attributes:
         byteorder: ``"little"`` or ``"big"``.
@@ -36,13 +41,12 @@ class System(Files):
         counts_runs: False where the kernel counts no runs of programs, whatever number it tells.
     """
 
-    def __init__(self) -> None:
-        self.byteorder = sys.byteorder
-        self.pointer_size = struct.calcsize("P")
-        self.page_size = mmap.PAGESIZE
+    def __init__(self, byteorder: str, pointer_size: int, page_size: int) -> None:
+        self.byteorder = byteorder
+        self.pointer_size = pointer_size
+        self.page_size = page_size
         self.counts_runs = True
         self._layouts: dict[str, struct.Struct] = {}
-        self._numbers: Optional[tuple[int, int]] = None
 
     @property
     def architecture(self) -> Architecture:
@@ -55,25 +59,25 @@ class System(Files):
 
     @property
     def netlink(self) -> Netlink:
-        """Sockets, and requests to rtnetlink(7)."""
-        return Netlink(self.byteorder)
+        """Requests to rtnetlink(7)."""
+        return Netlink(self)
 
     @property
+    @abstractmethod
     def pid(self) -> int:
-        """The process that a program's cgroup is made for: this one."""
-        return os.getpid()
+        """The process that a program's cgroup is made for: the one that makes the calls."""
 
     @property
-    def uname(self) -> os.uname_result:
+    @abstractmethod
+    def uname(self) -> Uname:
         """What uname(2) says."""
-        return os.uname()
 
     def cpus(self, which: str = "possible") -> list[int]:
         """Return the CPUs that are ``possible`` (a per-CPU value has a part for each) or ``online``."""
         found: list[int] = []
         for part in self.text(f"/sys/devices/system/cpu/{which}").split(","):
             first, _, last = part.partition("-")
-            found.extend(range(int(first), int(last or first) + 1))
+            found.extend(range(int(first), min(int(last or first), MOST_CPUS) + 1))
         return found
 
     # ------------------------------------------------------------------------------------------ data
@@ -95,78 +99,109 @@ class System(Files):
 
     # ------------------------------------------------------------------------------------------ system calls
 
+    @abstractmethod
     def bpf(self, command: int, attributes: Fields) -> int:
-        """Call bpf(2); return its result. Raises OSError."""
-        blocks: list[tuple[Block, bytearray]] = []
-        result = syscalls.bpf((self._numbers or self._calls())[0], command, self._packed(attributes, blocks))
-        for block, written in blocks:
-            block.fields = self.unpack(block.format, written)
-        if result < 0:
-            raise failure(-result)
-        return result
+        """Call bpf(2); return its result."""
 
+    @abstractmethod
     def bpf_fields(self, command: int, attributes: Fields) -> tuple[int, tuple[Any, ...]]:
         """Call bpf(2); return the errno (0 without an error), and the attribute's fields as the kernel left them."""
-        blocks: list[tuple[Block, bytearray]] = []
-        packed = self._packed(attributes, blocks)
-        result = syscalls.bpf((self._numbers or self._calls())[0], command, packed)
-        for block, written in blocks:
-            block.fields = self.unpack(block.format, written)
-        return -min(result, 0), self.unpack(attributes[0], packed)
 
+    @abstractmethod
     def perf_event_open(self, attributes: Fields, pid: int, cpu: int) -> int:
-        """Call perf_event_open(2); return the descriptor. Raises OSError."""
-        blocks: list[tuple[Block, bytearray]] = []  # they live until the call is over
-        packed = self._packed(attributes, blocks)
-        result = syscalls.perf_event_open((self._numbers or self._calls())[1], packed, pid, cpu)
-        if result < 0:
-            raise failure(-result)
-        return result
+        """Call perf_event_open(2); return the descriptor."""
 
+    @abstractmethod
     def ioctl(self, fd: int, request: tuple[str, int, int], argument: int = 0) -> None:
-        """Call ioctl(2) with a number; the request is its kind, number and size in bytes. Raises OSError."""
-        fcntl.ioctl(fd, self.architecture.ioctl(*request), argument)
+        """Call ioctl(2) with a number; the request is its kind, number and size in bytes."""
 
+    @abstractmethod
     def wait(self, descriptors: Iterable[int], milliseconds: int) -> None:
         """Wait until there is something to read from one of these, at most so long."""
-        waiting = select.poll()
-        for fd in descriptors:
-            waiting.register(fd, select.POLLIN)
-        waiting.poll(milliseconds)
 
+    @abstractmethod
     def map(self, fd: int, size: int, offset: int = 0, *, write: bool = True) -> Memory:
-        """Map bytes of a descriptor into memory, whole pages. Raises OSError, ValueError."""
-        protection = mmap.PROT_READ | (mmap.PROT_WRITE if write else 0)
-        return mmap.mmap(fd, size, mmap.MAP_SHARED, protection, offset=offset)
+        """Map bytes of a descriptor into memory, whole pages. Raises ValueError too."""
 
+    @abstractmethod
     def room(self, size: int) -> Memory:
         """Return zeros for the kernel to write to, which take memory only where it writes."""
-        return mmap.mmap(-1, size)
 
-    def _calls(self) -> tuple[int, int]:
-        """Return the numbers of bpf(2) and perf_event_open(2)."""
-        row = self.architecture
-        self._numbers = (row.syscall_bpf, row.syscall_perf_event_open)
-        return self._numbers
+    # ------------------------------------------------------------------------------------------ files
 
-    def _packed(self, fields: Fields, blocks: list[tuple[Block, bytearray]]) -> bytearray:
-        """Return a struct's bytes, with addresses for its buffers; ``blocks`` gets those that it points to."""
-        layout = self._layouts.get(fields[0]) or self.layout(fields[0])
-        _, *values = fields
-        for index, value in enumerate(values):
-            kind = value.__class__
-            if kind is bytearray and value:
-                values[index] = where(at(value))
-            elif kind is not int:
-                values[index] = self._plain(value, blocks)
-        return bytearray(layout.pack(*values))
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """Return all that a file holds."""
 
-    def _plain(self, value: Any, blocks: list[tuple[Block, bytearray]]) -> Any:
-        """Return what stands for a value in a struct: for a buffer its address."""
-        if isinstance(value, (int, bytes)):
-            return value
-        if isinstance(value, Block):
-            packed = self._packed((value.format, *value.fields), blocks)
-            blocks.append((value, packed))
-            return syscalls.address(packed)
-        return syscalls.address(value)
+    def text(self, path: str) -> str:
+        """Return a small file's text without white space at its ends."""
+        return self.read(path).decode("utf-8", "surrogateescape").strip()
+
+    @abstractmethod
+    def file(self, path: str) -> BinaryIO:
+        """Return a file to read here and there; the caller closes it."""
+
+    @abstractmethod
+    def write(self, path: str, text: str, *, append: bool = False) -> None:
+        """Write text to a file that is there.
+
+        ``append`` adds it without seeking to the end, as tracefs wants it and open() for "a" does not.
+        """
+
+    @abstractmethod
+    def exists(self, path: str) -> bool:
+        """Whether there is anything of this name."""
+
+    @abstractmethod
+    def is_file(self, path: str) -> bool:
+        """Whether there is a file of this name."""
+
+    @abstractmethod
+    def programs(self) -> list[str]:
+        """Return the folders where programs are."""
+
+    @abstractmethod
+    def glob(self, pattern: str) -> list[str]:
+        """Return the paths that a pattern names."""
+
+    @abstractmethod
+    def make_folder(self, path: str) -> None:
+        """Make a folder."""
+
+    @abstractmethod
+    def make_folders(self, path: str) -> None:
+        """Make a folder, and those that it is in, where they are missing."""
+
+    @abstractmethod
+    def remove_folder(self, path: str) -> None:
+        """Remove an empty folder."""
+
+    # ------------------------------------------------------------------------------------------ descriptors
+
+    @abstractmethod
+    def open(self, path: str, *, folder: bool = False) -> int:
+        """Return a descriptor of a file, or of what has to be a folder, for the kernel to know it by."""
+
+    @abstractmethod
+    def socket(self, family: int, kind: int, protocol: int) -> int:
+        """Return a descriptor of a new socket."""
+
+    @abstractmethod
+    def set_option(self, fd: int, level: int, option: int, value: int) -> None:
+        """Set an option of the socket behind a descriptor; ENOTSOCK for no socket."""
+
+    @abstractmethod
+    def send(self, fd: int, data: bytes) -> None:
+        """Write bytes to a descriptor, all at once."""
+
+    @abstractmethod
+    def receive(self, fd: int, size: int) -> bytes:
+        """Return the next bytes of a descriptor, at most ``size``, none at its end."""
+
+    @abstractmethod
+    def duplicate(self, fd: int) -> int:
+        """Return another descriptor of the same thing."""
+
+    @abstractmethod
+    def close(self, fd: int) -> None:
+        """Give a descriptor back."""

@@ -232,6 +232,7 @@ def _facts(result: CaseResult) -> list[list[str]]:
         ("BTF", result.get("btf")),
         ("machine", _machine(result)),
         ("memory given", f"{granted['memory']} MiB" if granted else ""),
+        ("reused", records.provenance(result)),
     ]
     return [[name, _line(str(value))] for name, value in found if value]
 

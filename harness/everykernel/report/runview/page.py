@@ -23,7 +23,7 @@ from everykernel.matrix import records
 from everykernel.matrix.expect import STAGES
 from everykernel.matrix.records import CaseResult
 from everykernel.matrix.results import Results
-from everykernel.report import columns, embed, misreads, remarks, terminal
+from everykernel.report import columns, embed, misreads, remarks, terminal, twins
 from everykernel.report import labels as labelling
 from everykernel.report.files import Files
 from everykernel.report.runview import detail, reasons, rows, times
@@ -39,7 +39,7 @@ _FEW = 9  # columns beside which the sentence on a row has room
 _STATES = (
     ("passed", "passed"), ("failed", "failed"), ("guest", "guest broke"), ("harness", "harness broke"),
     ("expected", "refused as expected"), ("misread", "misread"), ("warned", "kernel warned"),
-    ("flaky", "flaky"),
+    ("flaky", "flaky"), ("reused", "reused"),
 )  # fmt: skip
 
 
@@ -108,6 +108,8 @@ def page(results: Results, files: Files | None = None) -> str:
         reasons=why,
         more_reasons=more,
         notes=[*terminal.notes(drawn), *remarks.lines(results["results"], names, specs)],
+        twins=twins.find(results["results"], results["kernels"]),
+        twin_heads=twins.HEADS,
         misreads=misreads.of_results(results["results"], names),
         objects=_objects(results["results"]),
         loaders=run.get("loaders", []),

@@ -19,12 +19,13 @@ from everykernel.report.runview.heads import Head
 CLASSES = {
     marks.PASSED: "p", marks.FAILED: "f", marks.EXPECTED: "x", marks.ERROR: "e", marks.SKIPPED: "s",
     marks.NOT_REACHED: "n", marks.MISREAD: "m", marks.WARNED: "w", marks.FLAKY: "w",
+    marks.REUSED: "r",
 }  # fmt: skip
 """The class of each mark in the style sheet."""
 _LOUD = (marks.ERROR, marks.FAILED, marks.MISREAD, marks.EXPECTED, marks.WARNED, marks.FLAKY)  # the worst first
 _TAGS = {
     marks.EXPECTED: "expected", marks.SKIPPED: "skipped", marks.MISREAD: "misread", marks.WARNED: "warned",
-    marks.FLAKY: "flaky",
+    marks.FLAKY: "flaky", marks.REUSED: "reused",
 }  # fmt: skip
 _MOST_PROGRAMS = 2000  # rows of programs below one object
 _SAID = 300  # characters of a message that are searched and shown at the pointer
@@ -68,7 +69,7 @@ class Cell:
     @property
     def alike(self) -> bool:
         """Whether the cell's look says all of its marks: they need no element each, of which a page has thousands."""
-        return all(look(mark) == self.look for mark in self.shown)
+        return all(look(mark) == self.look for mark in self.shown if mark is not marks.REUSED)
 
     @property
     def spoken(self) -> str:

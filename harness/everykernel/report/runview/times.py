@@ -47,7 +47,7 @@ def bars(heads: Sequence[Head], rows: Sequence[Row]) -> list[Bar]:
     """Return a bar for each column that took any time."""
     sums = []
     for number, head in enumerate(heads):
-        cells = [cell for row in rows for cell in row.cells[number]]
+        cells = [cell for row in rows for cell in row.cells[number] if "reused" not in cell.result]
         stages = [sum(_stage(cell, name) for cell in cells) for name in STAGES]
         whole = sum(_number(cell.result.get("seconds", 0)) for cell in cells)
         sums.append((head, len(cells), max(whole, sum(stages)), [*stages, max(0.0, whole - sum(stages))]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from everykernel.escaping import printable
+from everykernel.matrix import records
 from everykernel.matrix.results import Results
 from everykernel.report import columns, terminal
 from everykernel.report.runview import rows
@@ -72,7 +73,6 @@ def summary(results: Results) -> Summary:
         cell = rows.cell(found[0], 0)
         programs = found[0].get("stages", {}).get("load", {}).get("programs", [])
         numbers = [n for p in programs if isinstance(n := p.get("verified_insns"), int)]
-        seconds = found[0].get("seconds", 0.0)
         code = printable(found[0].get("code", ""))
         cells[row, column] = Point(
             cell.look,
@@ -80,7 +80,7 @@ def summary(results: Results) -> Summary:
             cell.symbols,
             code,
             cell.message,
-            float(seconds),
+            float(records.took(found[0])),
             sum(numbers) if numbers else None,
         )
     return Summary(

@@ -1,0 +1,218 @@
+"""Guests with this host's user space around another kernel, by virtme-ng.
+
+A column of them agrees with others of its kernel, its failures are told as all are, and nothing of the host changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.targets.server import Server
+from tests.targets.test_columns import User, verdicts
+
+from everykernel import wire
+from everykernel.errors import BootFailed, CaseTimeout, GuestLost, KernelPanic, UsageError
+from everykernel.kernels.model import Kernel
+from everykernel.machine import Guest, Machines, MachineSpec, vng
+from everykernel.machine.making import Effort
+from everykernel.machine.running import QemuGuest
+from everykernel.machine.vng import VngMachines
+
+pytestmark = pytest.mark.vm
+
+CASES = Path(__file__).parents[2] / "cases"
+NAMES = ("fentry", "field_exists")
+SPEC, PLAIN = "6.1@vng", "6.1+generic"
+PATIENCE = 300.0  # seconds for an answer
+
+
+@pytest.fixture(scope="module")
+def ours() -> Kernel:
+    return vng.resolve([SPEC])[0].fetch()
+
+
+@pytest.fixture(scope="module")
+def hosts() -> Iterator[VngMachines]:
+    """What starts guests with the host's user space."""
+    with Machines("tcg", timeout=PATIENCE) as machines:
+        made = VngMachines(machines)
+        yield made
+        made.close()
+
+
+def qemus() -> list[int]:
+    """Return the processes that have the host's files."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and b"mount_tag=/dev/root" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No QEMU of a test is there when it ends."""
+    before = set(qemus())
+    yield
+    assert set(qemus()) <= before
+
+
+# --- what it is
+
+
+def test_one_command_three_machines(ours: Kernel, tmp_path: Path) -> None:
+    """One command: a guest, a host over SSH and a guest of virtme-ng with the same kernel agree in every cell."""
+    from everykernel import kernels
+
+    server = Server(kernels.resolve(PLAIN)[0].fetch(), "bookworm", tmp_path)
+    try:
+        home = tmp_path / "home"
+        home.mkdir()
+        user = User(home, lab=server)
+        cases = [str(CASES / name) for name in NAMES]
+        columns = ["--kernels", f"{PLAIN},{SPEC}", "--target", "lab", "--target-may-load", "--timeout", "300"]
+        shown = user.run("everykernel", "run", *cases, *columns, "--json", "results.json")
+    finally:
+        server.close()
+    assert f"{3 * len(NAMES)} cells: {3 * len(NAMES)} passed" in shown
+    results = user.results()
+    by_case: dict[str, list[dict[str, Any]]] = {}
+    for result in results["results"]:
+        by_case.setdefault(result["case"], []).append(result)
+    assert sorted(by_case) == sorted(NAMES)
+    for found in by_case.values():
+        assert {one["target"] for one in found} == {"guest", "ssh", "vng"}
+        first, *others = (verdicts(one) for one in found)
+        assert all(other == first for other in others)
+    told = {kernel["spec"]: kernel for kernel in results["kernels"]}
+    assert {kernel["release"] for kernel in told.values()} == {ours.release}
+    assert told[SPEC]["target"] == "vng"
+    assert "each cell boots it anew" in " ".join(told[SPEC]["notes"])
+    assert {one["start"] for one in results["results"] if one["kernel"] == SPEC} == {"cold-boot"}
+
+
+def test_the_hosts_programs_around_another_kernel(hosts: VngMachines, ours: Kernel) -> None:
+    """The host's files are there and cannot be changed; what is asked of a machine is had; objects load."""
+    name = f"everykernel-{os.getpid()}"
+    spec = MachineSpec(modules=("dummy",), sysctls=(("kernel.panic_on_warn", "0"),), cmdline="everykernel.test=1")
+    with hosts.start(ours, spec) as guest:
+        assert guest.facts.release == ours.release != os.uname().release
+        assert guest.facts.config
+        assert guest.run(["cat", __file__]).stdout == Path(__file__).read_bytes()
+        for folder in ("/etc", "/usr", "/root"):
+            assert guest.run(["touch", f"{folder}/{name}"]).code == 0  # into the guest's memory
+            assert not Path(folder, name).exists()
+        again = "mkdir /run/m; mount -t 9p -o trans=virtio,version=9p2000.L /dev/root /run/m"
+        refused = guest.run(["sh", "-c", f"mount -o remount,rw / && touch /{name}; {again}; touch /run/m/{name}"])
+        assert b"Read-only file system" in refused.stderr
+        assert not Path("/", name).exists()
+        assert guest.run(["test", "-d", "/sys/module/dummy"]).code == 0
+        assert b"everykernel.test=1" in guest.pull("/proc/cmdline")
+        assert set(guest.run(["ls", "/sys/class/net"]).stdout.split()) == {b"lo", b"dummy0"}
+        loaded = guest.request(wire.Load("prog.bpf.o", (CASES / "fentry/build/x86_64/prog.bpf.o").read_bytes()))
+        assert (loaded.relocate["status"], loaded.load["status"]) == ("passed", "passed")
+
+
+# --- how it ends
+
+
+def test_a_panic(hosts: VngMachines, ours: Kernel) -> None:
+    """A panic is a kernel-panic with the kernel's own trace; a request before it that is late is a timeout."""
+    with hosts.start(ours) as guest:
+        with pytest.raises(CaseTimeout, match="'sleep 60' did not end within 1 s, while the guest still answers"):
+            guest.run(["sleep", "60"], timeout=1)
+        with pytest.raises(KernelPanic) as caught:
+            guest.run(["sh", "-c", "echo c > /proc/sysrq-trigger"])
+    assert "sysrq triggered crash" in str(caught.value)
+    assert "Call Trace:" in caught.value.console
+
+
+def test_a_lost_guest(hosts: VngMachines, ours: Kernel) -> None:
+    """A guest whose QEMU is killed is guest-lost, and says by which signal."""
+    with hosts.start(ours) as guest:
+        assert isinstance(guest, QemuGuest)
+        os.kill(guest.qemu.pid, signal.SIGKILL)
+        with pytest.raises(GuestLost, match="QEMU was killed by signal 9"):
+            guest.run(["true"])
+
+
+def test_a_kernel_that_does_not_come_up(hosts: VngMachines, ours: Kernel) -> None:
+    """What keeps a guest from starting is boot-failed with the end of the console; every try is counted."""
+    hasty = VngMachines(hosts._machines, effort=Effort(attempts=2, patience=3.0))
+    with pytest.raises(BootFailed, match="no sign of life within 3 s") as caught:
+        hasty.start(ours)
+    assert caught.value.code == "boot-failed"
+    hasty.close()
+    with pytest.raises(GuestLost, match="the machines were closed"):
+        hasty.start(ours)
+
+
+def test_an_init_that_is_not_there(hosts: VngMachines, ours: Kernel) -> None:
+    """A kernel that finds no init panics, and that is why it did not boot."""
+    hasty = VngMachines(hosts._machines, effort=Effort(attempts=1, patience=PATIENCE))
+    with pytest.raises(KernelPanic) as caught:
+        hasty.start(ours, MachineSpec(cmdline="rdinit=/nowhere root=/dev/nothing"))
+    assert "VFS" in str(caught.value)
+    hasty.close()
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path, ours: Kernel) -> None:
+    """Ctrl-C while a guest boots ends the run with 130, and leaves neither QEMU nor files."""
+    assert ours.release
+    before = set(qemus())
+    argv = [
+        sys.executable,
+        "-m",
+        "everykernel",
+        "run",
+        str(CASES / "field_exists"),
+        "--machine",
+        "vng",
+        "--kernels",
+        "6.1",
+    ]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    running = subprocess.Popen(
+        argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not set(qemus()) - before and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert set(qemus()) - before, "no guest was started"
+        os.killpg(running.pid, signal.SIGINT)
+        said = running.communicate(timeout=60)[0].decode()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+    assert running.returncode == 130, said
+    assert set(qemus()) <= before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_that_cannot_be(hosts: VngMachines, ours: Kernel) -> None:
+    """A module that the kernel does not have, and a command line without room, are said before anything boots."""
+    from everykernel.errors import KernelModuleMissing
+
+    with pytest.raises(KernelModuleMissing, match="this kernel has no module 'none_such'"):
+        hosts.prepare(ours, MachineSpec(modules=("none_such",)))
+    with pytest.raises(UsageError, match="the kernel's command line has"):
+        hosts.prepare(ours, MachineSpec(cmdline="x" * 1500))
+
+
+def test_a_guest_type(hosts: VngMachines, ours: Kernel) -> None:
+    """A guest that is asked for ahead boots when it is first used, and not at all where it is not."""
+    guest: Guest = hosts.start(ours, ahead=True)
+    guest.close()
+    with pytest.raises(GuestLost, match="the guest is closed"):
+        guest.run(["true"])
