@@ -19,7 +19,7 @@ import zstandard
 from everykernel import cache, names
 from everykernel.errors import CacheError, UsageError
 
-FOLDERS = ("kernels", "images", "btf", "snapshots")
+FOLDERS = ("kernels", "twins", "images", "btf", "snapshots")
 _LEFT_OUT = "boot-"  # snapshots that serve who changes our code
 _PAGE = 4096
 _PIECE = 1 << 20

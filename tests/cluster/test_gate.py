@@ -15,7 +15,14 @@ from everykernel.errors import HarnessError
 from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult
 
-MACHINE = {"cpus": 2, "memory": None, "cmdline": "", "modules": [], "sysctls": {}, "flavour": "cloud-amd64"}
+MACHINE: dict[str, Any] = {
+    "cpus": 2,
+    "memory": None,
+    "cmdline": "",
+    "modules": [],
+    "sysctls": {},
+    "flavour": "cloud-amd64",
+}
 WORKER = {"name": "w1", "accelerator": "tcg", "cpus": 2, "qemu": "7.2"}
 
 
