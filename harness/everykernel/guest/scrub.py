@@ -12,6 +12,7 @@ import contextlib
 import mmap
 
 _LEFT = 16 << 20  # bytes that stay free: the kernel must not begin to look for more
+_MOST = 128 << 20  # bytes that are taken: of a large guest's memory nothing has touched the rest
 _PIECE = 4 << 20
 _POPULATE = 0x8000  # MAP_POPULATE of all our architectures (include/uapi/asm-generic/mman.h, powerpc's mman.h)
 
@@ -19,7 +20,7 @@ _POPULATE = 0x8000  # MAP_POPULATE of all our architectures (include/uapi/asm-ge
 def scrub() -> None:
     """Take the free memory, piece by piece, and give it back; what the kernel does not give stays as it is."""
     with contextlib.ExitStack() as taken, contextlib.suppress(OSError):
-        for _ in range(max(0, _free() - _LEFT) // _PIECE):
+        for _ in range(_MOST // _PIECE):
             if _free() < _LEFT + _PIECE:
                 break
             taken.enter_context(mmap.mmap(-1, _PIECE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _POPULATE))
