@@ -92,6 +92,34 @@ def test_a_cell_that_takes_its_workers_with_it_is_given_up(machines: Machines, t
     assert found["bad.bpf.o"]["code"] == "harness-error"
 
 
+def test_a_worker_that_starts_no_guest_does_not_decide(machines: Machines, tmp_path: Path, results: Read) -> None:
+    """What one worker cannot boot another is asked for; where none can, the run says so."""
+    machines.scheduler()
+    machines.worker("w1", EK_TEST_BROKEN="1")
+    faking.objects(tmp_path, **{f"o{number}": {"n": number} for number in range(8)})
+    words = [
+        "run",
+        *(f"o{n}.bpf.o" for n in range(8)),
+        "--kernels",
+        "6.1",
+        "--cluster",
+        machines.address,
+        "--json",
+        "r.json",
+    ]
+    assert machines.run(*words, cwd=tmp_path).returncode == 3
+    found = results(tmp_path / "r.json")["results"]
+    assert [(result["code"], "attempts" in result) for result in found] == [("boot-failed", False)] * 8
+    machines.worker("w2")
+    done = machines.run(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = results(tmp_path / "r.json")["results"]
+    assert [(result["outcome"], result["worker"]) for result in found] == [("passed", "w2")] * 8
+    tries = [one for result in found for one in result.get("attempts", ())]
+    assert tries
+    assert {(one["worker"], one["code"]) for one in tries} == {("w1", "boot-failed")}
+
+
 def test_without_a_scheduler_the_run_ends_in_a_line(machines: Machines, tmp_path: Path) -> None:
     """Where nobody listens, nothing is run, and the line says what to start."""
     faking.objects(tmp_path, good={})

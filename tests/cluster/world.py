@@ -20,8 +20,9 @@ import everykernel.kernels
 import everykernel.machine
 from everykernel import cache, images, wire
 from everykernel.cluster import client, serving
+from everykernel.errors import BootFailed
 from everykernel.kernels.model import Kernel, ResolvedKernel
-from everykernel.machine import process
+from everykernel.machine import MachineSpec, Prepared, process
 
 
 def fetch(resolved: ResolvedKernel, progress: Any) -> Kernel:
@@ -52,7 +53,12 @@ def build(arch: Any, progress: Any = None) -> images.Image:
 
 
 class World(faking.World):
-    """Fake guests, one of which takes its whole worker with it: an object that ``exits``."""
+    """Fake guests: an object that ``exits`` takes its whole worker with it; where EK_TEST_BROKEN is set none boots."""
+
+    def prepare(self, kernel: Kernel, spec: MachineSpec | None = None) -> Prepared:
+        if os.environ.get("EK_TEST_BROKEN"):
+            raise BootFailed("no sign of life", where=kernel.spec)
+        return super().prepare(kernel, spec)
 
     def _load(self, message: wire.Load) -> wire.Message:
         if json.loads(message.data or b"{}").get("exits"):

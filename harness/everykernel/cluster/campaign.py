@@ -116,8 +116,12 @@ class ClusterCampaign(Campaign):
             cell.cancel()
             return
         error = work.done.exception()
-        report = self._unready(spec, case, error) if error is not None else self._taken(spec, work.done.result())
-        self._keep_lost(spec, case, report, work.lost)
+        earlier = [self._lost(spec, case, name) for name in work.lost]
+        for answer in work.unable:
+            told = self._taken(answer)
+            earlier += [*told.pop("earlier", []), told]
+        report = self._unready(spec, case, error) if error is not None else self._taken(work.done.result())
+        records.keep_attempts(report, [*earlier, *report.get("earlier", [])])
         self._settle(case, cell, report)
 
     def _settle(self, case: Case, cell: Future[CellReport], report: CellReport) -> None:
@@ -129,7 +133,7 @@ class ClusterCampaign(Campaign):
         if cell.set_running_or_notify_cancel():
             cell.set_result(report)
 
-    def _taken(self, spec: str, answer: Answer) -> CellReport:
+    def _taken(self, answer: Answer) -> CellReport:
         """Return the report of an answer, with the worker in it; note who that is, and what the kernel took there."""
         report, worker = answer.report, answer.worker
         name = worker["name"]
@@ -143,11 +147,8 @@ class ClusterCampaign(Campaign):
             self.cost.merge(made, [f"{name}: {note}" for note in answer.notes])
         return report
 
-    def _keep_lost(self, spec: str, case: Case, report: CellReport, lost: list[str]) -> None:
-        """Put an attempt into a report for each worker that was lost while it had the cell."""
-        earlier = []
-        for name in lost:
-            one = self._unready(spec, case, HarnessError(f"worker {name} was lost while it had this cell"))
-            one["result"]["worker"] = name
-            earlier.append(one)
-        records.keep_attempts(report, [*earlier, *report.get("earlier", [])])
+    def _lost(self, spec: str, case: Case, name: str) -> CellReport:
+        """Return the report of a cell whose worker was lost while it had it."""
+        report = self._unready(spec, case, HarnessError(f"worker {name} was lost while it had this cell"))
+        report["result"]["worker"] = name
+        return report

@@ -27,6 +27,7 @@ from everykernel.cluster.gate import Answer
 from everykernel.cluster.job import Job
 from everykernel.cluster.packing import Packer
 from everykernel.errors import EverykernelError, HarnessError
+from everykernel.matrix import records
 from everykernel.matrix.records import CaseResult
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Work:
         running: the context in which it is with the scheduler.
         done: gets the answer, or the error of a cell that has none.
         lost: names of the workers that were lost while they had it.
+        unable: answers of workers that could not start its guest.
     """
 
     pack: Callable[[], Job]
@@ -58,6 +60,7 @@ class Work:
     running: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
     done: Future[Answer] = field(default_factory=Future)
     lost: list[str] = field(default_factory=list)
+    unable: list[Answer] = field(default_factory=list)
 
 
 class Cluster:
@@ -81,6 +84,7 @@ class Cluster:
         self._sending: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._refused: defaultdict[str, str] = defaultdict(str)  # by address: why a worker keeps nothing
         self._names: dict[str, str] = {}  # of workers by address, also of those that have gone
+        self._here: list[str] = []  # addresses of the workers that offer slots now
         self._lanes: set[asyncio.Task[None]] = set()
         self._gone: HarnessError | None = None  # why nothing is run any more
         self._packing = ThreadPoolExecutor(2, "everykernel-pack")
@@ -171,7 +175,9 @@ class Cluster:
         """Return how many slots of ours there are."""
         found = await asyncio.wait_for(self._client.scheduler.identity(n_workers=-1), CONNECT)
         self._names |= {address: str(one["name"]) for address, one in found["workers"].items()}
-        return int(sum(one["resources"].get(code.resource(), 0) for one in found["workers"].values()))
+        slots = {address: one["resources"].get(code.resource(), 0) for address, one in found["workers"].items()}
+        self._here = [address for address, number in slots.items() if number]
+        return int(sum(slots.values()))
 
     def _nobody(self) -> HarnessError:
         return HarnessError(
@@ -232,14 +238,29 @@ class Cluster:
         for _ in range(_SENDINGS):
             answer = gate.read(await self._performed(work, data, near), work.asked)
             if not answer.missing:
-                return answer
+                near = self._others(work, answer)
+                if not near:
+                    return answer
+                work.unable.append(answer)
+                continue
             if len(work.lost) > LOSSES:  # distributed begins to count anew with each sending
                 raise _killer(work)
             await self._supply(answer)
-            others = [address for address in self._names if address not in self._refused]
+            others = [address for address in self._here if address not in self._refused]
             near = others if answer.address in self._refused else [answer.address]
         reason = "; ".join(self._refused.values()) or "what a worker was sent was not there when it was needed"
         raise HarnessError(f"no worker keeps what it is sent: {reason}")
+
+    def _others(self, work: Work, answer: Answer) -> list[str]:
+        """Return who is to try a cell whose worker could not even start its guest; nobody, of all others.
+
+        Else a worker whose QEMU is broken, who is done with each cell at once, would soon have had them all.
+        """
+        result = answer.report["result"]
+        if not records.broke(result) or result.get("start") or len(work.unable) >= LOSSES:
+            return []
+        tried = {answer.address, *(one.address for one in work.unable)}
+        return [address for address in self._here if address not in tried]
 
     async def _performed(self, work: Work, data: bytes, near: list[str] | None) -> object:
         from distributed import KilledWorker
