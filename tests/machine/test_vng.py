@@ -13,6 +13,7 @@ import pytest
 
 from everykernel import kernels, settings
 from everykernel.architectures import ARCHITECTURES, DEFAULT
+from everykernel.cluster.campaign import ClusterCampaign
 from everykernel.errors import HarnessError, ToolMissing, UnknownKernel, UsageError
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.machine import Machines, MachineSpec, fake
@@ -143,6 +144,13 @@ def test_a_kernel_without_9p(tmp_path: Path) -> None:
         " files [use a Debian kernel, like 6.1@vng]"
     )
     needs.check_kernel(replace(kernel, config=None))
+
+
+@pytest.mark.usefixtures("host", "asked")
+def test_no_worker_has_this_hosts_programs() -> None:
+    """A cluster's workers have user spaces of their own: such columns are refused before a scheduler is asked."""
+    with pytest.raises(UsageError, match=r"--cluster: 6\.1@vng has this host's user space, and workers have their own"):
+        ClusterCampaign("tcp://127.0.0.1:1", plan.columns(["6.1@vng"]), fake.FakeMachines())
 
 
 def test_all_kernels_of_a_list() -> None:

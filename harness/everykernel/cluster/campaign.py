@@ -19,6 +19,7 @@ from everykernel.matrix import plan, records
 from everykernel.matrix.campaign import Campaign, Keep
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CellReport, HostRecord, RunRecord, WorkerRecord
+from everykernel.settings import BY_VNG
 
 
 class ClusterCampaign(Campaign):
@@ -32,8 +33,8 @@ class ClusterCampaign(Campaign):
     Attributes:
         workers: who ran cells, as they become known.
 
-    Raises UsageError for an address that is none, or is public and without TLS, and for targets; ToolMissing without
-    the extra; HarnessError where no scheduler answers.
+    Raises UsageError for an address that is none, or is public and without TLS, for targets, and for guests with this
+    host's user space; ToolMissing without the extra; HarnessError where no scheduler answers.
     """
 
     def __init__(self, url: str, *others: Any, accel: str = "auto", ceiling: int | None = None, **more: Any) -> None:
@@ -41,6 +42,9 @@ class ClusterCampaign(Campaign):
         if target := next((column.spec for column in self.columns.values() if column.is_target), ""):
             remedy = "run targets by themselves, without --cluster"
             raise UsageError(f"{target} is a target, which runs where it is", where="--cluster", remedy=remedy)
+        if ours := next((spec for spec in self.columns if spec.endswith(BY_VNG)), ""):
+            text = f"{ours} has this host's user space, and workers have their own"
+            raise UsageError(text, where="--cluster", remedy="leave @vng out")
         self.workers: list[WorkerRecord] = []
         self._host: HostRecord = {}
         self._packs: dict[str, Future[tuple[Kernel, tuple[str, str]]]] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from everykernel.architectures import Architecture
 from everykernel.errors import HarnessError, UsageError
-from everykernel.machine.devices import Fragile, value
+from everykernel.machine.devices import Fragile, Hurried, value
 from everykernel.machine.spec import MachineSpec
 from everykernel.machine.vng import needs, share
 
@@ -82,7 +82,7 @@ def ask(
     argv += ["--show-boot-console", "--script-sh", f"sh {share.OURS}/start"]
     argv += ["--rodir", f"{share.OURS.lstrip('/')}={ours}", "--rodir", f"{share.TREE.lstrip('/')}={image.parents[1]}"]
     argv += [word for folder in OVERLAYS if Path(folder).is_dir() for word in ("--overlay-rwdir", folder)]
-    words = ["loglevel=5", *Fragile(arch).kernel(), *spec.cmdline.split()]
+    words = ["loglevel=5", *Fragile(arch).kernel(), *Hurried(arch).kernel(), *spec.cmdline.split()]
     argv += [f"--kopt={word}" for word in words]
     argv += ["--disable-kvm"] if accelerator != "kvm" else []
     said = _run(argv, where, ours)

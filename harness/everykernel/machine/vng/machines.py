@@ -23,7 +23,7 @@ from everykernel.machine.slots import boot_slot
 from everykernel.machine.spec import QEMU, MachineSpec
 from everykernel.machine.vng import command, share
 
-# From QEMU's exec to the agent's first word: fifteen seconds under TCG on an idle host.
+# From QEMU's exec to the agent's first word: some twenty seconds of a core under TCG.
 EFFORT = Effort(attempts=2, patience=300.0)
 
 
