@@ -254,6 +254,19 @@ def fuzz(session: nox.Session, target: str) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """Load 800 cells on workers in network namespaces (as root), two of which are lost half way."""
+    cases(session)
+    _python(session, "-m", "tests.cluster.namespaces", *(session.posargs or ["800"]))
+
+
+@nox.session
+def cluster_scale(session: nox.Session) -> None:
+    """Measure what a cluster costs a cell in time and memory, by the slope from 1,000 to 10,000 cells."""
+    _python(session, "-m", "tests.cluster.scale", *session.posargs)
+
+
+@nox.session
 def lies(session: nox.Session) -> None:
     """Change 20,000 answers of recorded guests in runs of the command and of pytest, and check what comes of it."""
     _python(session, "-m", "tests.fuzz.run", *session.posargs)

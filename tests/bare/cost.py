@@ -18,6 +18,7 @@ from everykernel import folders, images, wire
 from everykernel.compile import compile_all, jobs
 from everykernel.kernels.model import Kernel
 from everykernel.machine import Machines, MachineSpec
+from everykernel.machine.running import QemuGuest
 from everykernel.machine.spec import KINDS
 from everykernel.matrix import plan
 from everykernel.remote import program
@@ -46,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("spec", nargs="?", default="6.1")
     parser.add_argument("--times", type=int, default=7)
+    parser.add_argument("--boots", type=int, default=3)
     arguments = parser.parse_args()
     compile_all(jobs([OBJECT]))
     out = Console(highlight=False, soft_wrap=True)
@@ -60,10 +62,12 @@ def main() -> None:
             spec = MachineSpec(kind=kind)
             snapshot = machines.snapshot(kernel, spec).memory
             out.print(f"  {kind}: a snapshot's memory takes {snapshot.stat().st_blocks >> 11} MiB")
-        _measure(out, machines, kernel, data, arguments.times)
+        _measure(out, machines, kernel, data, (arguments.boots, arguments.times))
 
 
-def _measure(out: Console, machines: Machines, kernel: Kernel, data: bytes, times: int) -> None:
+def _measure(out: Console, machines: Machines, kernel: Kernel, data: bytes, rounds: tuple[int, int]) -> None:
+    exchanges: list[int] = []
+
     def start(kind: str, *, cold: bool = False) -> float:
         began = time.perf_counter()
         with (machines.boot if cold else machines.start)(kernel, MachineSpec(kind=kind)) as guest:
@@ -73,16 +77,22 @@ def _measure(out: Console, machines: Machines, kernel: Kernel, data: bytes, time
     def cell(kind: str) -> float:
         began = time.perf_counter()
         with machines.start(kernel, MachineSpec(kind=kind)) as guest:
+            agent = guest.wake().agent if isinstance(guest, QemuGuest) else None
+            before = agent.line.exchanges if agent is not None else 0
             assert guest.request(wire.Load(OBJECT, data)).load["status"] == "passed"
+            if agent is not None:
+                exchanges.append(agent.line.exchanges - before)
         return time.perf_counter() - began
 
-    for what, task, rounds in (
-        ("boot to first answer", lambda kind: start(kind, cold=True), 3),
+    boots, times = rounds
+    for what, task, often in (
+        ("boot to first answer", lambda kind: start(kind, cold=True), boots),
         ("restore to first answer", start, times),
         (f"a cell: {OBJECT} up to load", cell, times),
     ):
-        told = measured({kind: (lambda kind=kind, task=task: task(kind)) for kind in KINDS}, rounds)  # type: ignore[misc]
+        told = measured({kind: (lambda kind=kind, task=task: task(kind)) for kind in KINDS}, often)  # type: ignore[misc]
         out.print(f"  {what}: " + ", ".join(f"{kind} {w:.2f} s ({c:.2f} core-s)" for kind, (w, c) in told.items()))
+    out.print(f"  exchanges to load it: {exchanges[-1]}")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,13 @@ class Machines:
         """Start a worker."""
         self.begin(name, "worker", self.address, "--slots", str(slots), "--name", name, says="worker", **settings)
 
+    def client(self, *arguments: str, cwd: Path, **settings: str) -> None:
+        """Start ``everykernel`` and return at once."""
+        command = [sys.executable, "-m", "tests.cluster.world", *arguments]
+        with (self.folder / "client.log").open("w") as log:
+            environment = self._environment("client", settings)
+            self.processes["client"] = subprocess.Popen(command, env=environment, cwd=cwd, stdout=log, stderr=log)
+
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a process a signal."""
         self.processes[name].send_signal(number)

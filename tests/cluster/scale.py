@@ -1,6 +1,6 @@
 """What a cluster costs a cell: time and memory of client, scheduler and worker, with guests that answer at once.
 
-    python -m tests.cluster.scale [CELLS]...        nox -s cluster -- scale
+    python -m tests.cluster.scale [CELLS]...        nox -s cluster_scale
 
 Prints a row for each number of cells, the slope between the first and the last, and what a million would take by it.
 Wall time is of a machine that does nothing else, or it says little; processor time is of any.

@@ -1,7 +1,7 @@
 """``everykernel`` in a fake world, as a process of its own: ``python -m tests.cluster.world worker tcp://…``.
 
 Kernels have a few bytes of files, so that they travel; guests answer as `tests.faking` says. EK_TEST_QEMU is what this
-machine says of its QEMU, EK_TEST_SILENT after how many seconds a silent worker counts as lost.
+machine says of its QEMU, EK_TEST_SILENT after how many seconds a silent worker counts as lost; the others likewise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import pytest
 from tests import faking
 
 import everykernel.kernels
-from everykernel import cache, images
+import everykernel.machine
+from everykernel import cache, images, wire
 from everykernel.cluster import client, serving
 from everykernel.kernels.model import Kernel, ResolvedKernel
 from everykernel.machine import process
@@ -50,13 +51,24 @@ def build(arch: Any, progress: Any = None) -> images.Image:
     return images.Image(folder / "image.cpio", "1" * 64, ())
 
 
+class World(faking.World):
+    """Fake guests, one of which takes its whole worker with it: an object that ``exits``."""
+
+    def _load(self, message: wire.Load) -> wire.Message:
+        if json.loads(message.data or b"{}").get("exits"):
+            os._exit(9)
+        return super()._load(message)
+
+
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the fake world in the place of the real one."""
     faking.install(monkeypatch)
+    monkeypatch.setattr(everykernel.machine, "Machines", World)
     monkeypatch.setattr(everykernel.kernels, "resolve", resolve)
     monkeypatch.setattr(images, "build", build)
     monkeypatch.setattr(process, "version", lambda program: os.environ.get("EK_TEST_QEMU", "7.2"))
     monkeypatch.setattr(serving, "SILENT", os.environ.get("EK_TEST_SILENT", serving.SILENT))
+    monkeypatch.setattr(client, "LOSSES", int(os.environ.get("EK_TEST_LOSSES", client.LOSSES)))
     monkeypatch.setattr(client, "NO_WORKER", float(os.environ.get("EK_TEST_NO_WORKER", client.NO_WORKER)))
 
 

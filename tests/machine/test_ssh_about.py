@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,19 @@ def test_no_answer(serving: Serving) -> None:
     """A shell that says nothing and does not end is given up."""
     with pytest.raises(GuestLost, match="did not answer within 1 s while its kernel was looked at"):
         about_.ask(serving(lambda channel: None), LAB, 1)
+
+
+def test_an_answer_that_comes_in_drops(serving: Serving) -> None:
+    """A host that is too slow is said to be, instead of being judged by half of what it says."""
+
+    def drip(channel: paramiko.Channel) -> None:
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            for _ in range(100):
+                channel.sendall(b"machine=x86_64\n")
+                time.sleep(0.3)
+
+    with pytest.raises(GuestLost, match="did not answer within 1 s while its kernel was looked at"):
+        about_.ask(serving(drip), LAB, 1)
 
 
 def test_facts_in_a_line() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,24 @@ def test_one_cell_after_the_other(tmp_path: Path) -> None:
     running.close()
     assert len(most) == 5
     assert set(most) == {1}
+
+
+def test_cells_of_targets_take_no_slot(tmp_path: Path) -> None:
+    """A machine that is busy with guests does not hold up what runs on others."""
+    busy = threading.Semaphore(0)
+
+    @contextlib.contextmanager
+    def slot() -> Iterator[None]:
+        with busy:
+            yield
+
+    running = campaign(FakeTargets(), SPEC, "6.1", width=1, slot=slot)
+    waiting = running.run("6.1", an_object(tmp_path))
+    assert running.run(SPEC, an_object(tmp_path)).result(10)["result"]["outcome"] == "passed"
+    assert not waiting.done()
+    busy.release()
+    assert waiting.result(10)["result"]["outcome"] == "passed"
+    running.close()
 
 
 def test_no_cell_is_run_again(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ SCHEMA = schema.load()
 PAGE = (Path(__file__).parents[2] / "docs" / "result-schema.md").read_text()
 SHAPES: list[tuple[type, dict[str, Any]]] = [
     (records.RunRecord, SCHEMA["properties"]["run"]),
-    (records.HostRecord, SCHEMA["properties"]["run"]["properties"]["host"]),
+    (records.HostRecord, SCHEMA["$defs"]["host"]),
+    (records.WorkerRecord, SCHEMA["$defs"]["worker"]),
     (
         records.PartRecord,
         {**SCHEMA["$defs"]["part"], "properties": {**SCHEMA["$defs"]["part"]["properties"], "parts": {}}},

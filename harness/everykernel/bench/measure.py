@@ -97,14 +97,15 @@ def matrix(machines: Machines, columns: Sequence[Column], cases: Sequence[Case])
     with closing(Campaign(columns, machines, width=slots.cores(), slot=slots.slot)) as campaign:
         for column in columns:
             campaign.ready(column.spec).result()
-        began, cpu = time.perf_counter(), _processor_seconds()
+        began, cpu = time.perf_counter(), processor_seconds()
         cells = [campaign.run(column.spec, case) for case in cases for column in columns]
         outcomes = [cell.result()["result"]["outcome"] for cell in cells]
         seconds = time.perf_counter() - began
     unexpected = sum(outcome != records.PASSED for outcome in outcomes)
-    return Matrix(len(cells), unexpected, seconds, _processor_seconds() - cpu)
+    return Matrix(len(cells), unexpected, seconds, processor_seconds() - cpu)
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
+    """Return the processor seconds of this process, of its children that ended, and of theirs."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from everykernel import cache
+from everykernel import cache, packed
 from everykernel.cli import say
 from everykernel.errors import UsageError
 from everykernel.report import screen
@@ -69,6 +70,28 @@ def prune_command(size: str | None, everything: bool) -> None:
         say.talk(f"{len(left)} entries are in use, and stay")
 
 
+@cache_group.command("pack")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def pack_command(file: Path) -> None:
+    """Write kernels, images and snapshots into one FILE, for a machine that starts from nothing.
+
+    It is a tar archive, compressed by zstd; snapshots of the same everykernel, QEMU and image are of use elsewhere.
+    """
+    found = packed.pack(file.absolute())
+    say.out(f"{file}: {shown(file.stat().st_size)}, {len(found)} entries of {shown(sum(e.bytes for e in found))}")
+
+
+@cache_group.command("unpack")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def unpack_command(file: Path) -> None:
+    """Bring what a FILE of `cache pack` holds into the cache; what is there stays.
+
+    Kernels and snapshots are run: take a FILE only from where nobody else can write.
+    """
+    for name in packed.unpack(file):
+        say.out(f"added {name}")
+
+
 def parse_size(text: str) -> int:
     """Return the bytes that a size means (``5GB``, ``500 MB``; a bare number is GB); raise UsageError for no size."""
     match = _SIZE.fullmatch(text.strip())
@@ -117,7 +140,8 @@ def _what(entry: cache.Entry) -> str:
     if kind == "twins":
         record = _record(entry, "twin.json")
         return f"built: {record['series']}-{record['part']}" if {"series", "part"} <= set(record) else "source of twins"
-    return {"packages": "package of the guest image", "btf": "BTF of a kernel"}.get(kind, "")
+    known = {"packages": "package of the guest image", "btf": "BTF of a kernel", "cluster": "what travels to workers"}
+    return known.get(kind, "")
 
 
 def _record(entry: cache.Entry, name: str) -> dict[str, Any]:

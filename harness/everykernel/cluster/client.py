@@ -36,6 +36,7 @@ CONNECT = 10.0  # seconds until a scheduler has to answer
 NO_WORKER = 60.0  # seconds that cells wait while no worker offers slots
 _LOOK = 2.0  # seconds between two looks at who is there
 _SENT = 120.0  # seconds that a worker may take to keep a part of what it is sent
+LOSSES = 3  # workers that may be lost while they have a cell: as many as distributed allows for one of its tasks
 _SENDINGS = 8  # how often a cell is begun anew because its worker lacked something
 _DEPTH = 2  # cells that are handed over for each slot: one that runs, one that waits beside it
 
@@ -232,6 +233,8 @@ class Cluster:
             answer = gate.read(await self._performed(work, data, near), work.asked)
             if not answer.missing:
                 return answer
+            if len(work.lost) > LOSSES:  # distributed begins to count anew with each sending
+                raise _killer(work)
             await self._supply(answer)
             others = [address for address in self._names if address not in self._refused]
             near = others if answer.address in self._refused else [answer.address]
@@ -256,7 +259,7 @@ class Cluster:
             with work.running():
                 return await future
         except KilledWorker as e:
-            raise HarnessError(f"{len(work.lost)} workers were lost while they had it: {', '.join(work.lost)}") from e
+            raise _killer(work) from e
         except EverykernelError:
             raise
         except Exception as e:
@@ -291,3 +294,7 @@ class Cluster:
             if said:
                 self._refused[address] = f"{self._names.get(address, address)}: {said}"
                 return
+
+
+def _killer(work: Work) -> HarnessError:
+    return HarnessError(f"{len(work.lost)} workers were lost while they had it: {', '.join(work.lost)}")

@@ -90,11 +90,9 @@ def _own_address(scheduler: Address) -> str:
 
 
 async def _scheduler(where: Address, tell: Tell) -> None:
-    import dask
     from distributed import Scheduler
 
-    _quiet()
-    dask.config.set({"distributed.scheduler.worker-ttl": SILENT, "distributed.admin.low-level-log-length": _EVENTS})
+    _settle()
     try:
         async with Scheduler(host=where.host, port=where.port, protocol=where.scheme, dashboard=False) as serving:
             tell(f"scheduler at {serving.address}: everykernel worker {serving.address}")
@@ -106,7 +104,7 @@ async def _scheduler(where: Address, tell: Tell) -> None:
 async def _worker(scheduler: Address, own: Address, slots: int, name: str, tell: Tell) -> None:
     from distributed import Worker
 
-    _quiet()
+    _settle()
     with tempfile.TemporaryDirectory(prefix="everykernel-worker-") as folder:
         serving = Worker(
             str(scheduler),
@@ -144,10 +142,19 @@ async def _until_ended(finished: Awaitable[Any]) -> bool:
     return ended.is_set()
 
 
-def _quiet() -> None:
-    """Have distributed say nothing: each client and worker that leaves would be a traceback."""
+def _settle() -> None:
+    """Set what a server here does otherwise than distributed's usual one."""
+    import dask
+
+    dask.config.set(
+        {
+            "distributed.scheduler.worker-ttl": SILENT,
+            "distributed.admin.low-level-log-length": _EVENTS,
+            "distributed.worker.profile.enabled": False,  # of Python code: the work is QEMU's
+        }
+    )
     for name in ("distributed", "distributed.scheduler", "distributed.worker", "distributed.core", "distributed.comm"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # each client that leaves would be a traceback
 
 
 def _first(error: Exception) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from everykernel import wire
 from everykernel.errors import EverykernelError
-from everykernel.guest import probes, stage0, system
+from everykernel.guest import probes, scrub, stage0, system
 from everykernel.guest.programs import Programs
 
 Job = tuple[int, wire.Request[Any]]  # a request's number, and the request
@@ -106,6 +106,7 @@ def serve(descriptor: int) -> None:
     try:
         agent = Agent()
         agent.warm()
+        scrub.scrub()
         ready: wire.Message = agent.facts
     except Exception as e:
         ready = system.broke(e)

@@ -45,7 +45,7 @@ def reach(
             raise
         remedy = "pip install 'everykernel[ssh]'"
         raise ToolMissing(f"targets are reached by paramiko: {e}", where="ssh://", remedy=remedy) from e
-    return Targets(Terms(may_load, accept_new, timeout), named, progress)
+    return Targets(Terms(may_load, accept_new, timeout, patience=max(20.0, timeout / 3)), named, progress)
 
 
 class Fleet:

@@ -17,7 +17,7 @@ from typing import Any
 
 from everykernel import cache, folders, images
 from everykernel.kernels.model import Kernel
-from everykernel.machine import command
+from everykernel.machine import command, holes
 from everykernel.machine.command import NOWHERE
 from everykernel.machine.devices import Boot, Memory
 from everykernel.machine.spec import BARE, MachineSpec
@@ -131,6 +131,7 @@ def discard(folder: Path) -> None:
 
 def finish(folder: Path, state: bytes, about: dict[str, Any]) -> None:
     """Complete a snapshot whose memory file is in ``folder``: on the disk before it can be found."""
+    holes.dig(folder / "memory")
     (folder / "state").write_bytes(state)
     (folder / "about.json").write_text(json.dumps(about, indent=1))
     for name in ("memory", "state", "about.json"):
@@ -146,15 +147,9 @@ def copy_sparsely(source: Path, target: Path) -> None:
     size = source.stat().st_size
     with source.open("rb") as reader, target.open("wb") as writer:
         writer.truncate(size)
-        position = 0
-        while position < size:
-            try:
-                start = os.lseek(reader.fileno(), position, os.SEEK_DATA)
-            except OSError:  # ENXIO: only a hole is left
-                break
-            position = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
-            while start < position:
-                start += os.copy_file_range(reader.fileno(), writer.fileno(), position - start, start, start)
+        for start, end in holes.data(reader.fileno(), size):
+            while start < end:
+                start += os.copy_file_range(reader.fileno(), writer.fileno(), end - start, start, start)
 
 
 @functools.cache

@@ -137,6 +137,7 @@ class Campaign:
                 ready,
                 lambda: self._kept(spec, granted, keep),
                 lambda error: self._unready(spec, case, error),
+                elsewhere=column.is_target,
             )
             if column.is_target:
                 self._turns[spec] = cell

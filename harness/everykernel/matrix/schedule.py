@@ -9,11 +9,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_ELSEWHERE = 32  # cells at once on other machines
 _MAKERS = 8  # kernels that may be fetched at once; boots are limited by the machine itself
 
 
@@ -28,6 +29,7 @@ class Schedule:
     def __init__(self, width: int, slot: Callable[[], AbstractContextManager[object]]) -> None:
         self._slot = slot
         self._cells = ThreadPoolExecutor(width, "everykernel-cell")
+        self._elsewhere = ThreadPoolExecutor(_ELSEWHERE, "everykernel-elsewhere")
         self._makers = ThreadPoolExecutor(_MAKERS, "everykernel-kernel")
         self._waiting: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
 
@@ -35,10 +37,13 @@ class Schedule:
         """Run what makes a kernel ready."""
         return self._makers.submit(action)
 
-    def cell(self, ready: Future[Any], action: Callable[[], T], rescue: Callable[[Exception], T]) -> Future[T]:
+    def cell(
+        self, ready: Future[Any], action: Callable[[], T], rescue: Callable[[Exception], T], *, elsewhere: bool = False
+    ) -> Future[T]:
         """Run a cell once ``ready`` has ended, however that ended, and a slot is free.
 
-        ``rescue`` makes the cell's result of what went wrong around it; only a cell that was cancelled has none.
+        One that runs ``elsewhere`` takes none of this machine's. ``rescue`` makes the cell's result of what went wrong
+        around it; only a cell that was cancelled has none.
         """
         cell: Future[T] = Future()
         self._waiting.add(cell)
@@ -47,13 +52,13 @@ class Schedule:
             if not cell.set_running_or_notify_cancel():
                 return
             try:
-                cell.set_result(self._run(action, rescue))
+                cell.set_result(self._run(action, rescue, nullcontext if elsewhere else self._slot))
             except BaseException as e:
                 cell.set_exception(e)
 
         def begin(_: Future[Any]) -> None:
             try:
-                self._cells.submit(work)
+                (self._elsewhere if elsewhere else self._cells).submit(work)
             except RuntimeError:  # closed meanwhile
                 cell.cancel()
 
@@ -97,9 +102,14 @@ class Schedule:
         ready.add_done_callback(begin)
         return found
 
-    def _run(self, action: Callable[[], T], rescue: Callable[[Exception], T]) -> T:
+    def _run(
+        self,
+        action: Callable[[], T],
+        rescue: Callable[[Exception], T],
+        slot: Callable[[], AbstractContextManager[object]],
+    ) -> T:
         try:
-            with self._slot():
+            with slot():
                 return action()
         except CancelledError:
             raise
@@ -112,12 +122,14 @@ class Schedule:
             cell.cancel()
         self._makers.shutdown(wait=False, cancel_futures=True)
         self._cells.shutdown(wait=False, cancel_futures=True)
+        self._elsewhere.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """Cancel what has not begun, and wait for what has."""
         self.cancel()
         self._makers.shutdown(wait=True, cancel_futures=True)
         self._cells.shutdown(wait=True, cancel_futures=True)
+        self._elsewhere.shutdown(wait=True, cancel_futures=True)
 
 
 def _copy(of: Future[T], to: Future[T]) -> None:

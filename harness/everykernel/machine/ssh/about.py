@@ -34,8 +34,11 @@ echo "boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
 for config in /proc/config.gz "/boot/config-$(uname -r)"; do [ -r "$config" ] && echo "config=$config"; done
 for python in PYTHONS; do
     found=$(command -v "$python" 2>/dev/null) || continue
-    version=$("$found" -I -S -c 'import sys, ctypes; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || continue
-    echo "python=$version $found"
+    version=$("$found" -I -S -c 'import sys, ctypes
+print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.version_info < (3, 9))' 2>/dev/null)
+    fits=$?
+    [ -z "$version" ] || echo "python=$version $found"
+    [ $fits != 0 ] || break
 done
 if [ "$(id -u)" != 0 ]; then
     said=$(sudo -n true 2>&1) && echo "sudo=yes" || echo "sudo=$(echo "$said" | tail -n 1)"
@@ -170,8 +173,10 @@ def _said(connection: Connection, script: str, patience: float, where: str) -> s
                 channel.shutdown_write()
             while data := channel.recv(1 << 14):
                 out += data
-                if len(out) > _LIMIT or time.monotonic() > deadline:
+                if len(out) > _LIMIT:
                     break
+                if time.monotonic() > deadline:
+                    raise TimeoutError
     except BROKEN as e:
         how = f"did not answer within {patience:g} s" if isinstance(e, TimeoutError) else "was cut"
         raise GuestLost(f"the connection {how} while its kernel was looked at", where=where) from e

@@ -69,7 +69,7 @@ class Host:
         self._connection = connect(self.target, self.terms)
         for note in self._connection.route.notes:
             self._progress.note(note)
-        about = about_.ask(self._connection, self.target, self.terms.patience)
+        about = about_.ask(self._connection, self.target, self.terms.timeout)
         row = BY_UNAME.get(about.machine)
         if row is None:
             text = f"its architecture is {about.machine!r}, for which nothing is compiled here"
