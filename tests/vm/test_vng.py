@@ -25,6 +25,7 @@ from everykernel.kernels.model import Kernel
 from everykernel.machine import Guest, Machines, MachineSpec, vng
 from everykernel.machine.making import Effort
 from everykernel.machine.running import QemuGuest
+from everykernel.machine.scratch import run_folder
 from everykernel.machine.vng import VngMachines
 
 pytestmark = pytest.mark.vm
@@ -49,12 +50,13 @@ def hosts() -> Iterator[VngMachines]:
         made.close()
 
 
-def qemus() -> list[int]:
-    """Return the processes that have the host's files."""
+def qemus(folder: Path) -> list[int]:
+    """Return the processes that have the host's files and what is in a folder: of who made that, whoever else runs."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and b"mount_tag=/dev/root" in (entry / "cmdline").read_bytes():
+            said = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+            if b"mount_tag=/dev/root" in said and b"path=%s/" % os.fsencode(folder) in said:
                 found.append(int(entry.name))
     return found
 
@@ -62,9 +64,8 @@ def qemus() -> list[int]:
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """No QEMU of a test is there when it ends."""
-    before = set(qemus())
     yield
-    assert set(qemus()) <= before
+    assert qemus(run_folder()) == []
 
 
 # --- what it is
@@ -182,7 +183,6 @@ def test_an_init_that_is_not_there(hosts: VngMachines, ours: Kernel) -> None:
 def test_ctrl_c_leaves_nothing(tmp_path: Path, ours: Kernel) -> None:
     """Ctrl-C while a guest boots ends the run with 130, and leaves neither QEMU nor files."""
     assert ours.release
-    before = set(qemus())
     argv = [
         sys.executable,
         "-m",
@@ -200,16 +200,16 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, ours: Kernel) -> None:
     )
     try:
         deadline = time.monotonic() + PATIENCE
-        while not set(qemus()) - before and time.monotonic() < deadline:
+        while not qemus(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert set(qemus()) - before, "no guest was started"
+        assert qemus(tmp_path), "no guest was started"
         os.killpg(running.pid, signal.SIGINT)
         said = running.communicate(timeout=60)[0].decode()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
     assert running.returncode == 130, said
-    assert set(qemus()) <= before
+    assert qemus(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
