@@ -81,5 +81,8 @@ def test_a_machine_that_forgets_its_timers() -> None:
             with machines.start(kernel, machine) as guest:
                 assert guest.start_kind == RESTORED
                 for cpu in ("1", "2"):
-                    assert guest.run(["/bin/busybox", "taskset", cpu, "/bin/busybox", "sleep", "0.1"], timeout=30).code == 0
+                    assert (
+                        guest.run(["/bin/busybox", "taskset", cpu, "/bin/busybox", "sleep", "0.1"], timeout=30).code
+                        == 0
+                    )
                 guest.request(wire.Ping())
