@@ -137,15 +137,17 @@ class Cluster:
 
     async def _connected(self) -> Client:
         """Return the client, with handlers for what scheduler and workers tell."""
-        from distributed import Client
+        from distributed import Client, Security
 
+        remedy = "everykernel scheduler; docs/cluster.md says what tls:// needs"
+        if self._address.scheme == "tls" and Security().get_connection_args("client").get("ssl_context") is None:
+            raise HarnessError("no scheduler answers who has no certificate", where=str(self._address), remedy=remedy)
         for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what matters is told as errors of cells
         try:
             client = self._client = await Client(str(self._address), asynchronous=True, timeout=CONNECT)
         except (OSError, TimeoutError, RuntimeError, TypeError, ValueError) as e:
             text = str(e).splitlines()[0] if str(e) else type(e).__name__
-            remedy = "everykernel scheduler; docs/cluster.md says what tls:// needs"
             raise HarnessError(f"no scheduler answers: {text}", where=str(self._address), remedy=remedy) from e
         client.subscribe_topic("all", lambda event: self._heard(event[1]))
         client.subscribe_topic(self._topic, lambda event: self._tell(str(event[1].get("line", ""))))

@@ -46,13 +46,17 @@ class Console:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        while data := self._process.stdout.read1(1 << 16):  # type: ignore[attr-defined]
-            with self._lock:
-                self._kept += data
-                more = len(self._kept) - 2 * console.END
-                if more > 0:
-                    del self._kept[:more]
-                    self._dropped += more
+        with self._process.stdout as printed:
+            while data := printed.read1(1 << 16):  # type: ignore[attr-defined]
+                self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        with self._lock:
+            self._kept += data
+            more = len(self._kept) - 2 * console.END
+            if more > 0:
+                del self._kept[:more]
+                self._dropped += more
 
     @property
     def now(self) -> int:
@@ -75,5 +79,3 @@ class Console:
             self._process.kill()
         self._process.wait()
         self._reader.join(2)
-        if self._process.stdout is not None and not self._reader.is_alive():
-            self._process.stdout.close()
