@@ -19,7 +19,8 @@ from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CaseResult, CellReport
 
-_ADDRESS = re.compile(r"(0x)?\bf{4}[0-9a-f]{4,12}\b|\b0x[c-f][0-9a-f]{7}\b")  # of a kernel of 64 bits, and of 32
+_ADDRESS = re.compile(r"\b(0x)?f{4}[0-9a-f]{4,12}\b|\b0x[c-f][0-9a-f]{7}\b")  # of a kernel of 64 bits, and of 32
+_POINTER = re.compile(r"(\(18\) r\d = )0x[0-9a-f]+(?= +; .*=map_)")  # s390x has low ones
 _TIME = re.compile(r"verification time \d+ usec")
 _COMPARED = ("sha256", "btf", "outcome", "stage", "code", "message", "problems", "misreads")
 _LEFT_OUT = ("seconds",)
@@ -38,7 +39,9 @@ def _plain(value: Any) -> Any:
         return {name: _plain(part) for name, part in value.items() if name not in _LEFT_OUT}
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
-    return _TIME.sub("", _ADDRESS.sub("ADDRESS", value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _TIME.sub("", _POINTER.sub(r"\1ADDRESS", _ADDRESS.sub("ADDRESS", value)))
 
 
 def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
