@@ -59,6 +59,18 @@ def bare(machines: Machines, linux: Kernel) -> Iterator[Guest]:
         yield guest
 
 
+def test_a_snapshot_that_does_not_come_back(machines: Machines, linux: Kernel) -> None:
+    """A damaged snapshot is made again before anything is learnt from it, and the notes say so."""
+    spec = dataclasses.replace(BARE_MACHINE, memory=224)
+    folder = machines.snapshot(linux, spec).folder
+    (folder / "state").write_bytes(b"damaged")
+    with Machines("tcg") as others:
+        prepared = others.prepare(linux, spec)
+        assert any("the boot snapshot did not come back" in note for note in prepared.notes), prepared.notes
+        with others.start(linux, spec) as guest:
+            assert guest.facts.release == linux.release
+
+
 @pytest.mark.parametrize("spec", ["6.1", "6.12/s390x"])
 def test_the_same_records(spec: str) -> None:
     """Both loaders say the same, to the last word of a verifier's log, in either byte order."""

@@ -23,7 +23,7 @@ from everykernel.remote.agent import FarAgent, Learnt, learn
 from everykernel.remote.stream import StreamClosed
 from everykernel.remote.system import Remote
 
-_LEARNING = 120.0  # seconds
+_WAKING, _LEARNING = 15.0, 120.0  # seconds until a restored guest greets us, and for all that is asked then
 
 
 class BareMaker(Maker):
@@ -54,9 +54,10 @@ class BareMaker(Maker):
 def learnt(qemu: Qemu, arch: str) -> Learnt:
     """Return what is to be known of the machine that a guest was restored to be; nothing else is done with it."""
     line = far.Line(qemu.channel, qemu.where)
-    line.deadline = time.monotonic() + _LEARNING
+    line.deadline = time.monotonic() + _WAKING
     try:
         hello = line.greet()
+        line.deadline = time.monotonic() + _LEARNING
         system = Remote(line, hello, arch)
         settling.greet(system)
         return learn(system, hello)

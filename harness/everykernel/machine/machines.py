@@ -83,12 +83,22 @@ class Machines:
         maker = _maker(self.plan(kernel, spec), self._progress, self._herd)
         ready = _Ready(maker.plan, maker.warm())
         if spec.kind == BARE:
-            ready = self._learn(ready)
+            ready = self._learn_of(ready, maker)
         with self._lock:
             self._ready[kernel, spec] = ready
         if spec.kind != BARE:
             self._keep_tracepoints(ready)
         return Prepared(maker.log.boots > 0, maker.log.boots, time.monotonic() - started, maker.log.notes)
+
+    def _learn_of(self, ready: _Ready, maker: Maker) -> _Ready:
+        """Find out what each guest will know, once more from a new snapshot where one does not come back."""
+        try:
+            return self._learn(ready)
+        except GuestError as e:
+            self._herd.check(ready.plan.kernel.spec)
+            maker.log.notes.append(f"the boot snapshot did not come back ({e.message}): booted again")
+            discard(ready.snapshot.folder)
+            return self._learn(_Ready(maker.plan, maker.warm()))
 
     def _learn(self, ready: _Ready) -> _Ready:
         """Find out in a guest of its own what the agent of each will know from the beginning."""
