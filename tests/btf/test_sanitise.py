@@ -65,10 +65,12 @@ def test_needed() -> None:
 def test_probes_hold_what_they_probe() -> None:
     """Every feature has a probe: sound BTF that needs this feature, and of the others at most what comes with it."""
     assert set(sanitise.PROBES) == sanitise.ALL
-    for feature, image in sanitise.PROBES.items():
-        btf = Btf.parse(image, name=feature)
-        btf.check()
-        assert feature in sanitise.needed(btf)
+    for feature, probe in sanitise.PROBES.items():
+        for byteorder in ("little", "big"):
+            btf = Btf.parse(probe.image(byteorder), name=feature)
+            btf.check()
+            assert btf.byteorder == byteorder
+            assert feature in sanitise.needed(btf)
 
 
 def test_sections_get_their_places() -> None:

@@ -89,7 +89,7 @@ def test_differences_are_seen() -> None:
     assert [line.partition(":")[0] for line in found] == ["b", "c"]
 
 
-def test_a_board(machines: Machines) -> None:
+def test_a_board() -> None:
     """A 32-bit kernel without BTF, nothing in its guest but the program: an object loads by a supplied BTF."""
     (column,) = plan.columns([BOARD])
     kernel = column.kernel()
@@ -97,7 +97,8 @@ def test_a_board(machines: Machines) -> None:
     assert btf.exists(), f"there is no BTF for {kernel.release} in {btf.parent}: {SESSION}"
     (case,) = _cases(("exec_event",))
     case = dataclasses.replace(case, until="load", btf=None).with_kind(BARE)
-    with closing(Campaign([column], machines, width=1, slot=slots.slot, btf=[Supply.parse(str(btf))])) as campaign:
+    supplies = [Supply.parse(str(btf))]
+    with closing(Campaign([column], Machines("tcg"), width=1, slot=slots.slot, btf=supplies)) as campaign:
         result = campaign.run(BOARD, case).result()["result"]
     assert (result["outcome"], result["message"]) == ("passed", "")
     assert result["btf"].startswith("supplied:")

@@ -112,7 +112,7 @@ def test_the_hosts_programs_around_another_kernel(hosts: VngMachines, ours: Kern
     with hosts.start(ours, spec) as guest:
         assert guest.facts.release == ours.release != os.uname().release
         assert guest.facts.config
-        assert guest.run(["cat", __file__]).stdout == Path(__file__).read_bytes()
+        assert guest.run(["cat", os.__file__]).stdout == Path(os.__file__).read_bytes()
         for folder in ("/etc", "/usr", "/root"):
             assert guest.run(["touch", f"{folder}/{name}"]).code == 0  # into the guest's memory
             assert not Path(folder, name).exists()
@@ -130,9 +130,9 @@ def test_the_hosts_programs_around_another_kernel(hosts: VngMachines, ours: Kern
 
 
 def test_pytest_takes_it(tmp_path: Path) -> None:
-    """``pytest --kernels 6.1@vng`` gives a test's fixture such a guest, in which the test's own file is."""
+    """``pytest --kernels 6.1@vng`` gives a test's fixture such a guest, in which this host's files are."""
     test = tmp_path / "test_host.py"
-    test.write_text(f"def test_host(kernel):\n    assert b'vng' in kernel.run(['cat', {__file__!r}]).stdout\n")
+    test.write_text(f"def test_host(kernel):\n    assert b'def ' in kernel.run(['cat', {os.__file__!r}]).stdout\n")
     options = ["-p", "no:cacheprovider", "-q", "--kernel-timeout", f"{PATIENCE:g}"]
     argv = [sys.executable, "-m", "pytest", "--kernels", SPEC, *options]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)

@@ -161,32 +161,40 @@ _REPLACEMENTS: dict[int, tuple[tuple[str, _Replacement], ...]] = {
 }
 
 
-def _probe(strings: bytes, *words: int) -> bytes:
-    types = struct.pack(f"={len(words)}I", *words)
-    head = struct.pack("=HBBIIIII", header.MAGIC, 1, 0, header.MIN_HEADER, 0, len(types), len(types), len(strings))
-    return head + types + strings
+class Probe:
+    """A small BTF: its strings, and the words of its types."""
+
+    def __init__(self, strings: bytes, *words: int) -> None:
+        self._strings, self._words = strings, words
+
+    def image(self, byteorder: str) -> bytes:
+        """Return it as a machine of this byte order (``little``, ``big``) takes it."""
+        order, strings = "<" if byteorder == "little" else ">", self._strings
+        types = struct.pack(f"{order}{len(self._words)}I", *self._words)
+        sizes = (0, len(types), len(types), len(strings))
+        return struct.pack(f"{order}HBBIIIII", header.MAGIC, 1, 0, header.MIN_HEADER, *sizes) + types + strings
 
 
 _INT = (0, kinds.INT << 24, 4, 1 << 24 | 32)  # a signed int of 32 bits, type 1 of most probes
 _PROTO = (0, kinds.FUNC_PROTO << 24 | 1, 0, 3, 1)  # void (int a), type 2
 
-LEAST = _probe(b"\0int\0", 1, kinds.INT << 24, 4, 1 << 24 | 32)
+LEAST = Probe(b"\0int\0", 1, kinds.INT << 24, 4, 1 << 24 | 32)
 """The smallest BTF of all: type 1 is an int of 4 bytes."""
 
-# The smallest BTF with each feature, in this machine's byte order: a kernel that has the feature loads it.
+# The smallest BTF with each feature: a kernel that has the feature loads it.
 PROBES = {
-    "func": _probe(b"\0x\0a\0", 1, kinds.INT << 24, 4, 1 << 24 | 32, *_PROTO, 1, kinds.FUNC << 24, 2),
-    "datasec": _probe(
+    "func": Probe(b"\0x\0a\0", 1, kinds.INT << 24, 4, 1 << 24 | 32, *_PROTO, 1, kinds.FUNC << 24, 2),
+    "datasec": Probe(
         b"\0x\0.data\0", *_INT, 1, kinds.VAR << 24, 1, 0, 3, kinds.DATASEC << 24 | 1, 4, 2, 0, 4
     ),
-    "func_global": _probe(b"\0x\0a\0", 1, kinds.INT << 24, 4, 1 << 24 | 32, *_PROTO, 1, kinds.FUNC << 24 | 1, 2),
-    "float": _probe(b"\0float\0", 1, kinds.FLOAT << 24, 4),
-    "decl_tag": _probe(
+    "func_global": Probe(b"\0x\0a\0", 1, kinds.INT << 24, 4, 1 << 24 | 32, *_PROTO, 1, kinds.FUNC << 24 | 1, 2),
+    "float": Probe(b"\0float\0", 1, kinds.FLOAT << 24, 4),
+    "decl_tag": Probe(
         b"\0tag\0", *_INT, 1, kinds.VAR << 24, 1, 0, 1, kinds.DECL_TAG << 24, 2, 0xFFFFFFFF
     ),
-    "type_tag": _probe(b"\0tag\0", *_INT, 1, kinds.TYPE_TAG << 24, 1, 0, kinds.PTR << 24, 2),
-    "enum64": _probe(b"\0enum64\0", 1, kinds.ENUM64 << 24, 8),
-    "qmark_datasec": _probe(
+    "type_tag": Probe(b"\0tag\0", *_INT, 1, kinds.TYPE_TAG << 24, 1, 0, kinds.PTR << 24, 2),
+    "enum64": Probe(b"\0enum64\0", 1, kinds.ENUM64 << 24, 8),
+    "qmark_datasec": Probe(
         b"\0x\0?.data\0", *_INT, 1, kinds.VAR << 24, 1, 0, 3, kinds.DATASEC << 24 | 1, 4, 2, 0, 4
     ),
 }  # fmt: skip

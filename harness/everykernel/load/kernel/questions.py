@@ -96,7 +96,7 @@ def _map_taken(system: System, type_: int) -> bool:
         finally:
             system.close(inner)
     if type_ in _STORAGE or type_ == MAP_TYPE["struct_ops"]:
-        data = bytearray(sanitise.LEAST)  # its type 1 is an int of 4 bytes
+        data = bytearray(sanitise.LEAST.image(system.byteorder))  # its type 1 is an int of 4 bytes
         try:
             types = system.bpf(abi.BTF_LOAD, abi.btf_load(data))
         except OSError as e:  # these types came after BTF, and their maps need it
@@ -222,10 +222,10 @@ def kprobe_exists(system: System, function: str) -> bool:
     return True
 
 
-def btf(system: System, data: bytes) -> bool:
+def btf(system: System, probe: sanitise.Probe) -> bool:
     """Whether the kernel takes a BTF."""
     try:
-        fd = system.bpf(abi.BTF_LOAD, abi.btf_load(bytearray(data)))
+        fd = system.bpf(abi.BTF_LOAD, abi.btf_load(bytearray(probe.image(system.byteorder))))
     except OSError:
         return False
     system.close(fd)
