@@ -87,7 +87,7 @@ EMULATORS = (
     Need("qemu-system-ppc64", "qemu-system-ppc", "qemu-system-ppc-core", "qemu-system-ppc"),
 )
 FOR_SESSION = {"architectures": EMULATORS, "support": EMULATORS, "conformance_architectures": EMULATORS}
-RUST_FOR_SESSION = {"conformance_architectures": ("aarch64-unknown-linux-musl",)}
+RUST_FOR_SESSION = dict.fromkeys(("check", "vm", "conformance_architectures"), ("aarch64-unknown-linux-musl",))
 OPTIONAL = {"gpgv", KEYRING}  # without them the archive is asked over HTTPS
 
 
