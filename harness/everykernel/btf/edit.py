@@ -5,7 +5,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import struct
 import sys
 from array import array
 from typing import TYPE_CHECKING
@@ -89,9 +88,4 @@ class Editor:
         words = array("I", self._words)
         if self._btf.byteorder != sys.byteorder:
             words.byteswap()
-        order = "<" if self._btf.byteorder == "little" else ">"
-        types = words.tobytes()
-        head = struct.pack(
-            order + "HBBIIIII", header.MAGIC, 1, 0, header.MIN_HEADER, 0, len(types), len(types), len(self._strings)
-        )
-        return head + types + bytes(self._strings)
+        return header.image(self._btf.byteorder, words.tobytes(), bytes(self._strings))

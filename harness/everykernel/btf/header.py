@@ -43,6 +43,12 @@ class Header:
     item_words: list[int] = field(repr=False)
 
 
+def image(byteorder: str, types: bytes, strings: bytes) -> bytes:
+    """Return BTF data of types, whose words are in this byte order, and strings, behind the smallest header."""
+    order, sizes = "<" if byteorder == "little" else ">", (0, len(types), len(types), len(strings))
+    return struct.pack(f"{order}HBBIIIII", MAGIC, 1, 0, MIN_HEADER, *sizes) + types + strings
+
+
 def parse(data: Union[bytes, memoryview], *, name: str, base: Optional[Header] = None) -> Header:
     """Return the header of BTF bytes, every range checked; raise BtfMalformed.
 

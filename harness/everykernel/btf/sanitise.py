@@ -169,10 +169,8 @@ class Probe:
 
     def image(self, byteorder: str) -> bytes:
         """Return it as a machine of this byte order (``little``, ``big``) takes it."""
-        order, strings = "<" if byteorder == "little" else ">", self._strings
-        types = struct.pack(f"{order}{len(self._words)}I", *self._words)
-        sizes = (0, len(types), len(types), len(strings))
-        return struct.pack(f"{order}HBBIIIII", header.MAGIC, 1, 0, header.MIN_HEADER, *sizes) + types + strings
+        order = "<" if byteorder == "little" else ">"
+        return header.image(byteorder, struct.pack(f"{order}{len(self._words)}I", *self._words), self._strings)
 
 
 _INT = (0, kinds.INT << 24, 4, 1 << 24 | 32)  # a signed int of 32 bits, type 1 of most probes

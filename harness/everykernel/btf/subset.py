@@ -5,7 +5,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-import struct
 import sys
 from array import array
 from typing import TYPE_CHECKING
@@ -115,11 +114,7 @@ class Subset:
             words.extend(self._record(old, new, string))
         if self.btf.byteorder != sys.byteorder:
             words.byteswap()
-        types = words.tobytes()
-        order = "<" if self.btf.byteorder == "little" else ">"
-        length = len(types)
-        head = struct.pack(order + "HBBIIIII", header.MAGIC, 1, 0, header.MIN_HEADER, 0, length, length, len(strings))
-        return head + types + bytes(strings)
+        return header.image(self.btf.byteorder, words.tobytes(), bytes(strings))
 
     def _record(self, old: int, new: dict[int, int], string: Callable[[int], int]) -> list[int]:
         """Return a kept type's words with names and ids of the new BTF."""

@@ -14,7 +14,7 @@ from everykernel.errors import BootFailed, CaseTimeout, EverykernelError, GuestL
 from everykernel.machine import console, gate, settling
 from everykernel.machine.channel import DeadlinePassed
 from everykernel.machine.line import Line
-from everykernel.machine.making import Maker
+from everykernel.machine.making import Maker, check_release
 from everykernel.machine.qemu import Qemu
 from everykernel.machine.running import AgentGuest, QemuGuest, verdict
 from everykernel.machine.snapshots import Snapshot
@@ -43,7 +43,7 @@ class BareMaker(Maker):
         line.deadline = time.monotonic() + patience
         try:
             system = Remote(line, line.greet(), self.plan.kernel.arch.name)
-            self.check_release(qemu, system.uname.release)
+            check_release(qemu, system.uname.release, self.plan.kernel.release)
             return settling.settle(system, self.plan.spec)
         except OSError as e:
             raise BootFailed(f"it cannot be made ready: {e}", where=self.plan.kernel.spec) from e

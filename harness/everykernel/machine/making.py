@@ -258,10 +258,6 @@ class Maker:
             raise BootFailed(message, console=text, where=self._where) from e
         return check_ready(qemu, ready, self.plan.kernel.release)
 
-    def check_release(self, qemu: Qemu, release: str) -> None:
-        """Raise BootFailed where what booted is not what its image says."""
-        check_release(qemu, release, self.plan.kernel.release)
-
 
 def patiently(
     boot: Callable[[], Booted], kernel: Kernel, effort: Effort, herd: Herd, progress: Progress, log: Log

@@ -19,7 +19,8 @@ from everykernel.machine.background import background
 # execve(2)). If we ended before that took effect, QEMU has another parent by now, and is not started at all.
 # What it writes has an end (POSIX: ulimit -f counts 512 bytes), or a guest could fill the disk by its console.
 _SCRIPT = '[ "$PPID" = "$1" ] && ulimit -f "$2" && shift 2 && exec "$@"'
-_GUARD = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _SCRIPT, "sh"]
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+_GUARD = [*ENDS_WITH_US, "sh", "-c", _SCRIPT, "sh"]
 # Heap in huge pages, where glibc (2.35 on) and the host have them: halves the page faults of QEMU's start (5037 to
 # 2727, 5 ms of CPU for each guest). A setting of the user's own stays.
 _TUNABLES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}

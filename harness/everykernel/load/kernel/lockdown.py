@@ -22,8 +22,13 @@ _DENIED = {"integrity": _WRITING, "confidentiality": (*_WRITING, *_READING)}
 def state(system: System) -> str:
     """Return ``none``, ``integrity`` or ``confidentiality``; "" where the kernel does not tell."""
     with contextlib.suppress(OSError):
-        return system.text(_STATE).partition("[")[2].partition("]")[0]
+        return chosen(system.text(_STATE))
     return ""
+
+
+def chosen(text: str) -> str:
+    """Return the choice in brackets of ``[none] integrity confidentiality``; "" if there is none."""
+    return text.partition("[")[2].partition("]")[0]
 
 
 def denies(state: str, helper: str) -> bool:

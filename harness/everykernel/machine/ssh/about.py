@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from everykernel.errors import CapabilityMissing, GuestLost, PythonMissing, SudoRefused, TargetError
 from everykernel.escaping import printable
+from everykernel.load.kernel import lockdown
 from everykernel.machine.ssh.connection import BROKEN, Connection
 from everykernel.machine.ssh.target import Target
 
@@ -153,7 +154,7 @@ def ask(connection: Connection, target: Target, patience: float) -> About:
         btf=found.get("btf") == "kernel",
         config=found.get("config", ""),
         lsm=found.get("lsm", "")[:500],
-        lockdown=found.get("lockdown", "").partition("[")[2].partition("]")[0][:40],
+        lockdown=lockdown.chosen(found.get("lockdown", ""))[:40],
         unprivileged_bpf=found.get("unprivileged", "")[:4],
         boot=found.get("boot", "")[:64],
         pythons=tuple((tuple(map(int, one.groups()[:3])), one[4]) for one in pythons if one),

@@ -11,12 +11,13 @@ import threading
 from everykernel.errors import ToolMissing, UsageError
 from everykernel.machine import console
 from everykernel.machine.background import background
+from everykernel.machine.process import ENDS_WITH_US
 
 
 def _spawn(argv: list[str]) -> subprocess.Popen[bytes]:
     """Start a command that never outlives us, as `machine.process` has QEMU not outlive us."""
     return subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+        [*ENDS_WITH_US, *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
