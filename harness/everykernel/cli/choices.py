@@ -110,7 +110,6 @@ def with_twins(kernel_list: str | None, twin_list: str | None) -> str | None:
 
     where = click.get_current_context().get_parameter_source("kernel_list")
     given = kernel_list if where is click.core.ParameterSource.COMMANDLINE else None
-
     return ",".join([*filter(None, [given]), *parts.specs(twin_list)])
 
 

@@ -172,12 +172,7 @@ def run(
             return 0
         options |= again.shared(asked, again.given(context))
         kernel_list = kernel_list or ",".join(dict.fromkeys(one.spec for one in asked))
-    kernel_list = choices.with_twins(kernel_list, twin_list)
-    kernel_list = ",".join([*filter(None, [kernel_list]), *settings.targets(target_list)]) or None
-    if kernel_list is None:
-        option = next(option for option in context.command.params if option.name == "kernel_list")
-        raise click.MissingParameter(ctx=context, param=option)
-    kernel_list = chosen.on_machines(kernel_list, options)
+    kernel_list = chosen.on_machines(_named(context, kernel_list, twin_list, target_list), options)
     supplies = [Supply.parse(text) for text in options["btf"]]
     here = options["cluster"] is None
     targets = chosen.targets(kernel_list, options, board)
@@ -194,6 +189,15 @@ def run(
         tell(sharding.told(part, cells.cells, cells.total))
     files = (json_file, json_stream, folder)
     return _run(cells, _Whole(board, talk, targets, supplies, part, retries, reuse, *files, verbose, gate, options))
+
+
+def _named(context: click.Context, kernel_list: str | None, twin_list: str | None, target_list: tuple[str, ...]) -> str:
+    """Return the kernels, twins and targets that a run is on; raise MissingParameter where there are none."""
+    kernels = choices.with_twins(kernel_list, twin_list)
+    if not kernels and not target_list:
+        option = next(option for option in context.command.params if option.name == "kernel_list")
+        raise click.MissingParameter(ctx=context, param=option)
+    return ",".join([*filter(None, [kernels]), *settings.targets(target_list)])
 
 
 class _Whole(NamedTuple):

@@ -104,7 +104,9 @@ class GateSettings:
 def add(parser: pytest.Parser) -> None:
     """Declare options and ini keys. No option has a default here, so that one that was given can be told."""
     group = parser.getgroup("everykernel", "tests on many kernels (everykernel)")
+    _add_kernels(group)
     _add_guests(group)
+    _add_cells(group)
     _add_targets(group)
     _add_verdicts(group)
     _add_choice(group)
@@ -123,8 +125,8 @@ def _option(group: pytest.OptionGroup, name: str, **attributes: Any) -> None:
         group.addoption(old, **{**attributes, "dest": destination, "help": argparse.SUPPRESS})
 
 
-def _add_guests(group: pytest.OptionGroup) -> None:
-    """Declare which kernels there are, and what their guests are."""
+def _add_kernels(group: pytest.OptionGroup) -> None:
+    """Declare which kernels there are."""
     _option(
         group,
         "--kernels",
@@ -144,6 +146,10 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         action="store_true",
         help="take no kernel that everykernel.lock does not name (also EVERYKERNEL_LOCKED)",
     )
+
+
+def _add_guests(group: pytest.OptionGroup) -> None:
+    """Declare what the kernels' guests are."""
     _option(group, "--kernel-accel", choices=("auto", "kvm", "tcg"), help="accelerator of the guests (default: auto)")
     _option(
         group,
@@ -166,6 +172,10 @@ def _add_guests(group: pytest.OptionGroup) -> None:
         metavar="MIB",
         help="the largest guest where no memory is asked for (default: 4096, less where this host has less)",
     )
+
+
+def _add_cells(group: pytest.OptionGroup) -> None:
+    """Declare where cells are run, which, and how often."""
     _option(
         group,
         "--kernel-retries",

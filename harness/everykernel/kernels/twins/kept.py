@@ -22,9 +22,8 @@ from everykernel.kernels.twins import kconfig
 
 FOLDER = "twins"  # of the cache
 RECORD = "twin.json"
-_FORMAT = (
-    1  # of the record, and of what is built beside the fragments: raise it when the same inputs give other kernels
-)
+# Of the record, and of what is built beside the fragments: raise it when the same inputs give other kernels.
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
