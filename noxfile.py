@@ -63,6 +63,7 @@ def vm(session: nox.Session) -> None:
         "2",
         "--dist",
         "loadfile",
+        "--no-loadscope-reorder",  # tests/conftest.py knows which files take long
         *session.posargs,
     )
 
@@ -213,7 +214,8 @@ def reference(session: nox.Session) -> None:
     """Compare with libbpf what can be compared in minutes: all relocations, and the loads of our own cases on 6.1."""
     cases(session)
     others = "--ignore=tests/conformance/test_architectures.py"  # conformance_architectures has guests of these
-    _python(session, "-m", "pytest", "-m", "conformance", "tests/conformance", others)
+    files = ["-n", "2", "--dist", "loadfile", "tests/conformance", others]
+    _python(session, "-m", "pytest", "-m", "conformance", *files)
     _python(session, "-m", "tests.conformance", "relocate")
     own = sorted(map(str, Path("cases").glob("*/build/x86_64/*.o")))
     _python(session, "-m", "tests.conformance", "load", *own, "--kernels", "6.1")
