@@ -16,9 +16,8 @@ from everykernel.architectures import ARCHITECTURES, DEFAULT
 from everykernel.cluster.campaign import ClusterCampaign
 from everykernel.errors import HarnessError, ToolMissing, UnknownKernel, UsageError
 from everykernel.kernels.model import Kernel, ResolvedKernel
-from everykernel.machine import Machines, MachineSpec, fake
-from everykernel.machine.spec import BARE
-from everykernel.machine.vng import VngMachines, command, needs, resolve, share
+from everykernel.machine import MachineSpec, fake
+from everykernel.machine.vng import command, needs, resolve, share
 from everykernel.matrix import plan
 
 GENERIC = "CONFIG_NET_9P_VIRTIO=m\nCONFIG_9P_FS=m\nCONFIG_OVERLAY_FS=m\n"
@@ -155,7 +154,8 @@ def test_no_worker_has_this_hosts_programs() -> None:
 
 def test_all_kernels_of_a_list() -> None:
     """``--machine vng`` is each kernel's own suffix; a machine that runs already stays one."""
-    assert settings.by_vng(["6.1", "6.12@vng", "ssh://lab"]) == ["6.1@vng", "6.12@vng", "ssh://lab"]
+    found = settings.on_machines(["6.1", "6.12@vng", "5.10@qemu", "6.1@bare", "ssh://lab@vng"], "vng")
+    assert found == ["6.1@vng", "6.12@vng", "5.10", "6.1@bare", "ssh://lab@vng"]
 
 
 # --- what the host lacks
@@ -246,12 +246,6 @@ def test_what_virtme_ng_is_asked(shell: Path, tmp_path: Path) -> None:
     put(shell / needs.RUN, f"cat {tmp_path}/said")
     with pytest.raises(UsageError, match=r"the kernel's command line has 20\d\d bytes"):
         command.ask(DEFAULT, spec, "6.1@vng", image, tmp_path, "tcg")
-
-
-def test_a_bare_machine_of_virtme_ng() -> None:
-    """A machine without programs is none of virtme-ng's; said before it is asked."""
-    with pytest.raises(UsageError, match="guests of virtme-ng have the host's programs"):
-        VngMachines(Machines("tcg")).prepare(fake.kernel("6.1@vng"), MachineSpec(kind=BARE))
 
 
 def test_a_kernels_own_files_stay(tmp_path: Path, shell: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,13 +17,14 @@ from everykernel.kernels.progress import Progress
 from everykernel.machine.bare import FarGuest
 from everykernel.machine.guest import CONNECTED, Guest
 from everykernel.machine.running import AgentGuest, Begun
-from everykernel.machine.spec import BARE, MachineSpec
+from everykernel.machine.spec import MachineSpec
 from everykernel.machine.ssh import about as about_
 from everykernel.machine.ssh import bare, luggage
 from everykernel.machine.ssh.connection import BROKEN, Connection, connect
 from everykernel.machine.ssh.console import Console
 from everykernel.machine.ssh.session import Session
 from everykernel.machine.ssh.target import Target, Terms
+from everykernel.settings import BARE
 
 SSH = "ssh"
 _VMLINUX = "/sys/kernel/btf/vmlinux"

@@ -14,7 +14,7 @@ from pathlib import Path
 from everykernel.architectures import Architecture
 from everykernel.errors import HarnessError, ToolMissing, UsageError
 from everykernel.kernels.model import Kernel
-from everykernel.settings import BY_VNG
+from everykernel.settings import machine_of
 
 RUN = "virtme-run"
 SYSTEM = "/usr/sbin:/sbin"  # of the PATH of root, where depmod and modprobe are
@@ -70,7 +70,7 @@ def check_host(arch: Architecture, spec: str) -> None:
     """Raise UsageError where a kernel is of another architecture than this host, whose programs have to run on it."""
     if arch.uname != platform.machine():
         text = f"its architecture is {arch.name}, and the host's programs are for {platform.machine()}"
-        raise UsageError(text, where=spec, remedy=f"leave @vng out: {spec.removesuffix(BY_VNG)}")
+        raise UsageError(text, where=spec, remedy=f"leave @vng out: {machine_of(spec)[0]}")
 
 
 def check_flavour(flavour: str, spec: str) -> None:
@@ -91,6 +91,6 @@ def check_kernel(kernel: Kernel) -> None:
 
 def _without(spec: str, why: str) -> UsageError:
     text = f"{why}, by which virtme-ng gives a guest the host's files"
-    plain = re.sub(r"\+[a-z0-9.-]+", "", spec.removesuffix(BY_VNG))
+    plain = re.sub(r"\+[a-z0-9.-]+", "", machine_of(spec)[0])
     remedy = f"{plain}+generic@vng" if re.fullmatch(r"[\d.]+", plain) else "a Debian kernel, like 6.1@vng"
     return UsageError(text, where=spec, remedy=f"use {remedy}")
