@@ -117,7 +117,8 @@ def test_each_kernel_of_a_range_is_a_column() -> None:
 def test_kernels_that_cannot(asked: list[str]) -> None:
     """What cannot work is said beforehand in one line, with what would; nothing is asked for."""
     assert refusal(UsageError, "6.1+cloud@vng") == (
-        "6.1+cloud@vng: Debian's cloud kernels have no 9p, by which virtme-ng gives a guest the host's files"
+        "6.1+cloud@vng: Debian's cloud kernels have no 9p, by which virtme-ng gives a guest the host's files;"
+        " for virtiofs it would have to keep a daemon beside the guest, which ends with its dry run"
         " [use 6.1+generic@vng]"
     )
     asked.clear()
@@ -142,6 +143,12 @@ def test_a_kernel_without_9p(tmp_path: Path) -> None:
         "rocky:9@vng: it has no CONFIG_NET_9P_VIRTIO and no CONFIG_9P_FS, by which virtme-ng gives a guest the host's"
         " files [use a Debian kernel, like 6.1@vng]"
     )
+    config.write_text("CONFIG_VIRTIO_FS=m\nCONFIG_OVERLAY_FS=y\n")
+    with pytest.raises(UsageError, match=r"the host's files; for virtiofs it would have to keep a daemon beside the"):
+        needs.check_kernel(kernel)
+    config.write_text(GENERIC.replace("CONFIG_OVERLAY_FS=m", "CONFIG_VIRTIO_FS=m"))
+    with pytest.raises(UsageError, match=r"no CONFIG_OVERLAY_FS, by which virtme-ng gives a guest the host's files \["):
+        needs.check_kernel(kernel)
     needs.check_kernel(replace(kernel, config=None))
 
 
