@@ -31,6 +31,7 @@ from everykernel.machine.scratch import run_folder
 from everykernel.machine.slots import boot_slot
 
 RECIPE = Path(__file__).with_name("servers.toml")
+_PATIENCE = 600.0  # seconds of a boot: of a busy host it may get a tenth of a core
 FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 _CONFIG = """\
@@ -164,7 +165,7 @@ class Server:
             qemu = Qemu(program, devices, f"server {self.suite}", self._herd)
             try:
                 qemu.connect()
-                about = qemu.receive_stage0(time.monotonic() + 180)
+                about = qemu.receive_stage0(time.monotonic() + _PATIENCE)
                 assert not about["problems"], about
             except BaseException as e:
                 qemu.close()
