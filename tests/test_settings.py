@@ -26,6 +26,7 @@ def test_every_key(tmp_path: Path) -> None:
         'kernels = ["5.10", "6.1"]',
         'objects = "*.bpf.o"',
         'accel = "tcg"',
+        'machine = "bare"',
         "timeout = 30",
         'btf = ["btf", "6.1/i386=old.btf", "a=b", "https://h/t", "6.1=https://h/t", "https://h/x.deb?k=v"]',
         'cluster = "tls://build:8786"',
@@ -55,6 +56,7 @@ def test_every_key(tmp_path: Path) -> None:
         "kernels": ["5.10", "6.1"],
         "objects": ["*.bpf.o"],
         "accel": "tcg",
+        "machine": "bare",
         "timeout": 30.0,
         "btf": [
             f"{tmp_path}/btf",
@@ -160,3 +162,21 @@ def test_named_sets_of_kernels(tmp_path: Path) -> None:
     project = settings.read(tmp_path)
     assert project["kernels"] == ["6.1"]
     assert settings.expanded(["6.12", "ci", "5.10"], project) == ["6.12", "5.10", "6.8"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "column"),
+    [
+        ("6.1", "qemu", "6.1"),
+        ("6.1", "bare", "6.1@bare"),
+        ("6.1/armhf@bare", "vng", "6.1/armhf@bare"),
+        ("6.1@qemu", "vng", "6.1"),
+        ("ssh://lab@bare", "vng", "ssh://lab@bare"),
+        ("6.1@board", "qemu", "6.1@board"),
+        ("@bare", "qemu", "@bare"),
+    ],
+)
+def test_what_guests_are(spec: str, kind: str, column: str) -> None:
+    """What a kernel says of its guests wins; a column's name means that column again, whatever the run's kind."""
+    assert settings.on_machines([spec], kind) == [column]
+    assert settings.on_machines([settings.again(column, kind)], kind) == [column]

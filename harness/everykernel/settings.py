@@ -18,7 +18,8 @@ from everykernel.loaders.names import REAL
 
 FILENAME = "pyproject.toml"
 TARGET = "ssh://"  # what a spec begins with that names a machine which runs already
-BY_VNG = "@vng"  # what a spec ends with whose kernel runs in guests of virtme-ng
+# What a spec may end with behind "@": what its kernel's guests are. The first is what they are where nobody says.
+QEMU, BARE, VNG = MACHINES = ("qemu", "bare", "vng")
 _TABLE = "tool.everykernel"
 
 
@@ -174,6 +175,7 @@ KEYS: dict[str, Key] = {
     "objects": Key("a list of globs", _texts),
     "targets": Key("a table of targets (docs/targets.md)", _targets),
     "accel": _choice("auto", "kvm", "tcg"),
+    "machine": _choice(*MACHINES),
     "timeout": Key("a number of seconds", _seconds),
     "btf": Key("a path or URL, or a list of [SPEC=]PATH", _supplies),
     "cluster": Key("the address of a scheduler, tcp://HOST:8786", _address),
@@ -248,9 +250,27 @@ def targets(named: Iterable[str]) -> list[str]:
     return [text if text.startswith(TARGET) else f"{TARGET}{text}" for text in named]
 
 
-def by_vng(specs: Iterable[str]) -> list[str]:
-    """Return kernels as those in guests of virtme-ng; a machine that runs already stays what it is."""
-    return [spec if spec.startswith(TARGET) or spec.endswith(BY_VNG) else f"{spec}{BY_VNG}" for spec in specs]
+def machine_of(spec: str) -> tuple[str, str]:
+    """Return a kernel without what its guests are, and that: one of `MACHINES`, "" where the spec does not say."""
+    plain, _, kind = spec.rpartition("@")
+    return (plain, kind) if plain and kind in MACHINES and not spec.startswith(TARGET) else (spec, "")
+
+
+def on_machines(specs: Iterable[str], kind: str) -> list[str]:
+    """Return kernels as those in guests of a kind, but for those that say theirs; what runs already stays as it is."""
+    return list(dict.fromkeys(spec if spec.startswith(TARGET) else _on_machine(spec, kind) for spec in specs))
+
+
+def again(spec: str, kind: str) -> str:
+    """Return a column's name as a run whose guests are of a kind takes it for that very column."""
+    plain = kind != QEMU and not machine_of(spec)[1] and not spec.startswith(TARGET)
+    return f"{spec}@{QEMU}" if plain else spec
+
+
+def _on_machine(spec: str, kind: str) -> str:
+    plain, own = machine_of(spec)
+    wanted = own or kind
+    return plain if wanted == QEMU else f"{plain}@{wanted}"
 
 
 def expanded(specs: Iterable[str], project: Mapping[str, Any]) -> list[str]:

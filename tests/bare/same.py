@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+from everykernel import settings
 from everykernel.machine import Machines, slots
 from everykernel.machine.spec import KINDS
 from everykernel.matrix import plan
@@ -85,16 +86,21 @@ class Pair:
         self.loaded += any(program["status"] == "passed" for program in programs)
 
 
+def _twins(spec: str) -> list[str]:
+    """Return a kernel in both kinds of guest."""
+    return settings.on_machines([f"{spec}@{kind}" for kind in KINDS], settings.QEMU)
+
+
 def compare(cases: Sequence[Case], specs: Sequence[str]) -> Pair:
     """Run cases up to load on kernels, in both kinds of guest, and compare each cell with its twin."""
-    pair, columns = Pair(), plan.columns(specs)
+    pair, columns = Pair(), plan.columns([twin for spec in specs for twin in _twins(spec)])
     machines = Machines("tcg")
     with closing(Campaign(columns, machines, width=slots.cores(), slot=slots.slot)) as campaign:
         cells: list[tuple[str, list[Future[CellReport]]]] = []
         for spec in specs:
             for case in cases:
-                twins = [replace(case, until="load").with_kind(kind) for kind in KINDS]
-                cells.append((f"{case.name} on {spec}", [campaign.run(spec, twin) for twin in twins]))
+                asked = replace(case, until="load")
+                cells.append((f"{case.name} on {spec}", [campaign.run(twin, asked) for twin in _twins(spec)]))
         for name, futures in cells:
             pair.add(name, [future.result() for future in futures])
     return pair

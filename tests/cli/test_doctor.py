@@ -98,6 +98,22 @@ def test_pahole(capsys: pytest.CaptureFixture[str], host: Path) -> None:
     assert found["pahole"] == doctor.Finding("pahole", "ok", f"v1.24 ({host}/pahole)")
 
 
+def test_the_static_program(capsys: pytest.CaptureFixture[str], host: Path) -> None:
+    """Without clang and lld of one release only machines without Python cannot be used: said, with what to install."""
+    code, found = run(capsys)
+    row = found["static program"]
+    assert (code, row.status) == (0, "optional")
+    assert row.detail == (
+        "no clang with its lld; needed only for machines without Python (--kernels 6.1@bare, targets with"
+        ' python = "none")'
+    )
+    assert "clang-19 lld-19" in row.remedy
+    program(host, "ld.lld", "LLD 14.0.6")
+    assert run(capsys)[1]["static program"].status == "optional"
+    program(host, "ld.lld-19", "LLD 19.1.7")
+    assert run(capsys)[1]["static program"] == doctor.Finding("static program", "ok", "clang-19, ld.lld-19")
+
+
 def test_old_versions_are_told(capsys: pytest.CaptureFixture[str], host: Path) -> None:
     """A QEMU older than any tested and a clang that crashes are pointed out."""
     program(host, "qemu-system-x86_64", "QEMU emulator version 5.2.0")

@@ -101,15 +101,18 @@ def test_what_travels_is_kept_by_digest(pair: Machines, tmp_path: Path) -> None:
         found = (path for name in ("w1", "w2") for path in (pair.folder / f"cache-{name}" / "cluster").iterdir())
         return {str(path): path.lstat().st_ino for path in found}
 
+    def run(*more: str) -> None:
+        done = pair.run(*command, *more, "-v", cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     for _ in range(2):  # of one cell on three kernels either worker may get any
-        done = pair.run(*command, cwd=tmp_path)
-        assert done.returncode == 0, done.stdout
+        run()
     trees = [Path(path).parent.parent.name + Path(path).name for path in held() if Path(path).name.startswith("tree-")]
     assert len(trees) == len(set(trees))
     before = held()
     for name in ("kept.bpf.o", "copy.bpf.o"):
         (tmp_path / name).write_bytes((tmp_path / "kept.bpf.o").read_bytes())
-    assert pair.run(*command, "copy.bpf.o", cwd=tmp_path).returncode == 0
+    run("copy.bpf.o")
     after = held()
     assert {path: inode for path, inode in after.items() if path in before} == before
     assert not [path for path in after if ".part" in path]

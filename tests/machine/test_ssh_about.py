@@ -16,6 +16,7 @@ import pytest
 
 from everykernel.errors import CapabilityMissing, EverykernelError, GuestLost, PythonMissing, SudoRefused, TargetError
 from everykernel.machine.ssh import about as about_
+from everykernel.machine.ssh import vmlinux
 from everykernel.machine.ssh.about import About
 from everykernel.machine.ssh.connection import Connection, connect
 from everykernel.machine.ssh.target import Target, Terms
@@ -139,11 +140,12 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
         one.close()
 
 
-def saying(text: bytes) -> Callable[[paramiko.Channel], None]:
+def saying(text: bytes, code: int | None = 0) -> Callable[[paramiko.Channel], None]:
     def say(channel: paramiko.Channel) -> None:
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # who has heard enough does not listen
             channel.sendall(text)
-            channel.send_exit_status(0)
+            if code is not None:
+                channel.send_exit_status(code)
             channel.close()
 
     return say
@@ -197,6 +199,36 @@ def test_an_answer_that_comes_in_drops(serving: Serving) -> None:
 
     with pytest.raises(GuestLost, match="did not answer within 1 s while its kernel was looked at"):
         about_.ask(serving(drip), LAB, 1)
+
+
+def test_its_btf(serving: Serving) -> None:
+    """It comes as a stream, byte for byte."""
+    data = bytes(range(256)) * 4000
+    assert vmlinux.read(serving(saying(data)), 10, LAB.spec) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "why"),
+    [
+        (b"x" * 100_000, None, "the connection was cut while its BTF was read"),
+        (b"", 1, "its BTF cannot be read: 'cat /sys/kernel/btf/vmlinux' ended with exit code 1"),
+        (b"x" * 100_001, 0, "its BTF has more than 0 MiB"),
+    ],
+)
+def test_btf_that_does_not_come_whole(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, text: bytes, code: int | None, why: str
+) -> None:
+    """What ended early is not taken for the whole, and what does not end is not kept."""
+    monkeypatch.setattr(vmlinux, "_LARGEST", 100_000)
+    with pytest.raises(GuestLost) as caught:
+        vmlinux.read(serving(saying(text, code)), 10, LAB.spec)
+    assert str(caught.value) == f"{LAB.spec}: {why}"
+
+
+def test_btf_that_does_not_come(serving: Serving) -> None:
+    """A host that sends nothing is given up."""
+    with pytest.raises(GuestLost, match="the connection was cut while its BTF was read: no answer"):
+        vmlinux.read(serving(lambda channel: None), 1, LAB.spec)
 
 
 def test_facts_in_a_line() -> None:

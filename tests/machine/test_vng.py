@@ -16,9 +16,8 @@ from everykernel.architectures import ARCHITECTURES, DEFAULT
 from everykernel.cluster.campaign import ClusterCampaign
 from everykernel.errors import HarnessError, ToolMissing, UnknownKernel, UsageError
 from everykernel.kernels.model import Kernel, ResolvedKernel
-from everykernel.machine import Machines, MachineSpec, fake
-from everykernel.machine.spec import BARE
-from everykernel.machine.vng import VngMachines, command, needs, resolve, share
+from everykernel.machine import MachineSpec, fake
+from everykernel.machine.vng import command, needs, resolve, share
 from everykernel.matrix import plan
 
 GENERIC = "CONFIG_NET_9P_VIRTIO=m\nCONFIG_9P_FS=m\nCONFIG_OVERLAY_FS=m\n"
@@ -118,7 +117,8 @@ def test_each_kernel_of_a_range_is_a_column() -> None:
 def test_kernels_that_cannot(asked: list[str]) -> None:
     """What cannot work is said beforehand in one line, with what would; nothing is asked for."""
     assert refusal(UsageError, "6.1+cloud@vng") == (
-        "6.1+cloud@vng: Debian's cloud kernels have no 9p, by which virtme-ng gives a guest the host's files"
+        "6.1+cloud@vng: Debian's cloud kernels have no 9p, by which virtme-ng gives a guest the host's files;"
+        " for virtiofs it would have to keep a daemon beside the guest, which ends with its dry run"
         " [use 6.1+generic@vng]"
     )
     asked.clear()
@@ -143,6 +143,12 @@ def test_a_kernel_without_9p(tmp_path: Path) -> None:
         "rocky:9@vng: it has no CONFIG_NET_9P_VIRTIO and no CONFIG_9P_FS, by which virtme-ng gives a guest the host's"
         " files [use a Debian kernel, like 6.1@vng]"
     )
+    config.write_text("CONFIG_VIRTIO_FS=m\nCONFIG_OVERLAY_FS=y\n")
+    with pytest.raises(UsageError, match=r"the host's files; for virtiofs it would have to keep a daemon beside the"):
+        needs.check_kernel(kernel)
+    config.write_text(GENERIC.replace("CONFIG_OVERLAY_FS=m", "CONFIG_VIRTIO_FS=m"))
+    with pytest.raises(UsageError, match=r"no CONFIG_OVERLAY_FS, by which virtme-ng gives a guest the host's files \["):
+        needs.check_kernel(kernel)
     needs.check_kernel(replace(kernel, config=None))
 
 
@@ -155,7 +161,8 @@ def test_no_worker_has_this_hosts_programs() -> None:
 
 def test_all_kernels_of_a_list() -> None:
     """``--machine vng`` is each kernel's own suffix; a machine that runs already stays one."""
-    assert settings.by_vng(["6.1", "6.12@vng", "ssh://lab"]) == ["6.1@vng", "6.12@vng", "ssh://lab"]
+    found = settings.on_machines(["6.1", "6.12@vng", "5.10@qemu", "6.1@bare", "ssh://lab@vng"], "vng")
+    assert found == ["6.1@vng", "6.12@vng", "5.10", "6.1@bare", "ssh://lab@vng"]
 
 
 # --- what the host lacks
@@ -246,12 +253,6 @@ def test_what_virtme_ng_is_asked(shell: Path, tmp_path: Path) -> None:
     put(shell / needs.RUN, f"cat {tmp_path}/said")
     with pytest.raises(UsageError, match=r"the kernel's command line has 20\d\d bytes"):
         command.ask(DEFAULT, spec, "6.1@vng", image, tmp_path, "tcg")
-
-
-def test_a_bare_machine_of_virtme_ng() -> None:
-    """A machine without programs is none of virtme-ng's; said before it is asked."""
-    with pytest.raises(UsageError, match="guests of virtme-ng have the host's programs"):
-        VngMachines(Machines("tcg")).prepare(fake.kernel("6.1@vng"), MachineSpec(kind=BARE))
 
 
 def test_a_kernels_own_files_stay(tmp_path: Path, shell: Path, monkeypatch: pytest.MonkeyPatch) -> None:

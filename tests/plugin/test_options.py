@@ -78,6 +78,25 @@ def test_what_is_wrong_there_ends_the_run(pytester: pytest.Pytester) -> None:
     )
 
 
+def test_what_guests_are(pytester: pytest.Pytester) -> None:
+    """--kernel-machine is of the kernels that do not say theirs; the project has its say where it is not given."""
+    assert kernels(pytester, "--kernels", "6.1,6.1@bare,6.12@qemu") == ["6.1", "6.1@bare", "6.12"]
+    assert kernels(pytester, "--kernels", "6.1,6.12@qemu", "--kernel-machine", "bare") == ["6.1@bare", "6.12"]
+    found = {r["kernel"]: r for r in json.loads((pytester.path / "out/results.json").read_text())["results"]}
+    assert {spec: one["target"] for spec, one in found.items()} == {"6.1@bare": "bare", "6.12": "guest"}
+    (pytester.path / "test_it.py").write_text("def test_it(kernel): pass\n")
+    assert kernels(pytester, "--kernels", "6.1@bare", "test_it.py") == ["6.1@bare"]
+    own = json.loads((pytester.path / "out/results.json").read_text())["results"]
+    assert {r["target"] for r in own} == {"bare"}
+    assert found["6.1@bare"]["test"] == "good.bpf.o::good[6.1@bare]"
+    assert found["6.12"]["again"].startswith("pytest --kernels 6.12@qemu --kernel-machine bare ")
+    pytester.makepyprojecttoml("[tool.everykernel]\nkernels = ['6.1']\nmachine = 'bare'\n")
+    assert kernels(pytester) == ["6.1@bare"]
+    assert kernels(pytester, "--kernel-from-report", "out") == ["6.1@bare"]
+    assert kernels(pytester, "--kernel-machine", "qemu") == ["6.1"]
+    assert kernels(pytester, "--kernel-from-report", "out", "--kernel-machine", "bare") == ["6.1"]
+
+
 def granted(pytester: pytest.Pytester, *arguments: str) -> dict[str, tuple[int | None, int]]:
     pytester.runpytest("--kernels", "6.1", "good.bpf.o", "test_it.py", "--kernel-report", "out", *arguments)
     data = json.loads((pytester.path / "out/results.json").read_text())

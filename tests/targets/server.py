@@ -31,6 +31,7 @@ from everykernel.machine.scratch import run_folder
 from everykernel.machine.slots import boot_slot
 
 RECIPE = Path(__file__).with_name("servers.toml")
+_PATIENCE = 600.0  # seconds of a boot: of a busy host it may get a tenth of a core
 FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 _CONFIG = """\
@@ -151,6 +152,7 @@ class Server:
             begun = Begun(self.qemu, facts, COLD_BOOT, [])
             self.guest = QemuGuest(kernel, spec, begin=lambda: begun, abandon=lambda: None, timeout=60)
             self._set_up()
+            self.listening(22, "/var/log/sshd")
         except BaseException:
             self.close()
             raise
@@ -163,7 +165,7 @@ class Server:
             qemu = Qemu(program, devices, f"server {self.suite}", self._herd)
             try:
                 qemu.connect()
-                about = qemu.receive_stage0(time.monotonic() + 180)
+                about = qemu.receive_stage0(time.monotonic() + _PATIENCE)
                 assert not about["problems"], about
             except BaseException as e:
                 qemu.close()
@@ -194,6 +196,11 @@ class Server:
         ran = self.guest.run(["/bin/sh", "-c", script], timeout=timeout)
         assert ran.code == 0, (ran.code, ran.stdout, ran.stderr)
         return ran.stdout.decode(errors="replace")
+
+    def listening(self, port: int, log: str) -> None:
+        """Wait until a server of the guest takes connections to a port: sshd leaves its shell before it listens."""
+        row = f"grep -q ':{port:04X} .* 0A ' /proc/net/tcp"  # TCP_LISTEN is 0A
+        self.sh(f"for second in $(seq 60); do {row} && exit; sleep 1; done; cat {log}; exit 1", 120)
 
     @property
     def console(self) -> str:

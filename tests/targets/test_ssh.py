@@ -317,15 +317,14 @@ def test_a_key_of_an_agent(server: Server, client: Client, clean: None, monkeypa
 
 NODE = """\
 unshare -m -p -i -u -f --mount-proc /usr/sbin/sshd -D -f /etc/ssh/sshd_config -p 2200 >/var/log/node 2>&1 &
-for second in $(seq 60); do grep -q ':0898 .* 0A ' /proc/net/tcp && break; sleep 1; done
-grep -q ':0898 .* 0A ' /proc/net/tcp || { cat /var/log/node; exit 1; }
 echo $!
 """
 UNPRIVILEGED = """
 import ctypes, os
 for capability in (21, 38, 39):  # CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF
     assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
-os.execv("/usr/sbin/sshd", ["/usr/sbin/sshd", "-f", "/etc/ssh/sshd_config", "-p", "2201", "-o", "PidFile=/run/few.pid"])
+options = ["-p", "2201", "-o", "PidFile=/run/few.pid", "-E", "/var/log/few"]
+os.execv("/usr/sbin/sshd", ["/usr/sbin/sshd", "-f", "/etc/ssh/sshd_config", *options])
 """
 
 
@@ -335,6 +334,7 @@ def test_a_node_that_is_a_container(server: Server, client: Client, clean: None)
     client.known.write_text(f"[127.0.0.1]:{server.others[0]} {server.host_key}\n")
     number = server.sh(NODE).strip()
     try:
+        server.listening(2200, "/var/log/node")
         targets = client.targets()
         with begin(targets, node) as guest:
             assert (
@@ -356,6 +356,7 @@ def test_root_of_a_container_that_may_not_load(server: Server, client: Client, c
     server.guest.push("/root/few.py", UNPRIVILEGED.encode())
     server.sh("python3 -S -I /root/few.py")
     try:
+        server.listening(2201, "/var/log/few")
         said = refusal(CapabilityMissing, lambda: client.targets().resolve(node))
         assert said.startswith(f"{node}: 'root' has neither CAP_BPF nor CAP_SYS_ADMIN: it is root of a container")
         assert client.targets(may_load=False).resolve(node).release  # for relocating, it will do

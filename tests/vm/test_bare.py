@@ -6,8 +6,13 @@ A dozen cases on two architectures here; every case and a hundred objects of oth
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +26,10 @@ from everykernel.errors import KernelPanic, RequestFailed
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.supplied import Supply
 from everykernel.machine import Guest, Machines, MachineSpec, slots
-from everykernel.machine.spec import BARE
 from everykernel.matrix import plan
 from everykernel.matrix.campaign import Campaign
 from everykernel.matrix.case import Case
+from everykernel.settings import BARE
 
 pytestmark = pytest.mark.vm
 
@@ -44,7 +49,7 @@ CASES = (
     "usdt_sites",
 )
 BARE_MACHINE = MachineSpec(kind=BARE)
-BOARD = "6.1/armhf"
+BOARD = "6.1/armhf@bare"
 
 
 def _cases(names: tuple[str, ...]) -> list[Case]:
@@ -96,13 +101,13 @@ def test_a_board() -> None:
     btf = committed(kernel)
     assert btf.exists(), f"there is no BTF for {kernel.release} in {btf.parent}: {SESSION}"
     (case,) = _cases(("exec_event",))
-    case = dataclasses.replace(case, until="load", btf=None).with_kind(BARE)
+    case = dataclasses.replace(case, until="load", btf=None)
     supplies = [Supply.parse(str(btf))]
     with closing(Campaign([column], Machines("tcg"), width=1, slot=slots.slot, btf=supplies)) as campaign:
         result = campaign.run(BOARD, case).result()["result"]
     assert (result["outcome"], result["message"]) == ("passed", "")
     assert result["btf"].startswith("supplied:")
-    assert result["machine"]["kind"] == BARE
+    assert result["target"] == BARE
     programs = result["stages"]["load"]["programs"]
     assert programs
     assert {program["status"] for program in programs} == {"passed"}
@@ -196,9 +201,40 @@ def test_a_module_and_a_sysctl(machines: Machines, linux: Kernel) -> None:
 def test_what_runs_is_skipped_with_its_reason() -> None:
     """A case that has a check passes as far as it gets; the run stage says what the machine lacks."""
     (case,) = _cases(("bitfield",))
-    (column,) = plan.columns(["6.1"])
+    (column,) = plan.columns(["6.1@bare"])
     with closing(Campaign([column], Machines("tcg"), width=1, slot=slots.slot)) as campaign:
-        result = campaign.run("6.1", case.with_kind(BARE)).result()["result"]
+        result = campaign.run("6.1@bare", case).result()["result"]
     assert result["outcome"] == "passed"
     assert result["stages"]["run"]["status"] == "skipped"
     assert result["stages"]["run"]["message"] == "this machine has neither Python nor programs, for its check"
+
+
+TEST = """
+import pytest
+
+def test_it(kernel, load):
+    bare = kernel.spec.endswith("@bare")
+    with load("prog.bpf.o") as loaded:
+        assert loaded.attach()
+    if bare:
+        with pytest.raises(Exception, match="neither Python nor programs"):
+            kernel.run(["true"])
+    else:
+        assert kernel.run(["true"]).code == 0
+"""
+
+
+def test_pytest_takes_it(tmp_path: Path) -> None:
+    """``pytest --kernels 6.1,6.1@bare``: items, and a test's own loads, in both kinds of guest, told apart."""
+    (case,) = _cases(("exec_event",))
+    shutil.copy(case.object_path(ARCHITECTURES["x86_64"]), tmp_path / "prog.bpf.o")
+    (tmp_path / "test_it.py").write_text(TEST)
+    options = ["-p", "no:cacheprovider", "-q", "--kernel-report", "out", "--kernel-accel", "tcg"]
+    argv = [sys.executable, "-m", "pytest", "prog.bpf.o", "test_it.py", "--kernels", "6.1,6.1@bare", *options]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    told = {(one["kernel"], one["target"], one["start"]) for one in found["results"]}
+    assert told == {("6.1", "guest", "restored"), ("6.1@bare", "bare", "restored")}
+    assert [(one["spec"], one.get("target")) for one in found["kernels"]] == [("6.1", None), ("6.1@bare", "bare")]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from everykernel.machine import Guest, Machines, MachineSpec, vng
 from everykernel.machine.making import Effort
 from everykernel.machine.running import QemuGuest
 from everykernel.machine.scratch import run_folder
-from everykernel.machine.vng import VngMachines
+from everykernel.machine.vng import VngMachines, needs, share
 
 pytestmark = pytest.mark.vm
 
@@ -112,6 +113,7 @@ def test_the_hosts_programs_around_another_kernel(hosts: VngMachines, ours: Kern
     with hosts.start(ours, spec) as guest:
         assert guest.facts.release == ours.release != os.uname().release
         assert guest.facts.config
+        assert re.search(rb"^\S+ / 9p ", guest.pull("/proc/mounts"), re.MULTILINE)
         assert guest.run(["cat", os.__file__]).stdout == Path(os.__file__).read_bytes()
         for folder in ("/etc", "/usr", "/root"):
             assert guest.run(["touch", f"{folder}/{name}"]).code == 0  # into the guest's memory
@@ -127,6 +129,36 @@ def test_the_hosts_programs_around_another_kernel(hosts: VngMachines, ours: Kern
         assert (loaded.relocate["status"], loaded.load["status"]) == ("passed", "passed")
         with pytest.raises(CaseTimeout, match="'sleep 600' did not end within 5 s"):
             guest.run(["sleep", "600"], timeout=5)
+
+
+DAEMON = """\
+#!/bin/sh
+[ "$1" = --version ] && exit
+[ "$1" = --help ] && { echo --readonly; exit; }
+echo "$*" > FOLDER/asked
+while [ "$1" != --socket-path ]; do shift; done
+echo $$ > FOLDER/pid; echo $$ > "$2.pid"
+exec sleep 600
+"""
+
+
+def test_a_daemon_of_virtiofs_ends_with_the_dry_run(tmp_path: Path, ours: Kernel) -> None:
+    """Why 9p is what is taken: virtme-ng's command names a daemon that is gone when it could be started."""
+    image = share.tree(ours) / "boot" / f"vmlinuz-{ours.release}"
+    daemon = tmp_path / "virtiofsd"
+    daemon.write_text(DAEMON.replace("FOLDER", str(tmp_path)))
+    daemon.chmod(0o755)
+    argv = [needs.command(), "--kimg", str(image), "--mods", "auto", "--dry-run", "--show-command", "--disable-kvm"]
+    argv += ["--memory", "256M", "--busybox", "/bin/true", "--save-initramfs", f"{tmp_path}/initramfs"]
+    environment = {**os.environ, "PATH": f"{tmp_path}:{needs.path()}", "TMPDIR": str(tmp_path)}
+    argv += ["--force-initramfs", "--script-sh", "true"]
+    done = subprocess.run(argv, cwd="/", env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert "vhost-user-fs-pci" in done.stdout, done.stdout + done.stderr
+    assert "--readonly" in (tmp_path / "asked").read_text()
+    deadline = time.monotonic() + PATIENCE
+    while Path("/proc", (tmp_path / "pid").read_text().strip()).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
 def test_pytest_takes_it(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def _asked(result: CaseResult, where: str) -> Asked:
         raise UsageError(f"no guest has {memory} MiB", where=where)
     strict = options["strict_reads"] or found[0].strict_reads
     case = replace(found[0], until=options["until"], strict_reads=strict)
-    case = case.with_memory(memory).with_kind(options["machine"]).with_rules(rules if result["loader"] == OWN else "")
+    case = case.with_memory(memory).with_rules(rules if result["loader"] == OWN else "")
     loader = _loader(result["loader"], options["loaders"], where)
     return Asked(case, result["kernel"], loader, options, result["again"])
 

@@ -164,16 +164,14 @@ def guests(command: Command) -> Command:
 
 def machine(command: Command) -> Command:
     """Add ``--machine``."""
-    from everykernel.machine.spec import KINDS, QEMU  # for commands that have guests
-
     return click.option(
         "--machine",
-        type=click.Choice([*KINDS, settings.BY_VNG.lstrip("@")]),
-        default=QEMU,
+        type=click.Choice(settings.MACHINES),
+        default=settings.QEMU,
         show_default=True,
         help="What cells run in: qemu, a guest with Python; bare, one with nothing but a static program, its loader "
-        "on this host: neither triggers nor checks run there; vng, one with this host's own user space, by virtme-ng "
-        "(of one kernel beside others: --kernels 6.1,6.1@vng).",
+        "on this host: neither triggers nor checks run there; vng, one with this host's own user space, by virtme-ng. "
+        "A kernel that says its own has that: --kernels 6.1,6.1@bare,6.1@vng.",
     )(command)
 
 

@@ -14,15 +14,14 @@ from everykernel.cli import again, choices, commands
 from everykernel.cli.again import Asked
 from everykernel.errors import UnknownKernel, UsageError
 from everykernel.kernels.progress import Progress
+from everykernel.loaders.adapter import Wanted
 from everykernel.loaders.names import OWN
 from everykernel.machine import MachineSource, assemble, process, reach
-from everykernel.machine.spec import BARE, QEMU
 from everykernel.matrix import crew, plan, selected, shard
 from everykernel.matrix.case import Case
 from everykernel.matrix.crew import Crew
 from everykernel.matrix.plan import Column
 from everykernel.matrix.shard import Shard
-from everykernel.settings import BY_VNG
 
 if TYPE_CHECKING:
     from everykernel.machine.ssh import Targets
@@ -82,12 +81,9 @@ def targets(listed: str, options: Any, progress: Progress) -> Targets | None:
     return reach(choices.specs(listed), named, progress, may_load=may_load, accept_new=accept_new, timeout=timeout)
 
 
-def on_machines(listed: str, options: dict[str, Any]) -> str:
-    """Return the kernels of a list where ``--machine vng`` has all of them run; other kinds are the cells' own."""
-    if options["machine"] != BY_VNG.lstrip("@"):
-        return listed
-    options["machine"] = QEMU
-    return ",".join(settings.by_vng(choices.specs(listed)))
+def on_machines(listed: str, kind: str) -> str:
+    """Return the kernels of a list, those that do not say what their guests are as ``--machine`` has it."""
+    return ",".join(settings.on_machines(choices.specs(listed), kind))
 
 
 def machines(options: Any, targets: Targets | None, progress: Progress) -> MachineSource:
@@ -126,26 +122,23 @@ def of_objects(objects: Sequence[str], columns: list[Column], loaders: str | Non
     cases = [
         replace(case, until=options["until"], strict_reads=strict or case.strict_reads)
         .with_memory(options["memory"])
-        .with_kind(options["machine"])
         .with_rules(rules)
         for case in commands.cases(objects, **{name: options[name] for name in commands.OPTIONS})
     ]
     _check(cases, columns)
-    if options["machine"] == BARE:
-        loaders = _only_own(cases, loaders)
+    if loaders is not None:
+        _check_loaders(columns, crew.wanted(cases, loaders))
     found = Crew.of(crew.wanted(cases, loaders), columns, say)
     cells = [(case, column.spec) for case in found.spread(cases, loaders) for column in columns]
     return _there(cells, columns, found)
 
 
-def _only_own(cases: Sequence[Case], loaders: str | None) -> str:
-    """Return who loads where no program runs: our own loader alone; raise UsageError where another was asked for."""
-    if loaders not in (None, OWN):
-        message = f"no loader but {OWN} loads there: the others are programs of the guest"
-        raise UsageError(message, where="--machine bare", remedy="leave --loader out")
-    if any(case.command is not None for case in cases):
-        raise UsageError("no command runs there", where="--machine bare", remedy="leave --machine out")
-    return OWN
+def _check_loaders(columns: Sequence[Column], wanted: Sequence[Wanted]) -> None:
+    """Raise UsageError where a kernel's guests run no programs, and none but real loaders were asked for."""
+    bare = next((column.spec for column in columns if not column.runs_programs and not column.is_target), "")
+    if bare and OWN not in [one.name for one in wanted]:
+        text = f"no loader but {OWN} loads there: the others are programs of the guest"
+        raise UsageError(text, where=bare, remedy="leave --loader out")
 
 
 def of_report(asked: Sequence[Asked], columns: list[Column], say: Say) -> Chosen:
@@ -168,8 +161,9 @@ def _check(cases: Sequence[Case], columns: Sequence[Column]) -> None:
     for column in columns:
         if column.resolved is not None:
             commands.check(cases, column.resolved.arch)
-        if column.is_target and any(case.command is not None for case in cases):
-            raise UsageError("a command runs in guests only", where=column.spec, remedy="leave the target out")
+        if not column.runs_programs and any(case.command is not None for case in cases):
+            where = ("guests only", "target") if column.is_target else ("guests with programs only", "kernel")
+            raise UsageError(f"a command runs in {where[0]}", where=column.spec, remedy=f"leave the {where[1]} out")
 
 
 def _there(cells: Sequence[tuple[Case, str]], columns: list[Column], found: Crew) -> Chosen:

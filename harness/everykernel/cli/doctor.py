@@ -40,6 +40,7 @@ _PACKAGES: dict[str, tuple[str, str, str]] = {
     **{row.qemu: row.qemu_packages for row in ARCHITECTURES.values()},
     "setpriv": ("util-linux", "util-linux", "util-linux"),
     "clang": ("clang-19 llvm-19", "clang llvm", "clang llvm"),
+    "clang and lld": ("clang-19 lld-19", "clang lld", "clang lld"),
     "libbpf headers": ("libbpf-dev", "libbpf-devel", "libbpf"),
     "pahole": ("dwarves", "dwarves", "pahole"),
     "gpgv": ("gpgv", "gnupg2", "gnupg"),
@@ -79,7 +80,7 @@ def doctor(as_json: bool, no_boot: bool) -> int:
     needed is missing.
     """
     checks: list[Callable[[], Iterable[Finding]]] = [
-        python, emulator, compiler, debug_information, host_user_space, signatures, room, mirror,
+        python, emulator, compiler, static_program, debug_information, host_user_space, signatures, room, mirror,
     ]  # fmt: skip
     findings: list[Finding] = []
     console = screen.Screen(soft_wrap=True)
@@ -196,6 +197,19 @@ def _major(compiler: str) -> int:
     done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     match = re.search(r"version (\d+)", done.stdout)
     return int(match[1]) if match else 0
+
+
+def static_program() -> Iterable[Finding]:
+    """What builds the program for machines without Python: not needed for others."""
+    from everykernel.remote import program
+
+    try:
+        compiler, linker, _ = program.tools()
+    except ToolMissing:
+        why = 'needed only for machines without Python (--kernels 6.1@bare, targets with python = "none")'
+        yield Finding("static program", OPTIONAL, f"no clang with its lld; {why}", install("clang and lld"))
+    else:
+        yield Finding("static program", OK, f"{compiler}, {linker}")
 
 
 def debug_information() -> Iterable[Finding]:

@@ -172,7 +172,9 @@ def run(
             return 0
         options |= again.shared(asked, again.given(context))
         kernel_list = kernel_list or ",".join(dict.fromkeys(one.spec for one in asked))
-    kernel_list = chosen.on_machines(_named(context, kernel_list, twin_list, target_list), options)
+    kernel_list = _named(context, kernel_list, twin_list, target_list)
+    if asked is None:  # a report's kernels are called as they were
+        kernel_list = chosen.on_machines(kernel_list, options["machine"])
     supplies = [Supply.parse(text) for text in options["btf"]]
     here = options["cluster"] is None
     targets = chosen.targets(kernel_list, options, board)
@@ -406,9 +408,11 @@ def _again(case: Case, spec: str, btf: tuple[str, ...]) -> str:
         target = ""
     own = () if case.command is not None and case.path is None else commands.OPTIONS
     options = choices.given(*_OF_ANOTHER, *own) + supply.again(btf, spec) + crew.again(case)
-    if click.get_current_context().params["reuse"] is not None:
+    given = click.get_current_context().params
+    named = settings.again(spec, given["machine"])
+    if given["reuse"] is not None:
         options += " --fresh"
-    return " ".join(filter(None, ("everykernel run", target, f"--kernels {shlex.quote(spec)}{options}")))
+    return " ".join(filter(None, ("everykernel run", target, f"--kernels {shlex.quote(named)}{options}")))
 
 
 def _show(

@@ -19,7 +19,7 @@ from everykernel.matrix import plan, records
 from everykernel.matrix.campaign import Campaign, Keep
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CellReport, HostRecord, RunRecord, WorkerRecord
-from everykernel.settings import BY_VNG
+from everykernel.settings import VNG, machine_of
 
 
 class ClusterCampaign(Campaign):
@@ -42,7 +42,7 @@ class ClusterCampaign(Campaign):
         if target := next((column.spec for column in self.columns.values() if column.is_target), ""):
             remedy = "run targets by themselves, without --cluster"
             raise UsageError(f"{target} is a target, which runs where it is", where="--cluster", remedy=remedy)
-        if ours := next((spec for spec in self.columns if spec.endswith(BY_VNG)), ""):
+        if ours := next((spec for spec in self.columns if machine_of(spec)[1] == VNG), ""):
             text = f"{ours} has this host's user space, and workers have their own"
             raise UsageError(text, where="--cluster", remedy="leave @vng out")
         self.workers: list[WorkerRecord] = []

@@ -209,7 +209,7 @@ def supplied(supplies: Sequence[Supply], kernel: Kernel) -> list[tuple[Supply, S
     The order of precedence is that of `everykernel.kernels.supplied.for_kernel`.
     """
     asked: dict[int, Supplied | EverykernelError | None] = {}
-    for one in [s for s in supplies if s.spec == kernel.spec] + [s for s in supplies if not s.spec]:
+    for one in [s for s in supplies if s.is_of(kernel.spec)] + [s for s in supplies if not s.spec]:
         try:
             asked[id(one)] = one.find(kernel.release, kernel.arch, kernel.source)
         except EverykernelError as e:

@@ -181,7 +181,7 @@ def _column(job: Job) -> Column:
 
     resolved = ResolvedKernel(
         kernel.spec, kernel.arch, kernel.series, kernel.version, kernel.release, job.package, kernel.source,
-        kernel.flavour, fetch,
+        kernel.flavour, fetch, target=kernel.target,
     )  # fmt: skip
     return Column(kernel.spec, resolved)
 

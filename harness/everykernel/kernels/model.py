@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from everykernel.architectures import Architecture
 from everykernel.kernels.progress import Progress
+from everykernel.settings import BARE, VNG
 
-# Where kernels run: in guests of this host, restored, or booted with the host's own user space; fresh for every cell.
-GUEST, VNG = BOOTED = ("guest", "vng")
+# Where kernels run: in guests of this host, with Python or without, restored, or booted with the host's own user space;
+# fresh for every cell.
+GUEST = "guest"
+BOOTED = (GUEST, BARE, VNG)
 
 
 @dataclass(frozen=True)
@@ -93,3 +96,23 @@ class ResolvedKernel:
         from everykernel.kernels.progress import SILENT
 
         return self.fetcher(self, progress if progress is not None else SILENT)
+
+    def placed(
+        self, spec: str, target: str, note: str, check: Callable[[Kernel], None] = lambda kernel: None
+    ) -> ResolvedKernel:
+        """Return it as a column of its own: the same kernel in other guests.
+
+        Args:
+            spec: the column's name.
+            target: where it runs, one of `BOOTED`.
+            note: what a reader of its results should know of that.
+            check: raises where the kernel, once it is fetched, cannot run there.
+        """
+
+        def fetcher(resolved: ResolvedKernel, progress: Progress) -> Kernel:
+            kernel = self.fetch(progress)
+            made = replace(kernel, spec=spec, target=target, notes=(*kernel.notes, note))
+            check(made)
+            return made
+
+        return replace(self, spec=spec, target=target, fetcher=fetcher, told={"target": target, "notes": [note]})

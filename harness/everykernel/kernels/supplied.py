@@ -83,6 +83,10 @@ class Supply:
             read(path)
         return cls(path, name, spec)
 
+    def is_of(self, spec: str) -> bool:
+        """Return whether it is for this kernel alone, whatever its guests are."""
+        return bool(self.spec) and self.spec in (spec, settings.machine_of(spec)[0])
+
     def prepare(self, progress: Progress = SILENT) -> None:
         """Do what takes minutes before anything boots: have the BTF of a debug package made.
 
@@ -186,7 +190,7 @@ def for_kernel(
     Raises as `Supply.find` does.
     """
     notes = []
-    for supply in [s for s in supplies if s.spec == spec] + [s for s in supplies if not s.spec]:
+    for supply in [s for s in supplies if s.is_of(spec)] + [s for s in supplies if not s.spec]:
         found = supply.find(release, arch, source)
         if found is not None:
             return found, list(found.notes)

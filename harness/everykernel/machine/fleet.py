@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from everykernel.errors import ToolMissing
-from everykernel.kernels.model import GUEST, VNG, Kernel
+from everykernel.kernels.model import GUEST, Kernel
 from everykernel.kernels.progress import Progress
 from everykernel.machine.guest import Guest, MachineSource, Prepared
 from everykernel.machine.spec import MachineSpec
-from everykernel.settings import TARGET
+from everykernel.settings import BARE, TARGET, VNG
 
 if TYPE_CHECKING:
     from everykernel.machine.machines import Machines
@@ -88,7 +88,7 @@ class Fleet:
                 one.close()
 
     def _of(self, kernel: Kernel) -> MachineSource:
-        found = {GUEST: self._guests, VNG: self._by_vng}.get(kernel.target, self._targets)
+        found = {GUEST: self._guests, BARE: self._guests, VNG: self._by_vng}.get(kernel.target, self._targets)
         assert found is not None, kernel.target
         return found
 

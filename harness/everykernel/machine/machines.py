@@ -28,8 +28,9 @@ from everykernel.machine.qemu import Herd, Qemu
 from everykernel.machine.running import Begun, QemuGuest
 from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot, discard, find
-from everykernel.machine.spec import BARE, QEMU, MachineSpec
+from everykernel.machine.spec import MachineSpec
 from everykernel.remote.agent import Learnt
+from everykernel.settings import BARE, QEMU
 
 _TRACEPOINTS_PATIENCE = 60.0  # seconds; two under TCG
 RESTORE_PATIENCE = 15.0  # seconds from resuming a restored guest to its first answer
@@ -75,7 +76,7 @@ class Machines:
             KernelModuleMissing, UsageError: the machine asks for what the kernel does not have.
             CacheError, DownloadError, HarnessError: as their texts say.
         """
-        spec = spec or MachineSpec()
+        spec = _asked(kernel, spec)
         ready = self._ready.get((kernel, spec))
         if ready is not None and find(ready.snapshot.folder) is not None:
             return Prepared(booted=False)
@@ -125,25 +126,25 @@ class Machines:
 
         Raises what `prepare` raises (with ``ahead``, a guest that does not come up raises at its first use).
         """
-        spec = spec or MachineSpec()
+        spec = _asked(kernel, spec)
         self.prepare(kernel, spec)
         return self._start(self._ready[kernel, spec], ahead=ahead)
 
     def snapshot(self, kernel: Kernel, spec: MachineSpec | None = None) -> Snapshot:
         """Return the warm snapshot that guests of a prepared machine start from."""
-        spec = spec or MachineSpec()
+        spec = _asked(kernel, spec)
         self.prepare(kernel, spec)
         return self._ready[kernel, spec].snapshot
 
     def start_from(self, snapshot: Snapshot, kernel: Kernel, spec: MachineSpec | None = None) -> Guest:
         """Return a guest started from this very snapshot."""
-        spec = spec or MachineSpec()
+        spec = _asked(kernel, spec)
         self.prepare(kernel, spec)
         return self._start(_Ready(self._ready[kernel, spec].plan, snapshot))
 
     def boot(self, kernel: Kernel, spec: MachineSpec | None = None) -> Guest:
         """Return a guest booted cold though its snapshot is there: to measure what snapshots save."""
-        spec = spec or MachineSpec()
+        spec = _asked(kernel, spec)
         self.prepare(kernel, spec)
         return self._start(self._ready[kernel, spec], cold=True)
 
@@ -165,6 +166,7 @@ class Machines:
 
     def plan(self, kernel: Kernel, spec: MachineSpec) -> Plan:
         """Return everything that decides the snapshots of such a machine; tries KVM if that is not settled."""
+        spec = _asked(kernel, spec)
         program = process.find(kernel.arch.qemu)
         bare_ = spec.kind == BARE
         image = images.bare.build(kernel.arch) if bare_ else images.build(kernel.arch, self._progress)
@@ -267,6 +269,12 @@ class _Start:
         except BaseException:
             qemu.close()
             raise
+
+
+def _asked(kernel: Kernel, spec: MachineSpec | None) -> MachineSpec:
+    """Return the machine that is asked for (None: the default one), of the kind that its kernel's guests are."""
+    spec = spec or MachineSpec()
+    return replace(spec, kind=BARE) if kernel.target == BARE else spec
 
 
 def _maker(plan: Plan, progress: Progress, herd: Herd, effort: Effort = ORDINARY) -> Maker:

@@ -20,7 +20,8 @@ from everykernel.kernels.model import Kernel
 from everykernel.machine import command, holes
 from everykernel.machine.command import NOWHERE
 from everykernel.machine.devices import Boot, Memory
-from everykernel.machine.spec import BARE, MachineSpec
+from everykernel.machine.spec import MachineSpec
+from everykernel.settings import BARE
 
 _SETTLING = folders.package() / "machine" / "settling.py"  # what the host does to a bare machine that has booted
 FORMAT = 2  # of what making.py does to a guest before it is saved: raise it when that changes

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from everykernel.errors import UsageError
+from everykernel.settings import BARE, QEMU
 
-QEMU, BARE = KINDS = ("qemu", "bare")
+KINDS = (QEMU, BARE)
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,8 @@ class MachineSpec:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Return the machine as results name it (schema ``everykernel/1``), with its kind where that is not `QEMU`."""
-        kind = {} if self.kind == QEMU else {"kind": self.kind}
-        return kind | {
+        """Return the machine as results name it (schema ``everykernel/1``); its kind is its kernel's ``target``."""
+        return {
             "cpus": self.cpus,
             "memory": self.memory,
             "cmdline": self.cmdline,

@@ -116,10 +116,6 @@ class Case:
             return self
         return replace(self, machine=replace(self.machine, memory=memory), sized=True)
 
-    def with_kind(self, kind: str) -> Case:
-        """Return the case on guests of this kind (`machine.spec.KINDS`)."""
-        return replace(self, machine=replace(self.machine, kind=kind))
-
     def with_rules(self, rules: str) -> Case:
         """Return the case with the loader's rules that the user asks for, unless it asks for some itself."""
         return replace(self, rules=self.rules or rules)

@@ -95,7 +95,7 @@ def fits(case: Case, column: Column) -> bool:
     """Return whether a case's loader runs on a kernel, as far as that is known: an adapter is for one architecture."""
     if case.adapter is None or column.resolved is None:
         return True
-    return not column.is_target and case.adapter.arch == column.resolved.arch.name
+    return column.runs_programs and case.adapter.arch == column.resolved.arch.name
 
 
 def arch_of(column: Column) -> str:

@@ -18,11 +18,12 @@ from everykernel.kernels.progress import Progress
 from everykernel.matrix import case, inside, records
 from everykernel.matrix.case import Case
 from everykernel.matrix.records import CaseResult, KernelRecord
-from everykernel.settings import BY_VNG, TARGET
+from everykernel.settings import BARE, QEMU, TARGET, VNG, machine_of, on_machines
 
 if TYPE_CHECKING:
     from everykernel.machine.ssh import Targets
 
+_NOTE = "nothing in its guests but a static program: the loader is on this host, and neither triggers nor checks run"
 Resolve = Callable[[Sequence[str], Progress | None], list[ResolvedKernel]]
 
 
@@ -94,7 +95,12 @@ class Column:
     @property
     def is_restored(self) -> bool:
         """Whether its guests start from a snapshot, which takes room in the cache."""
-        return self.resolved is not None and self.resolved.target == GUEST
+        return self.resolved is not None and self.resolved.target in (GUEST, BARE)
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether programs of ours run there: commands, and adapters of real loaders."""
+        return self.resolved is None or self.resolved.target in (GUEST, VNG)
 
     def record(self) -> KernelRecord:
         """Return what is known of the column before any guest ran."""
@@ -140,12 +146,12 @@ def columns(
     Raises UnknownKernel, UsageError or TargetError, before anything is fetched or booted.
     """
     found: list[Column] = []
-    for running, some in itertools.groupby(specs, lambda spec: spec.startswith(TARGET)):
+    for running, some in itertools.groupby(on_machines(specs, QEMU), lambda spec: spec.startswith(TARGET)):
         if running:
             found.extend(_target(spec, targets, skip_missing) for spec in some)
             continue
-        for by_vng, these in itertools.groupby(some, lambda spec: spec.endswith(BY_VNG)):
-            found.extend(_kernels(list(these), skip_missing, progress, _by_vng if by_vng else kernels.resolve))
+        for kind, these in itertools.groupby(some, lambda spec: machine_of(spec)[1]):
+            found.extend(_kernels(list(these), skip_missing, progress, _RESOLVERS.get(kind, kernels.resolve)))
     return list({c.spec: c for c in found}.values())
 
 
@@ -153,6 +159,17 @@ def _by_vng(specs: Sequence[str], progress: Progress | None) -> list[ResolvedKer
     from everykernel.machine import vng  # most runs have none
 
     return vng.resolve(specs, progress)
+
+
+def _bare(specs: Sequence[str], progress: Progress | None) -> list[ResolvedKernel]:
+    made = []
+    for text in specs:
+        found = kernels.resolve([machine_of(text)[0]], progress)
+        made += [one.placed(text if len(found) == 1 else f"{one.spec}@{BARE}", BARE, _NOTE) for one in found]
+    return made
+
+
+_RESOLVERS: dict[str, Resolve] = {BARE: _bare, VNG: _by_vng}
 
 
 def _target(spec: str, targets: Targets | None, skip_missing: bool) -> Column:

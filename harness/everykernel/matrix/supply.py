@@ -28,7 +28,7 @@ def choose(
     Raises as `Supply.find` does.
     """
     if facts.btf and not always:
-        unused = [s for s in supplies if s.spec == kernel.spec]
+        unused = [s for s in supplies if s.is_of(kernel.spec)]
         return None, [f"{s.name} is not used: the kernel has BTF of its own" for s in unused]
     if always and not supplies:
         return None, ["a supplied BTF is wanted always, and none was supplied (--btf)"]
@@ -43,7 +43,7 @@ def with_own(supplies: Sequence[Supply], kernel: Kernel) -> list[Supply]:
 
 def again(given: Iterable[str], spec: str, option: str = "--btf") -> str:
     """Return the supplies that serve a kernel as options, for the command that runs one of its cells again."""
-    serve = [(of, path) for of, path in map(settings.supply, given) if of in ("", spec)]
+    serve = [(of, path) for of, path in map(settings.supply, given) if of in ("", spec, settings.machine_of(spec)[0])]
     texts = (f"{of}={_plain(path)}" if of else _plain(path) for of, path in serve)
     return "".join(f" {option} {shlex.quote(text)}" for text in texts)
 
@@ -57,7 +57,7 @@ def check(supplies: Sequence[Supply], specs: Iterable[str], progress: Progress =
     """Raise UsageError for a supply that is meant for a kernel which is not among ``specs``; then `Supply.prepare`."""
     known = list(specs)
     for supply in supplies:
-        if supply.spec and supply.spec not in known:
+        if supply.spec and not any(supply.is_of(spec) for spec in known):
             raise UsageError(
                 f"kernel {supply.spec!r} is not part of this run",
                 where=f"--btf {supply.spec}={supply.name}",

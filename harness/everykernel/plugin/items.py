@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from everykernel import settings
 from everykernel.errors import CaseError, UsageError
 from everykernel.escaping import printable
 from everykernel.loaders.names import OWN
@@ -34,10 +35,11 @@ def again(config: pytest.Config, path: Path, name: str, spec: str) -> str:
     from everykernel.matrix import supply
 
     node = f"{_relative(path, config)}::{name}"
-    settings = session_of(config).settings
-    btf = supply.again(settings.btf, spec, "--kernel-btf")
-    fresh = " --kernel-fresh" if settings.reuse is not None else ""
-    return f"pytest --kernels {shlex.quote(spec)}{btf}{_given(config)}{fresh} {shlex.quote(node)}"
+    asked = session_of(config).settings
+    btf = supply.again(asked.btf, spec, "--kernel-btf")
+    fresh = " --kernel-fresh" if asked.reuse is not None else ""
+    named = settings.again(spec, asked.machine)
+    return f"pytest --kernels {shlex.quote(named)}{btf}{_given(config)}{fresh} {shlex.quote(node)}"
 
 
 def _given(config: pytest.Config) -> str:

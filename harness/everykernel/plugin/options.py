@@ -33,6 +33,7 @@ class Settings:
 
     Attributes:
         specs: kernel specs as given; empty where none was.
+        machine: what the guests of a kernel are that does not say, one of `settings.MACHINES`.
         accel: ``auto``, ``kvm`` or ``tcg``.
         timeout: seconds a guest may take to answer.
         btf: BTF for kernels without, each ``[SPEC=]PATH``.
@@ -59,6 +60,7 @@ class Settings:
     """
 
     specs: tuple[str, ...]
+    machine: str
     accel: str
     timeout: float
     btf: tuple[str, ...]
@@ -150,6 +152,13 @@ def _add_kernels(group: pytest.OptionGroup) -> None:
 
 def _add_guests(group: pytest.OptionGroup) -> None:
     """Declare what the kernels' guests are."""
+    _option(
+        group,
+        "--kernel-machine",
+        choices=settings.MACHINES,
+        help="what the kernels' guests are: qemu, with Python (default); bare, with nothing but a static program, the "
+        "loader on this host; vng, with this host's own user space; a kernel that says its own has that: 6.1@bare",
+    )
     _option(group, "--kernel-accel", choices=("auto", "kvm", "tcg"), help="accelerator of the guests (default: auto)")
     _option(
         group,
@@ -349,12 +358,15 @@ def read(config: pytest.Config) -> Settings:
             *(specs if config.getoption("--kernels") is not None else ()),
             *_twins(config.getoption("kernel_twins")),
         ]
+    kind = chosen("machine", settings.QEMU)
+    specs = settings.on_machines(specs, kind)
     if selected is not None and config.getoption("--kernels") is None:
-        specs = selected.kernels
+        specs = selected.kernels  # which are called as they were
     named = config.getoption("kernel_target") or ()
     specs = list(dict.fromkeys([*specs, *settings.targets(named)]))
     return Settings(
         specs=tuple(specs),
+        machine=kind,
         accel=chosen("accel", "auto"),
         timeout=chosen("timeout", 60.0),
         btf=tuple(chosen("btf", ())),

@@ -399,8 +399,9 @@ class KernelSession:
     def _misfit(self, adapter: Adapter, spec: str) -> str:
         """Return why an adapter does not run on a kernel, "" where it does."""
         column = self.campaign.column(spec)
-        if column.is_target:
-            return f"kernel {spec}: adapters of real loaders run in guests alone"
+        if not column.runs_programs:
+            where = "guests alone" if column.is_target else "guests with programs"
+            return f"kernel {spec}: adapters of real loaders run in {where}"
         resolved = column.resolved
         if adapter.skipped or resolved is None or resolved.arch.name == adapter.arch:
             return adapter.skipped

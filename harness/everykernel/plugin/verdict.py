@@ -98,7 +98,7 @@ def _of_test(
     if not sized:
         machine["memory"] = None
     result: CaseResult = {
-        **records.empty(name, "", guest.kernel.spec, machine, under.rules),
+        **records.empty(name, "", guest.kernel.spec, machine, under.rules, target=guest.kernel.target),
         "object": loaded.name if loaded is not None else None,
         "sha256": under.sha256,
         "btf": stages["relocate"].get("btf", "kernel" if guest.facts.btf else "none"),

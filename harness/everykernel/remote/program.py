@@ -47,7 +47,7 @@ def build(arch: Architecture) -> Path:
         ToolMissing: clang or lld is not installed.
         HarnessError: it cannot be built.
     """
-    compiler, linker, said = _tools()
+    compiler, linker, said = tools()
     sources = {name: (folders.package() / "remote" / "program" / name).read_bytes() for name in _SOURCES}
     commands = _commands(arch, compiler, linker)
     state = hashlib.sha256(repr((said, commands, sorted(sources.items()))).encode())
@@ -67,8 +67,8 @@ def build(arch: Architecture) -> Path:
     return found
 
 
-def _tools() -> tuple[str, str, str]:
-    """Return compiler and linker of one release, and what the compiler says of its version."""
+def tools() -> tuple[str, str, str]:
+    """Return compiler and linker of one release, and what the compiler says of its version; raise ToolMissing."""
     for compiler, linker in zip(COMPILERS, _LINKERS):
         if shutil.which(compiler) and shutil.which(linker):
             said = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout

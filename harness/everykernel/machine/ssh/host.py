@@ -17,17 +17,16 @@ from everykernel.kernels.progress import Progress
 from everykernel.machine.bare import FarGuest
 from everykernel.machine.guest import CONNECTED, Guest
 from everykernel.machine.running import AgentGuest, Begun
-from everykernel.machine.spec import BARE, MachineSpec
+from everykernel.machine.spec import MachineSpec
 from everykernel.machine.ssh import about as about_
-from everykernel.machine.ssh import bare, luggage
-from everykernel.machine.ssh.connection import BROKEN, Connection, connect
+from everykernel.machine.ssh import bare, luggage, vmlinux
+from everykernel.machine.ssh.connection import Connection, connect
 from everykernel.machine.ssh.console import Console
 from everykernel.machine.ssh.session import Session
 from everykernel.machine.ssh.target import Target, Terms
+from everykernel.settings import BARE
 
 SSH = "ssh"
-_VMLINUX = "/sys/kernel/btf/vmlinux"
-_LARGEST_BTF = 64 << 20  # bytes; kernels have some 5 MB
 _SHARED = "a machine that runs already: every cell has the same kernel, and what one leaves the next finds"
 _ASKED = "nothing may be loaded into it (--target-may-load): objects are relocated against its BTF, and no more"
 
@@ -124,14 +123,7 @@ class Host:
         assert self._about is not None
         if not self._about.btf:
             return None
-        try:
-            with self._connection.sftp(self.terms.patience).open(_VMLINUX, "rb") as file:
-                data: bytes = file.read(_LARGEST_BTF + 1)
-        except BROKEN as e:
-            raise GuestLost(f"the connection was cut while its BTF was read: {e}", where=self.target.spec) from e
-        if len(data) > _LARGEST_BTF:
-            raise GuestLost(f"its BTF has more than {_LARGEST_BTF >> 20} MiB", where=self.target.spec)
-        return data
+        return vmlinux.read(self._connection, self.terms.patience, self.target.spec)
 
     # --- agents on it
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from everykernel import kernels
-from everykernel.kernels.model import VNG, Kernel, ResolvedKernel
+from everykernel.kernels.model import ResolvedKernel
 from everykernel.kernels.progress import Progress
 from everykernel.kernels.spec import Spec, parse
 from everykernel.machine.vng import needs
-from everykernel.settings import BY_VNG
+from everykernel.settings import VNG, machine_of
 
 NOTE = "the host's user space around this kernel, by virtme-ng: each cell boots it anew, for 9p cannot be restored"
 _FLAVOURED = ("series", "version", "range", "lts", "latest")  # kinds of specs that may name a flavour
@@ -18,7 +17,7 @@ _GENERIC = "generic"
 
 
 def resolve(texts: Sequence[str], progress: Progress | None = None) -> list[ResolvedKernel]:
-    """Return the kernels that specs with `BY_VNG` mean; of a flavour that has 9p where a spec names none.
+    """Return the kernels that specs with ``@vng`` mean; of a flavour that has 9p where a spec names none.
 
     Raises:
         UnknownKernel, DownloadError: as `kernels.resolve` does.
@@ -31,12 +30,12 @@ def resolve(texts: Sequence[str], progress: Progress | None = None) -> list[Reso
 
 
 def _resolve(text: str, progress: Progress | None) -> list[ResolvedKernel]:
-    specs = parse([text.removesuffix(BY_VNG) or text])
+    specs = parse([machine_of(text)[0]])
     for spec in specs:
         if spec.arch is not None:
             needs.check_host(spec.arch, text)
     found = kernels.resolve([_flavoured(spec) for spec in specs], progress)
-    return [_column(resolved, text if len(found) == 1 else f"{resolved.spec}{BY_VNG}") for resolved in found]
+    return [_column(resolved, text if len(found) == 1 else f"{resolved.spec}@{VNG}") for resolved in found]
 
 
 def _flavoured(spec: Spec) -> str:
@@ -50,11 +49,4 @@ def _flavoured(spec: Spec) -> str:
 def _column(plain: ResolvedKernel, spec: str) -> ResolvedKernel:
     needs.check_host(plain.arch, spec)
     needs.check_flavour(plain.flavour, spec)
-
-    def fetcher(resolved: ResolvedKernel, progress: Progress) -> Kernel:
-        kernel = plain.fetch(progress)
-        made = replace(kernel, spec=spec, target=VNG, notes=(*kernel.notes, NOTE))
-        needs.check_kernel(made)
-        return made
-
-    return replace(plain, spec=spec, target=VNG, fetcher=fetcher, told={"target": VNG, "notes": [NOTE]})
+    return plain.placed(spec, VNG, NOTE, needs.check_kernel)

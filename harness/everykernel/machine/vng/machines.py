@@ -8,7 +8,6 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
-from everykernel.errors import UsageError
 from everykernel.kernels.model import Kernel
 from everykernel.kernels.progress import SILENT, Progress
 from everykernel.machine import making, process
@@ -20,7 +19,7 @@ from everykernel.machine.making import READY, Effort, Log
 from everykernel.machine.qemu import Herd, Qemu
 from everykernel.machine.running import Begun, QemuGuest
 from everykernel.machine.slots import boot_slot
-from everykernel.machine.spec import QEMU, MachineSpec
+from everykernel.machine.spec import MachineSpec
 from everykernel.machine.vng import command, share
 
 # From QEMU's exec to the agent's first word: some twenty seconds of a core under TCG.
@@ -64,9 +63,6 @@ class VngMachines:
             HarnessError, UsageError, KernelModuleMissing: as their texts say.
         """
         spec = spec or MachineSpec()
-        if spec.kind != QEMU:
-            text = f"a machine of kind {spec.kind!r} is asked for, and guests of virtme-ng have the host's programs"
-            raise UsageError(text, where=kernel.spec, remedy="leave one of the two out")
         with self._lock:
             if (kernel, spec) not in self._ready:
                 self._progress.note(f"{kernel.spec}: asking virtme-ng")

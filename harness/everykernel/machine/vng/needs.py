@@ -14,7 +14,7 @@ from pathlib import Path
 from everykernel.architectures import Architecture
 from everykernel.errors import HarnessError, ToolMissing, UsageError
 from everykernel.kernels.model import Kernel
-from everykernel.settings import BY_VNG
+from everykernel.settings import machine_of
 
 RUN = "virtme-run"
 SYSTEM = "/usr/sbin:/sbin"  # of the PATH of root, where depmod and modprobe are
@@ -22,7 +22,8 @@ SYSTEM = "/usr/sbin:/sbin"  # of the PATH of root, where depmod and modprobe are
 _TOOLS = (("depmod", "kmod"), ("modprobe", "kmod"))
 _VERSION_TOOLS = ("file", "strings")
 HIDDEN = ("/tmp", "/run", "/dev", "/proc", "/sys", "/boot", "/var/tmp", "/var/log", "/var/cache")  # of the guest's own
-# What shares the host's files. QEMU itself serves 9p; virtiofs would be one more process beside every guest.
+# What shares the host's files. QEMU itself serves 9p. virtiofs is served by a daemon, which virtme-ng starts and ends
+# with its dry run; on Debian 12 it finds QEMU's own of 7.2, which refuses its options and cannot export read-only.
 _OPTIONS = ("NET_9P_VIRTIO", "9P_FS")
 _OVERLAY = "OVERLAY_FS"
 
@@ -70,13 +71,13 @@ def check_host(arch: Architecture, spec: str) -> None:
     """Raise UsageError where a kernel is of another architecture than this host, whose programs have to run on it."""
     if arch.uname != platform.machine():
         text = f"its architecture is {arch.name}, and the host's programs are for {platform.machine()}"
-        raise UsageError(text, where=spec, remedy=f"leave @vng out: {spec.removesuffix(BY_VNG)}")
+        raise UsageError(text, where=spec, remedy=f"leave @vng out: {machine_of(spec)[0]}")
 
 
 def check_flavour(flavour: str, spec: str) -> None:
     """Raise UsageError for a flavour that is known to have no 9p, before it is fetched."""
     if flavour.startswith("cloud-"):
-        raise _without(spec, "Debian's cloud kernels have no 9p")
+        raise _without(spec, "Debian's cloud kernels have no 9p", virtiofs=True)
 
 
 def check_kernel(kernel: Kernel) -> None:
@@ -86,11 +87,14 @@ def check_kernel(kernel: Kernel) -> None:
     text = kernel.config.read_text(errors="replace")
     lacking = [name for name in (*_OPTIONS, _OVERLAY) if not re.search(rf"^CONFIG_{name}=[ym]$", text, re.MULTILINE)]
     if lacking:
-        raise _without(kernel.spec, f"it has no CONFIG_{' and no CONFIG_'.join(lacking)}")
+        virtiofs = lacking != [_OVERLAY] and re.search(r"^CONFIG_VIRTIO_FS=[ym]$", text, re.MULTILINE) is not None
+        raise _without(kernel.spec, f"it has no CONFIG_{' and no CONFIG_'.join(lacking)}", virtiofs=virtiofs)
 
 
-def _without(spec: str, why: str) -> UsageError:
+def _without(spec: str, why: str, *, virtiofs: bool) -> UsageError:
     text = f"{why}, by which virtme-ng gives a guest the host's files"
-    plain = re.sub(r"\+[a-z0-9.-]+", "", spec.removesuffix(BY_VNG))
+    if virtiofs:
+        text += "; for virtiofs it would have to keep a daemon beside the guest, which ends with its dry run"
+    plain = re.sub(r"\+[a-z0-9.-]+", "", machine_of(spec)[0])
     remedy = f"{plain}+generic@vng" if re.fullmatch(r"[\d.]+", plain) else "a Debian kernel, like 6.1@vng"
     return UsageError(text, where=spec, remedy=f"use {remedy}")
