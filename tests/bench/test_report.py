@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from everykernel.architectures import DEFAULT
-from everykernel.bench.cold import Cold
 from everykernel.bench.measure import Matrix, Speed
 from everykernel.bench.report import Column, Host, text
 from everykernel.kernels.model import Kernel
@@ -19,8 +18,7 @@ def lines(peer: float | None, unable: str = "", load: float = 0.1) -> list[str]:
     column = Column(KERNEL, Speed(cold=6.0, restore=0.2, case=0.5), peer, unable)
     whole = Matrix(cells=96, unexpected=1, seconds=48.0, cpu=72.0)
     host = Host("tcg (no /dev/kvm)", 2, load)
-    cold = Cold("9b76c9c", 12.0, 20.0, 40.0, 50.0, same=False)
-    made = text(host, [column], whole, cold, kernels="5.10,6.1", case="exec_event", peer="virtme-ng 1.42")
+    made = text(host, [column], whole, kernels="5.10,6.1", case="exec_event", peer="virtme-ng 1.42")
     return [" ".join(line.split()) for line in made.splitlines()]
 
 
@@ -45,18 +43,6 @@ def test_matrix_figures() -> None:
     assert "cells per second 2.00" in found
     assert "processor seconds a cell 0.75" in found
     assert "cells that did not end as their case expects 1" in found
-
-
-def test_a_cold_run_beside_an_earlier_build() -> None:
-    """Both times, their ratios in time and in processor seconds, and that the verdicts are not the same."""
-    found = lines(15.0)
-    at = found.index("cold run 12.00")
-    assert found[at + 1 : at + 5] == [
-        "by 9b76c9c 40.00",
-        "0.30 of the time",
-        "0.40 of the processor seconds (50.0)",
-        "the same verdicts NO",
-    ]
 
 
 def test_a_peer_that_cannot_is_told() -> None:

@@ -102,7 +102,8 @@ def test_what_travels_is_kept_by_digest(pair: Machines, tmp_path: Path) -> None:
         return {str(path): path.lstat().st_ino for path in found}
 
     for _ in range(2):  # of one cell on three kernels either worker may get any
-        assert pair.run(*command, cwd=tmp_path).returncode == 0
+        done = pair.run(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout
     trees = [Path(path).parent.parent.name + Path(path).name for path in held() if Path(path).name.startswith("tree-")]
     assert len(trees) == len(set(trees))
     before = held()

@@ -1,8 +1,9 @@
 """What has become of figures since earlier builds: ``python -m tests.conformance.bench_before``.
 
-Two of them, on one machine in one run: a cold process that relocates one object against one BTF, beside the same of
-earlier commits, which are checked out and run in turn with this one; and a run in which nothing has changed, or three
-objects have, beside the run that recorded it. Medians, wall and processor time; ratios are what counts.
+On one machine in one run: a cold process that relocates one object against one BTF, runs from nothing, fresh cells and
+the room that a kernel takes, beside the same of earlier commits, which are checked out and run in turn with this one;
+and a run in which nothing has changed, or three objects have, beside the run that recorded it. Medians, wall and
+processor time; ratios are what counts.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from typing import NamedTuple
 
 import click
 from rich.console import Console
-from tests.conformance import bench_run, foreign
+from tests.conformance import bench_cold, bench_run, foreign
+from tests.conformance.bench_cold import NOW, ROOT
 
 from everykernel import folders, kernels
 from everykernel.kernels.debian import Archive
 
-ROOT = folders.package().parents[1]
 BEFORE = ("9b76c9c", "348549f")
 CHANGED = 3  # objects
-_NOW = "now"
+COLD = "5.10,6.1,6.12,6.1/i386"
+FRESH = 20  # objects
 
 
 class Took(NamedTuple):
@@ -66,7 +68,7 @@ def checked_out(commits: Sequence[str], folder: Path) -> Iterator[dict[str, Path
         for commit in commits:
             git("worktree", "add", "--detach", str(folder / commit), commit)
             made[commit] = folder / commit / "harness"
-        yield {**made, _NOW: folders.package().parent}
+        yield {**made, NOW: folders.package().parent}
     finally:
         for commit in made:
             git("worktree", "remove", "--force", str(folder / commit))
@@ -87,7 +89,7 @@ def start_up(commits: Sequence[str], object_: Path, btf: Path, repeat: int, out:
                 for build, package in builds.items():
                     one = took([sys.executable, "-m", "everykernel", *command], _of(package, Path(name)))
                     found[build] += [one] if number else []  # the first compiles what it imports
-            now = median(found[_NOW])
+            now = median(found[NOW])
             times = f"{now.wall * 1e3:.0f} ms, of CPU {now.processors * 1e3:.0f}"
             out.print(f"relocate, one object x one BTF, --format {form}: {times}")
             for commit in commits:
@@ -122,7 +124,8 @@ def reuse(objects: Sequence[Path], specs: str, repeat: int, out: Console) -> Non
 @click.option("--kernels", "specs", default=bench_run.KERNELS, show_default=True)
 @click.option("--before", default=",".join(BEFORE), show_default=True, help="Commits, separated by commas.")
 @click.option("--repeat", default=9, show_default=True, help="Processes of each build; of runs, a third of that.")
-def main(number: int, specs: str, before: str, repeat: int) -> None:
+@click.option("--colds", default=5, show_default=True, help="Runs from nothing of each build.")
+def main(number: int, specs: str, before: str, repeat: int, colds: int) -> None:
     """Measure, and print."""
     out = Console(highlight=False, soft_wrap=True)
     out.print(f"load average {os.getloadavg()[0]:.1f}, {len(os.sched_getaffinity(0))} cores")
@@ -134,7 +137,9 @@ def main(number: int, specs: str, before: str, repeat: int) -> None:
             objects[-1].write_bytes(each.data)
         btf = kernels.btf_path(kernels.resolve(["6.1"])[0].fetch())
         assert btf is not None
-        start_up(before.split(","), objects[0], btf, repeat, out)
+        commits = before.split(",")
+        start_up(commits, objects[0], btf, repeat, out)
+        bench_cold.measure(commits, COLD, objects[:FRESH], colds, out)
         reuse(objects, specs, max(1, repeat // 3), out)
 
 

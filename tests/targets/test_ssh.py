@@ -395,6 +395,7 @@ def cutting(relay: Relay, action: Callable[..., Any]) -> Callable[..., Any]:
         ("push", GuestLost, "the connection was cut while the agent was brought there"),
         ("greeting", GuestLost, "the connection was lost"),
         ("load", GuestLost, "the connection was lost"),
+        ("run", GuestLost, "the connection was lost"),
         ("finish", GuestLost, "the connection was lost"),
     ],
 )
@@ -422,9 +423,13 @@ def test_a_connection_that_is_cut(
             guest.request(wire.Attach(loaded.handle))
             asked: dict[str, wire.Request[Any]] = {
                 "load": wire.Load("prog.bpf.o", OBJECT.read_bytes()),
+                "run": wire.Run(["sleep", "1000"]),
                 "finish": wire.Finish(),
             }
-            threading.Timer(0.05, relay.cut).start()
+            if step == "run":
+                threading.Timer(3, relay.cut).start()
+            else:
+                relay.room = 1  # what asks for it gets there, and nothing after that
             assert refusal(kind, lambda: guest.request(asked[step])).startswith(f"{spec}: {why}")
     later = refusal(GuestLost, lambda: targets.start(kernel))
     assert later.startswith(f"{spec}: not run: the target went away in an earlier cell: {why}")

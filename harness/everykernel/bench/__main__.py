@@ -9,7 +9,7 @@ import sys
 import click
 
 from everykernel import folders
-from everykernel.bench import cold, measure, peer
+from everykernel.bench import measure, peer
 from everykernel.bench.report import Column, Host, text
 from everykernel.errors import EverykernelError, ToolMissing
 from everykernel.kernels.model import Kernel
@@ -24,16 +24,11 @@ from everykernel.matrix import plan
 @click.option("--case", "name", default="exec_event", show_default=True, help="The case that is measured whole.")
 @click.option("--repeat", default=7, show_default=True, help="Restores and cases for each kernel.")
 @click.option("--boots", default=3, show_default=True, help="Cold boots for each kernel, the peer's as well.")
-@click.option("--against", default="9b76c9c", show_default=True, help="The commit whose cold run is measured too.")
-@click.option("--colds", default=5, show_default=True, help="Cold runs of each build; 0 for none.")
 @click.option("--accel", default="auto", show_default=True, type=click.Choice(["auto", "kvm", "tcg"]))
-def main(specs: str, peers: str, name: str, repeat: int, boots: int, against: str, colds: int, accel: str) -> None:
+def main(specs: str, peers: str, name: str, repeat: int, boots: int, accel: str) -> None:
     """Measure boot, restore, case and matrix, and virtme-ng in the same kernels. Takes some minutes."""
     busy = os.getloadavg()[0]
     columns = plan.columns(specs.split(","))
-    target = folders.data("cases") / name / "build" / "x86_64" / "prog.bpf.o"
-    _say(f"one object on {specs}, cold: {colds} times, and as often by {against}")
-    from_nothing = cold.measure(against, specs, target, colds) if colds else None
     case = plan.cases([str(folders.data("cases") / name)])[0]
     with Machines(accel) as machines:
         compared = []
@@ -46,7 +41,7 @@ def main(specs: str, peers: str, name: str, repeat: int, boots: int, against: st
         _say("the matrix")
         whole = measure.matrix(machines, columns, plan.cases([str(folders.data("cases"))]))
         host = Host(machines.accelerator, len(os.sched_getaffinity(0)), busy)
-    click.echo(text(host, compared, whole, from_nothing, kernels=specs, case=name, peer=_peer_name()))
+    click.echo(text(host, compared, whole, kernels=specs, case=name, peer=_peer_name()))
 
 
 def _peer(kernel: Kernel, boots: int, *, kvm: bool) -> tuple[float | None, str]:

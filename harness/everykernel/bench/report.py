@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from everykernel.bench.cold import Cold
 from everykernel.bench.measure import Matrix, Speed
 from everykernel.kernels.model import Kernel
 
@@ -48,7 +47,6 @@ def text(
     host: Host,
     columns: Sequence[Column],
     whole: Matrix,
-    cold: Cold | None = None,
     *,
     kernels: str,
     case: str,
@@ -72,19 +70,7 @@ def text(
         _line("processor seconds a cell", f"{whole.cpu / whole.cells:8.2f}"),
         _line("cells that did not end as their case expects", f"{whole.unexpected:8d}"),
     ]
-    return "\n".join([*lines, *(_cold(cold, kernels) if cold is not None else [])])
-
-
-def _cold(cold: Cold, kernels: str) -> list[str]:
-    return [
-        "",
-        f"one object on {kernels}, no snapshots, as from the wheel; beside {cold.commit}",
-        _line("cold run", f"{cold.seconds:8.2f}"),
-        _line(f"by {cold.commit}", f"{cold.before_seconds:8.2f}"),
-        _line("", f"{cold.seconds / cold.before_seconds:8.2f} of the time"),
-        _line("", f"{cold.cpu / cold.before_cpu:8.2f} of the processor seconds ({cold.before_cpu:.1f})"),
-        _line("the same verdicts", f"{'yes' if cold.same else 'NO':>8}"),
-    ]
+    return "\n".join(lines)
 
 
 def _column(column: Column, case: str, peer: str) -> list[str]:

@@ -155,7 +155,8 @@ def _read(port: Port, jobs: SimpleQueue[Job], visitor: Optional[Visitor], leave:
     try:
         agent.read(port, jobs)
     except Exception as e:
-        sys.stderr.write(f"everykernel: the host is gone: {e}\n")
+        with contextlib.suppress(OSError):  # nobody reads that either, once the connection is
+            sys.stderr.write(f"everykernel: the host is gone: {e}\n")
     main = threading.main_thread()
     assert main.ident is not None
     signal.pthread_kill(main.ident, signal.SIGINT)
