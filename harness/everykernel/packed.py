@@ -1,6 +1,6 @@
 """What a machine that starts from nothing wants of another's cache, in one file: kernels, images, snapshots.
 
-A pack is a tar archive, compressed by zstd at its fastest: a snapshot of 130 MB takes 50 in it. Boot snapshots are left
+A pack is a tar archive, compressed by zstd at its fastest: a snapshot of 120 MB takes 36 in it. Boot snapshots are left
 out, and what is in the making. Who unpacks a pack runs what is in it: it has to come from a place as trusted as the
 cache itself.
 """

@@ -125,7 +125,7 @@ def test_a_module_whose_base_is_indexed_finds_the_same_names(monkeypatch: pytest
     for name in ("device", "device___old"):
         writer.add(base_writer.offsets[name], kinds.STRUCT, 16)
     btf = writer.btf("ext4")
-    monkeypatch.delattr("everykernel.btf.index.StringTable.search")
+    monkeypatch.delattr("everykernel.btf.index._Searched.find")
     assert btf.own_candidates("device") == [4, 5]
     assert (btf.own_candidates("own"), btf.own_candidates("old")) == ([3], [])
     odd = Writer(base=base)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from array import array
-from operator import itemgetter
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import header, kinds, records
@@ -108,9 +107,7 @@ class Btf:
     def index(self) -> NameIndex:
         """The name index, built at first use."""
         if self._index is None:
-            words = self._words
-            starts = self._offsets
-            names = itemgetter(*starts)(words) if len(starts) > 1 else tuple(words[at] for at in starts)
+            names = array("I", map(self._words.__getitem__, self._offsets))
             self._index = NameIndex(names, self.first, self.strings())
         return self._index
 
@@ -269,14 +266,14 @@ class Btf:
         return None
 
 
-def _offsets(words: array[int], head: header.Header, name: str, first: int) -> list[int]:
+def _offsets(words: array[int], head: header.Header, name: str, first: int) -> array[int]:
     """Return the index of the first word of every record; raise BtfMalformed where one ends past the section."""
     # Most of a vmlinux's 100,000 records have no items: one look-up in a table by the info word's top byte, which is
     # the kind and a flag. Kinds with items are 0 in it, unknown ones lead past the end.
     steps = [0 if item else size or _BEYOND for size, item in zip(head.fixed_words, head.item_words)] * 2
     fixed, items = head.fixed_words * 2, head.item_words * 2
     infos = words[1:]  # the info word of the record at N is infos[N]
-    found: list[int] = []
+    found = array("I")
     append = found.append
     at, end = 0, len(words)
     try:
