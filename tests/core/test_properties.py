@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.btf.test_types import everything
 from tests.btfwriter import Writer
@@ -64,6 +64,7 @@ def test_any_bytes_as_btf(data: bytes) -> None:
 
 
 @SETTINGS
+@example([(116, b"\n")])  # a section's variable with the id that the editor's placeholder has
 @given(changes(len(IMAGE)))
 def test_damaged_btf(wrong: list[tuple[int, bytes]]) -> None:
     """A damaged BTF can be used as far as it is sound, and every complaint is typed."""

@@ -89,6 +89,7 @@ def _datasec_to_struct(editor: Editor, btf: Btf, number: int, at: int, placehold
     original = btf.words()[0]
     for item in range(at + 3, at + 3 + 3 * count, 3):
         variable, offset, _ = words[item : item + 3]
+        btf.kind(variable)  # one that is not there is no type that was added meanwhile
         name = original[editor.at(variable)] if variable >= btf.first else 0
         words[item : item + 3] = type(words)("I", (name, variable, offset * 8 & 0xFFFFFFFF))
     return True
