@@ -16,6 +16,7 @@ from itertools import accumulate
 from typing import Optional
 
 _ENOUGH = 16  # searches after which dictionaries pay (a search takes about a millisecond in a vmlinux, they take 40)
+_FEW = 2  # searches for which a set of all types' name offsets would take longer than a look at all of them
 
 
 def essential(name: str) -> str:
@@ -75,16 +76,15 @@ class StringTable:
         found = [] if offset is None else [offset]
         return found + self._flavours.get(name, []) if flavours else found
 
-    def search(self, name: bytes, flavours: bool, used: frozenset[int]) -> list[int]:
-        """Return the offsets in ``used`` where this name stands, or a flavour of it, inside longer strings too."""
-        data, start = self.data, self.start
+    def search(self, name: bytes, flavours: bool) -> list[int]:
+        """Return the offsets where this name stands, or a flavour of it, at the end of longer strings too."""
+        data = self.data
         found = []
         at = data.find(name)
         while at >= 0:
-            if start + at in used:
-                end = at + len(name)
-                if data[end] == 0 or (flavours and data[end : end + 3] == b"___" and self._is_flavour(at, name)):
-                    found.append(start + at)
+            end = at + len(name)
+            if data[end] == 0 or (flavours and data[end : end + 3] == b"___" and self._is_flavour(at, name)):
+                found.append(self.start + at)
             at = data.find(name, at + 1)
         return found
 
@@ -104,10 +104,10 @@ class NameIndex:
 
     def __init__(self, offsets: tuple[int, ...], first: int, tables: tuple[StringTable, ...]) -> None:
         self._offsets = offsets
-        self._bytes = array("I", offsets).tobytes()
+        self._bytes = b""
         self._first = first
         self._tables = tables
-        self._used = frozenset(offsets)
+        self._used: frozenset[int] = frozenset()
         self._searches = 0
         self._built = False
         self._regular = False
@@ -119,7 +119,7 @@ class NameIndex:
         if not self._built:
             self._built = True
             unique = [table.build() for table in self._tables]
-            rest = self._used
+            self._used = rest = frozenset(self._offsets)
             for table in reversed(self._tables):
                 rest = rest - table.starts
             self._regular = all(unique) and not rest
@@ -138,13 +138,15 @@ class NameIndex:
         if self._regular:
             offsets = [o for table in self._tables for o in table.get(wanted, flavours) if o in self._used]
         else:
-            offsets = [o for table in self._tables for o in table.search(wanted, flavours, self._used)]
+            there = [o for table in self._tables for o in table.search(wanted, flavours)]
+            offsets = self._among(there)
         return sorted(number for offset in offsets for number in self._numbers(offset))
 
     def like(self, name: str, limit: int) -> list[str]:
         """Return up to ``limit`` names of types that start or end with the same four letters."""
         wanted = name.encode("utf-8", "surrogateescape")
         found: dict[bytes, None] = {}
+        self._used = self._used or frozenset(self._offsets)
         for table in self._tables:
             for needle in (b"\0" + wanted[:4], wanted[-4:] + b"\0"):
                 at = table.data.find(needle)
@@ -156,10 +158,18 @@ class NameIndex:
                     at = table.data.find(needle, start + len(text))
         return [text.decode("utf-8", "surrogateescape") for text in found]
 
+    def _among(self, offsets: list[int]) -> list[int]:
+        """Return those of these offsets where types have their names."""
+        if not self._used and self._searches <= _FEW:
+            return list({*offsets}.intersection(self._offsets)) if offsets else []
+        self._used = self._used or frozenset(self._offsets)
+        return [o for o in offsets if o in self._used]
+
     def _numbers(self, offset: int) -> list[int]:
         """Return the ids of the types whose name is at this offset."""
         if self._built and self._lowest[offset] == self._highest[offset]:
             return [self._lowest[offset]]
+        self._bytes = self._bytes or array("I", self._offsets).tobytes()
         needle = array("I", [offset]).tobytes()
         width = len(needle)
         found = []

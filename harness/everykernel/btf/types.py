@@ -68,7 +68,7 @@ class Btf:
             self._words.byteswap()
         self._strings: StringTable = StringTable(data[slice(*head.strings)], base._strings.end if base else 0)
         self.first: int = base.count if base else 1
-        self._offsets = _offsets(self._words, head, name, self.first)
+        self._offsets = _offsets(data, self._words, head, name, self.first)
         self.count: int = self.first + len(self._offsets)
         self._types: dict[int, Type] = {0: kinds.Void()}
         self._names: dict[int, str] = {}
@@ -269,28 +269,34 @@ class Btf:
         return None
 
 
-def _offsets(words: array[int], head: header.Header, name: str, first: int) -> list[int]:
+def _offsets(data: bytes, words: array[int], head: header.Header, name: str, first: int) -> list[int]:
     """Return the index of the first word of every record; raise BtfMalformed where one ends past the section."""
-    # Most of a vmlinux's 100,000 records have no items: one look-up in a table by the info word's top byte, which is
-    # the kind and a flag. Kinds with items are 0 in it, unknown ones lead past the end.
-    steps = [0 if item else size or _BEYOND for size, item in zip(head.fixed_words, head.item_words)] * 2
-    fixed, items = head.fixed_words * 2, head.item_words * 2
-    infos = words[1:]  # the info word of the record at N is infos[N]
     found: list[int] = []
-    append = found.append
-    at, end = 0, len(words)
-    try:
-        while at < end:
-            append(at)
-            info = infos[at]
-            at += steps[info >> 24] or fixed[info >> 24] + items[info >> 24] * (info & 0xFFFFFF)
-    except IndexError:
-        at = end + 1
-    if at > end:
-        last = found[-1]
+    with contextlib.suppress(IndexError):  # what was found before stays
+        found.extend(_records(data, words, head))
+    if not found:
+        return found
+    last, size = found[-1], _BEYOND
+    kind = words[last + 1] >> 24 & 0x7F if last + 1 < len(words) else 0
+    if last + 1 < len(words) and head.fixed_words[kind]:
+        size = head.fixed_words[kind] + head.item_words[kind] * (words[last + 1] & 0xFFFFFF)
+    if last + size > len(words):
         where = f"{name}: type {first + len(found) - 1} at {head.types[0] + 4 * last:#x}"
-        kind = infos[last] >> 24 & 0x7F if last < len(infos) else 0
         if not head.fixed_words[kind]:
             raise BtfMalformed(f"kind {kind} is not known", where=where)
         raise BtfMalformed(f"its record ends past the type section (end {head.types[1]:#x})", where=where)
     return found
+
+
+def _records(data: bytes, words: array[int], head: header.Header) -> Iterator[int]:
+    """Yield the index of the first word of each record; raise IndexError where the last has no info word."""
+    # Most of a vmlinux's 100,000 records have no items: one look-up in a table by the info word's top byte, which is
+    # the kind and a flag. Kinds with items are 0 in it, unknown ones lead past the end.
+    steps = [0 if item else size or _BEYOND for size, item in zip(head.fixed_words, head.item_words)] * 2
+    fixed, items = head.fixed_words * 2, head.item_words * 2
+    tops = data[head.types[0] + (7 if head.byteorder == "little" else 4) : head.types[1] : 4]  # of the record at N: N
+    at, end = 0, len(words)
+    while at < end:
+        yield at
+        top = tops[at]
+        at += steps[top] or fixed[top] + items[top] * (words[at + 1] & 0xFFFFFF)
