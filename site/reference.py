@@ -10,14 +10,14 @@ from typing import Any
 import click
 import pytest
 
-from everykernel import cli
+from everykernel.cli import group
 from everykernel.report import markdown, schema
 
 
 def options() -> str:
     """Return the page of all commands with all their options, and of the plugin's."""
     lines = ["# Options", "", "What `--help` says, of every command; then what the pytest plugin adds.", ""]
-    for path, command in _commands(cli.cli, "everykernel"):
+    for path, command in _commands(group.cli, "everykernel"):
         lines += [f"## {path}", "", *_help(command), ""]
         rows = [_option(one) for one in command.params if isinstance(one, click.Option) and not one.hidden]
         if rows:

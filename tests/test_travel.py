@@ -11,7 +11,19 @@ import elftools
 
 from everykernel import folders
 
-TRAVELLING = ("architectures", "btf", "core", "errors", "escaping", "guest", "load", "object", "reasons", "wire")
+TRAVELLING = (
+    "architectures",
+    "btf",
+    "core",
+    "dataclass",
+    "errors",
+    "escaping",
+    "guest",
+    "load",
+    "object",
+    "reasons",
+    "wire",
+)
 
 
 def modules() -> list[str]:

@@ -5,7 +5,7 @@ An ``if arch ==`` anywhere else is a question. This module travels to the guest:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from everykernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ docs/reason-codes.md is written from this table. This module travels to the gues
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from everykernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

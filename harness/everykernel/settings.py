@@ -6,13 +6,12 @@ strict: an unknown key or a value of the wrong type is a UsageError that names f
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from everykernel.dataclass import dataclass
 from everykernel.errors import UsageError
 from everykernel.loaders.names import REAL
 
@@ -232,6 +231,8 @@ def _read(table: Any, path: Path) -> dict[str, Any]:
     found = {}
     for name, value in table.items():
         if name not in KEYS:
+            import difflib
+
             nearest = difflib.get_close_matches(name, KEYS, 1)
             remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(KEYS)}"
             raise UsageError(f"unknown key {name!r}", where=where, remedy=remedy)

@@ -18,6 +18,7 @@ import pytest
 from tests import faking
 
 from everykernel import cli, wire
+from everykernel.cli import group
 from everykernel.errors import GuestLost, ToolMissing, UsageError
 from everykernel.machine import slots
 from everykernel.report import evidence, schema
@@ -44,7 +45,7 @@ def test_start_up_imports_little() -> None:
     assert ran.stdout.startswith("everykernel 0.")
 
 
-@pytest.mark.parametrize("name", list(cli._COMMANDS))
+@pytest.mark.parametrize("name", list(group._COMMANDS))
 def test_every_command_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each command of the table can be imported, and explains itself."""
     assert cli.main([name, "--help"]) == 0
@@ -238,7 +239,7 @@ def test_defects_say_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     def broken() -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(cli.cli, "get_command", lambda ctx, name: broken)
+    monkeypatch.setattr(group.cli, "get_command", lambda ctx, name: broken)
     assert cli.main(["broken"]) == 4
     assert capsys.readouterr().err == (
         "everykernel: ZeroDivisionError: oh [this is a defect of everykernel: report it]\n"
@@ -259,7 +260,7 @@ def test_exit_code_of_errors(error: BaseException, code: int, monkeypatch: pytes
     def broken() -> None:
         raise error
 
-    monkeypatch.setattr(cli.cli, "get_command", lambda ctx, name: broken)
+    monkeypatch.setattr(group.cli, "get_command", lambda ctx, name: broken)
     assert cli.main(["broken"]) == code
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests import elfwriter
 from tests.btfwriter import Writer
 
+from everykernel.cli import light
+from everykernel.cli.relocate import relocate
 from everykernel.core import relokinds as rk
 from everykernel.load.rules import named
 from everykernel.loaders import names
@@ -23,6 +25,7 @@ HEAVY = (
     "everykernel.load.loader", "everykernel.load.system", "everykernel.load.rules", "everykernel.matrix.records",
     "everykernel.object.embedded", "everykernel.plugin",
 )  # fmt: skip
+READERS = ("click", "elftools", "inspect", "dataclasses", "difflib")  # of unusual command lines and files, of defects
 OURS = ("everykernel.btf", "everykernel.core", "everykernel.object", "everykernel.settings")
 
 
@@ -59,8 +62,8 @@ def test_relocate_imports_what_relocates(form: str, tmp_path: Path) -> None:
     """One object against one BTF in a file, for a pipe: no colours, no network, no cache, no loader."""
     inputs(tmp_path)
     found = command("relocate", "prog.bpf.o", "--btf", "old.btf", "--format", form, cwd=tmp_path)
-    assert {"everykernel.core.compute", "everykernel.btf.index", "elftools.elf.structs"} <= found
-    assert [name for name in HEAVY if name in found] == []
+    assert {"everykernel.core.compute", "everykernel.btf.index"} <= found
+    assert [name for name in (*HEAVY, *READERS) if name in found] == []
 
 
 def test_help_imports_no_command(tmp_path: Path) -> None:
@@ -77,7 +80,7 @@ def test_the_plugin_is_light_where_no_kernel_is_named(tmp_path: Path) -> None:
     found = imported(code, cwd=tmp_path)
     assert "everykernel.plugin.hooks" in found
     ours = {name for name in found if name.startswith("everykernel.")}
-    wanted = ("plugin", "settings", "errors", "escaping", "loaders", "loaders.names")
+    wanted = ("plugin", "settings", "errors", "escaping", "dataclass", "loaders", "loaders.names")
     assert {name for name in ours if not name.removeprefix("everykernel.").startswith(wanted)} == set()
 
 
@@ -85,3 +88,47 @@ def test_names_of_rules_are_those_of_the_rules() -> None:
     """Who only names rules does not import them; the names are the same."""
     assert names.REAL == named.NAMES
     assert named.DEFAULT.name == names.USUAL_RULES
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["relocate", "prog.bpf.o"],
+        ["relocate", "prog.bpf.o", "prog.bpf.o", "--btf", "old.btf"],
+        ["relocate", "--btf", "old.btf", "--format", "jsonl", "prog.bpf.o", "--format", "table", "--btf", "old.btf"],
+        ["relocate", "missing", "--btf", "missing"],
+    ],
+)
+def test_what_is_read_without_click_means_the_same_to_click(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command line has one meaning, whoever reads it."""
+    monkeypatch.delenv("EVERYKERNEL_KERNELS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    inputs(tmp_path)
+    asked = light.relocate(words)
+    assert asked is not None
+    context = relocate.make_context("relocate", words[1:])
+    read = context.params
+    assert (list(map(str, read["objects"])), list(read["btf"]), read["form"]) == asked
+    assert (read["kernel_list"], read["with_source"]) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["--version"], ["explain", "x"], ["relocate"], ["relocate", "x", "--btf"], ["relocate", "x", "--btf", "-h"],
+        ["relocate", "x", "--btf=y"], ["relocate", "--", "x"], ["relocate", "-"], ["relocate", "x", "--format", "xml"],
+        ["relocate", "x", "--source"], ["relocate", "x", "--kernels", "6.1"], ["relocate", "x", ""],
+    ],
+)  # fmt: skip
+def test_other_command_lines_are_left_to_click(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is unusual, and what is wrong, is read and told by click."""
+    monkeypatch.delenv("EVERYKERNEL_KERNELS", raising=False)
+    assert light.relocate(words) is None
+
+
+def test_settings_in_the_environment_are_left_to_click(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of kernels in the environment is one of click's options."""
+    monkeypatch.setenv("EVERYKERNEL_KERNELS", "6.1")
+    assert light.relocate(["relocate", "x", "--btf", "y"]) is None

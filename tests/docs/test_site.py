@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from everykernel import cli
+from everykernel.cli import group
 from everykernel.reasons import REASONS
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,7 @@ def test_bars_in_tables_are_bars(site: dict[str, Links]) -> None:
 def test_the_reference_has_every_option_and_code(site: dict[str, Links]) -> None:
     """Every command has a heading; a row for each code is in its page."""
     headings = site["options.html"].anchors
-    for name in cli._COMMANDS:
+    for name in group._COMMANDS:
         assert any(re.match(rf"everykernel-{name}\b", anchor) for anchor in headings), name
     assert "pytest" in headings
     assert all(f"| `{code}` |" in (ROOT / "docs/reason-codes.md").read_text() for code in REASONS)

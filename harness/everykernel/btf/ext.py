@@ -9,9 +9,9 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from everykernel.dataclass import dataclass, field
 from everykernel.errors import BtfMalformed, ObjectMalformed
 
 if TYPE_CHECKING:

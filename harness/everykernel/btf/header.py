@@ -9,10 +9,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from typing import Optional, Union
 
 from everykernel.btf import kinds
+from everykernel.dataclass import dataclass, field
 from everykernel.errors import BtfMalformed
 
 MAGIC = 0xEB9F

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import functools
 from array import array
-from dataclasses import dataclass
 from typing import Union
 
+from everykernel.dataclass import dataclass
+
 _ENOUGH = 16  # searches after which sorting pays (a search takes about a millisecond in a vmlinux, sorting takes 50)
+_MANY = 16  # places of which a look at all types' names tells which are names, sooner than a search for each
 _MOST = 64 << 20  # bytes of all names together for which they are sorted; a vmlinux's have 2 MB
 
 
@@ -118,32 +120,17 @@ class _Searched:
         self._bytes = offsets.tobytes()
         self._first = first
         self._tables = tables
-        self._used = frozenset(offsets)
 
     def names(self, offset: int, _: bytes) -> bool:
         """Return whether the string at an offset is a type's name."""
-        return offset in self._used
+        return bool(self._at(offset))
 
     def find(self, name: bytes, flavours: bool) -> list[int]:
         """Return the ids of the types with this name, or a flavour of it."""
-        return [
-            number for table in self._tables for at in self._places(table, name, flavours) for number in self._at(at)
-        ]
-
-    def _places(self, table: StringTable, name: bytes, flavours: bool) -> list[int]:
-        """Return the offsets of names that are this one, or a flavour of it, inside longer strings too."""
-        data, start = table.data, table.start
-        found = []
-        at = data.find(name)
-        while at >= 0:
-            if start + at in self._used:
-                end = at + len(name)
-                if data[end] == 0 or (
-                    flavours and data[end : end + 3] == b"___" and _essential(table.text(start + at)) == name
-                ):
-                    found.append(start + at)
-            at = data.find(name, at + 1)
-        return found
+        places = [at for table in self._tables for at in _places(table, name, flavours)]
+        if len(places) > _MANY:
+            places = [*frozenset(places).intersection(self._offsets)]
+        return [number for at in places for number in self._at(at)]
 
     def _at(self, offset: int) -> list[int]:
         """Return the ids of the types whose name is at this offset."""
@@ -156,6 +143,21 @@ class _Searched:
                 found.append(self._first + at // width)
             at = self._bytes.find(needle, at + 1)
         return found
+
+
+def _places(table: StringTable, name: bytes, flavours: bool) -> list[int]:
+    """Return the offsets where this name stands, or a flavour of it, at the end of longer strings too."""
+    data, start = table.data, table.start
+    found = []
+    at = data.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if data[end] == 0 or (
+            flavours and data[end : end + 3] == b"___" and _essential(table.text(start + at)) == name
+        ):
+            found.append(start + at)
+        at = data.find(name, at + 1)
+    return found
 
 
 def _can_be_sorted(offsets: array[int], _: int, tables: tuple[StringTable, ...]) -> bool:

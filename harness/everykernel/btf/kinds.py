@@ -9,8 +9,9 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Union
+
+from everykernel.dataclass import dataclass
 
 INT_SIGNED, INT_CHAR, INT_BOOL = 1, 2, 4
 

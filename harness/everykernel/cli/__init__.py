@@ -1,83 +1,22 @@
-"""The command ``everykernel``. Subcommands are imported when they are called; errors are printed here and only here."""
+"""The command ``everykernel``: errors are printed here and only here.
+
+click is imported for command lines that need it (`everykernel.cli.light`); its exceptions come from nowhere else.
+"""
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import sys
-import traceback
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-import click
-
-from everykernel.cli import say
+from everykernel.cli import light, say
 from everykernel.errors import EverykernelError, HarnessError
-from everykernel.escaping import block
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-class _Entry(NamedTuple):
-    target: str  # module:attribute
-    help: str
-
-
-_COMMANDS = {
-    "run": _Entry("everykernel.cli.run:run", "Relocate, load and run objects, cases and commands on kernels."),
-    "init": _Entry("everykernel.cli.init:init", "Write what a repository needs to be tested on many kernels."),
-    "shell": _Entry("everykernel.cli.shell:shell", "Open a prompt, or run a command, on a kernel."),
-    "exec": _Entry(
-        "everykernel.cli.exec:exec_command", "Run a program of this host on kernels (go test -exec, cargo)."
-    ),
-    "kernels": _Entry("everykernel.cli.kernels:kernels_group", "List, fetch, locate and remove kernels."),
-    "cache": _Entry("everykernel.cli.cache:cache_group", "List and prune what is kept on this machine."),
-    "relocate": _Entry("everykernel.cli.relocate:relocate", "Show what relocations come to in kernels, booting none."),
-    "explain": _Entry("everykernel.cli.explain:explain", "Say in words what does not fit a kernel, and what would."),
-    "extract": _Entry("everykernel.cli.extract:extract", "Write out the objects inside a program or library."),
-    "btf": _Entry("everykernel.cli.btf:btf", "Look into BTF, compare two, cut one down."),
-    "report": _Entry("everykernel.cli.report:report", "Show results, write their views."),
-    "worker": _Entry("everykernel.cli.cluster:worker", "Run cells that runs with --cluster send."),
-    "scheduler": _Entry("everykernel.cli.cluster:scheduler", "Bring runs with --cluster and workers together."),
-    "library": _Entry("everykernel.cli.library:library", "Write the loader, as a Python library, into one file."),
-    "compile": _Entry("everykernel.cli.compile:compile_command", "Compile the cases' BPF programs."),
-    "doctor": _Entry("everykernel.cli.doctor:doctor", "Say what is present, what is missing, and what to do about it."),
-}
-
-
-class _Group(click.Group):
-    """A group that imports a subcommand only when it is called or asked for its own help."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = _COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module, _, attribute = entry.target.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the subcommands from the table, importing none."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in _COMMANDS.items()])
-
-
-def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        from importlib.metadata import version
-
-        click.echo(f"everykernel {version('everykernel')}")
-        ctx.exit()
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
-)
-def cli() -> None:
-    """Prove that compile-once eBPF objects run on every kernel that matters."""
+    import click
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,22 +28,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that its encoding lacks ends nothing
     try:
-        result = cli.main(args=list(argv) if argv is not None else None, prog_name="everykernel", standalone_mode=False)
+        result = _run(list(argv) if argv is not None else sys.argv[1:])
     except EverykernelError as e:
         return _report(e)
-    except click.ClickException as e:
-        click.echo(block(f"everykernel: {_where(e)}{e.format_message()}"), err=True)
-        return e.exit_code
-    except (KeyboardInterrupt, click.Abort) as e:
-        told = str(e.__cause__ or e)  # click raises Abort from what it caught
-        say.talk(f"everykernel: interrupted{': ' if told else ''}{told}")
-        return 130
+    except KeyboardInterrupt as e:
+        return _interrupted(e)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
         return 1
     except Exception as e:
+        import click
+
+        if isinstance(e, click.ClickException):
+            say.show(f"everykernel: {_where(e)}{e.format_message()}")
+            return e.exit_code
+        if isinstance(e, click.Abort):
+            return _interrupted(e)
         return _report(HarnessError(f"{type(e).__name__}: {e}", remedy="this is a defect of everykernel: report it"))
     return result if isinstance(result, int) else 0
+
+
+def _run(argv: list[str]) -> object:
+    """Run a command line, and return what its command does."""
+    asked = light.relocate(argv)
+    if asked is not None:
+        from everykernel.cli import relocating
+
+        return relocating.show(*asked)
+    from everykernel.cli.group import cli
+
+    return cli.main(args=argv, prog_name="everykernel", standalone_mode=False)
+
+
+def _interrupted(error: BaseException) -> int:
+    told = str(error.__cause__ or error)  # click raises Abort from what it caught
+    say.talk(f"everykernel: interrupted{': ' if told else ''}{told}")
+    return 130
 
 
 def debugging() -> bool:
@@ -114,7 +73,9 @@ def debugging() -> bool:
 
 def _report(error: EverykernelError) -> int:
     if debugging():
-        click.echo(block(traceback.format_exc()), err=True)
+        import traceback
+
+        say.show(traceback.format_exc())
     say.talk(f"everykernel: {error}")
     if error.exit_code == HarnessError.exit_code and not debugging():
         say.talk("everykernel: EVERYKERNEL_DEBUG=1 shows where it happened")

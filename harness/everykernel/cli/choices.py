@@ -6,16 +6,13 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from everykernel import settings
 from everykernel.errors import UsageError
 from everykernel.loaders.names import REAL, USUAL_RULES
-
-if TYPE_CHECKING:
-    from everykernel.cli.sources import Source
 
 Command = Callable[..., Any]
 
@@ -128,19 +125,6 @@ def btf_sources(command: Command) -> Command:
         envvar="EVERYKERNEL_KERNELS",
         help="Kernels by their specs, separated by commas: 5.10..6.12,7.3. [default, without --btf: the project's]",
     )(command)
-
-
-def all_sources(btf: tuple[str, ...], kernel_list: str | None) -> list[Source]:
-    """Return the BTF that ``--btf`` and ``--kernels`` name, in their order; without either, of the project's kernels.
-
-    Raises UsageError if there are none.
-    """
-    from everykernel.cli.sources import sources
-
-    names = [*btf, *(specs(kernel_list) if kernel_list else ())] or settings.read(Path.cwd()).get("kernels")
-    if not names:
-        raise UsageError("no kernels were named", remedy="--kernels 5.10,6.1,6.12, or --btf FILE")
-    return list(sources(names))
 
 
 def guests(command: Command) -> Command:

@@ -11,7 +11,7 @@ from everykernel.btf.naming import printable
 from everykernel.cli import choices
 from everykernel.cli.misreads import Looking
 from everykernel.cli.modules import with_modules
-from everykernel.cli.sources import Source, read_objects
+from everykernel.cli.sources import Source, all_sources, read_objects
 from everykernel.core import idioms
 from everykernel.core.explain import Explanation, together
 from everykernel.core.explain import explain as explain_fixup
@@ -35,7 +35,7 @@ def explain(objects: tuple[Path, ...], btf: tuple[str, ...], kernel_list: str | 
     Example: everykernel explain mytool.bpf.o --kernels 5.10..7.3
     """
     out = screen.Screen(soft_wrap=True)
-    found = choices.all_sources(btf, kernel_list)
+    found = all_sources(btf, kernel_list)
     labels = [source.label for source in found]
     refused = lacking = False
     specs = [spec for path in objects for spec in read_objects(path)]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from everykernel import settings
 from everykernel.architectures import DEFAULT
 from everykernel.btf import Btf, image
 from everykernel.errors import UsageError
 from everykernel.matrix import inside
 from everykernel.object import ObjectSpec, read
-from everykernel.settings import TARGET
 
 if TYPE_CHECKING:
     from everykernel.kernels import Kernel
@@ -49,6 +49,22 @@ def read_objects(path: Path) -> list[ObjectSpec]:
         holder, part = inside.split(text)
         found.append(read(inside.content(holder, part) if part else read_file(holder), text))
     return found
+
+
+def all_sources(btf: Sequence[str], kernel_list: str | None) -> list[Source]:
+    """Return the BTF that ``--btf`` and ``--kernels`` name, in their order; without either, of the project's kernels.
+
+    Raises UsageError if there are none.
+    """
+    names = list(btf)
+    if kernel_list:
+        from everykernel.cli.choices import specs  # with click
+
+        names += specs(kernel_list)
+    names = names or settings.read(Path.cwd()).get("kernels", [])
+    if not names:
+        raise UsageError("no kernels were named", remedy="--kernels 5.10,6.1,6.12, or --btf FILE")
+    return list(sources(names))
 
 
 def read_btf(source: str, *, base: str = "", module: str = "") -> Btf:
@@ -133,7 +149,7 @@ def _of_kernels(name: str) -> Iterator[Source]:
     from everykernel.cli.progress import shown
     from everykernel.kernels.sources import table
 
-    if name.startswith(TARGET):
+    if name.startswith(settings.TARGET):
         yield _of_target(name)
         return
     if not name[:1].isdigit() and name not in ("lts", "latest") and name.partition(":")[0] not in table.NAMES:
@@ -149,7 +165,6 @@ def _of_kernels(name: str) -> Iterator[Source]:
 
 def _of_target(spec: str) -> Source:
     """Return the BTF of a machine that runs; nothing is run or loaded there."""
-    from everykernel import settings
     from everykernel.cli.progress import shown
     from everykernel.machine import reach
 

@@ -8,7 +8,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
@@ -21,6 +20,7 @@ from everykernel.core.match import Miss, match
 from everykernel.core.patch import Change, immediate, patch
 from everykernel.core.refusal import Refused
 from everykernel.core.spec import Spec, parse, text
+from everykernel.dataclass import dataclass
 from everykernel.errors import BtfMalformed
 
 if TYPE_CHECKING:

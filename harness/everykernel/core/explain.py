@@ -9,7 +9,6 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import kinds, render
@@ -23,6 +22,7 @@ from everykernel.core.match import Miss, match
 from everykernel.core.refusal import Refused
 from everykernel.core.renames import Lacking
 from everykernel.core.spec import Accessor, Spec, parse
+from everykernel.dataclass import dataclass
 from everykernel.errors import BtfMalformed
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from everykernel.core.patch import poison
+from everykernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

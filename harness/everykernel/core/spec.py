@@ -10,7 +10,6 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from everykernel.btf import kinds
@@ -18,6 +17,7 @@ from everykernel.btf.naming import printable, title
 from everykernel.btf.types import Btf, SizeUnknown
 from everykernel.core import relokinds
 from everykernel.core.refusal import Refused
+from everykernel.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from everykernel.btf.ext import CoreRecord

@@ -7,7 +7,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Optional
 
 from everykernel.btf import kinds
@@ -15,6 +14,7 @@ from everykernel.btf.types import Btf
 from everykernel.core import relokinds
 from everykernel.core.refusal import Refused
 from everykernel.core.spec import U32, Spec, size_of
+from everykernel.dataclass import dataclass
 
 U64 = 0xFFFFFFFFFFFFFFFF
 

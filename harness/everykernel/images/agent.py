@@ -19,6 +19,7 @@ from everykernel.images import bytecode
 TRAVELLING = (
     "__init__.py",
     "architectures.py",
+    "dataclass.py",
     "errors.py",
     "escaping.py",
     "reasons.py",

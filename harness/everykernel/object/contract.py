@@ -8,9 +8,9 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
+from everykernel.dataclass import dataclass, field
 from everykernel.errors import UsageError
 from everykernel.object import map_terms, strict
 from everykernel.object.map_terms import MapTerms

@@ -1,7 +1,8 @@
-"""The ELF container of an object: sections through pyelftools, symbols and relocations by struct.
+"""The ELF container of an object: what compilers write by struct, what is unusual through pyelftools.
 
-pyelftools reads the headers; its per-record decoding is too slow for tables of hundreds of entries in a guest whose
-Python is ten times slower, so symbols and relocations are unpacked in one go.
+pyelftools takes longer to import than an object to read, and its per-record decoding is too slow for tables of hundreds
+of entries in a guest whose Python is ten times slower. It reads the headers where they are not what a compiler for BPF
+writes: it knows names for all that there may be, and says what is wrong.
 
 This module travels to the guest: standard library and pyelftools only, Python 3.9.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
 
@@ -22,6 +23,12 @@ EM_BPF, ET_REL = 247, 1
 _EM_NONE = 0  # clang before 3.9
 _IDENT = 16  # bytes of e_ident
 _COMPILE = "compile it with clang -target bpf -c"
+_ADDRSIG = 0x6FFF4C03  # SHT_LLVM_ADDRSIG, for which pyelftools has no name
+_USUAL = {
+    0: "SHT_NULL", 1: "SHT_PROGBITS", 2: "SHT_SYMTAB", 3: "SHT_STRTAB", 8: SHT_NOBITS, 9: SHT_REL, _ADDRSIG: _ADDRSIG,
+}  # fmt: skip
+_HEADER, _SECTION = "16s2HI3QI6H", "2I4Q2I2Q"  # Elf64_Ehdr and Elf64_Shdr (include/uapi/linux/elf.h)
+_KEYS = ("sh_name", "sh_type", "sh_flags", "sh_offset", "sh_size", "sh_link", "sh_info")
 _OVERLAP = 4  # times the file that its sections may take together: they do not overlap in what compilers write
 
 STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION = 0, 1, 2, 3
@@ -100,19 +107,8 @@ def read(data: bytes, name: str) -> Elf:
     if data[4:5] != b"\2" or data[5:6] not in (b"\1", b"\2"):
         raise ObjectUnsupported("is no 64-bit ELF file", where=name, remedy=_COMPILE)
     little = data[5] == 1
-    stream = io.BytesIO(data)
-    try:
-        header = layouts(little).Elf_Ehdr.parse_stream(stream)
-    except Exception as e:  # pyelftools raises whatever its parser meets: struct, construct, Unicode and key errors
-        raise ObjectMalformed(f"its ELF header cannot be read ({e or type(e).__name__})", where=name) from e
-    machine, kind = header["e_machine"], header["e_type"]
-    if machine not in ("EM_BPF", "EM_NONE") or kind != "ET_REL":
-        raise ObjectUnsupported(f"holds no BPF code: {machine} {kind}", where=name, remedy=_COMPILE)
-    try:
-        headers = _headers(header, stream, layouts(little).Elf_Shdr)
-    except Exception as e:
-        raise ObjectMalformed(f"its section headers cannot be read ({e or type(e).__name__})", where=name) from e
-    sections, links = _sections(header, headers, data, name)
+    names, headers = _usual(data, little) or _unusual(data, little, name)
+    sections, links = _sections(names, headers, data, name)
     order = "<" if little else ">"
     tables = [s for s in sections if s.type == "SHT_SYMTAB"]
     if not tables:
@@ -127,6 +123,43 @@ def read(data: bytes, name: str) -> Elf:
     return Elf("little" if little else "big", sections, symbols, relocations)
 
 
+def _usual(data: bytes, little: bool) -> Optional[tuple[int, list[dict[str, Any]]]]:
+    """Return the number of the section with the names, and the section headers; None unless all is usual."""
+    order = "<" if little else ">"
+    if len(data) < struct.calcsize(order + _HEADER):
+        return None
+    _, kind, machine, _, _, _, start, _, _, _, _, step, count, names = struct.unpack_from(order + _HEADER, data)
+    if kind != ET_REL or machine not in (EM_BPF, _EM_NONE) or step != struct.calcsize(order + _SECTION):
+        return None
+    if start + count * step > len(data):
+        return None
+    found = []
+    for fields in struct.iter_unpack(order + _SECTION, data[start : start + count * step]):
+        name, number, flags, _, offset, size, link, info, _, _ = fields
+        type_ = _USUAL.get(number)
+        if type_ is None:
+            return None
+        found.append(dict(zip(_KEYS, (name, type_, flags, offset, size, link, info))))
+    return names, found
+
+
+def _unusual(data: bytes, little: bool, name: str) -> tuple[int, list[Any]]:
+    """Return the same as pyelftools decodes it; raise ObjectMalformed, and ObjectUnsupported for no BPF code."""
+    stream = io.BytesIO(data)
+    try:
+        header = layouts(little).Elf_Ehdr.parse_stream(stream)
+    except Exception as e:  # pyelftools raises whatever its parser meets: struct, construct, Unicode and key errors
+        raise ObjectMalformed(f"its ELF header cannot be read ({e or type(e).__name__})", where=name) from e
+    machine, kind = header["e_machine"], header["e_type"]
+    if machine not in ("EM_BPF", "EM_NONE") or kind != "ET_REL":
+        raise ObjectUnsupported(f"holds no BPF code: {machine} {kind}", where=name, remedy=_COMPILE)
+    try:
+        headers = _headers(header, stream, layouts(little).Elf_Shdr)
+    except Exception as e:
+        raise ObjectMalformed(f"its section headers cannot be read ({e or type(e).__name__})", where=name) from e
+    return header["e_shstrndx"], headers
+
+
 def _headers(header: Any, stream: io.BytesIO, layout: Any) -> list[Any]:
     """Return the section headers as pyelftools decodes them."""
     start, step, count = header["e_shoff"], header["e_shentsize"], header["e_shnum"]
@@ -139,10 +172,9 @@ def _headers(header: Any, stream: io.BytesIO, layout: Any) -> list[Any]:
     return found
 
 
-def _sections(header: Any, headers: list[Any], data: bytes, name: str) -> tuple[list[Section], list[tuple[int, int]]]:
+def _sections(strings: int, headers: list[Any], data: bytes, name: str) -> tuple[list[Section], list[tuple[int, int]]]:
     """Return the sections and each one's sh_link and sh_info."""
     sections, links = [], []
-    strings = header["e_shstrndx"]
     if strings >= len(headers):
         raise ObjectMalformed(f"has no section names (section {strings} of {len(headers)})", where=name)
     table = headers[strings]

@@ -5,9 +5,9 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional, Union
 
+from everykernel.dataclass import dataclass
 from everykernel.errors import UsageError
 from everykernel.object import strict
 from everykernel.object.maps import MAP_TYPES

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
 from everykernel.btf import kinds
+from everykernel.dataclass import replace
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
 from everykernel.object import datasecs, elf
 from everykernel.object.spec import MapSpec

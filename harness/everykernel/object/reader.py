@@ -8,11 +8,11 @@ This module travels to the guest: standard library and pyelftools only, Python 3
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, kinds
 from everykernel.btf import ext as btf_ext
+from everykernel.dataclass import replace
 from everykernel.errors import BtfMalformed, ObjectMalformed, ObjectUnsupported
 from everykernel.object import datasecs, elf, maps, struct_ops
 from everykernel.object.code import ARENA_SECTION, TEXT, Layout, functions

@@ -8,9 +8,9 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
+from everykernel.dataclass import dataclass
 from everykernel.object import datasecs, maps, sections
 from everykernel.object.sections import SectionRule
 

@@ -5,9 +5,10 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Optional
+
+from everykernel.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

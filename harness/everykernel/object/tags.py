@@ -8,10 +8,10 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from everykernel.btf import kinds
+from everykernel.dataclass import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,6 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf.naming import printable, title
@@ -20,6 +19,7 @@ from everykernel.core.reads.judge import Access, Forms, Judge, Misread, adapts, 
 from everykernel.core.reads.values import Context
 from everykernel.core.reads.walked import Program, Read, Record, Walked
 from everykernel.core.refusal import Refused
+from everykernel.dataclass import dataclass, field
 from everykernel.errors import BtfMalformed
 from everykernel.object.spec import INSN
 

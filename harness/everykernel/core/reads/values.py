@@ -7,8 +7,9 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Optional, Union
+
+from everykernel.dataclass import dataclass
 
 U64 = 0xFFFFFFFFFFFFFFFF
 U32 = 0xFFFFFFFF
