@@ -14,11 +14,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.targets.server import Server
-from tests.targets.test_columns import User, verdicts
+from tests.targets.test_columns import User, agreed
 
 from everykernel import wire
 from everykernel.errors import BootFailed, CaseTimeout, GuestLost, KernelPanic, UsageError
@@ -88,14 +87,8 @@ def test_one_command_three_machines(ours: Kernel, tmp_path: Path) -> None:
         server.close()
     assert f"{3 * len(NAMES)} cells: {3 * len(NAMES)} passed" in shown
     results = user.results()
-    by_case: dict[str, list[dict[str, Any]]] = {}
-    for result in results["results"]:
-        by_case.setdefault(result["case"], []).append(result)
-    assert sorted(by_case) == sorted(NAMES)
-    for found in by_case.values():
-        assert {one["target"] for one in found} == {"guest", "ssh", "vng"}
-        first, *others = (verdicts(one) for one in found)
-        assert all(other == first for other in others)
+    each = [(PLAIN, "guest"), (SPEC, "vng"), ("ssh://lab", "ssh")]
+    assert agreed(results) == dict.fromkeys(NAMES, each)
     told = {kernel["spec"]: kernel for kernel in results["kernels"]}
     assert {kernel["release"] for kernel in told.values()} == {ours.release}
     assert told[SPEC]["target"] == "vng"
