@@ -84,7 +84,7 @@ def old_kernel(session: nox.Session) -> None:
 
 @nox.session
 def twins(session: nox.Session) -> None:
-    """Build 6.1 and 6.12 with and without BTF (an hour of one processor, which is said first), and compare them.
+    """Build 6.1 and 6.12 with and without BTF (two hours of one processor, which is said first), and compare them.
 
     What is found, at which commit, is written into docs/twins.md.
     """
