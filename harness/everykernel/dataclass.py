@@ -9,6 +9,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import sys
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -102,7 +103,9 @@ def _fields(cls: Any) -> dict[str, tuple[str, _Field]]:
     found: dict[str, tuple[str, _Field]] = {}
     for base in cls.__mro__[-1:0:-1]:
         found.update(vars(base).get("__fields__", {}))
-    for name, kind in cls.__annotations__.items():
+    # A class has annotations of its own since Python 3.10; before, one without any shows those of a base, or none.
+    own = cls.__annotations__ if sys.version_info >= (3, 10) else vars(cls).get("__annotations__", {})
+    for name, kind in own.items():
         said = vars(cls).get(name, _NONE)
         one = said if isinstance(said, _Field) else _Field(said, _NONE, True, True)
         if said is one:
