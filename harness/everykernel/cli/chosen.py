@@ -126,9 +126,10 @@ def of_objects(objects: Sequence[str], columns: list[Column], loaders: str | Non
         for case in commands.cases(objects, **{name: options[name] for name in commands.OPTIONS})
     ]
     _check(cases, columns)
+    wanted = crew.wanted(cases, loaders)
     if loaders is not None:
-        _check_loaders(columns, crew.wanted(cases, loaders))
-    found = Crew.of(crew.wanted(cases, loaders), columns, say)
+        _check_loaders(columns, wanted)
+    found = Crew.of(wanted, columns, say)
     cells = [(case, column.spec) for case in found.spread(cases, loaders) for column in columns]
     return _there(cells, columns, found)
 
