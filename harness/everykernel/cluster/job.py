@@ -16,7 +16,7 @@ from everykernel.cluster import blobs
 from everykernel.errors import EverykernelError
 from everykernel.files.tree import Item, Tree
 from everykernel.kernels.model import Kernel
-from everykernel.kernels.supplied import Supplied, Supply
+from everykernel.kernels.supplied import Supplied, Supply, in_order
 from everykernel.loaders.adapter import Adapter
 from everykernel.matrix.case import Case
 from everykernel.matrix.command import Command
@@ -204,12 +204,9 @@ def _command(command: Command | None, sent: SentCommand) -> ArrivedCommand:
 
 
 def supplied(supplies: Sequence[Supply], kernel: Kernel) -> list[tuple[Supply, Supplied | EverykernelError | None]]:
-    """Return supplies with what each has for a kernel; what comes after the first that has some is not asked.
-
-    The order of precedence is that of `everykernel.kernels.supplied.for_kernel`.
-    """
+    """Return supplies with what each has for a kernel; what comes after the first that has some is not asked."""
     asked: dict[int, Supplied | EverykernelError | None] = {}
-    for one in [s for s in supplies if s.is_of(kernel.spec)] + [s for s in supplies if not s.spec]:
+    for one in in_order(supplies, kernel.spec):
         try:
             asked[id(one)] = one.find(kernel.release, kernel.arch, kernel.source)
         except EverykernelError as e:

@@ -180,6 +180,11 @@ def candidates(folder: Path, release: str, arch: Architecture, distribution: str
     return [path for path in flat if path.is_file()] or own or deep
 
 
+def in_order(supplies: Sequence[Supply], spec: str) -> list[Supply]:
+    """Return the supplies that may serve a kernel, in order of precedence: those for it alone first."""
+    return [s for s in supplies if s.is_of(spec)] + [s for s in supplies if not s.spec]
+
+
 def for_kernel(
     supplies: Sequence[Supply], spec: str, release: str, arch: Architecture, source: str = ""
 ) -> tuple[Supplied | None, list[str]]:
@@ -190,7 +195,7 @@ def for_kernel(
     Raises as `Supply.find` does.
     """
     notes = []
-    for supply in [s for s in supplies if s.is_of(spec)] + [s for s in supplies if not s.spec]:
+    for supply in in_order(supplies, spec):
         found = supply.find(release, arch, source)
         if found is not None:
             return found, list(found.notes)
