@@ -38,7 +38,7 @@ OBJECTS = (
     Reason(
         "libbpf takes no legacy maps; ours does",
         re.compile(r"legacy map definitions|bad map relo against .* in section 'maps/"),
-        most=23,
+        most=25,
     ),
     Reason("libbpf loads no object of another byte order", re.compile(r"endian"), most=13),
 )

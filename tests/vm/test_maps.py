@@ -12,12 +12,21 @@ from everykernel import folders, wire
 from everykernel.compile import Job, compile_all, compile_one, jobs
 from everykernel.errors import RequestFailed
 from everykernel.kernels.model import Kernel
-from everykernel.machine import Guest, Machines
+from everykernel.machine import Guest, Machines, MachineSpec
 from everykernel.plugin.loaded import LoadedObject, Map
+from everykernel.settings import BARE, QEMU
 
 pytestmark = pytest.mark.vm
 
 SOURCE = Path(__file__).parent / "objects" / "maps.bpf.c"
+PLACED = SOURCE.with_name("placed.bpf.c")
+TEXT = "0x400000"  # where programs without PIE are on x86_64: Debian's Python, and ours for guests without it
+WHERE = """
+import ctypes
+
+def check(obj):
+    return ctypes.addressof(ctypes.c_char.from_buffer(obj.maps["arena"].memory))
+"""
 COUNT = 1200
 HASHES = ("hash", "percpu_hash")
 ARRAYS = ("array", "percpu_array")
@@ -174,6 +183,28 @@ def test_variables_in_an_arena(newest: Guest) -> None:
         loaded.maps["arena"].lookup_batch()  # it has no elements
     assert loaded.programs["walk"].test_run().retval == 0
     assert loaded.globals["total"] == 7
+
+
+@pytest.mark.parametrize("kind", [QEMU, BARE])
+def test_an_arena_that_has_its_place(machines: Machines, columns: dict[str, Kernel], tmp_path: Path, kind: str) -> None:
+    """It is mapped at its map_extra, where its pointers then lead; a place that is taken stays what it is."""
+    kernel, target = columns["6.12"], tmp_path / "placed.bpf.o"
+    compile_one(Job(PLACED, kernel.arch, target))
+    with machines.start(kernel, MachineSpec(kind=kind)) as guest:
+        loaded = load(guest, target.name, target.read_bytes())
+        assert loaded.globals["counter"] == 5
+        assert loaded.programs["counts"].test_run().retval == 0
+        assert loaded.globals["counter"] == 6
+        if kind == QEMU:
+            checked = guest.request(wire.Check(loaded._handle, WHERE, "where.py"))
+            assert isinstance(checked, wire.Checked)
+            assert checked.evidence == 1 << 44, checked.message
+        text = tmp_path / "taken.bpf.c"
+        text.write_text(PLACED.read_text().replace("0x100000000000", TEXT))
+        compile_one(Job(text, kernel.arch, target))
+        reply = guest.request(wire.Load(target.name, target.read_bytes()))
+        assert isinstance(reply, wire.Loaded)
+        assert reply.load["message"] == f"map 'arena': it cannot be mapped at {TEXT}: EEXIST"
 
 
 def test_more_than_there_is_memory_for(newest: Guest) -> None:

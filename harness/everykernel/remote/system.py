@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 from everykernel.errors import GuestLost
+from everykernel.load.system import abi
 from everykernel.load.system.block import Fields, text
 from everykernel.load.system.door import System, Uname
 from everykernel.load.system.errnos import failure
@@ -179,17 +180,18 @@ class Remote(System):
         self.call(batch, "ppoll", batch.buffer(polled), len(polled) // 8, batch.buffer(span), 0, 0)
         self.sure(batch)
 
-    def map(self, fd: int, size: int, offset: int = 0, *, write: bool = True) -> RemoteMemory:
+    def map(self, fd: int, size: int, offset: int = 0, *, write: bool = True, address: int = 0) -> RemoteMemory:
         """Call mmap(2)."""
-        return self._mapped(size, _READABLE | (_WRITABLE if write else 0), _SHARED, fd, offset)
+        flags = _SHARED | (abi.MAP_FIXED_NOREPLACE if address else 0)
+        return self._mapped(size, _READABLE | (_WRITABLE if write else 0), flags, fd, offset, address)
 
     def room(self, size: int) -> RemoteMemory:
         """Call mmap(2) without a file."""
         return self._mapped(size, _READABLE | _WRITABLE, _OWN, -1, 0)
 
-    def _mapped(self, size: int, protection: int, flags: int, fd: int, offset: int) -> RemoteMemory:
+    def _mapped(self, size: int, protection: int, flags: int, fd: int, offset: int, address: int = 0) -> RemoteMemory:
         batch = self.batch()
-        batch.step(MAP, size, protection, flags, fd, offset)
+        batch.step(MAP, size, protection, flags, fd, offset, address)
         return RemoteMemory(self, self.sure(batch)[0], size)
 
     # ------------------------------------------------------------------------------------------ files

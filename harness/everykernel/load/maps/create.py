@@ -37,7 +37,8 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
     """Create a map as a loader with these rules asks for it; its record tells what came of it.
 
     Stacks without a size of their own get room for the deepest that the kernel takes, where a tool can set it. What is
-    decided is noted. An arena has to be mapped before programs use it.
+    decided is noted. An arena has to be mapped before programs use it, at its ``map_extra`` if it has one: the kernel
+    takes no other address (arena_get_unmapped_area).
     """
     record, system = map_.record, map_.system
     try:
@@ -72,8 +73,7 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
         attributes = _typed(spec, name, btf_fd, rules)
         map_.fd = _create(map_.system, attributes._replace(inner_fd=max(inner, 0)), rules)
         if spec.type == _ARENA and rules.maps_arenas:
-            map_.memory = system.map(map_.fd, entries * system.page_size)
-            map_.memory[: len(spec.content)] = spec.content
+            _map_arena(map_)
     except MapRefused as e:
         absent(map_, Reason("map-create-failed", f"inner map: {e}"))
     except OSError as e:
@@ -83,6 +83,18 @@ def create(map_: Map, probes: Probes, btf_fd: int, rules: Rules) -> None:
             system.close(inner)
     if spec.pinning and map_.fd >= 0:
         pins.pin(map_)
+
+
+def _map_arena(map_: Map) -> None:
+    """Map an arena, and set its variables to their first values."""
+    spec, system = map_.spec, map_.system
+    try:
+        map_.memory = system.map(map_.fd, spec.max_entries * system.page_size, address=spec.extra)
+    except OSError as e:
+        absent(map_, Reason("map-create-failed", f"it cannot be mapped at {spec.extra:#x}: {error_name(e.errno)}"))
+        map_.record["errno"] = error_name(e.errno)
+        return
+    map_.memory[: len(spec.content)] = spec.content
 
 
 def create_operations(map_: Map, operations: Operations, probes: Probes, btf_fd: int, *, link: bool) -> None:

@@ -30,6 +30,8 @@ F_LINK, F_VTYPE_BTF_OBJ_FD, F_RB_OVERWRITE = 1 << 13, 1 << 15, 1 << 19
 F_SLEEPABLE = 1 << 4
 F_ALL_CPUS = 1 << 4  # of an update: one value for the copies of all CPUs
 
+MAP_FIXED_NOREPLACE = 0x100000  # of mmap(2), on all our architectures: what is there already stays (since v4.17)
+
 NAME_SIZE = 16  # BPF_OBJ_NAME_LEN, the final NUL included
 
 

@@ -120,8 +120,8 @@ class System(ABC):
         """Wait until there is something to read from one of these, at most so long."""
 
     @abstractmethod
-    def map(self, fd: int, size: int, offset: int = 0, *, write: bool = True) -> Memory:
-        """Map bytes of a descriptor into memory, whole pages. Raises ValueError too."""
+    def map(self, fd: int, size: int, offset: int = 0, *, write: bool = True, address: int = 0) -> Memory:
+        """Map bytes of a descriptor into memory, whole pages, at an address if one is given. Raises ValueError too."""
 
     @abstractmethod
     def room(self, size: int) -> Memory:

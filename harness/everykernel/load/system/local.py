@@ -83,9 +83,11 @@ class Local(System):
             waiting.register(fd, select.POLLIN)
         waiting.poll(milliseconds)
 
-    def map(self, fd: int, size: int, offset: int = 0, *, write: bool = True) -> Memory:
+    def map(self, fd: int, size: int, offset: int = 0, *, write: bool = True, address: int = 0) -> Memory:
         """Call mmap(2)."""
         protection = mmap.PROT_READ | (mmap.PROT_WRITE if write else 0)
+        if address:
+            return syscalls.map_at(address, size, protection, fd, offset)
         return mmap.mmap(fd, size, mmap.MAP_SHARED, protection, offset=offset)
 
     def room(self, size: int) -> Memory:

@@ -9,7 +9,13 @@ import ctypes
 import errno
 import mmap
 import resource
-from typing import Union
+from typing import TYPE_CHECKING, Any, Union
+
+from everykernel.load.system import abi
+from everykernel.load.system.errnos import failure
+
+if TYPE_CHECKING:
+    from everykernel.load.system.block import Memory
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _bpf = _libc["syscall"]
@@ -21,6 +27,10 @@ _perf.argtypes = (
     ctypes.c_long, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_long, ctypes.c_ulong,
 )  # fmt: skip
 at, where = ctypes.c_char.from_buffer, ctypes.addressof
+_mmap, _munmap = _libc["mmap"], _libc["munmap"]
+_mmap.restype = ctypes.c_void_p
+_mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+_munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _CLOEXEC = 8  # PERF_FLAG_FD_CLOEXEC
 
 
@@ -53,6 +63,30 @@ def perf_event_open(number: int, attributes: bytearray, pid: int, cpu: int) -> i
     """
     result: int = _perf(number, address(attributes), pid, cpu, -1, _CLOEXEC)
     return result if result >= 0 else -ctypes.get_errno()
+
+
+class _Placed(ctypes.Array):  # type: ignore[type-arg]  # it has a type for each size
+    """`Memory` at an address."""
+
+    _type_, _length_ = ctypes.c_char, 0
+
+    def find(self, what: bytes) -> int:
+        """Return where bytes first are, -1 where they are not."""
+        return bytes(self).find(what)
+
+    def close(self) -> None:
+        """Unmap it."""
+        _munmap(where(self), len(self))
+
+
+def map_at(address: int, size: int, protection: int, fd: int, offset: int) -> Memory:
+    """Call mmap(2) for shared memory at an address; raise OSError (EEXIST where something is there already)."""
+    found = _mmap(address, size, protection, mmap.MAP_SHARED | abi.MAP_FIXED_NOREPLACE, fd, offset)
+    if found == ctypes.c_void_p(-1).value:
+        raise failure(ctypes.get_errno())
+    placed: Any = type("Placed", (_Placed,), {"_length_": size})
+    made: Memory = placed.from_address(found)
+    return made
 
 
 def _raise_memlock() -> bool:

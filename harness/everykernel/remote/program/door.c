@@ -192,15 +192,15 @@ static void greet(void)
 
 // ---------------------------------------------------------------------------------------------------- steps
 
-static long map(word size, long protection, long flags, long fd, u64 offset)
+static long map(word at, word size, long protection, long flags, long fd, u64 offset)
 {
 #if defined(__s390x__)
-	long all[6] = {0, size, protection, flags, fd, offset};
+	long all[6] = {at, size, protection, flags, fd, offset};
 	return call3(NR_mmap, (long)all, 0, 0);
 #elif defined(NR_mmap2)
-	return call(NR_mmap2, 0, size, protection, flags, fd, offset >> 12);
+	return call(NR_mmap2, at, size, protection, flags, fd, offset >> 12);
 #else
-	return call(NR_mmap, 0, size, protection, flags, fd, offset);
+	return call(NR_mmap, at, size, protection, flags, fd, offset);
 #endif
 }
 
@@ -209,12 +209,12 @@ static int is_error(long result)
 	return (word)result > (word)-4096;
 }
 
-static s64 remember(u64 size, long protection, long flags, long fd, u64 offset)
+static s64 remember(word wanted, u64 size, long protection, long flags, long fd, u64 offset)
 {
 	for (u32 i = 0; i < MEMORIES; i++) {
 		if (memories[i].at)
 			continue;
-		long at = map(size, protection, flags, fd, offset);
+		long at = map(wanted, size, protection, flags, fd, offset);
 		if (is_error(at))
 			return at;
 		memories[i] = (struct memory){(u8 *)at, size};
@@ -260,7 +260,7 @@ static s64 special(u32 kind, const u64 *value)
 	if (kind == FILL)
 		return fill(value[0], (u8 *)(word)value[1], value[2]);
 	if (kind == MAP)
-		return remember(value[0], value[1], value[2], value[3], value[4]);
+		return remember(value[5], value[0], value[1], value[2], value[3], value[4]);
 	struct memory *where = memory(value[0]);
 	u8 *bytes = (u8 *)(word)value[2];
 	u64 offset = value[1], size = value[3];
