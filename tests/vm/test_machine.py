@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from everykernel import cache
+from everykernel import cache, folders, wire
 from everykernel.errors import KernelModuleMissing, RequestFailed, UsageError
 from everykernel.kernels.model import Kernel
 from everykernel.machine import COLD_BOOT, RESTORED, Guest, Machines, MachineSpec, snapshots
@@ -75,6 +75,28 @@ def test_a_guest_does_not_see_what_another_did(machines: Machines, linux: Kernel
         assert second.run(["ls", "/tmp/left"]).code != 0
         assert second.run(["cat", "/proc/sys/kernel/pid_max"]).stdout == before
         assert second.run(["ls", "/sys/fs/bpf"]).stdout == b""
+
+
+HELD = """
+from everykernel.load.kernel.numbers import ids
+from everykernel.load.system import abi
+
+def check(obj):
+    return [len(ids(obj.system, kind)) for kind in (abi.PROG_GET_NEXT_ID, abi.MAP_GET_NEXT_ID, abi.LINK_GET_NEXT_ID)]
+"""
+
+
+@pytest.mark.parametrize("spec", ["6.1", "6.12"])
+def test_a_fresh_guest_holds_no_objects(machines: Machines, columns: dict[str, Kernel], spec: str) -> None:
+    """Nothing is left of the object that was rehearsed before the snapshot: the kernel has what was loaded since."""
+    kernel = columns[spec]
+    data = (folders.data("cases") / "ringbuf_events" / "build" / kernel.arch.name / "prog.bpf.o").read_bytes()
+    with machines.start(kernel) as guest:
+        loaded = guest.request(wire.Load("prog.bpf.o", data))
+        assert isinstance(loaded, wire.Loaded)
+        checked = guest.request(wire.Check(loaded.handle, HELD, "held.py"))
+        assert isinstance(checked, wire.Checked)
+        assert checked.evidence == [len(loaded.load["programs"]), len(loaded.load["maps"]), 0], checked.message
 
 
 def test_a_program_may_run_as_somebody_else(guest: Guest) -> None:

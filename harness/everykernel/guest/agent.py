@@ -8,6 +8,7 @@ then takes the warm snapshot, from which every guest starts.
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from everykernel import wire
 from everykernel.errors import EverykernelError
 from everykernel.guest import probes, scrub, stage0, system
 from everykernel.guest.programs import Programs
+from everykernel.guest.rehearsal import rehearse
 
 Job = tuple[int, wire.Request[Any]]  # a request's number, and the request
 
@@ -81,7 +83,9 @@ class Agent:
     def warm(self) -> None:
         """Do beforehand what costs time, and is the same for every request."""
         self._requests.warm()
-        rehearse(self)
+        rehearse(self.answer)
+        gc.collect()
+        gc.freeze()  # what is there now is never garbage: collections need not look at it
 
     def _hello(self, message: wire.Hello) -> wire.Message:
         system.greet(message)
@@ -127,25 +131,6 @@ def read(port: Port, jobs: SimpleQueue[Job]) -> None:
             port.send(number, wire.Done())
         else:
             jobs.put((number, message))
-
-
-def rehearse(agent: Agent) -> None:
-    """Do each cheap request once: what it imports and what the kernel caches for it is then in the warm snapshot."""
-    path = "/tmp/everykernel-rehearsal"
-    requests: tuple[wire.Request[Any], ...] = (
-        *(wire.Push(path, b""), wire.Pull(path), wire.Place([{"path": path, "mode": 0o644, "data": b""}]), wire.Room()),
-        *(wire.Run(["/bin/true"]), wire.Command(["/bin/true"], 10.0)),
-    )
-    for message in requests:
-        number, request = wire.decode(*_split(wire.encode(1, message)))
-        _split(wire.encode(number, agent.answer(request)))
-    agent.answer(wire.Run(["/bin/rm", path]))
-
-
-def _split(frame: bytes) -> tuple[bytes, bytes]:
-    text, _ = wire.lengths(frame[: wire.HEADER.size])
-    body = frame[wire.HEADER.size :]
-    return body[:text], body[text:]
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ This module travels to the guest: standard library and pyelftools only, Python 3
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 import sys
 import traceback
@@ -58,8 +57,6 @@ class Requests:
 
         warm.warm(self._kernel)
         usage.count(self._kernel.system)  # as long as the agent lives
-        gc.collect()
-        gc.freeze()  # what is there now is never garbage: collections need not look at it
 
     def serve(self, message: wire.Request[Any]) -> wire.Message:
         """Return the reply to a request; what goes wrong is a reply too, never an exception."""

@@ -30,6 +30,7 @@ TRAVELLING = (
     "load",
     "object",
 )
+_KINDS = (".py", ".bpfel", ".bpfeb")  # the last: what guest/rehearsal.py loads
 _MAIN = b"from everykernel.guest.agent import main\n\nmain()\n"
 
 
@@ -71,7 +72,8 @@ def _zip(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
 
 def _with_bytecode(members: dict[str, bytes]) -> dict[str, bytes]:
     where = f"{HERE}/everykernel-agent.pyz"  # stage 0 puts the zip there
-    own = {f"{n}c": bytecode.compiled(f"{where}/{n}", data) for n, data in members.items() if n != "__main__.py"}
+    sources = {n: data for n, data in members.items() if n.endswith(".py") and n != "__main__.py"}
+    own = {f"{n}c": bytecode.compiled(f"{where}/{n}", data) for n, data in sources.items()}
     return members | own
 
 
@@ -94,4 +96,4 @@ def _elftools() -> Path:
 def _sources(path: Path, name: str) -> dict[str, bytes]:
     if path.is_file():
         return {name: path.read_bytes()}
-    return {f"{name}/{p.relative_to(path).as_posix()}": p.read_bytes() for p in path.rglob("*.py")}
+    return {f"{name}/{p.relative_to(path).as_posix()}": p.read_bytes() for p in path.rglob("*") if p.suffix in _KINDS}
