@@ -109,3 +109,46 @@ def test_who_takes_it_is_said_where_it_fails(name: str, where: str, program: str
     records = {p["name"]: p["message"] for p in stage.get("programs", [])}
     assert "--rules ebpf-go]" in (records[program] if program else stage["message"])
     assert "unknown" not in records or "--rules" not in records["unknown"]  # no loader takes that one
+
+
+# In the guest: how often an object is loaded by the rules of other loaders.
+COUNTING = """
+from everykernel.load import advice
+
+def check(obj):
+    if not hasattr(advice, "tried"):
+        advice.tried, load = [], advice.load
+        advice.load = lambda *given, **named: advice.tried.append(named["rules"].name) or load(*given, **named)
+    return list(advice.tried)
+"""
+
+
+@pytest.mark.parametrize(("section", "tried"), [("fentry/no_such_function", []), ("fentry", ["ebpf-go"])])
+def test_what_others_refuse_too_is_not_tried(section: str, tried: list[str], guest: Guest, tmp_path: Path) -> None:
+    """Where the other rules find no such target either, the object is loaded once; where they ask anyway, they do."""
+    source, made = tmp_path / "target.bpf.c", tmp_path / "target.bpf.o"
+    source.write_text(f"""
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        __attribute__((section("{section}"), used)) int lost(void *ctx) {{ return 0; }}
+        SEC("raw_tp/sys_enter") int plain(void *ctx) {{ return 0; }}
+        char LICENSE[] SEC("license") = "GPL";
+    """)
+    compile_one(Job(source, guest.kernel.arch, made))
+
+    def load() -> wire.Loaded:
+        reply = guest.request(wire.Load("target.bpf.o", made.read_bytes()), PATIENCE)
+        assert isinstance(reply, wire.Loaded)
+        return reply
+
+    def count(handle: int) -> list[str]:
+        checked = guest.request(wire.Check(handle, COUNTING, "counting.py"))
+        assert isinstance(checked, wire.Checked)
+        assert checked.passed, checked.message
+        return list(checked.evidence)
+
+    handle = load().handle
+    before = count(handle)
+    (lost,) = (program for program in load().load["programs"] if program["name"] == "lost")
+    assert (lost["code"], "--rules" in lost["message"]) == ("attach-target-missing", False)
+    assert count(handle)[len(before) :] == tried

@@ -11,6 +11,7 @@ from everykernel import object as object_
 from everykernel import wire
 from everykernel.errors import EverykernelError
 from everykernel.load.loader import load
+from everykernel.load.programs.loading import find_target
 from everykernel.load.rules.named import RULES
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from everykernel.load.kernel.types import KernelTypes
     from everykernel.load.loaded import LoadedObject
     from everykernel.load.rules.rules import Rules
+    from everykernel.object import ProgramSpec
 
-
+_TARGETS = frozenset({"attach-target-missing", "module-missing"})
 _THE_MACHINES = frozenset({"limit-exceeded", "permission-denied"})  # reason codes that no loader's rules change
 
 
@@ -28,7 +30,7 @@ def advise(loaded: LoadedObject, data: bytes, name: str, kernel: KernelTypes, ru
     """Say in the records of an object's failure by which other loader's rules it loads, if by any.
 
     That is tried only where the kernel was not asked: for an object that does not open, and for programs that were
-    refused before, or for a map.
+    refused before, or for a map. It takes as long as loading, so what the other rules say at once is not tried.
 
     Args:
         loaded: the object, by ``rules``.
@@ -47,8 +49,10 @@ def advise(loaded: LoadedObject, data: bytes, name: str, kernel: KernelTypes, ru
     if not refused:
         return
     told = loaded.load["message"]
-    names = {record["name"] for record in refused}
-    takers = {other.name: _takes(other, data, name, kernel, names, asked) for other in _others(rules)}
+    takers = {}
+    for other in _others(rules):
+        names = {r["name"] for r in refused if not _refuses(other, r, loaded.programs[r["name"]].spec, kernel, rules)}
+        takers[other.name] = _takes(other, data, name, kernel, names, asked) if names else set()
     for record in refused:
         taken = [other for other, programs in takers.items() if record["name"] in programs]
         if taken:
@@ -59,6 +63,15 @@ def advise(loaded: LoadedObject, data: bytes, name: str, kernel: KernelTypes, ru
 
 def _others(rules: Rules) -> list[Rules]:
     return [other for other in RULES.values() if other.name != rules.name]
+
+
+def _refuses(other: Rules, record: wire.ProgramRecord, program: ProgramSpec, kernel: KernelTypes, rules: Rules) -> bool:
+    """Whether another loader refuses a program for the same reason, as far as that is seen without trying."""
+    if record["code"] == "map-type-unsupported":
+        return True
+    if record["code"] not in _TARGETS or other.reading.match(program.section) != rules.reading.match(program.section):
+        return False
+    return find_target(program, program.target, kernel, other)[1] is not None
 
 
 def _hint(taken: list[str]) -> str:

@@ -73,6 +73,7 @@ class Attempts:
         self.types = types
         self.operations = operations
         self.answers: dict[str, str] = {}
+        self.kernel_version = spec.kernel_version or kernel_version(kernel.system)
 
     def with_relocations(self, relocated: Relocated) -> Attempts:
         """Return what loads the same programs with other instructions."""
@@ -186,7 +187,7 @@ class Attempts:
             spec,
             linked,
             license_=self.spec.license,
-            kernel_version=self.spec.kernel_version or kernel_version(self.kernel.system),
+            kernel_version=self.kernel_version,
             btf_fd=self.types.of_functions,
             target=target,
             btf_fds=self.externs.descriptors,
