@@ -19,8 +19,8 @@ from rich.progress import track
 from tests.conformance import verdicts
 from tests.conformance.differences import ALLOWED, WHOLE, Difference, table
 from tests.conformance.foreign import Foreign, enough
-from tests.conformance.left_out import Reason
-from tests.conformance.loading import Tally, machine_for
+from tests.conformance.left_out import OTHERS_EXTERN, Reason
+from tests.conformance.loading import Tally, for_others_extern, machine_for
 from tests.conformance.verdicts import (
     BY_KERNEL,
     BY_LOADER,
@@ -58,7 +58,7 @@ _UNREADABLE = "refused as a whole by the loader, unreadable for us"
 # What may be left out, by loader: the reason is matched against the library's own words.
 LEFT_OUT: Mapping[str, tuple[Reason, ...]] = {
     "libbpf": (
-        Reason("libbpf takes no legacy maps; ours does", re.compile(r"legacy map definitions|in section 'maps/"), 23),
+        Reason("libbpf takes no legacy maps; ours does", re.compile(r"legacy map definitions|in section 'maps/"), 91),
         Reason("libbpf loads no object of another byte order", re.compile(r"endian"), 13),
     ),
     "ebpf-go": (
@@ -104,6 +104,8 @@ def compare(obj: Foreign, ours: Answer, theirs: Answer, tally: Tally, loader: st
         tally.foreign += not obj.own
     for key, mine, his in paired(ours, theirs):
         reason = _left_out(loader, his.words) if not his.loaded and his.who == BY_LOADER else ""
+        if loader == "libbpf" and mine.loaded and for_others_extern(obj, key[0], ours, his):
+            reason = OTHERS_EXTERN
         same = agreement(mine, his)
         if same:
             tally.pairs[same] += 1

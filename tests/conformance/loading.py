@@ -127,7 +127,7 @@ def compare(obj: Foreign, ours: Answer, theirs: Answer, tally: Tally) -> None:
         same = agreement(mine, his)
         if same:
             tally.pairs[same] += 1
-        elif mine.loaded and _for_others_extern(obj, key[0], ours, his):
+        elif mine.loaded and for_others_extern(obj, key[0], ours, his):
             tally.left_out[f"program: {left_out.OTHERS_EXTERN}"] += 1
         elif mine.loaded and _for_others_btf(ours, his):
             tally.left_out[f"program: {left_out.OTHERS_BTF}"] += 1
@@ -154,7 +154,7 @@ def _compare_whole(obj: Foreign, ours: Answer, theirs: Answer, tally: Tally) -> 
             tally.differences.append(found)
 
 
-def _for_others_extern(obj: Foreign, program: str, ours: Answer, theirs: Verdict) -> bool:
+def for_others_extern(obj: Foreign, program: str, ours: Answer, theirs: Verdict) -> bool:
     """Whether libbpf gave up for an extern that this program does not use, and we refuse those that do."""
     found = left_out.EXTERN.search(theirs.words) if theirs.who == BY_LOADER else None
     if found is None:

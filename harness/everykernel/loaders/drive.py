@@ -54,7 +54,7 @@ def ask(
         path,
         programs=programs,
         btf=f"{_FOLDER}/.types" if btf is not None else None,
-        maps=sizes.sizes(spec, terms, guest),
+        maps=sizes.sizes(spec, terms, guest, adapter.name),
     )
     guest.push(f"{_FOLDER}/.request", request, timeout=timeout)
     guest.push(f"{_FOLDER}/.adapter", adapter.program.read_bytes(), mode=0o755, timeout=timeout)

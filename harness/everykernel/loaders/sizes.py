@@ -25,10 +25,14 @@ _TOLD = ("max_entries", "key_size", "value_size")  # what adapters are told of a
 _LEFT_ALONE = frozenset(
     MAP_TYPE[name]
     for name in (
-        "perf_event_array", "cpumap", "cgroup_storage", "percpu_cgroup_storage", "sk_storage", "inode_storage",
+        "perf_event_array", "cgroup_storage", "percpu_cgroup_storage", "sk_storage", "inode_storage",
         "task_storage", "cgrp_storage", "struct_ops", "arena",
     )
 )  # fmt: skip
+
+
+# Of a CPU map ebpf-go and aya count the CPUs themselves, libbpf does not.
+_LEFT_TO = {"ebpf-go": frozenset({MAP_TYPE["cpumap"]}), "aya": frozenset({MAP_TYPE["cpumap"]})}
 
 
 def of_object(data: bytes, name: str, loader: str = "") -> ObjectSpec | None:
@@ -39,9 +43,9 @@ def of_object(data: bytes, name: str, loader: str = "") -> ObjectSpec | None:
         return None
 
 
-def sizes(spec: ObjectSpec | None, terms: contract.Contract, guest: Guest) -> dict[str, dict[str, int]]:
+def sizes(spec: ObjectSpec | None, terms: contract.Contract, guest: Guest, loader: str) -> dict[str, dict[str, int]]:
     """Return the sizes to be set, by the map's name: the contract's, and 1 entry or so where an object has none."""
-    found = {name: _open(one) for name, one in spec.maps.items()} if spec is not None else {}
+    found = {name: _open(one, loader) for name, one in spec.maps.items()} if spec is not None else {}
     for name, wanted in terms.maps.items():
         pid_max = int(guest.pull("/proc/sys/kernel/pid_max")) if wanted.max_entries == "pid_max" else 0
         told = {
@@ -53,10 +57,10 @@ def sizes(spec: ObjectSpec | None, terms: contract.Contract, guest: Guest) -> di
     return {name: set_ for name, set_ in found.items() if set_}
 
 
-def _open(one: MapSpec) -> dict[str, int]:
+def _open(one: MapSpec, loader: str) -> dict[str, int]:
     """Return what a map's declaration leaves open."""
     found = {}
-    if not one.max_entries and one.type not in _LEFT_ALONE:
+    if not one.max_entries and one.type not in _LEFT_ALONE | _LEFT_TO.get(loader, frozenset()):
         found["max_entries"] = PAGE if one.type in _RING_BUFFERS else 1
     if one.type == _STACK_TRACE and not one.value_size:
         found["value_size"] = 8 * DEEPEST_STACK
