@@ -68,7 +68,7 @@ def test_an_object_of_the_other_byte_order(campaign: Campaign) -> None:
     assert "little-endian, this machine big-endian" in result["message"]
 
 
-def test_a_machine_that_forgets_its_timers() -> None:
+def test_a_machine_that_forgets() -> None:
     """Its one snapshot, saved after our code was pushed, comes back each time: CPUs sleep and wake up again."""
     machine = MachineSpec(sysctls=(("kernel.panic_print", "0"),))  # of this test's own, made here
     (column,) = plan.columns([BIG])
@@ -79,7 +79,7 @@ def test_a_machine_that_forgets_its_timers() -> None:
         assert not where.boot_folder.exists()
         for _ in range(5):
             with machines.start(kernel, machine) as guest:
-                assert guest.start_kind == RESTORED
+                assert guest.start_kind == RESTORED, guest.notes
                 for cpu in ("1", "2"):
                     assert (
                         guest.run(["/bin/busybox", "taskset", cpu, "/bin/busybox", "sleep", "0.1"], timeout=30).code

@@ -27,7 +27,7 @@ ODD = (OSError, ValueError, TypeError, IndexError)
 def greet(message: wire.Hello) -> None:
     """Set the wall clock and stir the random pool: every guest of a snapshot would else draw the same numbers."""
     row = BY_UNAME[os.uname().machine]
-    if row.forgets_timers:
+    if row.forgets:
         timers.jump()
     time.clock_settime_ns(time.CLOCK_REALTIME, message.time_ns)
     pool = os.open("/dev/urandom", os.O_WRONLY)

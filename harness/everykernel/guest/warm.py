@@ -40,7 +40,7 @@ def warm(kernel: KernelTypes) -> None:
     elf.layouts(sys.byteorder == "little")  # imports pyelftools and builds its parsers
     importlib.import_module("elftools.elf.elffile")  # programs and libraries with probes are read by it
     learn(kernel)
-    if kernel.system.architecture.forgets_timers:
+    if kernel.system.architecture.forgets:
         timers.arm()
     for name in _OF_CHECKS:
         with contextlib.suppress(ImportError):  # a Python without all of its library

@@ -31,6 +31,7 @@ from everykernel.machine.slots import boot_slot
 from everykernel.machine.snapshots import Plan, Snapshot
 
 READY = wire.Hello(0, b"")  # what the agent's first message, number 0, would answer
+REST = 0.5  # seconds in which a guest takes the interrupts that its machine's saved state does not hold
 WARM_PATIENCE = 120.0  # seconds from the push of our code to its first answer
 
 Booted = TypeVar("Booted")
@@ -128,11 +129,17 @@ class Maker:
             with self._new(folder) as temporary:
                 qemu = self._boot_into(temporary)
                 try:
-                    state = qemu.control.save()
+                    state = self._saved(qemu)
                 finally:
                     qemu.close()
                 snapshots.finish(temporary, state, self._about())
         return Snapshot(folder)
+
+    def _saved(self, qemu: Qemu) -> bytes:
+        """Return the state of a guest whose first words were just heard: the interrupt that ends them is still due."""
+        if self.plan.kernel.arch.forgets:
+            time.sleep(REST)
+        return qemu.control.save()
 
     def _boot_into(self, folder: Path) -> Qemu:
         """Return a guest that has booted, its memory in ``folder``."""
@@ -240,7 +247,7 @@ class Maker:
         self._progress.note(f"{self._where}: warming up the agent")
         try:
             self.push_agent(qemu)
-            state = qemu.control.save()
+            state = self._saved(qemu)
         finally:
             qemu.close()
         snapshots.finish(folder, state, self._about())

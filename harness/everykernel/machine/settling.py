@@ -45,14 +45,14 @@ def settle(system: Remote, spec: MachineSpec) -> list[str]:
         except OSError as e:
             problems.append(f"sysctl {name} = {value}: {e.strerror}")
     _try_timers(system)
-    if system.architecture.forgets_timers:
+    if system.architecture.forgets:
         _arm(system)
     return problems
 
 
 def greet(system: Remote) -> None:
     """Set the clock of a machine that was restored, and stir its random pool: all of a snapshot draw the same else."""
-    if system.architecture.forgets_timers:
+    if system.architecture.forgets:
         for turn, cpu in enumerate(_each_cpu(system), 1):
             batch = system.batch()
             _stay(system, cpu)

@@ -76,7 +76,7 @@ class Plan:
 
         A machine that forgets its timers would not come back from one: stage 0 does not know how to mend that.
         """
-        return folders.ours_changes() and not self.kernel.arch.forgets_timers
+        return folders.ours_changes() and not self.kernel.arch.forgets
 
     @property
     def unpacks(self) -> bool:
