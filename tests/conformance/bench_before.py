@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from rich.console import Console
 from tests.conformance import bench_cold, bench_run, foreign
 from tests.conformance.bench_cold import NOW, ROOT
 
-from everykernel import folders, kernels
+from everykernel import kernels
 from everykernel.kernels.debian import Archive
 
 BEFORE = ("9b76c9c", "348549f")
@@ -62,13 +62,13 @@ def median(found: Sequence[Took]) -> Took:
 
 @contextmanager
 def checked_out(commits: Sequence[str], folder: Path) -> Iterator[dict[str, Path]]:
-    """Yield the package's folder of each commit, and of this tree."""
+    """Yield the folder of each commit, and of this tree."""
     made = {}
     try:
         for commit in commits:
             git("worktree", "add", "--detach", str(folder / commit), commit)
-            made[commit] = folder / commit / "harness"
-        yield {**made, NOW: folders.package().parent}
+            made[commit] = folder / commit
+        yield {**made, NOW: ROOT}
     finally:
         for commit in made:
             git("worktree", "remove", "--force", str(folder / commit))
@@ -79,27 +79,27 @@ def git(*arguments: str) -> None:
     subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True)
 
 
-def start_up(commits: Sequence[str], object_: Path, btf: Path, repeat: int, out: Console) -> None:
+def start_up(builds: Mapping[str, Path], folder: Path, object_: Path, btf: Path, repeat: int, out: Console) -> None:
     """Relocate one object against one BTF, each time in a process of its own, each build in turn; print the ratios."""
-    with tempfile.TemporaryDirectory() as name, checked_out(commits, Path(name)) as builds:
-        for form in ("table", "jsonl"):
-            found: dict[str, list[Took]] = {build: [] for build in builds}
-            command = ["relocate", str(object_), "--btf", str(btf), "--format", form]
-            for number in range(repeat + 1):
-                for build, package in builds.items():
-                    one = took([sys.executable, "-m", "everykernel", *command], _of(package, Path(name)))
-                    found[build] += [one] if number else []  # the first compiles what it imports
-            now = median(found[NOW])
-            times = f"{now.wall * 1e3:.0f} ms, of CPU {now.processors * 1e3:.0f}"
-            out.print(f"relocate, one object x one BTF, --format {form}: {times}")
-            for commit in commits:
-                out.print(f"  {now.beside(median(found[commit]))} at {commit}")
+    for form in ("table", "jsonl"):
+        found: dict[str, list[Took]] = {build: [] for build in builds}
+        command = ["relocate", str(object_), "--btf", str(btf), "--format", form]
+        for number in range(repeat + 1):
+            for build, root in builds.items():
+                one = took([sys.executable, "-m", "everykernel", *command], _of(root, folder))
+                found[build] += [one] if number else []  # the first compiles what it imports
+        now = median(found.pop(NOW))
+        times = f"{now.wall * 1e3:.0f} ms, of CPU {now.processors * 1e3:.0f}"
+        out.print(f"relocate, one object x one BTF, --format {form}: {times}")
+        for commit, before in found.items():
+            out.print(f"  {now.beside(median(before))} at {commit}")
 
 
-def _of(package: Path, folder: Path) -> dict[str, str]:
+def _of(root: Path, folder: Path) -> dict[str, str]:
     """Return the environment in which a build runs, its bytecode kept, as where it is installed."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPATH": str(package), "PYTHONPYCACHEPREFIX": str(folder / "bytecode" / package.parent.name)}
+    bytecode = str(folder / "bytecode" / root.name)
+    return {**kept, "PYTHONPATH": str(root / "harness"), "PYTHONPYCACHEPREFIX": bytecode}
 
 
 def reuse(objects: Sequence[Path], specs: str, repeat: int, out: Console) -> None:
@@ -137,9 +137,9 @@ def main(number: int, specs: str, before: str, repeat: int, colds: int) -> None:
             objects[-1].write_bytes(each.data)
         btf = kernels.btf_path(kernels.resolve(["6.1"])[0].fetch())
         assert btf is not None
-        commits = before.split(",")
-        start_up(commits, objects[0], btf, repeat, out)
-        bench_cold.measure(commits, COLD, objects[:FRESH], colds, out)
+        with checked_out(before.split(","), Path(name)) as builds:
+            start_up(builds, Path(name), objects[0], btf, repeat, out)
+            bench_cold.measure(builds, COLD, objects[:FRESH], colds, out)
         reuse(objects, specs, max(1, repeat // 3), out)
 
 

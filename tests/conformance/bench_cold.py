@@ -17,11 +17,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,14 +54,13 @@ class Round(NamedTuple):
     room: float
 
 
-def measure(commits: Sequence[str], specs: str, objects: Sequence[Path], repeat: int, out: Console) -> None:
-    """Measure this tree's build beside those of commits, in turn; print medians and ratios."""
+def measure(sources: Mapping[str, Path], specs: str, objects: Sequence[Path], repeat: int, out: Console) -> None:
+    """Measure this tree's build (`NOW`) beside those of commits, in turn; print medians and ratios."""
     resolved = kernels.resolve(specs.split(","))
     for kernel in resolved:
         kernel.fetch()
     with tempfile.TemporaryDirectory(prefix="everykernel-bench-", dir=cache.root().parent) as name:
         folder = Path(name)
-        sources = {commit: _checkout(commit, folder / f"source-{commit}") for commit in commits} | {NOW: ROOT}
         builds = {label: _wheel(folder / label, source) for label, source in sources.items()}
         for build in builds.values():
             _python(build, cache.root(), ["-c", _IMAGES, *sorted({kernel.arch.name for kernel in resolved})])
@@ -114,17 +112,6 @@ def _run(
     results = json.loads(out.read_text())["results"]
     stages = ((r["kernel"], r["object"], *(stage["status"] for stage in r["stages"].values())) for r in results)
     return seconds, spent, tuple(sorted(stages))
-
-
-def _checkout(commit: str, target: Path) -> Path:
-    """Return a folder with the files of a commit."""
-    target.mkdir()
-    packed = target.with_suffix(".tar")
-    argv = ["git", "-C", str(ROOT), "archive", "-o", str(packed), commit, "harness", _PROJECT, *_DATA]
-    subprocess.run(argv, check=True)
-    with tarfile.open(packed) as tar:
-        tar.extractall(target, filter="data")
-    return target
 
 
 def _wheel(target: Path, source: Path) -> Path:
