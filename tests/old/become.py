@@ -65,7 +65,7 @@ def become(name: str, *, filtered: bool, doubled: bool, backports: frozenset[tup
             _hide(f"/sys/bus/event_source/devices/{kind}")
     if doubled:
         real = load.kernel_btf
-        load.kernel_btf = lambda system=None: real(Old(release, backports))
+        load.kernel_btf = lambda system=None, learnt=b"": real(Old(release, backports))
     if filtered:
         filter_.install(filter_of(release))
     assert not probes.facts(Local(), "").btf

@@ -99,6 +99,31 @@ def test_a_fresh_guest_holds_no_objects(machines: Machines, columns: dict[str, K
         assert checked.evidence == [len(loaded.load["programs"]), len(loaded.load["maps"]), 0], checked.message
 
 
+LEARNT = """
+import sys
+from everykernel.btf import Btf
+from everykernel.guest import agent
+
+def check(obj):
+    raw = open("/sys/kernel/btf/vmlinux", "rb").read()
+    found, learnt = Btf.parse(raw), agent._learnt()
+    return [learnt == found.learn(), len(learnt) > len(raw) // 10]
+"""
+
+
+@pytest.mark.parametrize("spec", ["6.1", "6.12"])
+def test_what_the_host_knows_of_the_kernels_types(machines: Machines, columns: dict[str, Kernel], spec: str) -> None:
+    """It is of the BTF that the guest has, and what the guest would find out."""
+    kernel = columns[spec]
+    data = (folders.data("cases") / "ringbuf_events" / "build" / kernel.arch.name / "prog.bpf.o").read_bytes()
+    with machines.start(kernel) as guest:
+        loaded = guest.request(wire.Load("prog.bpf.o", data))
+        assert isinstance(loaded, wire.Loaded)
+        checked = guest.request(wire.Check(loaded.handle, LEARNT, "learnt.py"))
+        assert isinstance(checked, wire.Checked)
+        assert checked.evidence == [True, True], checked.message
+
+
 def test_a_program_may_run_as_somebody_else(guest: Guest) -> None:
     """There is an ordinary user, for what must be tried without privileges."""
     ran = guest.run(["su", "nobody", "-s", "/bin/sh", "-c", "id -u; echo 1 > /proc/sys/kernel/pid_max"])

@@ -16,6 +16,7 @@ import functools
 from array import array
 from typing import Union
 
+from everykernel.btf.learnt import Learnt
 from everykernel.dataclass import dataclass
 
 _ENOUGH = 16  # searches after which sorting pays (a search takes about a millisecond in a vmlinux, sorting takes 50)
@@ -78,7 +79,16 @@ class NameIndex:
     def build(self) -> None:
         """Sort the types by name now (before a snapshot is taken, say), unless that is done, or cannot be."""
         if not isinstance(self._way, _Sorted) and _can_be_sorted(*self._given):
-            self._way = _Sorted(*self._given)
+            self._way = _sort(*self._given)
+
+    def know(self, learnt: Learnt) -> None:
+        """Take the types as they were sorted elsewhere."""
+        self._way = _Sorted(self._tables, learnt.ids, learnt.names, learnt.flavours)
+
+    def sorted(self) -> tuple[array[int], array[int], list[bytes]]:
+        """Return the ids of the named types sorted by name, the offsets of these, and the names that are flavours."""
+        way = self._way if isinstance(self._way, _Sorted) else _sort(*self._given)
+        return way.ids, way.offsets, [name for names in way.flavours.values() for name in names]
 
     def find(self, name: str, *, flavours: bool) -> list[int]:
         """Return the ids of types with this name, or with it as their essential name, in order."""
@@ -168,20 +178,13 @@ def _can_be_sorted(offsets: array[int], _: int, tables: tuple[StringTable, ...])
 class _Sorted:
     """Named types sorted by their names: their ids, and the offsets of their names; and the names that are flavours."""
 
-    def __init__(self, offsets: array[int], first: int, tables: tuple[StringTable, ...]) -> None:
+    def __init__(
+        self, tables: tuple[StringTable, ...], ids: array[int], offsets: array[int], names: list[bytes]
+    ) -> None:
         self._tables = tables
-        data, start, end = tables[-1].data, tables[-1].start, tables[-1].end
-        index = data.index
-        ids = [number for number, offset in enumerate(offsets, first) if 0 < offset < end]
-        named = [offset for offset in offsets if 0 < offset < end]
-        texts = [
-            data[offset - start : index(b"\0", offset - start)] if offset >= start else self._table(offset).text(offset)
-            for offset in named
-        ]
-        order = sorted(range(len(ids)), key=texts.__getitem__)
-        self._ids = array("I", map(ids.__getitem__, order))
-        self._offsets = array("I", map(named.__getitem__, order))
-        self._flavours = _flavours(b"\0".join([b"", *texts, b""]))
+        self.ids = ids
+        self.offsets = offsets
+        self.flavours = _flavours(b"\0".join([b"", *names, b""]))
 
     def names(self, _: int, text: bytes) -> bool:
         """Return whether a string is a type's name."""
@@ -190,14 +193,14 @@ class _Sorted:
     def find(self, name: bytes, flavours: bool) -> list[int]:
         """Return the ids of the types with this name, or a flavour of it."""
         found = self._named(name)
-        for flavour in self._flavours.get(name, ()) if flavours else ():
+        for flavour in self.flavours.get(name, ()) if flavours else ():
             found += self._named(flavour)
         return found
 
     def _named(self, name: bytes) -> list[int]:
         """Return the ids of the types with exactly this name: by bisection."""
         wanted = name + b"\0"
-        offsets, width = self._offsets, len(wanted)
+        offsets, width = self.offsets, len(wanted)
         data, start = self._tables[-1].data, self._tables[-1].start
         low, high = 0, len(offsets)
         while low < high:
@@ -210,15 +213,30 @@ class _Sorted:
         end = low
         while end < len(offsets) and self._head(offsets[end], width) == wanted:
             end += 1
-        return list(self._ids[low:end])
+        return list(self.ids[low:end])
 
     def _head(self, offset: int, width: int) -> bytes:
         """Return so many bytes from an offset on, whichever section it is in."""
-        table = self._table(offset)
+        table = _table(self._tables, offset)
         return table.data[offset - table.start : offset - table.start + width]
 
-    def _table(self, offset: int) -> StringTable:
-        return next(table for table in reversed(self._tables) if table.start <= offset)
+
+def _sort(offsets: array[int], first: int, tables: tuple[StringTable, ...]) -> _Sorted:
+    """Return the named types of a BTF sorted."""
+    data, start, end = tables[-1].data, tables[-1].start, tables[-1].end
+    index = data.index
+    ids = [number for number, offset in enumerate(offsets, first) if 0 < offset < end]
+    named = [offset for offset in offsets if 0 < offset < end]
+    texts = [
+        data[offset - start : index(b"\0", offset - start)] if offset >= start else _table(tables, offset).text(offset)
+        for offset in named
+    ]
+    order = sorted(range(len(ids)), key=texts.__getitem__)
+    return _Sorted(tables, array("I", map(ids.__getitem__, order)), array("I", map(named.__getitem__, order)), texts)
+
+
+def _table(tables: tuple[StringTable, ...], offset: int) -> StringTable:
+    return next(table for table in reversed(tables) if table.start <= offset)
 
 
 def _flavours(names: bytes) -> dict[bytes, list[bytes]]:

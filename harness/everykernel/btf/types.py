@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Optional
 from everykernel.btf import header, kinds, records
 from everykernel.btf.index import NameIndex, StringTable
 from everykernel.btf.kinds import Type
+from everykernel.btf.learnt import Learnt, pack, unpack
 from everykernel.errors import BtfMalformed
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ class Btf:
         first: the first id of this BTF itself: 1, or the base's ``count``.
     """
 
-    def __init__(self, data: bytes, base: Optional[Btf], name: str, pointer_size: Optional[int]) -> None:
+    def __init__(
+        self, data: bytes, base: Optional[Btf], name: str, pointer_size: Optional[int], known: Optional[Learnt] = None
+    ) -> None:
         self.raw = data
         self.base = base
         self.name = name
@@ -67,23 +70,32 @@ class Btf:
             self._words.byteswap()
         self._strings: StringTable = StringTable(data[slice(*head.strings)], base._strings.end if base else 0)
         self.first: int = base.count if base else 1
-        self._offsets = _offsets(self._words, head, name, self.first)
+        self._offsets = known.offsets if known else _offsets(self._words, head, name, self.first)
         self.count: int = self.first + len(self._offsets)
         self._types: dict[int, Type] = {0: kinds.Void()}
         self._names: dict[int, str] = {}
         self._pointer_size = pointer_size
         self._found_pointer_size: Optional[int] = None
         self._index: Optional[NameIndex] = None
+        if known is not None:
+            self.index.know(known)
 
     @classmethod
     def parse(
-        cls, data: bytes, *, base: Optional[Btf] = None, name: str = "vmlinux", pointer_size: Optional[int] = None
+        cls,
+        data: bytes,
+        *,
+        base: Optional[Btf] = None,
+        name: str = "vmlinux",
+        pointer_size: Optional[int] = None,
+        learnt: bytes = b"",
     ) -> Btf:
         """Return the BTF of raw BTF bytes; ``base`` is needed for a module's split BTF.
 
-        ``pointer_size`` (4 or 8) is used where the BTF has no ``long`` to tell it. Raises BtfMalformed.
+        ``pointer_size`` (4 or 8) is used where the BTF has no ``long`` to tell it. ``learnt`` is what `learn` returned
+        for the same bytes, if it did; it is not looked at for others. Raises BtfMalformed.
         """
-        return cls(bytes(data), base, name, pointer_size)
+        return cls(bytes(data), base, name, pointer_size, unpack(learnt, data))
 
     def __len__(self) -> int:
         return self.count
@@ -169,6 +181,11 @@ class Btf:
         """Return the string sections that names may stand in, the base's first and this BTF's own last."""
         below = self.base.strings() if self.base is not None else ()
         return (*below, self._strings)
+
+    def learn(self) -> bytes:
+        """Return what `parse` need not find out again on another machine of this byte order."""
+        ids, names, flavours = self.index.sorted()
+        return pack(Learnt(self._offsets, ids, names, flavours), self.raw, self.byteorder)
 
     def warm(self) -> None:
         """Do now what the first searches would do later, and decode what tracing programs ask for most.

@@ -9,6 +9,7 @@ then takes the warm snapshot, from which every guest starts.
 from __future__ import annotations
 
 import gc
+import pkgutil
 import sys
 import threading
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from everykernel.guest import probes, scrub, stage0, system
 from everykernel.guest.programs import Programs
 from everykernel.guest.rehearsal import rehearse
 
+LEARNT = "learnt"  # a member of the zip, beside this module
 Job = tuple[int, wire.Request[Any]]  # a request's number, and the request
 
 
@@ -67,7 +69,7 @@ class Agent:
         from everykernel.load.system.local import Local
 
         self.facts = probes.facts(Local(), sys.version.split()[0])
-        self._requests = Requests(load.kernel_btf())
+        self._requests = Requests(load.kernel_btf(learnt=_learnt()))
         programs = Programs()
         self._own: dict[str, Callable[[Any], wire.Message]] = {
             wire.Hello.kind: self._hello,
@@ -100,6 +102,14 @@ class Agent:
             return wire.Failed(e.code, e.message, e.where, "")
         except Exception as e:  # a defect of ours: the host shows the traceback
             return system.broke(e)
+
+
+def _learnt() -> bytes:
+    """Return what the host has found out about this kernel's BTF; nothing where it has not."""
+    try:
+        return pkgutil.get_data("everykernel.guest", LEARNT) or b""
+    except OSError:
+        return b""
 
 
 def serve(descriptor: int) -> None:

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 from everykernel import folders
+from everykernel.guest.agent import LEARNT
 from everykernel.guest.stage0 import HERE
 from everykernel.images import bytecode
 
@@ -31,6 +32,7 @@ TRAVELLING = (
     "object",
 )
 _KINDS = (".py", ".bpfel", ".bpfeb")  # the last: what guest/rehearsal.py loads
+_DATE = (1980, 1, 1, 0, 0, 0)
 _MAIN = b"from everykernel.guest.agent import main\n\nmain()\n"
 
 
@@ -55,6 +57,14 @@ def agent_compiled() -> bytes:
     return _zip(_with_bytecode(_members()))
 
 
+def agent_knowing(learnt: bytes) -> bytes:
+    """Return `agent_compiled` with what is known of the BTF of the kernel that it goes to (`Btf.learn`)."""
+    out = io.BytesIO(agent_compiled())
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(f"everykernel/guest/{LEARNT}", _DATE), learnt)
+    return out.getvalue()
+
+
 @functools.cache
 def agent_packed(*, compiled: bool) -> bytes:
     """Return the agent's zip, compressed for a way that is longer than a guest's; ``compiled``: as `agent_compiled`."""
@@ -66,7 +76,7 @@ def _zip(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name, data in sorted(members.items()):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, method)
+            archive.writestr(zipfile.ZipInfo(name, _DATE), data, method)
     return out.getvalue()
 
 

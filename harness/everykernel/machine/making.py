@@ -7,6 +7,7 @@ it. Each snapshot is made by one process, under a lock, and can be found only wh
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import time
@@ -15,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from everykernel import cache, images, wire
-from everykernel.errors import BootFailed, CacheError, GuestError, HarnessError, UsageError
+from everykernel import cache, images, kernels, wire
+from everykernel.btf import Btf
+from everykernel.errors import BootFailed, CacheError, EverykernelError, GuestError, HarnessError, UsageError
 from everykernel.guest.stage0 import HEADER
 from everykernel.kernels import image
 from everykernel.kernels.model import Kernel
@@ -255,7 +257,7 @@ class Maker:
     def push_agent(self, qemu: Qemu) -> wire.Facts:
         """Hand our code to the stage-0 agent and wait until it is ready; return the guest's facts."""
         deadline = time.monotonic() + WARM_PATIENCE
-        zipapp = images.agent_compiled()
+        zipapp = images.agent_knowing(_learnt(self.plan.kernel))
         try:
             qemu.send_frame(HEADER.pack(2, len(zipapp)) + b"{}" + zipapp, deadline)
             _, ready = qemu.receive(deadline, {0: READY})
@@ -296,6 +298,16 @@ def booting(qemu: Qemu, patience: float) -> Iterator[None]:
         if e.code == "guest-lost":
             raise BootFailed(e.message, console=e.console, where=qemu.where) from e
         raise
+
+
+@functools.lru_cache(maxsize=4)
+def _learnt(kernel: Kernel) -> bytes:
+    """Return what a guest of this kernel need not find out about its BTF; nothing where its image does not tell."""
+    try:
+        raw = kernels.btf(kernel)
+        return b"" if raw is None else Btf.parse(raw).learn()
+    except EverykernelError:
+        return b""
 
 
 def check_ready(qemu: Qemu, ready: wire.Facts | wire.Failed | wire.Broke, claimed: str) -> wire.Facts:

@@ -148,17 +148,18 @@ class _Modules:
         return bytes(name).split(b"\0", 1)[0].decode(), bool(in_kernel), size
 
 
-def kernel_btf(system: Optional[System] = None) -> KernelTypes:
+def kernel_btf(system: Optional[System] = None, learnt: bytes = b"") -> KernelTypes:
     """Read the BTF of the running kernel; modules' at first need. Raises BtfMalformed for a damaged one.
 
-    ``system`` is the machine whose kernel it is; without one given, the one that this runs on.
+    ``system`` is the machine whose kernel it is; without one given, the one that this runs on. ``learnt`` is what
+    `Btf.learn` returned elsewhere for the kernel that this should be.
     """
     system = system or Local()
     try:
         data = system.read(VMLINUX)
     except FileNotFoundError:
         return KernelTypes(None, system)
-    btf = Btf.parse(data, name="vmlinux", pointer_size=system.pointer_size)
+    btf = Btf.parse(data, name="vmlinux", pointer_size=system.pointer_size, learnt=learnt)
     btf.warm()  # many objects will be relocated against it: this goes into the warm snapshot
     return KernelTypes(btf, system)
 
