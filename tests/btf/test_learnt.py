@@ -59,3 +59,12 @@ def test_what_is_packed_is_unpacked() -> None:
     found = unpack(pack(empty, own.raw, own.byteorder), own.raw)
     assert found is not None
     assert (found.offsets, list(found.ids), list(found.names)) == (empty.offsets, [], [])
+
+
+def test_names_that_cannot_be_sorted_are_not_learnt() -> None:
+    """Each may point to the longest string: together they would take more memory than there is."""
+    writer = Writer()
+    integer = writer.integer("x" * (1 << 20), signed=True)
+    for _ in range(100):
+        writer.typedef("y", integer)
+    assert Btf.parse(writer.image()).learn() == b""

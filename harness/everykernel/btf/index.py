@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from array import array
-from typing import Union
+from typing import Optional, Union
 
 from everykernel.btf.learnt import Learnt
 from everykernel.dataclass import dataclass
@@ -85,9 +85,15 @@ class NameIndex:
         """Take the types as they were sorted elsewhere."""
         self._way = _Sorted(self._tables, learnt.ids, learnt.names, learnt.flavours)
 
-    def sorted(self) -> tuple[array[int], array[int], list[bytes]]:
-        """Return the ids of the named types sorted by name, the offsets of these, and the names that are flavours."""
-        way = self._way if isinstance(self._way, _Sorted) else _sort(*self._given)
+    def sorted(self) -> Optional[tuple[array[int], array[int], list[bytes]]]:
+        """Return the ids of the named types sorted by name, the offsets of these, and the names that are flavours.
+
+        None where they cannot be sorted.
+        """
+        self.build()
+        way = self._way
+        if not isinstance(way, _Sorted):
+            return None
         return way.ids, way.offsets, [name for names in way.flavours.values() for name in names]
 
     def find(self, name: str, *, flavours: bool) -> list[int]:

@@ -183,9 +183,9 @@ class Btf:
         return (*below, self._strings)
 
     def learn(self) -> bytes:
-        """Return what `parse` need not find out again on another machine of this byte order."""
-        ids, names, flavours = self.index.sorted()
-        return pack(Learnt(self._offsets, ids, names, flavours), self.raw, self.byteorder)
+        """Return what `parse` need not find out again on another machine of this byte order; b"" for nothing."""
+        found = self.index.sorted()
+        return pack(Learnt(self._offsets, *found), self.raw, self.byteorder) if found else b""
 
     def warm(self) -> None:
         """Do now what the first searches would do later, and decode what tracing programs ask for most.

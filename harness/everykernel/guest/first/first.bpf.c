@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * What a tracing tool is made of: each guest's agent loads it once before the guest is saved (guest/warm.py). It needs no
+ * What a tracing tool is made of: each guest's agent loads it once before the guest is saved (guest/rehearsal.py). It needs no
  * kernel's headers and reads no registers, so that one object serves every architecture of a byte order.
  */
 #include <linux/bpf.h>
