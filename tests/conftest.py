@@ -11,9 +11,17 @@ collect_ignore = ["old/cases"]  # a case of tests/vm/test_old.py
 
 # Files that take minutes, the longest first: one that came last would keep one worker alone.
 LONGEST = (
+    "test_aya_rules.py",
     "test_vng.py",
-    "test_ssh.py",
+    "test_takeover.py",
+    "test_old.py",
+    "test_cases.py",
     "test_columns.py",
+    "test_ssh.py",
+    "test_supplied_btf.py",
+    "test_sources.py",
+    "test_commands.py",
+    "test_gates.py",
 )
 
 

@@ -22,10 +22,21 @@ from everykernel.kernels import btfhub, debuginfo, pahole
 from everykernel.kernels.debian import Archive, Entry
 from everykernel.kernels.model import ResolvedKernel
 from everykernel.kernels.progress import Progress
+from everykernel.object import read
 
 SESSION = "nox -s missing_btf"
 SPECS = ("6.1/i386", "6.12/armhf", "6.1/armhf")
 TREE = folders.data("cases") / "btf"
+
+
+def relocated() -> set[str]:
+    """Return the cases whose objects have CO-RE records."""
+    return {
+        path.parent.name
+        for path in folders.data("cases").glob("*/case.toml")
+        for spec in [read((path.parent / "build/i386/prog.bpf.o").read_bytes(), path.parent.name)]
+        if any(function.core for function in spec.functions.values())
+    }
 
 
 def committed(kernel: kernels.Kernel | ResolvedKernel) -> Path:

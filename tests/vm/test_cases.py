@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from tests.missing_btf import relocated
 from tests.test_cases import NEEDS_NO_BTF, NEWER
 
 from everykernel import folders
@@ -70,5 +71,6 @@ def test_without_btf_core_ends_in_btf_missing_and_all_else_runs(campaign: Campai
     assert NEEDS_NO_BTF - passed <= NEWER
     others = {name: r for name, r in found.items() if name not in NEEDS_NO_BTF}
     assert {r["stages"]["relocate"]["code"] for r in others.values()} == {"btf-missing"}
+    assert {name for name, r in found.items() if r["stages"]["relocate"]["code"] == "btf-missing"} == relocated()
     assert {r["stages"]["run"]["status"] for r in others.values()} == {"not-reached"}
     assert {r["btf"] for r in found.values()} == {"none"}

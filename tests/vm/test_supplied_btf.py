@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.btfwriter import Writer
 from tests.debugpackage import debug_package
-from tests.missing_btf import SESSION
+from tests.missing_btf import SESSION, relocated
 from tests.missing_btf import committed as place
 
 from everykernel import cli, folders, kernels, wire
@@ -23,7 +23,6 @@ from everykernel.kernels.supplied import Supply
 from everykernel.machine import Machines
 from everykernel.matrix import case
 from everykernel.matrix.cell import run_cell
-from everykernel.object import read
 
 from ..kernels.archive import Server
 
@@ -72,25 +71,6 @@ def test_the_committed_btf_is_what_the_record_says(committed: Path) -> None:
     ), f"{committed} was changed: {SESSION}"
     assert about["bytes"] < 20_000
     assert Btf.parse(committed.read_bytes()).pointer_size == 4
-
-
-def relocated() -> set[str]:
-    """Return the cases whose objects have CO-RE records."""
-    return {
-        path.parent.name
-        for path in CASES.glob("*/case.toml")
-        for spec in [read((path.parent / "build/i386/prog.bpf.o").read_bytes(), path.parent.name)]
-        if any(function.core for function in spec.functions.values())
-    }
-
-
-def test_without(tmp_path: Path) -> None:
-    """Without BTF, exactly the cases with CO-RE records end in relocate with btf-missing."""
-    found = pytest_run(tmp_path)
-    missing = {name for name, r in found.items() if r["stages"]["relocate"]["code"] == "btf-missing"}
-    assert missing == relocated()
-    assert {r["btf"] for r in found.values()} == {"none"}
-    assert {"xdp_test_run", "kprobe_registers"} <= {name for name, r in found.items() if marks(r) == PASSED}
 
 
 def test_with(tmp_path: Path, committed: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from everykernel.btf.naming import printable
 from everykernel.errors import GuestError, GuestLost, KernelOops, KernelPanic
 
-LIMIT = 4 << 20  # bytes that a guest may print: QEMU's file ends there, and the guest is lost that does not
+LIMIT = 2 << 20  # bytes that a guest may print: QEMU's file ends there, and the guest is lost that does not
 END = 1 << 20  # characters of its console that are kept, the last ones
 SPLATS_LIMIT = 200  # warnings that are kept; the others are counted
 _WIDTH = 1000  # characters of a line that are looked at, or shown: the kernel's own have some 1000 at most (printk.h)
