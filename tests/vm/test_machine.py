@@ -85,7 +85,6 @@ def check(obj):
     return [len(ids(obj.system, kind)) for kind in (abi.PROG_GET_NEXT_ID, abi.MAP_GET_NEXT_ID, abi.LINK_GET_NEXT_ID)]
 """
 LEARNT = """
-import sys
 from everykernel.btf import Btf
 from everykernel.guest import agent
 
