@@ -60,7 +60,7 @@ def vm(session: nox.Session) -> None:
         "vm and not toolchains and not tracers and not twins",
         "tests",
         "-n",
-        "2",
+        "3",  # one more than cores: some tests wait
         "--dist",
         "loadfile",
         "--no-loadscope-reorder",  # tests/conftest.py knows which files take long

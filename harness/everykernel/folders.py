@@ -5,8 +5,10 @@ The one module that knows the difference.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+UNCHANGED_SETTING = "EVERYKERNEL_UNCHANGED"
 _PACKAGE = Path(__file__).parent
 _CHECKOUT = _PACKAGE.parent.parent
 
@@ -23,5 +25,5 @@ def package() -> Path:
 
 
 def ours_changes() -> bool:
-    """Return whether these are a checkout's sources, which their developer changes, and not a wheel's."""
-    return not (_PACKAGE / "_data").is_dir()
+    """Return whether these are a checkout's sources, which their developer changes: not a wheel's, nor CI's."""
+    return not (_PACKAGE / "_data").is_dir() and not os.environ.get(UNCHANGED_SETTING)

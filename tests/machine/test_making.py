@@ -26,6 +26,8 @@ from everykernel.machine.snapshots import Plan
 
 @pytest.fixture
 def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
+    """A maker where our code changes, even in CI."""
+    monkeypatch.delenv(folders.UNCHANGED_SETTING, raising=False)
     monkeypatch.setenv(cache.ROOT_SETTING, str(tmp_path / "cache"))
     for name in ("image", "modules", "vmlinuz"):
         (tmp_path / name).write_bytes(b"")

@@ -213,6 +213,7 @@ def test_a_boot_snapshot_that_does_not_come_back(
     linux: Kernel, machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A damaged boot snapshot is made again, and the notes say so."""
+    monkeypatch.delenv(folders.UNCHANGED_SETTING, raising=False)
     spec = MachineSpec(cpus=1, modules=("dummy",))
     machines.prepare(linux, spec)
     boot = machines.plan(linux, spec).boot_folder
