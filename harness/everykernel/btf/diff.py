@@ -5,12 +5,13 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
 from everykernel.btf.naming import printable, title
 from everykernel.btf.render import declaration
 from everykernel.btf.types import SizeUnknown
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,11 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from everykernel.dataclass import dataclass, field
 from everykernel.errors import BtfMalformed, ObjectMalformed
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

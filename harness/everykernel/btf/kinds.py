@@ -9,9 +9,10 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
+from typing import Union
 
 from everykernel.dataclass import dataclass
+from everykernel.namedtuple import NamedTuple
 
 INT_SIGNED, INT_CHAR, INT_BOOL = 1, 2, 4
 

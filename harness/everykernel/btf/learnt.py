@@ -12,7 +12,9 @@ import struct
 import sys
 import zlib
 from array import array
-from typing import NamedTuple, Optional
+from typing import Optional
+
+from everykernel.namedtuple import NamedTuple
 
 _HEAD = struct.Struct("<5I")  # CRC-32 and size of the BTF; how many records, how many names; bytes of flavours
 

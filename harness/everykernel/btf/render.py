@@ -5,11 +5,12 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from everykernel.btf import kinds
 from everykernel.btf.naming import printable, title
 from everykernel.btf.types import SizeUnknown
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from everykernel import core
 from everykernel.cli import say
 from everykernel.cli.misreads import Looking
 from everykernel.cli.sources import all_sources, read_objects
 from everykernel.errors import CaseError
+from everykernel.namedtuple import NamedTuple
 from everykernel.object import ObjectSpec, assembly
 from everykernel.object.spec import INSN
 

@@ -9,7 +9,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
 from everykernel.core import relokinds, values
@@ -20,6 +20,7 @@ from everykernel.core.patch import Change, immediate, patch
 from everykernel.core.refusal import Refused
 from everykernel.core.spec import Spec, parse, text
 from everykernel.errors import BtfMalformed
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,13 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf.index import essential
 from everykernel.btf.naming import title
 from everykernel.core.compat import kinds_compatible
 from everykernel.core.refusal import Refused
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds, render
 from everykernel.btf.index import essential
@@ -24,6 +24,7 @@ from everykernel.core.renames import Lacking
 from everykernel.core.spec import Accessor, Spec, parse
 from everykernel.dataclass import dataclass
 from everykernel.errors import BtfMalformed
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

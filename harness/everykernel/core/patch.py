@@ -9,10 +9,11 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from everykernel.core.refusal import Refused
 from everykernel.core.values import U64
+from everykernel.namedtuple import NamedTuple
 
 SIZE = 8  # bytes of an instruction
 LDIMM64 = 0x18  # BPF_LD | BPF_IMM | BPF_DW: takes two instructions

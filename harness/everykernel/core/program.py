@@ -9,7 +9,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf.naming import printable
 from everykernel.core import best
@@ -19,6 +19,7 @@ from everykernel.core.patch import SIZE, length
 from everykernel.core.refusal import Refused
 from everykernel.core.relokinds import TYPE_ID_LOCAL
 from everykernel.errors import BtfMalformed
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence

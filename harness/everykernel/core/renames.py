@@ -8,7 +8,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
 from everykernel.btf.index import essential
@@ -19,6 +19,7 @@ from everykernel.core.match import Miss, match
 from everykernel.core.refusal import Refused
 from everykernel.core.spec import Accessor, Spec
 from everykernel.errors import BtfMalformed
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
 from everykernel.btf.naming import printable, title
@@ -18,6 +18,7 @@ from everykernel.btf.types import Btf, SizeUnknown
 from everykernel.core import relokinds
 from everykernel.core.refusal import Refused
 from everykernel.dataclass import dataclass, field
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from everykernel.btf.ext import CoreRecord

@@ -11,12 +11,13 @@ import select
 import subprocess
 import tempfile
 from functools import partial
-from typing import IO, NamedTuple
+from typing import IO
 
 from everykernel import wire
 from everykernel.errors import UsageError
 from everykernel.guest.commands import missing, view
 from everykernel.guest.system import ODD, may_be_killed, refused
+from everykernel.namedtuple import NamedTuple
 
 _PATIENCE = 1.0  # seconds that an answer waits for output, or for the end
 _CHUNK = 1 << 16

@@ -23,6 +23,7 @@ TRAVELLING = (
     "dataclass.py",
     "errors.py",
     "escaping.py",
+    "namedtuple.py",
     "reasons.py",
     "wire",
     "btf",

@@ -9,8 +9,9 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
+from everykernel.namedtuple import NamedTuple
 from everykernel.object.spec import INSN
 
 if TYPE_CHECKING:

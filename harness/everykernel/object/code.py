@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
+from everykernel.namedtuple import NamedTuple
 from everykernel.object import elf
 from everykernel.object.reading import LIBBPF, Reading
 from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, TABLE, Function, Reference

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
+from everykernel.namedtuple import NamedTuple
 
 SHT_NOBITS, SHT_REL = "SHT_NOBITS", "SHT_REL"
 SHN_UNDEF, SHN_LORESERVE = 0, 0xFF00

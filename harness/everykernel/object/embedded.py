@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.errors import ObjectMalformed, ObjectUnsupported
+from everykernel.namedtuple import NamedTuple
 from everykernel.object import embedded_names
 from everykernel.object.elf import EM_BPF, ET_REL
 

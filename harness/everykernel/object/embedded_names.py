@@ -12,7 +12,9 @@ from __future__ import annotations
 import re
 import struct
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
+
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,9 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Optional
+
+from everykernel.namedtuple import NamedTuple
 
 PROGRAM_TYPES = (
     "unspec", "socket_filter", "kprobe", "sched_cls", "sched_act", "tracepoint", "xdp", "perf_event", "cgroup_skb",

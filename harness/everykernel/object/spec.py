@@ -6,9 +6,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.dataclass import dataclass, field
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

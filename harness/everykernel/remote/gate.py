@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
+from everykernel.namedtuple import NamedTuple
 from everykernel.remote.batch import LIMIT, Batch, Order
 
 MAGIC = b"ekdoor1\n"

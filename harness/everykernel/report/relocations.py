@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from everykernel import core
 from everykernel.escaping import printable
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from everykernel import wire

@@ -9,10 +9,11 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds, render
 from everykernel.btf.types import SizeUnknown
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
 from everykernel.btf.index import essential
@@ -14,6 +14,7 @@ from everykernel.core import relokinds
 from everykernel.core.fixup import PATCHED
 from everykernel.core.reads import fields
 from everykernel.core.reads.values import Address
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

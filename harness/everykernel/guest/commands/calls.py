@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from everykernel import wire
 from everykernel.load.system import abi
 from everykernel.load.system.errnos import error_name
+from everykernel.namedtuple import NamedTuple
 from everykernel.object.maps import MAP_TYPES
 from everykernel.object.sections import ATTACH_TYPES, PROGRAM_TYPES
 

@@ -9,7 +9,9 @@ import ctypes
 import errno
 import os
 import struct
-from typing import NamedTuple, Optional
+from typing import Optional
+
+from everykernel.namedtuple import NamedTuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _ptrace = _libc["ptrace"]

@@ -8,9 +8,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from everykernel.load.attach.outcome import NotAttached
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from everykernel.architectures import Architecture

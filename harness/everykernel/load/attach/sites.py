@@ -9,10 +9,11 @@ This module travels to the guest: standard library and pyelftools only, Python 3
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from everykernel.load.attach.outcome import NotAttached
 from everykernel.load.system.errnos import error_name
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

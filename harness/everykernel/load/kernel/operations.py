@@ -8,12 +8,13 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, Union
 
 from everykernel.btf import SizeUnknown, kinds
 from everykernel.btf.index import essential
 from everykernel.load.kernel.reason import NEEDS_OWN_BTF, Reason
 from everykernel.load.kernel.types import find_type
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

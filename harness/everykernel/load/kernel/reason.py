@@ -5,7 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from everykernel.namedtuple import NamedTuple
 
 
 class Reason(NamedTuple):

@@ -6,12 +6,13 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from everykernel.btf import kinds
 from everykernel.errors import UsageError
 from everykernel.load.maps.values import decode_value, encode_value
 from everykernel.load.system import abi
+from everykernel.namedtuple import NamedTuple
 from everykernel.object.code import ARENA_SECTION
 
 if TYPE_CHECKING:

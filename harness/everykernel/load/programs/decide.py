@@ -10,13 +10,14 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import SizeUnknown
 from everykernel.errors import UsageError
 from everykernel.load.maps.values import encode_value
 from everykernel.load.maps.variables import places
 from everykernel.load.rules.named import DEFAULT
+from everykernel.namedtuple import NamedTuple
 from everykernel.object import strict
 from everykernel.object.contract import Contract
 from everykernel.object.map_terms import MapTerms

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import NamedTuple, Optional, Union
+from typing import Optional, Union
 
 from everykernel.load.kernel.releases import upstream
+from everykernel.namedtuple import NamedTuple
 
 # Classes, sources and operations of include/uapi/linux/bpf.h and bpf_common.h.
 _LDX, _STX, _ALU, _ALU64 = 0x01, 0x03, 0x04, 0x07

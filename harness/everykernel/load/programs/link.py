@@ -9,9 +9,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from everykernel.load.programs.patch import PSEUDO_FUNC, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, Resolved, Writer
+from everykernel.namedtuple import NamedTuple
 from everykernel.object.spec import CALL, DATA, EXTERN, EXTERN_CALL, FUNCTION, INSN, MAP, TABLE
 
 if TYPE_CHECKING:

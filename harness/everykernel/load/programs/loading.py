@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import copy
 import errno
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
 from everykernel.load.kernel.reason import NEEDS_OWN_BTF, Reason
 from everykernel.load.programs.reasons import attach_number
 from everykernel.load.system import abi
 from everykernel.load.system.block import text
+from everykernel.namedtuple import NamedTuple
 from everykernel.object.sections import MANY_FUNCTIONS, PROGRAM_TYPE
 
 if TYPE_CHECKING:

@@ -5,7 +5,9 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from everykernel.namedtuple import NamedTuple
 
 PSEUDO_MAP_FD, PSEUDO_MAP_VALUE, PSEUDO_BTF_ID, PSEUDO_FUNC, PSEUDO_CALL, PSEUDO_KFUNC_CALL = 1, 2, 3, 4, 1, 2
 POISON_KFUNC = 2002000000  # libbpf's POISON_CALL_KFUNC_BASE

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
+from everykernel.namedtuple import NamedTuple
 from everykernel.object import lines
 
 if TYPE_CHECKING:

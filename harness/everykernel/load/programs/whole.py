@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 from everykernel import core, wire
 from everykernel.load.kernel.reason import Reason
@@ -21,6 +21,7 @@ from everykernel.load.maps.map import PROG_ARRAY, type_name
 from everykernel.load.programs.attempt import Attempts, replaces
 from everykernel.load.programs.link import reached
 from everykernel.load.programs.relocate import Relocated
+from everykernel.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from everykernel.core.manner import Manner
+from everykernel.namedtuple import NamedTuple
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.reading import Reading
 

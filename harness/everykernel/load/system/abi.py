@@ -9,9 +9,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import struct
-from typing import Any, NamedTuple, Union
+from typing import Any, Union
 
 from everykernel.load.system.block import Block, Fields, Memory
+from everykernel.namedtuple import NamedTuple
 
 Buffer = Union[int, bytearray, Memory, Block]  # 0: none
 

@@ -12,11 +12,12 @@ import errno
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from everykernel.architectures import BY_UNAME, Architecture
 from everykernel.load.system.block import Fields, Memory
 from everykernel.load.system.netlink import Netlink
+from everykernel.namedtuple import NamedTuple
 
 MOST_CPUS = 1 << 16  # more than any kernel has (NR_CPUS): a list of them is as long as the machine says
 
