@@ -12,9 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
-import shlex
 import shutil
-import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -23,12 +21,11 @@ from pathlib import Path
 from typing import IO
 
 import filelock
-import platformdirs
 
-from everykernel import names
+from everykernel import home, names
 from everykernel.errors import CacheError, UsageError
+from everykernel.home import ROOT_SETTING as ROOT_SETTING
 
-ROOT_SETTING = "EVERYKERNEL_CACHE"
 LIMIT_SETTING = "EVERYKERNEL_CACHE_LIMIT"
 DEFAULT_LIMIT_GB = 20.0
 PRUNED_FOLDERS = (
@@ -52,29 +49,16 @@ _kept_lock = threading.Lock()
 
 
 def root() -> Path:
-    """Return the cache's root: ``EVERYKERNEL_CACHE``, else the user's cache folder; made if it is not there.
+    """Return the cache's root (`home.cache`), made if it is not there.
 
     Raises:
         CacheError: it cannot be made or written, belongs to somebody else, or can be written by others.
     """
-    setting = os.environ.get(ROOT_SETTING)
-    path = Path(setting).expanduser().absolute() if setting else Path(platformdirs.user_cache_dir("everykernel"))
+    path = home.cache()
     with explained(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_ours(path)
+        home.check_ours(path)
     return path
-
-
-def _check_ours(path: Path) -> None:
-    """Raise CacheError for a cache that others could have put something into: snapshots and kernels are run."""
-    status = path.stat()
-    elsewhere = f"set {ROOT_SETTING} to a folder of your own"
-    if status.st_uid != os.geteuid():
-        text = f"the cache belongs to another user (uid {status.st_uid}, and you are {os.geteuid()})"
-        raise CacheError(text, where=str(path), remedy=elsewhere)
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        text = f"the cache can be written by others (mode {stat.S_IMODE(status.st_mode):o})"
-        raise CacheError(text, where=str(path), remedy=f"chmod go-w {shlex.quote(str(path))}, or {elsewhere}")
 
 
 def folder(name: str) -> Path:

@@ -76,14 +76,17 @@ class NameIndex:
         self._way: Union[_Searched, _Sorted, None] = None
         self._searches = 0
 
+    @classmethod
+    def learnt(cls, known: Learnt, tables: tuple[StringTable, ...]) -> NameIndex:
+        """Return the index of types that were sorted elsewhere; `Learnt` has all that it is made of."""
+        made = cls(array("I"), 0, tables)
+        made._way = _Sorted(tables, known.ids, known.names, known.flavours)
+        return made
+
     def build(self) -> None:
         """Sort the types by name now (before a snapshot is taken, say), unless that is done, or cannot be."""
         if not isinstance(self._way, _Sorted) and _can_be_sorted(*self._given):
             self._way = _sort(*self._given)
-
-    def know(self, learnt: Learnt) -> None:
-        """Take the types as they were sorted elsewhere."""
-        self._way = _Sorted(self._tables, learnt.ids, learnt.names, learnt.flavours)
 
     def sorted(self) -> Optional[tuple[array[int], array[int], list[bytes]]]:
         """Return the ids of the named types sorted by name, the offsets of these, and the names that are flavours.

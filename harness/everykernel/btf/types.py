@@ -49,6 +49,7 @@ class Btf:
         base: the BTF that this one continues (split BTF of a module), or None.
         byteorder: ``little`` or ``big``.
         count: the number of type ids, void and the base's included: the first id that does not exist.
+        learnt: whether something was known of it beforehand.
         first: the first id of this BTF itself: 1, or the base's ``count``.
     """
 
@@ -76,9 +77,8 @@ class Btf:
         self._names: dict[int, str] = {}
         self._pointer_size = pointer_size
         self._found_pointer_size: Optional[int] = None
-        self._index: Optional[NameIndex] = None
-        if known is not None:
-            self.index.know(known)
+        self.learnt = known is not None
+        self._index: Optional[NameIndex] = NameIndex.learnt(known, self.strings()) if known else None
 
     @classmethod
     def parse(

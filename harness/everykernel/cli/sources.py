@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from everykernel import settings
+from everykernel import remembered, settings
 from everykernel.architectures import DEFAULT
 from everykernel.btf import Btf, image
 from everykernel.errors import UsageError
 from everykernel.matrix import inside
+from everykernel.namedtuple import NamedTuple
 from everykernel.object import ObjectSpec, read
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _of_file(path: Path, base: Btf | None = None) -> Btf:
         raw = kernel_image.btf(data)
     if raw is None:
         raise UsageError("holds no BTF", where=str(path), remedy="give raw BTF, vmlinux, a kernel image or an object")
-    return Btf.parse(raw, base=base, name=path.name)
+    return remembered.btf(raw, base=base, name=path.name)
 
 
 def _of_module(path: Path, base: Btf | None) -> Btf:
@@ -160,7 +161,7 @@ def _of_kernels(name: str) -> Iterator[Source]:
             raw = kernels.btf(kernel)
             if raw is None:
                 raise UsageError("holds no BTF", where=resolved.spec, remedy="give a BTF made for it")
-            yield Source(resolved.spec, Btf.parse(raw, name="vmlinux"), kernel)
+            yield Source(resolved.spec, remembered.btf(raw), kernel)
 
 
 def _of_target(spec: str) -> Source:

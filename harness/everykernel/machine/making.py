@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from everykernel import cache, images, kernels, wire
-from everykernel.btf import Btf
+from everykernel import cache, images, kernels, remembered, wire
 from everykernel.errors import BootFailed, CacheError, EverykernelError, GuestError, HarnessError, UsageError
 from everykernel.guest.stage0 import HEADER
 from everykernel.kernels import image
@@ -305,7 +304,7 @@ def _learnt(kernel: Kernel) -> bytes:
     """Return what a guest of this kernel need not find out about its BTF; nothing where its image does not tell."""
     try:
         raw = kernels.btf(kernel)
-        return b"" if raw is None else Btf.parse(raw).learn()
+        return b"" if raw is None else remembered.btf(raw).learn()
     except EverykernelError:
         return b""
 
