@@ -3,6 +3,7 @@
 The library compiles six methods a class from text when a module is imported, and imports `inspect` for it: half of what
 a cold process takes. Here a class is nearly what was written; ``__init__`` is compiled at the first instance, and the
 rest needs no text. `dataclasses.replace`, `fields`, `asdict` and `is_dataclass` take such classes as their own.
+Modules that use it import annotations from the future; ``__match_args__`` has the names of the fields, in order.
 
 This module travels to the guest: standard library only, Python 3.9.
 """
@@ -106,6 +107,8 @@ def _fields(cls: Any) -> dict[str, tuple[str, _Field]]:
     # A class has annotations of its own since Python 3.10; before, one without any shows those of a base, or none.
     own = cls.__annotations__ if sys.version_info >= (3, 10) else vars(cls).get("__annotations__", {})
     for name, kind in own.items():
+        if kind.startswith("ClassVar["):
+            continue
         said = vars(cls).get(name, _NONE)
         one = said if isinstance(said, _Field) else _Field(said, _NONE, True, True)
         if said is one:

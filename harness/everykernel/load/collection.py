@@ -8,10 +8,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional, cast
 
 from everykernel import wire
+from everykernel.dataclass import replace
 from everykernel.errors import UsageError
 from everykernel.load.loaded import LoadedObject
 from everykernel.load.loader import load

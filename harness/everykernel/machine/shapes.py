@@ -11,7 +11,6 @@ import math
 import re
 import types
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from everykernel import wire
@@ -89,7 +88,7 @@ def _record(hint: Any) -> Check:
     if is_typeddict(declared):
         always = set(_ALWAYS.get(declared, declared.__required_keys__))
     else:
-        hints = {f.name: hints[f.name] for f in fields(declared)}
+        hints = {name: hints[name] for name in declared.__match_args__}
         always = set(hints)
     checks = {name: of(get_args(hint)[0] if isinstance(h, TypeVar) else h) for name, h in hints.items()}
 

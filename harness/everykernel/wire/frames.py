@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 import struct
-from dataclasses import fields
 from typing import Any, Union, get_origin
 
 from everykernel.errors import GuestLost
@@ -86,7 +85,7 @@ def encode(number: int, message: Any) -> bytes:
             return [plain(v) for v in value]
         return value
 
-    body = {f.name: plain(getattr(message, f.name)) for f in fields(message)}
+    body = {name: plain(getattr(message, name)) for name in message.__match_args__}
     text = json.dumps({"n": number, "kind": message.kind, "body": body}, separators=(",", ":")).encode()
     return HEADER.pack(len(text), len(blob)) + text + bytes(blob)
 

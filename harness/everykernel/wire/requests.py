@@ -5,9 +5,9 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Optional, TypedDict, TypeVar
 
+from everykernel.dataclass import dataclass, field
 from everykernel.wire.records import (
     Count,
     Samples,

@@ -7,6 +7,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -24,16 +25,18 @@ class _Assembler(NamedTuple):
     """How operands are written, and where the registers that they name are.
 
     Attributes:
-        operand: with groups ``size``, ``register``, ``constant``, ``base``, ``offset``; on x86 ``index``, ``scale``.
+        operand: a pattern with groups ``register``, ``constant``, ``base``, ``offset``; on x86 ``index``, ``scale``.
         places: by register, its offset in bytes in the struct that user space has of the kernel's struct pt_regs.
     """
 
-    operand: re.Pattern[str]
+    operand: str
     places: dict[str, int]
 
 
-def _assembler(operand: str, places: dict[str, int]) -> _Assembler:
-    return _Assembler(re.compile(rf"\s*(?P<size>[-+]?\d+)\s*@\s*(?:{operand})(?:\s+|$)"), places)
+@functools.cache
+def _argument_of(operand: str) -> re.Pattern[str]:
+    """Return the pattern of an argument, whose size stands before its operand."""
+    return re.compile(rf"\s*(?P<size>[-+]?\d+)\s*@\s*(?:{operand})(?:\s+|$)")
 
 
 def _in_order(names: str, size: int, first: int = 0) -> dict[str, int]:
@@ -72,16 +75,16 @@ _PARENTHESES = rf"(?P<offset>{_NUMBER})\s*\(\s*%s(?P<base>%s)\s*\)|(?P<constant>
 
 # Linux arch/*/include/uapi/asm/ptrace.h and, of x86 and arm, arch/*/include/asm/ptrace.h.
 _ASSEMBLERS = {
-    "x86_64": _assembler(
+    "x86_64": _Assembler(
         _OPERAND_X86, _x86(_in_order("r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx si di - ip - - sp", 8))
     ),
-    "i386": _assembler(_OPERAND_X86, _x86(_in_order("bx cx dx si di bp ax - - - - - ip - - sp", 4))),
-    "arm64": _assembler(_BRACKETS % ("", ""), _in_order(" ".join(f"x{n}" for n in range(31)) + " sp", 8)),
-    "armhf": _assembler(_BRACKETS % ("#", "#"), _in_order(" ".join(f"r{n}" for n in range(11)) + " fp ip sp lr pc", 4)),
-    "s390x": _assembler(
+    "i386": _Assembler(_OPERAND_X86, _x86(_in_order("bx cx dx si di bp ax - - - - - ip - - sp", 4))),
+    "arm64": _Assembler(_BRACKETS % ("", ""), _in_order(" ".join(f"x{n}" for n in range(31)) + " sp", 8)),
+    "armhf": _Assembler(_BRACKETS % ("#", "#"), _in_order(" ".join(f"r{n}" for n in range(11)) + " fp ip sp lr pc", 4)),
+    "s390x": _Assembler(
         _PARENTHESES % ("%", r"r\d+", "%", r"r\d+"), _in_order(" ".join(f"r{n}" for n in range(16)), 8, first=24)
     ),
-    "riscv64": _assembler(
+    "riscv64": _Assembler(
         _PARENTHESES % ("", _NAME, "", _NAME),
         _in_order(
             "- ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6", 8
@@ -100,10 +103,11 @@ def specification(arguments: str, here: Architecture, what: str) -> dict[str, An
     if assembler is None:
         text = f"{what}: the operands of {here.name} are known neither to libbpf nor to us"
         raise NotAttached(text, code="attach-type-unsupported")
+    pattern = _argument_of(assembler.operand)
     found: list[dict[str, int]] = []
     at = len(arguments) - len(arguments.lstrip())
     while at < len(arguments):
-        match = assembler.operand.match(arguments, at)
+        match = pattern.match(arguments, at)
         fields = _argument(match.groupdict(), assembler.places) if match is not None else None
         if match is None or fields is None:
             raise NotAttached(f"{what}: argument {len(found)} is none that can be read: {arguments[at:]!r}")

@@ -6,10 +6,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel import wire
+from everykernel.dataclass import replace
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.kernel.releases import MAP_FLAGS, since, upstream
 from everykernel.load.maps import pins

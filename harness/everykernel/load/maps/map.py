@@ -6,10 +6,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from everykernel import wire
+from everykernel.dataclass import replace
 from everykernel.errors import UsageError
 from everykernel.load.maps import batch
 from everykernel.load.maps.values import decode_value, encode_value

@@ -9,10 +9,10 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import SizeUnknown
+from everykernel.dataclass import replace
 from everykernel.errors import UsageError
 from everykernel.load.maps.values import encode_value
 from everykernel.load.maps.variables import places

@@ -10,13 +10,13 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import Btf, SizeUnknown, kinds
 from everykernel.btf.index import essential
 from everykernel.core import compat
 from everykernel.core.refusal import Refused
+from everykernel.dataclass import replace
 from everykernel.load.kernel.kconfig import Unfit, kernel_config, kernel_version, setting_bytes
 from everykernel.load.kernel.reason import NEEDS_OWN_BTF
 from everykernel.load.kernel.types import find_type

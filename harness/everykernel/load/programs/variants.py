@@ -5,10 +5,10 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel import wire
+from everykernel.dataclass import replace
 from everykernel.load.programs import needs
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Optional, Union
 
 from everykernel import core, wire
+from everykernel.dataclass import dataclass
 from everykernel.load.kernel.reason import Reason
 from everykernel.load.maps.map import PROG_ARRAY, type_name
 from everykernel.load.programs.attempt import Attempts, replaces

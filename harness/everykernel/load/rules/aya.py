@@ -8,11 +8,11 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Optional
 
 from everykernel.core.manner import Manner
 from everykernel.core.patch import calls
+from everykernel.dataclass import replace
 from everykernel.load.rules import aya_opening
 from everykernel.load.rules.libbpf import NO_ENTRIES
 from everykernel.load.rules.rules import Asked, ExternRules, Machine, Rules

@@ -7,12 +7,12 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.btf import kinds
 from everykernel.core import Manner
 from everykernel.core.patch import poison_kept_wide
+from everykernel.dataclass import replace
 from everykernel.load.rules import ebpf_go_opening
 from everykernel.load.rules.libbpf import NO_ENTRIES, RING_BUFFERS
 from everykernel.load.rules.rules import Asked, ExternRules, Machine, MapRefused, Rules

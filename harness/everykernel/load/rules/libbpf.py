@@ -5,8 +5,7 @@ This module travels to the guest: standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from everykernel.dataclass import replace
 from everykernel.load.rules.rules import Asked, Machine, Rules
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.spec import MapSpec

@@ -6,10 +6,10 @@ This module travels to the guest: standard library only, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Optional
 
 from everykernel.core.manner import Manner
+from everykernel.dataclass import dataclass, field
 from everykernel.namedtuple import NamedTuple
 from everykernel.object.maps import MAP_TYPE
 from everykernel.object.reading import Reading
