@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from everykernel import images
+from everykernel.guest import stage0
 from everykernel.images import agent
 
 
@@ -67,3 +69,51 @@ def test_python_imports_it_alone(tmp_path: Path, make: Callable[[], bytes]) -> N
     program = "import sys; sys.path.insert(0, sys.argv[1]); import everykernel.guest.agent as a; print(a.__file__)"
     ran = subprocess.run([sys.executable, "-S", "-I", "-c", program, path], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith(str(path))
+
+
+IMPORTING = """
+import importlib.util, json, pkgutil, sys
+sys.path.insert(0, sys.argv[1])
+import stage0
+sys.path.pop(0)
+stage0.ZIP = sys.argv[2]
+stage0.receive(json.loads(sys.argv[3]), sys.stdin.buffer.read())
+import everykernel.guest.agent as agent, elftools.elf.elffile
+from everykernel import load
+print(json.dumps({
+    "loaders": sorted({type(m.__loader__).__name__ for n, m in sys.modules.items() if n.startswith("everykernel")}),
+    "file": agent.__file__,
+    "package": load.__path__,
+    "learnt": agent._learnt().decode(),
+    "first": len(pkgutil.get_data("everykernel.guest", "first/first.bpfel")),
+    "again": len(pkgutil.get_data("everykernel.guest", "first/first.bpfel")),
+    "source": agent.__loader__.get_source("everykernel.guest.agent").splitlines()[0],
+    "none": importlib.util.find_spec("everykernel.nothing") is None,
+}))
+"""
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_is_sent_is_imported(tmp_path: Path, foreign: bool) -> None:
+    """Modules come from bytecode, files and sources are found; a Python that has other bytecode takes the zip."""
+    told, sent = images.agent_sent(b"known")
+    about = json.loads(told)
+    if foreign:
+        about["magic"] = "ffff0d0a"
+    path = tmp_path / "agent.pyz"
+    folder = Path(stage0.__file__).parent
+    argv = [sys.executable, "-S", "-I", "-c", IMPORTING, str(folder), str(path), json.dumps(about)]
+    ran = subprocess.run(argv, input=sent, capture_output=True)
+    assert ran.returncode == 0, ran.stderr.decode()
+    size = (folder / "first" / "first.bpfel").stat().st_size
+    assert json.loads(ran.stdout) == {
+        "loaders": ["zipimporter" if foreign else "Sent"],
+        "file": f"{path}/everykernel/guest/agent.py",
+        "package": [f"{path}/everykernel/load"],
+        "learnt": "" if foreign else "known",
+        "first": size,
+        "again": size,
+        "source": '"""The agent: serves the host\'s requests over one read-write descriptor.',
+        "none": True,
+    }
+    assert path.read_bytes() == images.agent_zipapp()

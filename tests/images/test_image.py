@@ -14,7 +14,7 @@ from tests.images.test_cpio import members
 from everykernel import cache, images
 from everykernel.architectures import ARCHITECTURES
 from everykernel.errors import DownloadError
-from everykernel.images import image, recipe
+from everykernel.images import bytecode, image, recipe
 from everykernel.kernels import debian
 
 X86 = ARCHITECTURES["x86_64"]
@@ -62,6 +62,8 @@ def test_what_is_in_the_image() -> None:
     assert found["lib64/ld-linux-x86-64.so.2"][2] == b"/lib/ld.so"
     assert found["init"][2].startswith(b"#!/bin/busybox sh")
     assert found["everykernel/stage0.py"][2].startswith(b'"""Stage 0')
+    ours = recipe.read("x86_64").python == bytecode.version()
+    assert (bytecode.beside("everykernel/stage0.py") in found) is ours
     assert {"proc", "sys", "dev/console", "usr/bin/python3"} <= set(found)
     assert found["etc/passwd"][2].startswith(b"root:x:0:0:")
     assert "x" not in found

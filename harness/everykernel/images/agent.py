@@ -9,12 +9,14 @@ import functools
 import hashlib
 import importlib.util
 import io
+import json
+import marshal
 import zipfile
 from pathlib import Path
 
 from everykernel import folders
 from everykernel.guest.agent import LEARNT
-from everykernel.guest.stage0 import HERE
+from everykernel.guest.stage0 import ZIP
 from everykernel.images import bytecode
 
 TRAVELLING = (
@@ -58,12 +60,18 @@ def agent_compiled() -> bytes:
     return _zip(_with_bytecode(_members()))
 
 
-def agent_knowing(learnt: bytes) -> bytes:
-    """Return `agent_compiled` with what is known of the BTF of the kernel that it goes to (`Btf.learn`)."""
-    out = io.BytesIO(agent_compiled())
-    with zipfile.ZipFile(out, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(f"everykernel/guest/{LEARNT}", _DATE), learnt)
-    return out.getvalue()
+def agent_sent(learnt: bytes) -> tuple[bytes, bytes]:
+    """Return what `stage0.receive` is told and given: the agent, and what is known of its kernel (`Btf.learn`)."""
+    files = marshal.dumps({**_files(), f"everykernel/guest/{LEARNT}": learnt})
+    told = {"files": len(files), "magic": importlib.util.MAGIC_NUMBER.hex()}
+    return json.dumps(told).encode(), files + agent_zipapp()
+
+
+@functools.cache
+def _files() -> dict[str, bytes]:
+    """Return bytecode of all modules, and the files beside them, by their names in the zip."""
+    members = _members()
+    return {n: bytecode.code(f"{ZIP}/{n}", data) if n.endswith(".py") else data for n, data in members.items()}
 
 
 @functools.cache
@@ -82,9 +90,8 @@ def _zip(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
 
 
 def _with_bytecode(members: dict[str, bytes]) -> dict[str, bytes]:
-    where = f"{HERE}/everykernel-agent.pyz"  # stage 0 puts the zip there
     sources = {n: data for n, data in members.items() if n.endswith(".py") and n != "__main__.py"}
-    own = {f"{n}c": bytecode.compiled(f"{where}/{n}", data) for n, data in sources.items()}
+    own = {f"{n}c": bytecode.compiled(f"{ZIP}/{n}", data) for n, data in sources.items()}
     return members | own
 
 

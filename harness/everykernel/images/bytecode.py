@@ -27,9 +27,13 @@ def compiled(path: str, source: bytes) -> bytes:
 
     Raises SyntaxError, or ValueError, for what this Python does not compile.
     """
-    code = compile(source, path, "exec", dont_inherit=True)
     unchecked = struct.pack("<I", 0b01)
-    return importlib.util.MAGIC_NUMBER + unchecked + bytes(8) + marshal.dumps(code)
+    return importlib.util.MAGIC_NUMBER + unchecked + bytes(8) + code(path, source)
+
+
+def code(path: str, source: bytes) -> bytes:
+    """Return the marshalled code of a source that stands at ``path``; raises as `compiled` does."""
+    return marshal.dumps(compile(source, path, "exec", dont_inherit=True))
 
 
 def version() -> str:
@@ -46,8 +50,11 @@ def place(path: str) -> str | None:
     if not path.startswith(library) or not path.endswith(".py"):
         return None
     parts = path.removeprefix(library).removesuffix(".py").removesuffix("/__init__").split("/")
-    if ".".join(parts) not in _imported():
-        return None
+    return beside(path) if ".".join(parts) in _imported() else None
+
+
+def beside(path: str) -> str:
+    """Return where Python looks for a source's bytecode."""
     found = PurePosixPath(path)
     return str(found.parent / "__pycache__" / f"{found.stem}.{sys.implementation.cache_tag}.pyc")
 

@@ -20,7 +20,7 @@ from everykernel.kernels import debian
 from everykernel.kernels.progress import SILENT, Progress
 
 LARGEST = 512 << 20  # bytes that a package of the image unpacks to: the largest has some 30 MB
-FORMAT = 2  # of what this module writes: raise it when the same inputs give other bytes
+FORMAT = 3  # of what this module writes: raise it when the same inputs give other bytes
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ def _newest(archive: debian.Archive, suite: str, name: str, arch: Architecture, 
 def _fixed(rules: recipe.Recipe) -> Iterator[cpio.Member]:
     for path, data in _own_files().items():
         yield cpio.file(path, data, executable=True)
+        if path.endswith(".py") and rules.python == bytecode.version():
+            yield cpio.file(bytecode.beside(path), bytecode.compiled(f"/{path}", data))
     yield from (cpio.folder(path) for path in rules.folders)
     yield from (cpio.file(path, text.encode()) for path, text in rules.files)
     yield from (cpio.link(path, target) for path, target in rules.links)

@@ -256,9 +256,9 @@ class Maker:
     def push_agent(self, qemu: Qemu) -> wire.Facts:
         """Hand our code to the stage-0 agent and wait until it is ready; return the guest's facts."""
         deadline = time.monotonic() + WARM_PATIENCE
-        zipapp = images.agent_knowing(_learnt(self.plan.kernel))
+        told, sent = images.agent_sent(_learnt(self.plan.kernel))
         try:
-            qemu.send_frame(HEADER.pack(2, len(zipapp)) + b"{}" + zipapp, deadline)
+            qemu.send_frame(HEADER.pack(len(told), len(sent)) + told + sent, deadline)
             _, ready = qemu.receive(deadline, {0: READY})
         except DeadlinePassed as e:
             text = console.tail(qemu.console())

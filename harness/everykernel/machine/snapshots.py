@@ -24,7 +24,7 @@ from everykernel.machine.spec import MachineSpec
 from everykernel.settings import BARE
 
 _SETTLING = folders.package() / "machine" / "settling.py"  # what the host does to a bare machine that has booted
-FORMAT = 2  # of what making.py does to a guest before it is saved: raise it when that changes
+FORMAT = 3  # of what making.py does to a guest before it is saved: raise it when that changes
 
 
 @dataclass(frozen=True)
