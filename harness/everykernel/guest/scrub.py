@@ -13,7 +13,7 @@ import ctypes
 import mmap
 
 _LEFT = 16 << 20  # bytes that stay free: the kernel must not begin to look for more
-_MOST = 128 << 20  # bytes that are taken: of a large guest's memory nothing has touched the rest
+_MOST = 16 << 20  # bytes that are taken: what was used last is taken first, and most of the rest was never touched
 _PIECE = 4 << 20
 _POPULATE = 0x8000  # MAP_POPULATE of all our architectures (include/uapi/asm-generic/mman.h, powerpc's mman.h)
 
