@@ -114,7 +114,7 @@ def test_a_console_has_an_end() -> None:
     try:
         with pytest.raises(GuestLost) as caught:
             qemu.receive(time.monotonic() + 60, ASKED)
-        assert str(caught.value) == "6.1: it printed more than 2 MiB on its console"
+        assert str(caught.value) == "6.1: it printed more than 2048 KiB on its console"
         assert len(caught.value.console.splitlines()) == 60
         assert qemu._console.stat().st_size == console.LIMIT
     finally:

@@ -204,5 +204,5 @@ def test_a_console_that_is_full(start: Start, then: str) -> None:
         f"file = open(CONSOLE, 'wb', 0)\nfile.write(b'line\\n' * ({console.LIMIT} // 5 - 1) + b'rest of it')\n{then}"
     )
     error = lost(guest, timeout=2)
-    assert error.message == "it printed more than 2 MiB on its console"
+    assert error.message == "it printed more than 2048 KiB on its console"
     assert len(guest.console()) <= console.END

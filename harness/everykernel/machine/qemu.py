@@ -180,7 +180,7 @@ class Qemu(Line):
         """Return the error of a guest whose console is full: what it printed after that, nobody knows."""
         if not console.full(self._console):
             return None
-        message = f"it printed more than {console.LIMIT >> 20} MiB on its console"
+        message = f"it printed more than {console.LIMIT >> 10} KiB on its console"
         return GuestLost(message, console=console.tail(self.console()), where=self.where)
 
     def complaints(self) -> str:

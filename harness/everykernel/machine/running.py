@@ -20,6 +20,7 @@ from everykernel.machine.spec import MachineSpec
 from everykernel.remote.agent import FarAgent
 
 PING_PATIENCE = 5.0  # seconds for a ping's answer after a deadline has passed
+_LOOK = 1.0  # seconds between two looks at the console of a guest whose answer is waited for
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class AgentGuest(Guest):
         try:
             line.send(number, message, deadline)
             while number in self._asked:  # first may come the answer to a request that was interrupted
-                answered, reply = line.receive(deadline, self._asked)
+                answered, reply = self._receive(line, deadline)
                 del self._asked[answered]
         except DeadlinePassed as e:
             raise line.flooded() or self._overdue(line, message, timeout) from e
@@ -118,6 +119,15 @@ class AgentGuest(Guest):
             raise lost
         found: wire.Reply = verdict(reply, self.kernel.spec, line.console)
         return found
+
+    def _receive(self, line: Line, deadline: float) -> tuple[int, Any]:
+        """Return the next answer; one that prints without end is not waited for until the deadline."""
+        while True:
+            try:
+                return line.receive(min(deadline, time.monotonic() + _LOOK), self._asked)
+            except DeadlinePassed:
+                if time.monotonic() >= deadline or line.flooded():
+                    raise
 
     def _overdue(self, line: Line, message: wire.Request[Any], timeout: float) -> EverykernelError:
         where = self.kernel.spec
