@@ -179,7 +179,7 @@ def test_a_panic_is_read_on_its_console(user: User, newer: Server) -> None:
         code=3,
     )
     first, second = user.results()["results"]
-    assert first["code"] == "kernel-panic"
+    assert first["code"] == "kernel-panic", first["message"]
     assert "sysrq triggered crash" in first["message"]
     assert second["code"] == "guest-lost"
     assert second["message"].startswith(

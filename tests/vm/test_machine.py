@@ -214,7 +214,7 @@ def test_a_boot_snapshot_that_does_not_come_back(
 ) -> None:
     """A damaged boot snapshot is made again, and the notes say so."""
     monkeypatch.delenv(folders.UNCHANGED_SETTING, raising=False)
-    spec = MachineSpec(cpus=1, modules=("dummy",))
+    spec = MachineSpec(cpus=1, modules=("dummy",), sysctls=(("kernel.sysrq", "1"),))  # no other test's
     machines.prepare(linux, spec)
     boot = machines.plan(linux, spec).boot_folder
     (boot / "state").write_bytes(b"damaged")

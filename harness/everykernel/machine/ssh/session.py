@@ -26,7 +26,7 @@ from everykernel.machine.ssh.target import Target, Terms
 
 READY = wire.Hello(0, b"")  # what the agent's first message, number 0, would answer
 _SAID = 64 << 10  # bytes of an agent's standard error that are kept, the last ones
-_LAST_WORDS = 3.0  # seconds in which a console tells why its kernel is gone
+_LAST_WORDS = 10.0  # seconds in which a console tells why its kernel is gone
 _BEAT = 4  # beats in the time after which an agent gives up
 _REFUSED = dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR), FolderRefused)
 _FOLDER = re.compile(r"^/[\w./+-]{0,200}/everykernel-[0-9a-f]{16}$", re.ASCII)
