@@ -3,11 +3,13 @@
 Each build is laid out as a wheel lays it out, and begins with a cache of its own: kernels, indexes and guest images are
 there, snapshots are not. One object on each kernel is the cold run; what its snapshots take is a kernel's room; then
 objects of others, relocated and loaded only, each in a guest from these snapshots, are fresh cells. Builds run in turn,
-so that what else the machine does meets all.
+so that what else the machine does meets all. This tree's build runs twice: with the loader in the guest, and with the
+loader on the host (`--machine bare`).
 """
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import importlib.metadata
 import json
@@ -31,11 +33,20 @@ from everykernel import cache, folders, kernels
 
 ROOT = folders.package().parents[1]
 NOW = "now"
+BARE = "now, the loader on the host"
 _PROJECT = "pyproject.toml"
 _DATA = ("cases", "images", "kernels")
 _KEPT = ("kernels", "indexes", "packages", "images", "verdicts")
 _IMAGES = "import sys; from everykernel import architectures, images; \
 [images.build(architectures.ARCHITECTURES[name]) for name in sys.argv[1:]]"
+_BARE_IMAGES = _IMAGES.replace("images.build", "images.bare.build")
+
+
+class Build(NamedTuple):
+    """What is measured: the folder that it is imported from, and what its runs are asked for beside."""
+
+    folder: Path
+    asked: tuple[str, ...] = ()
 
 
 class Round(NamedTuple):
@@ -61,9 +72,12 @@ def measure(sources: Mapping[str, Path], specs: str, objects: Sequence[Path], re
         kernel.fetch()
     with tempfile.TemporaryDirectory(prefix="everykernel-bench-", dir=cache.root().parent) as name:
         folder = Path(name)
-        builds = {label: _wheel(folder / label, source) for label, source in sources.items()}
+        builds = {label: Build(_wheel(folder / label, source)) for label, source in sources.items()}
+        architectures = sorted({kernel.arch.name for kernel in resolved})
         for build in builds.values():
-            _python(build, cache.root(), ["-c", _IMAGES, *sorted({kernel.arch.name for kernel in resolved})])
+            _python(build, cache.root(), ["-c", _IMAGES, *architectures])
+        builds[BARE] = Build(builds[NOW].folder, ("--machine", "bare"))
+        _python(builds[BARE], cache.root(), ["-c", _BARE_IMAGES, *architectures])
         rounds: dict[str, list[Round]] = {label: [] for label in builds}
         verdicts = set()
         for _ in range(repeat):
@@ -77,21 +91,24 @@ def measure(sources: Mapping[str, Path], specs: str, objects: Sequence[Path], re
 
 
 def _print(medians: dict[str, Round], out: Console) -> None:
-    now = medians.pop(NOW)
-    cell = f"a fresh cell, loaded only: {now.cell:.3f} core-seconds"
-    out.print(f"cold run, one object: {now.cold:.1f} s, of CPU {now.cpu:.1f}; {cell}; snapshots of a kernel: "
-              f"{now.room / 1e6:.0f} MB")  # fmt: skip
-    for commit, before in medians.items():
-        shares = Round(*(one / other for one, other in zip(now, before)))
-        out.print(f"  {shares.cold:.2f} of the cold run's wall time, {shares.cpu:.2f} of its CPU time, "
-                  f"{shares.cell:.2f} of a fresh cell's, {shares.room:.2f} of the room at {commit}")  # fmt: skip
+    for label in (NOW, BARE):
+        now = medians[label]
+        cell = f"a fresh cell, loaded only: {now.cell:.3f} core-seconds"
+        out.print(f"{label}: cold run, one object: {now.cold:.1f} s, of CPU {now.cpu:.1f}; {cell}; "
+                  f"snapshots of a kernel: {now.room / 1e6:.0f} MB")  # fmt: skip
+        for commit, before in medians.items():
+            if commit not in (NOW, BARE):
+                shares = Round(*(one / other for one, other in zip(now, before)))
+                out.print(f"  {shares.cold:.2f} of the cold run's wall time, {shares.cpu:.2f} of its CPU time, "
+                          f"{shares.cell:.2f} of a fresh cell's, {shares.room:.2f} of the room "
+                          f"at {commit}")  # fmt: skip
 
 
 def _median(rounds: Sequence[Round]) -> Round:
     return Round(*(statistics.median(values) for values in zip(*rounds)))
 
 
-def _round(build: Path, root: Path, specs: str, objects: Sequence[Path]) -> tuple[Round, tuple[object, ...]]:
+def _round(build: Build, root: Path, specs: str, objects: Sequence[Path]) -> tuple[Round, tuple[object, ...]]:
     """Return what a build takes from an empty cache, and its verdicts."""
     count = len(specs.split(","))
     cold, cpu, first = _run(build, root, specs, objects[:1], "run")
@@ -102,15 +119,15 @@ def _round(build: Path, root: Path, specs: str, objects: Sequence[Path]) -> tupl
 
 
 def _run(
-    build: Path, root: Path, specs: str, objects: Sequence[Path], until: str
+    build: Build, root: Path, specs: str, objects: Sequence[Path], until: str
 ) -> tuple[float, float, tuple[object, ...]]:
     """Run objects on all kernels; return wall and processor seconds, and each cell's stages."""
-    out = build / "results.json"
+    out = build.folder / "results.json"
     began, cpu = time.perf_counter(), bench_run.processor_seconds()
-    arguments = [*map(str, objects), "--kernels", specs, "--until", until, "--json", str(out)]
+    arguments = [*map(str, objects), "--kernels", specs, "--until", until, "--json", str(out), *build.asked]
     _python(build, root, ["-m", "everykernel", "run", *arguments])
     seconds, spent = time.perf_counter() - began, bench_run.processor_seconds() - cpu
-    results = json.loads(out.read_text())["results"]
+    results = json.loads(out.read_text().replace('@bare"', '"'))["results"]
     stages = ((r["kernel"], r["object"], *(stage["status"] for stage in r["stages"].values())) for r in results)
     return seconds, spent, tuple(sorted(stages))
 
@@ -121,9 +138,10 @@ def _wheel(target: Path, source: Path) -> Path:
     shutil.copytree(source / "harness" / "everykernel", package, ignore=shutil.ignore_patterns("__pycache__"))
     for name in _DATA:
         shutil.copytree(source / name, package / "_data" / name, ignore=shutil.ignore_patterns("build"))
+    compileall.compile_dir(target, quiet=1)  # as pip does
     requirements = _missing(source)
     if requirements:
-        _python(target, cache.root(), ["-m", "pip", "install", "-q", "--target", str(target), *requirements])
+        _python(Build(target), cache.root(), ["-m", "pip", "install", "-q", "--target", str(target), *requirements])
     return target
 
 
@@ -150,10 +168,11 @@ def _cache(folder: Path) -> Iterator[Path]:
         shutil.rmtree(root)
 
 
-def _python(build: Path, root: Path, arguments: Sequence[str]) -> None:
+def _python(build: Build, root: Path, arguments: Sequence[str]) -> None:
     """Run Python with one build on its path; raise SystemExit unless it ends with verdicts (0 or 1)."""
-    environment = {**os.environ, "PYTHONPATH": str(build), cache.ROOT_SETTING: str(root)}
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, cwd=build)
+    environment = {**os.environ, "PYTHONPATH": str(build.folder), cache.ROOT_SETTING: str(root)}
+    argv = [sys.executable, *arguments]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, cwd=build.folder)
     if done.returncode not in (0, 1):
         said = " / ".join(done.stderr.strip().splitlines()[-3:]) or "it says nothing"
-        raise SystemExit(f"the build of {build.name} ended with code {done.returncode}: {said}")
+        raise SystemExit(f"the build of {build.folder.name} ended with code {done.returncode}: {said}")
