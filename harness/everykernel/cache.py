@@ -236,14 +236,20 @@ def last_used(entry: Path) -> float:
 
 def size(entry: Path) -> int:
     """Return the bytes that ``entry`` takes on the disk (sparse files count what they hold)."""
-    paths: Iterable[Path] = [entry]
-    if entry.is_dir() and not entry.is_symlink():
-        paths = (Path(top) / name for top, _, names in os.walk(entry) for name in names)
-    total = 0
-    for path in paths:
+    blocks, folders = 0, [os.fspath(entry)]
+    if not entry.is_dir() or entry.is_symlink():
+        folders = []
         with contextlib.suppress(OSError):
-            total += path.lstat().st_blocks * 512
-    return total
+            blocks = entry.lstat().st_blocks
+    while folders:  # a kernel has thousands of modules: no Path for each
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as found:
+            for one in found:
+                if one.is_dir(follow_symlinks=False):
+                    folders.append(one.path)
+                else:
+                    with contextlib.suppress(OSError):
+                        blocks += one.stat(follow_symlinks=False).st_blocks
+    return blocks * 512
 
 
 def limit() -> int:

@@ -34,7 +34,8 @@ class BareMaker(Maker):
         cache.hold(self.plan.boot_folder)
         found = self.booted()
         cache.touch(found.folder)
-        cache.prune(keep=[found.folder])
+        if self.log.boots:
+            cache.prune(keep=[found.folder])
         return found
 
     def hear(self, qemu: Qemu, patience: float) -> list[str]:

@@ -124,7 +124,7 @@ class Batch:
             raise _too_large(f"{len(self.steps)} steps with {len(self._patches)} pointers")
         heads, data = [], []
         for buffer in self.buffers:
-            given = b"" if not any(buffer.data) else bytes(buffer.data)
+            given = b"" if buffer.data.count(0) == len(buffer.data) else bytes(buffer.data)
             heads.append(struct.pack(f"{self._sign}II", len(buffer.data), len(given)))
             data.append(given.ljust(len(given) + 7 & ~7, b"\0"))
         patches = [struct.pack(f"{self._sign}4I", *patch, 0) for patch in self._patches]
