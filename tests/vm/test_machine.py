@@ -85,13 +85,15 @@ def check(obj):
     return [len(ids(obj.system, kind)) for kind in (abi.PROG_GET_NEXT_ID, abi.MAP_GET_NEXT_ID, abi.LINK_GET_NEXT_ID)]
 """
 LEARNT = """
+import sys
 from everykernel.btf import Btf
-from everykernel.guest import agent
 
 def check(obj):
-    raw = open("/sys/kernel/btf/vmlinux", "rb").read()
-    found, learnt = Btf.parse(raw), agent._learnt()
-    return [learnt == found.learn(), len(learnt) > len(raw) // 10]
+    frame = sys._getframe()
+    while not hasattr(frame.f_locals.get("agent"), "_requests"):
+        frame = frame.f_back
+    known = frame.f_locals["agent"]._requests._kernel.vmlinux
+    return [known.learnt, known.learn() == Btf.parse(known.raw).learn()]
 """
 
 
