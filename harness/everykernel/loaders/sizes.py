@@ -32,7 +32,7 @@ _LEFT_ALONE = frozenset(
 
 
 # Of a CPU map ebpf-go and aya count the CPUs themselves, libbpf does not.
-_LEFT_TO = {"ebpf-go": frozenset({MAP_TYPE["cpumap"]}), "aya": frozenset({MAP_TYPE["cpumap"]})}
+_LEFT_TO = {MAP_TYPE["cpumap"]: ("ebpf-go", "aya")}
 
 
 def of_object(data: bytes, name: str, loader: str = "") -> ObjectSpec | None:
@@ -60,7 +60,7 @@ def sizes(spec: ObjectSpec | None, terms: contract.Contract, guest: Guest, loade
 def _open(one: MapSpec, loader: str) -> dict[str, int]:
     """Return what a map's declaration leaves open."""
     found = {}
-    if not one.max_entries and one.type not in _LEFT_ALONE | _LEFT_TO.get(loader, frozenset()):
+    if not one.max_entries and one.type not in _LEFT_ALONE and loader not in _LEFT_TO.get(one.type, ()):
         found["max_entries"] = PAGE if one.type in _RING_BUFFERS else 1
     if one.type == _STACK_TRACE and not one.value_size:
         found["value_size"] = 8 * DEEPEST_STACK
