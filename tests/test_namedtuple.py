@@ -35,6 +35,14 @@ class Nothing(ours.NamedTuple):
     """No elements."""
 
 
+class Derived(Place):
+    """The elements of another, and a method."""
+
+    def upper(self) -> str:
+        """Return the file in capitals."""
+        return self.file.upper()
+
+
 def test_instances_are_as_the_librarys() -> None:
     """Arguments, defaults, text, comparison, hash and length: they are tuples."""
     one, other = Place("a.c"), Library("a.c")
@@ -47,6 +55,9 @@ def test_instances_are_as_the_librarys() -> None:
     assert (file, line, len(one), one[1], one.text) == ("a.c", 1, 2, 1, "a.c:1")
     assert isinstance(one, tuple)
     assert Nothing() == ()
+    derived = Derived("a.c")
+    assert (derived, derived.upper(), derived.text, Derived._fields) == (one, "A.C", "a.c:1", one._fields)
+    assert repr(derived) == "Derived(file='a.c', line=1)"
 
 
 def test_what_the_library_has_beside() -> None:

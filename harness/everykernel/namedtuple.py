@@ -35,6 +35,8 @@ if not TYPE_CHECKING:
             made = super().__new__(meta, name, bases, {**body, "__slots__": ()})
             # A class has annotations of its own since Python 3.10; before, one without any shows those of a base.
             own = made.__annotations__ if sys.version_info >= (3, 10) else body.get("__annotations__", {})
+            if not own and hasattr(made, "_fields"):  # of a class with elements: as that
+                return made
             made._fields = made.__match_args__ = fields = tuple(own)
             made._field_defaults = {field: body[field] for field in fields if field in body}
             for position, field in enumerate(fields):
