@@ -29,7 +29,7 @@ def old(
     members["tests/__init__.py"] = members["tests/old/__init__.py"] = b""
     for name in ("become", "double", "table"):
         members[f"tests/old/{name}.py"] = (_HERE / f"{name}.py").read_bytes()
-    forgets = (agent.agent_zipapp, agent.agent_digest, agent.agent_compiled)
+    forgets = [made for made in vars(agent).values() if hasattr(made, "cache_clear")]
     try:
         for made in forgets:
             made.cache_clear()
