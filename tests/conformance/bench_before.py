@@ -123,8 +123,8 @@ def reuse(objects: Sequence[Path], specs: str, repeat: int, out: Console) -> Non
 @click.option("--objects", "number", default=100, show_default=True)
 @click.option("--kernels", "specs", default=bench_run.KERNELS, show_default=True)
 @click.option("--before", default=",".join(BEFORE), show_default=True, help="Commits, separated by commas.")
-@click.option("--repeat", default=9, show_default=True, help="Processes of each build; of runs, a third of that.")
-@click.option("--colds", default=5, show_default=True, help="Runs from nothing of each build.")
+@click.option("--repeat", default=9, show_default=True, help="Processes of each build.")
+@click.option("--colds", default=5, show_default=True, help="Runs from nothing of each build, and runs that reuse.")
 def main(number: int, specs: str, before: str, repeat: int, colds: int) -> None:
     """Measure, and print."""
     out = Console(highlight=False, soft_wrap=True)
@@ -140,7 +140,7 @@ def main(number: int, specs: str, before: str, repeat: int, colds: int) -> None:
         with checked_out(before.split(","), Path(name)) as builds:
             start_up(builds, Path(name), objects[0], btf, repeat, out)
             bench_cold.measure(builds, COLD, objects[:FRESH], colds, out)
-        reuse(objects, specs, max(1, repeat // 3), out)
+        reuse(objects, specs, colds, out)
 
 
 if __name__ == "__main__":
