@@ -86,7 +86,12 @@ EMULATORS = (
     Need("qemu-system-riscv64", "qemu-system-misc", "qemu-system-riscv-core", "qemu-system-riscv"),
     Need("qemu-system-ppc64", "qemu-system-ppc", "qemu-system-ppc-core", "qemu-system-ppc"),
 )
-FOR_SESSION = {"architectures": EMULATORS, "support": EMULATORS, "conformance_architectures": EMULATORS}
+FOR_SESSION = {
+    "architectures": EMULATORS,
+    "support": EMULATORS,
+    "conformance_architectures": EMULATORS,
+    "bench": (Need("busybox", "busybox-static", "busybox", "busybox"),),  # its peer boots with it
+}
 RUST_FOR_SESSION = dict.fromkeys(("check", "vm", "conformance_architectures"), ("aarch64-unknown-linux-musl",))
 OPTIONAL = {"gpgv", KEYRING}  # without them the archive is asked over HTTPS
 
