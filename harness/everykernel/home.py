@@ -16,8 +16,8 @@ def cache() -> Path:
     """Return the cache's root, whether it is there or not: ``EVERYKERNEL_CACHE``, else the user's cache folder."""
     if setting := os.environ.get(ROOT_SETTING):
         return Path(setting).expanduser().absolute()
-    if sys.platform == "linux":  # XDG Base Directory Specification, as platformdirs has it
-        said = Path(os.environ.get("XDG_CACHE_HOME", "").strip())  # which says that a relative path is to be ignored
+    if sys.platform == "linux":  # XDG Base Directory Specification, as platformdirs has it: a relative path is none
+        said = Path(os.environ.get("XDG_CACHE_HOME", "").strip())
         return (said if said.is_absolute() else Path("~/.cache").expanduser()) / "everykernel"
     import platformdirs
 
