@@ -24,7 +24,7 @@ import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from tests.conformance import bench_run
@@ -91,17 +91,15 @@ def measure(sources: Mapping[str, Path], specs: str, objects: Sequence[Path], re
 
 
 def _print(medians: dict[str, Round], out: Console) -> None:
-    for label in (NOW, BARE):
-        now = medians[label]
+    ours = {label: medians.pop(label) for label in (NOW, BARE)}
+    for label, now in ours.items():
         cell = f"a fresh cell, loaded only: {now.cell:.3f} core-seconds"
         out.print(f"{label}: cold run, one object: {now.cold:.1f} s, of CPU {now.cpu:.1f}; {cell}; "
                   f"snapshots of a kernel: {now.room / 1e6:.0f} MB")  # fmt: skip
         for commit, before in medians.items():
-            if commit not in (NOW, BARE):
-                shares = Round(*(one / other for one, other in zip(now, before)))
-                out.print(f"  {shares.cold:.2f} of the cold run's wall time, {shares.cpu:.2f} of its CPU time, "
-                          f"{shares.cell:.2f} of a fresh cell's, {shares.room:.2f} of the room "
-                          f"at {commit}")  # fmt: skip
+            shares = Round(*(one / other for one, other in zip(now, before)))
+            out.print(f"  {shares.cold:.2f} of the cold run's wall time, {shares.cpu:.2f} of its CPU time, "
+                      f"{shares.cell:.2f} of a fresh cell's, {shares.room:.2f} of the room at {commit}")  # fmt: skip
 
 
 def _median(rounds: Sequence[Round]) -> Round:
@@ -127,9 +125,13 @@ def _run(
     arguments = [*map(str, objects), "--kernels", specs, "--until", until, "--json", str(out), *build.asked]
     _python(build, root, ["-m", "everykernel", "run", *arguments])
     seconds, spent = time.perf_counter() - began, bench_run.processor_seconds() - cpu
-    results = json.loads(out.read_text().replace('@bare"', '"'))["results"]
-    stages = ((r["kernel"], r["object"], *(stage["status"] for stage in r["stages"].values())) for r in results)
-    return seconds, spent, tuple(sorted(stages))
+    return seconds, spent, tuple(sorted(map(_said, json.loads(out.read_text())["results"])))
+
+
+def _said(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return kernel, whichever guests it has, object and the status of each stage of a cell."""
+    kernel = result["kernel"].removesuffix("@bare")
+    return kernel, result["object"], *(stage["status"] for stage in result["stages"].values())
 
 
 def _wheel(target: Path, source: Path) -> Path:
