@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.asking import descriptors
 
 from everykernel import wire
 from everykernel.architectures import ARCHITECTURES
@@ -175,14 +176,13 @@ def test_only_some_programs(machines: Machines, linux: Kernel, compiled: Compile
 def test_nothing_stays_behind(machines: Machines, linux: Kernel, compiled: Compiled) -> None:
     """Unloading gives back every descriptor, link and probe."""
     with machines.start(linux) as guest:
-        count = ["sh", "-c", "ls /proc/$(cat /proc/$PPID/stat | cut -d' ' -f1)/fd | wc -l"]
-        before = guest.run(count).stdout
+        before = descriptors(guest)
         for _ in range(3):
             loaded = Loaded(guest, "features.bpf.o", compiled("features", "x86_64"))
             loaded.attached()
             loaded.test_run("caller")
             loaded.ask(wire.Unload)
-        assert guest.run(count).stdout == before
+        assert descriptors(guest) == before
         with pytest.raises(RequestFailed, match="there is no loaded object"):
             loaded.ask(wire.Detach)
 
